@@ -32,7 +32,7 @@ class Started(NamedTuple):
 class Restoring(NamedTuple):
     """One store of one partition catching up with its changelog.
 
-    Sent once at the start (`records` 0), while it goes on, and once at the end (`done`); never for a store that is whole.
+    Sent at the start (`records` 0), while it goes on, and at the end (`done`); never for a store that is whole.
     """
 
     store: str
