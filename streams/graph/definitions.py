@@ -1,0 +1,62 @@
+"""Topics and stores as the plan knows them: names, types and settings; nothing that opens anything."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.errors import TopologyError
+
+_LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+def check_name(name: str, what: str) -> str:
+    """A name that Kafka takes for a topic (249 characters of a-z A-Z 0-9 . _ -); `Topic.validate` in Kafka.
+
+    >>> check_name("by-carrier", "repartition")
+    'by-carrier'
+    """
+    if not _LEGAL_NAME.fullmatch(name) or name in {".", ".."}:
+        raise TopologyError(f"{what} name {name!r}: use up to 249 characters out of a-z, A-Z, 0-9, '.', '_' and '-'")
+    return name
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class TopicDef:
+    """A topic: what it holds, and how it is to be made if it is not there.
+
+    `partitions` None: of a repartition topic, as many as the tasks that write it; of another, as many as the setting
+    `default_partitions` says if the topic has to be made.
+    """
+
+    name: str
+    key_type: Any = None
+    value_type: Any = None
+    partitions: int | None = None
+    config: dict[str, str] = field(default_factory=dict)
+    internal: bool = False
+    where: str = ""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class StoreDef:
+    """A store of a task: its name, what it keeps, for how long, and the topic that is its changelog.
+
+    `source_topic` is set when the table's own topic serves as changelog; otherwise the changelog is an internal topic.
+    `window_size_ms` is set for windowed stores; their entries go when stream time passes their start by size + `retention_ms`.
+    """
+
+    name: str
+    changelog: str
+    key_type: Any = None
+    value_type: Any = None
+    source_topic: TopicDef | None = None
+    window_size_ms: int | None = None
+    retention_ms: int | None = None
+    ttl_ms: int | None = None
+    where: str = ""
+
+    @property
+    def windowed(self) -> bool:
+        return self.window_size_ms is not None

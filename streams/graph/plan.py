@@ -1,0 +1,225 @@
+"""From steps to sub-topologies: what runs together in one task, and what may run a batch at a time.
+
+Steps joined by an edge or by a store run together; topics are the only borders. A sub-topology runs once for each partition of the
+topics it reads: that is a task. Its name is its first source topic in alphabetical order, never a counter, so adding a step
+elsewhere moves no state.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from streams.errors import TopologyError
+from streams.graph.definitions import StoreDef, TopicDef
+from streams.graph.nodes import AgentNode, MergeNode, Node, RepartitionNode, SinkNode, SourceNode, TableJoinNode
+
+
+@dataclass(slots=True)
+class Graph:
+    """What an app has declared so far, in the order it was declared."""
+
+    nodes: list[Node] = field(default_factory=list)
+    topics: dict[str, TopicDef] = field(default_factory=dict)
+    stores: dict[str, StoreDef] = field(default_factory=dict)
+
+    def add_node(self, node: Node) -> None:
+        """Raises TopologyError if another step has the name."""
+        for other in self.nodes:
+            if other.name == node.name:
+                raise TopologyError(
+                    f"two steps are called {node.name!r}: {other.kind} at {other.where} and {node.kind} at {node.where}; give one of them name="
+                )
+        self.nodes.append(node)
+
+    def add_topic(self, topic: TopicDef) -> TopicDef:
+        """Raises TopologyError if another topic has the name, unless it says the same."""
+        known = self.topics.setdefault(topic.name, topic)
+        if known is not topic and (known.key_type, known.value_type, known.partitions) != (topic.key_type, topic.value_type, topic.partitions):
+            raise TopologyError(f"topic {topic.name!r} is declared twice with different types: at {known.where} and at {topic.where}")
+        return known
+
+    def add_store(self, store: StoreDef) -> StoreDef:
+        """Raises TopologyError if another store has the name."""
+        known = self.stores.setdefault(store.name, store)
+        if known is not store:
+            raise TopologyError(f"two stores are called {store.name!r}: at {known.where} and at {store.where}; give one of them name=")
+        return store
+
+    def source(self, topic: TopicDef, where: str) -> SourceNode:
+        """The one source step of a topic, made when first asked for."""
+        for node in self.nodes:
+            if isinstance(node, SourceNode) and node.topic.name == topic.name:
+                return node
+        node = SourceNode(name=f"{topic.name}-source", topic=topic, where=where)
+        self.add_node(node)
+        return node
+
+
+@dataclass(slots=True)
+class SubTopology:
+    """Steps that run in one task, parents before children. `row_reason` says why it must go one record at a time, if so."""
+
+    id: str
+    nodes: list[Node]
+    row_reason: str | None = None
+
+    @property
+    def sources(self) -> list[SourceNode]:
+        return [node for node in self.nodes if isinstance(node, SourceNode)]
+
+    @property
+    def stores(self) -> list[StoreDef]:
+        return list({id(store): store for node in self.nodes for store in node.stores}.values())
+
+    @property
+    def repartitions(self) -> list[RepartitionNode]:
+        return [node for node in self.nodes if isinstance(node, RepartitionNode)]
+
+    def children(self, node: Node) -> list[Node]:
+        """The steps fed by `node`, in the order they were declared."""
+        return [other for other in self.nodes if node in other.parents]
+
+
+@dataclass(slots=True)
+class Plan:
+    """An app's topology, ready to be run, drawn or explained."""
+
+    app_id: str
+    subtopologies: list[SubTopology]
+    topics: dict[str, TopicDef]
+    stores: dict[str, StoreDef]
+
+    @property
+    def produced(self) -> set[str]:
+        """Names of the topics that the topology itself writes."""
+        steps = (node for sub in self.subtopologies for node in sub.nodes)
+        return {node.topic.name for node in steps if isinstance(node, SinkNode | RepartitionNode) and node.topic is not None}
+
+
+def plan(graph: Graph, app_id: str) -> Plan:
+    """Cut the graph at its topics.
+
+    Raises TopologyError when stores are shared by steps that no source feeds.
+    """
+    groups = _groups(graph.nodes)
+    subtopologies = [_subtopology(nodes) for nodes in groups]
+    subtopologies.sort(key=lambda sub: min(graph.nodes.index(node) for node in sub.nodes))
+    return Plan(app_id, subtopologies, graph.topics, graph.stores)
+
+
+def _groups(nodes: list[Node]) -> list[list[Node]]:
+    """Union-find over edges and shared stores."""
+    leader: dict[int, int] = {index: index for index in range(len(nodes))}
+    position = {id(node): index for index, node in enumerate(nodes)}
+
+    def find(index: int) -> int:
+        while leader[index] != index:
+            leader[index] = leader[leader[index]]
+            index = leader[index]
+        return index
+
+    users: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        for parent in node.parents:
+            leader[find(index)] = find(position[id(parent)])
+        for store in node.stores:
+            leader[find(index)] = find(users.setdefault(store.name, index))
+    found: dict[int, list[Node]] = defaultdict(list)
+    for index, node in enumerate(nodes):
+        found[find(index)].append(node)
+    return list(found.values())
+
+
+def _subtopology(nodes: list[Node]) -> SubTopology:
+    ordered = _parents_first(nodes)
+    topics = sorted(node.topic.name for node in ordered if isinstance(node, SourceNode))
+    if not topics:
+        steps = ", ".join(f"{node.name} ({node.where})" for node in nodes)
+        raise TopologyError(f"no topic feeds these steps: {steps}")
+    sub = SubTopology(topics[0], ordered)
+    sub.row_reason = _row_reason(sub)
+    return sub
+
+
+def _parents_first(nodes: list[Node]) -> list[Node]:
+    ordered: list[Node] = []
+    seen: set[int] = set()
+
+    def visit(node: Node) -> None:
+        if id(node) not in seen:
+            seen.add(id(node))
+            for parent in node.parents:
+                visit(parent)
+            ordered.append(node)
+
+    for node in nodes:
+        visit(node)
+    return ordered
+
+
+def _row_reason(sub: SubTopology) -> str | None:
+    """Why the sub-topology cannot take a batch at a time and still give what a record at a time gives; None if it can."""
+    ancestors = _sources_above(sub)
+    for node in sub.nodes:
+        if isinstance(node, MergeNode):
+            shared = _shared(ancestors[id(parent)] for parent in node.parents)
+            if shared:
+                return f"branches of {shared} meet again in {node.name}"
+    for reason in (_shared_store(sub, ancestors), _shared_output(sub, ancestors)):
+        if reason is not None:
+            return reason
+    return None
+
+
+def _shared_store(sub: SubTopology, ancestors: dict[int, set[str]]) -> str | None:
+    for store in sub.stores:
+        users = [node for node in sub.nodes if store in node.stores]
+        for writer in (node for node in users if store in node.writes):
+            for other in users:
+                both = ancestors[id(writer)] & ancestors[id(other)]
+                if other is not writer and both:
+                    return f"{writer.name} writes the store {store.name} that {other.name} uses within one record of {min(both)}"
+    return None
+
+
+def _shared_output(sub: SubTopology, ancestors: dict[int, set[str]]) -> str | None:
+    outputs: dict[str, list[Node]] = defaultdict(list)
+    for node in sub.nodes:
+        if isinstance(node, SinkNode):
+            names = [node.topic.name] if node.topic is not None else sorted(node.topics or {"chosen topics": None})
+            for name in names:
+                outputs[name].append(node)
+    for name, writers in outputs.items():
+        if _shared(ancestors[id(node)] for node in writers):
+            return f"{' and '.join(node.name for node in writers)} write the topic {name}"
+    return None
+
+
+def _sources_above(sub: SubTopology) -> dict[int, set[str]]:
+    above: dict[int, set[str]] = {}
+    for node in sub.nodes:
+        own = {node.topic.name} if isinstance(node, SourceNode) else set()
+        above[id(node)] = own.union(*(above[id(parent)] for parent in node.parents))
+    return above
+
+
+def _shared(groups: object) -> str | None:
+    seen: set[str] = set()
+    for group in groups:  # type: ignore[attr-defined]
+        if seen & group:
+            return str(min(seen & group))
+        seen |= group
+    return None
+
+
+def co_partitioned(sub: SubTopology) -> list[list[TopicDef]]:
+    """Groups of topics whose partition counts must be equal: those that meet in a join, a merge or a shared store."""
+    above = _sources_above(sub)
+    topic_of = {source.topic.name: source.topic for source in sub.sources}
+    groups: list[set[str]] = []
+    meeting = [node for node in sub.nodes if isinstance(node, TableJoinNode | AgentNode)]
+    for node in meeting:
+        users = [other for other in sub.nodes if set(node.stores) & set(other.stores)]
+        groups.append(set().union(*(above[id(user)] for user in users)))
+    return [[topic_of[name] for name in sorted(group)] for group in groups if len(group) > 1]

@@ -1,0 +1,81 @@
+"""What every operator is: a step's run state in one task.
+
+An operator is synchronous. `process` takes a batch and gives the batch for its children, or None. A step that has to wait (an agent
+that awaits, a retry that backs off) raises `Blocked` with what to await and how to go on; the task then waits without holding up the
+event loop or losing its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from streams.batch import Batch
+from streams.graph.nodes import Node
+
+if TYPE_CHECKING:
+    from state.tasks import TaskStores
+    from streams.operators.failures import Failures
+    from streams.operators.outputs import Outputs
+
+N = TypeVar("N", bound=Node)
+
+NO_TIME = -(2**63)
+"""Stream time before the first record."""
+
+
+class Blocked(Exception):  # noqa: N818 - an answer, not an error
+    """The operator waits: await `awaitable`, then call `resume`, which answers as `process` would have."""
+
+    def __init__(self, awaitable: Awaitable[Any], resume: Callable[[], Batch | None]) -> None:
+        super().__init__("the step waits")
+        self.awaitable = awaitable
+        self.resume = resume
+
+
+@dataclass(slots=True)
+class TaskContext:
+    """What the operators of a task share."""
+
+    task: str
+    partition: int
+    stores: TaskStores
+    outputs: Outputs
+    failures: Failures
+    now_ms: Callable[[], int]
+    time_bound: int = 2**63 - 1
+    """Stream time goes no further than this: the smallest stream time of the tasks that write what this one reads."""
+
+    def stream_time(self, observed: int) -> int:
+        """The operator's time, given the largest timestamp it has observed."""
+        return min(observed, self.time_bound)
+
+
+class Operator(Generic[N]):
+    """One step of one task. The methods here do nothing; an operator overrides what it needs."""
+
+    def __init__(self, node: N, context: TaskContext) -> None:
+        self.node = node
+        self.context = context
+
+    def open(self) -> None:
+        """Called once, when the stores are restored and before the first record."""
+
+    def process(self, batch: Batch) -> Batch | None:
+        """The batch for the children; None when there is nothing for them."""
+        raise NotImplementedError
+
+    def advance(self) -> Batch | None:
+        """Called when time moves without a record of its own: `context.time_bound` has grown."""
+        return None
+
+    def flush(self) -> Batch | None:
+        """Called before a commit, parents first: what the commit is to emit (`emit("commit")`)."""
+        return None
+
+    def save(self) -> None:
+        """Called before a commit, after every `flush`: writes what the operator keeps in memory to its stores."""
+
+    def close(self) -> None:
+        """Called once, when the task stops."""
