@@ -1,0 +1,102 @@
+"""Tidiness is a test: style, types, import direction, doctests, lean start-up. One rule, one test."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("broker_embedded", "state", "streams")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+NO_IO = ("broker_embedded/wire", "streams/kernels", "streams/graph")
+
+# Comes in where it is first needed, so that a worker's first record is not kept waiting.
+HEAVY = {
+    *("aiokafka", "cramjam", "croniter", "kio", "numba", "polars", "prometheus_client", "pyarrow", "rich"),
+    *("rocksdict", "starlette", "structlog"),
+}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def run(*command: str) -> None:
+    if shutil.which(command[0], path=str(Path(sys.executable).parent)) is None:
+        pytest.skip(f"{command[0]} comes with the extra `test`")
+    tool = str(Path(sys.executable).parent / command[0])
+    done = subprocess.run([tool, *command[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def loaded(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after running `code`."""
+    probe = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_lint() -> None:
+    run("ruff", "check", ".")
+
+
+def test_format() -> None:
+    run("ruff", "format", "--check", ".")
+
+
+def test_types() -> None:
+    run("mypy")
+
+
+def test_import_direction() -> None:
+    run("lint-imports", "--no-cache")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_doctests(path: Path) -> None:
+    if ">>>" not in path.read_text(encoding="utf-8"):
+        return
+    failed, _ = doctest.testmod(importlib.import_module(module_name(path)), optionflags=doctest.ELLIPSIS)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if relative(p).startswith(NO_IO)], ids=relative)
+def test_opens_no_file(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    opened = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "open"]
+    assert not opened, f"{relative(path)} opens a file in line {opened}; bytes come in as arguments here"
+
+
+def test_no_dead_modules() -> None:
+    """Every module is named somewhere else: imported, or listed in a registry."""
+    texts = {path: path.read_text(encoding="utf-8") for path in [*SOURCES, *(ROOT / "tests").rglob("*.py")]}
+    named = {path: set(re.findall(r"\w+", text)) for path, text in texts.items()}
+    handlers = ROOT / "broker_embedded" / "handlers"  # numbered files, found by their number
+    dead = [
+        relative(path)
+        for path in SOURCES
+        if not path.name.startswith("__") and path.parent != handlers
+        if not any(path.stem in words for other, words in named.items() if other != path)
+    ]
+    assert not dead, f"nothing imports {dead}"
+
+
+def test_import_streams_is_lean() -> None:
+    assert not HEAVY & loaded("import streams")
+
+
+def test_help_is_lean() -> None:
+    help_ = "from streams.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    assert not (HEAVY | {"numpy", "asyncio", "msgspec"}) & loaded(help_)
