@@ -54,15 +54,10 @@ class Progress(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A failure that ends the worker."""
+    """What ends the worker: a `streams.errors.StreamsError` knows its step, record and user's line."""
 
     error: BaseException
     task: str | None = None  # "0_3": sub-topology and partition
-    step: str | None = None  # the operator or agent by name
-    topic: str | None = None
-    partition: int | None = None
-    offset: int | None = None
-    user_line: str | None = None  # "shop.py:42 in watch"
 
 
 class Stopped(NamedTuple):
