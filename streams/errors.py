@@ -1,0 +1,164 @@
+"""Every error that users of `streams` can meet. Each says what happened, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+
+class StreamsError(Exception):
+    """Base of all errors raised by `streams`."""
+
+
+class ConfigError(StreamsError, ValueError):
+    """A setting or an argument that can't be used."""
+
+
+class TopologyError(StreamsError):
+    """An app whose parts don't fit together: found when it is built or started, never later."""
+
+
+class StoreRenamedError(TopologyError):
+    """The data folder holds a store that the app no longer names.
+
+    >>> raise StoreRenamedError("late", data_dir="./flights-data", names=["late-flights"])
+    Traceback (most recent call last):
+    streams.errors.StoreRenamedError: store 'late' is in ./flights-data but not in the app, which has 'late-flights'. \
+A name is a contract: give the table its old name back (name='late'), or remove the store with \
+`streams reset APP --store late`.
+    """
+
+    def __init__(self, store: str, *, data_dir: str, names: Iterable[str]) -> None:
+        has = ", ".join(repr(name) for name in sorted(names)) or "no store"
+        super().__init__(
+            f"store {store!r} is in {data_dir} but not in the app, which has {has}. A name is a contract: give the "
+            f"table its old name back (name={store!r}), or remove the store with `streams reset APP --store {store}`."
+        )
+
+
+class PartitionCountError(TopologyError):
+    """A topic has another number of partitions than the app was started with before.
+
+    >>> raise PartitionCountError("flights", expected=4, found=6)
+    Traceback (most recent call last):
+    streams.errors.PartitionCountError: topic 'flights' has 6 partitions and had 4. Keys now belong to other \
+partitions than the ones whose state holds them: go back to 4, or start from the beginning with `streams reset APP`.
+    """
+
+    def __init__(self, topic: str, *, expected: int, found: int) -> None:
+        super().__init__(
+            f"topic {topic!r} has {found} partitions and had {expected}. Keys now belong to other partitions than the "
+            f"ones whose state holds them: go back to {expected}, or start from the beginning with `streams reset APP`."
+        )
+
+
+class RecordError(StreamsError):
+    """One record could not be handled; `step`, `topic`, `partition` and `offset` say which and where.
+
+    What goes to the error policy (see `streams.policies`).
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        step: str | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        offset: int | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.step = step
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+
+    @property
+    def place(self) -> str:
+        """Step and topic-partition-offset as text; empty when neither is known.
+
+        >>> RecordError("x", step="filter", topic="flights", partition=0, offset=41).place
+        'filter, flights-0 @ 41'
+        """
+        record = None if self.topic is None else self.topic
+        if record is not None and self.partition is not None:
+            record += f"-{self.partition}"
+        if record is not None and self.offset is not None:
+            record += f" @ {self.offset}"
+        return ", ".join(part for part in (self.step, record) if part)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}" if self.place else self.reason
+
+
+class DecodeError(RecordError):
+    """Bytes that are not what the serde expects."""
+
+
+class EncodeError(RecordError):
+    """A key or value of a type that the serde can't write."""
+
+
+class UserCodeError(RecordError):
+    """A function of the user's app raised; `line` is where in the user's file, `cause` what it raised.
+
+    >>> try:
+    ...     {}["AA"]
+    ... except KeyError as error:
+    ...     print(UserCodeError(error, step="map_values", topic="flights", partition=0, offset=7))
+    map_values, flights-0 @ 7: KeyError: 'AA' (<doctest streams.errors.UserCodeError[0]>:2 in <module>)
+    """
+
+    def __init__(
+        self,
+        cause: BaseException,
+        *,
+        step: str | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        offset: int | None = None,
+    ) -> None:
+        self.cause = cause
+        self.line = user_line(cause.__traceback__)
+        what = traceback.format_exception_only(cause)[-1].strip()
+        super().__init__(
+            f"{what} ({self.line})" if self.line else what, step=step, topic=topic, partition=partition, offset=offset
+        )
+        self.__cause__ = cause
+
+
+class NeedsRows(StreamsError):
+    """An expression whose answer on these columns would not be exactly that of the rows. The caller takes the rows."""
+
+
+_OURS = tuple(str(Path(__file__).parents[1] / package) + "/" for package in ("streams", "state", "broker_embedded"))
+_LIBRARIES = tuple({sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def user_line(trace: TracebackType | None) -> str | None:
+    """`file:line in function` of the deepest frame that is the user's own; None if there is none.
+
+    Code of this package, the standard library and installed packages is passed over: the error may be raised there,
+    but the line to look at is the one that called it.
+    """
+    frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_OURS)]
+    own = [frame for frame in frames if not frame.filename.startswith((*_LIBRARIES, "<frozen"))]
+    chosen = own or frames
+    return f"{chosen[-1].filename}:{chosen[-1].lineno} in {chosen[-1].name}" if chosen else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence with the nearest of the `known` names, or empty text.
+
+    >>> did_you_mean("comit_interval_ms", ["commit_interval_ms", "data_dir"])
+    " Did you mean 'commit_interval_ms'?"
+    >>> did_you_mean("zzz", ["data_dir"])
+    ''
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
