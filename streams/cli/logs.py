@@ -1,0 +1,23 @@
+"""Log lines on standard error."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class StandardError(logging.Handler):
+    """Writes to whatever is standard error now, so that a live view may put itself in between."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
+
+
+def set_up(level: str) -> None:
+    """Sends the records of every logger from `level` upwards to standard error."""
+    handler = StandardError()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

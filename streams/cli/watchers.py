@@ -1,0 +1,70 @@
+"""Who watches a worker for the command line: plain log lines. `live.py` is the same on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from streams.cli.banner import banner, rate_line, restoring_line, summary_line
+from streams.cli.report import Row, as_rows
+from streams.errors import StreamsError
+from streams.runtime.observer import Failed, Progress, Restoring, Silent, Started, Stopped
+
+Reports = Mapping[str, Callable[[], Iterable[object]]]
+
+LINE_EVERY_S = 10.0  # as often as Kafka Streams logs its restore
+
+log = logging.getLogger("streams.worker")
+
+
+class LogLines(Silent):
+    """Banner, restore and rate as log lines; keeps the last reports in `final`."""
+
+    def __init__(self, reports: Reports) -> None:
+        self.reports = reports
+        self.final: dict[str, Sequence[Row]] = {}
+        self._next_line_at = 0.0
+
+    def started(self, info: Started) -> None:
+        for heading, text in banner(info):
+            log.info("%-8s %s", heading, text)
+
+    def restoring(self, event: Restoring) -> None:
+        if event.done or event.records == 0 or self._is_due():
+            log.info(restoring_line(event))
+
+    def progress(self, stats: Progress) -> None:
+        if self._is_due():
+            log.info(rate_line(stats))
+
+    def failed(self, failure: Failed) -> None:
+        where = f"task {failure.task}: " if failure.task else ""
+        log.error("%s%s", where, explain(failure.error))
+
+    def ending(self) -> None:
+        self.final = {name: as_rows(report()) for name, report in self.reports.items()}
+
+    def stopped(self, summary: Stopped) -> None:
+        log.info(summary_line(summary))
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next_line_at:
+            return False
+        self._next_line_at = now + LINE_EVERY_S
+        return True
+
+
+def explain(error: BaseException) -> str:
+    """What a failure says: the message of an error of ours and the traceback of what the user's code raised.
+
+    >>> explain(StreamsError("the data folder is in use by process 12"))
+    'the data folder is in use by process 12'
+    """
+    cause = error.__cause__ if isinstance(error, StreamsError) else error
+    if cause is None:
+        return str(error)
+    trace = "".join(traceback.format_exception(cause)).rstrip()
+    return trace if cause is error else f"{error}\n{trace}"
