@@ -1,0 +1,76 @@
+"""`python -m benchmarks WORKLOAD`: one JSON line a run, ours and the peers in turn, and a summary line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import workload
+from benchmarks.harness import FailedRunError, Plan, summary
+
+HISTORY = Path(__file__).with_name("history.jsonl")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measures, prints, and returns the exit code: 1 when a run crashed or answered wrongly."""
+    options = _parser().parse_args(arguments)
+    module = workload.load(options.workload)
+    plan = Plan(
+        workload=options.workload,
+        dataset=options.dataset,
+        n=options.n or module.N,
+        runs=options.runs,
+        peers=tuple(options.peer or module.PEERS),
+        ours=not options.only_peers,
+        transport=options.transport,
+        profile=options.profile,
+    )
+    lines: list[dict[str, Any]] = []
+    try:
+        for line in plan.lines():
+            lines.append(line)
+            print(json.dumps(line), flush=True)
+    except FailedRunError as error:
+        print(error, file=sys.stderr)
+        return 1
+    lines.append(summary(plan, lines))
+    print(json.dumps(lines[-1]))
+    if options.record:
+        record(lines)
+    return 0
+
+
+def record(lines: list[dict[str, Any]], history: Path = HISTORY) -> None:
+    """Appends lines to the history, with the commit and the time of day they were measured at."""
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
+    stamp = {"commit": commit.stdout.strip(), "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    with history.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps({**stamp, **line}) + "\n" for line in lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("workload", choices=workload.NAMES)
+    parser.add_argument("--n", type=int, help="records (default: what the workload says)")
+    parser.add_argument("--runs", type=int, default=3, help="rounds; each runs every system once (default: 3)")
+    parser.add_argument("--dataset", choices=("events", "messy"), default="events")
+    parser.add_argument("--transport", choices=("embedded",), default="embedded")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        metavar="NAME",
+        help="bound-dict (this workload's loop), bound-dict:LOOP (another's), bare-python; may be repeated",
+    )
+    parser.add_argument("--only-peers", action="store_true", help="leave our worker out")
+    parser.add_argument("--profile", action="store_true", help="sample our worker and print where its time goes")
+    parser.add_argument("--record", action="store_true", help=f"append the lines to {HISTORY.name}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The embedded broker from outside the worker: input loaded before the clock starts, topics read after it stopped.
+
+The input is appended as raw record batches, so it is the same bytes for every run and costs no encoding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from streams.transport.contract import TopicPartition, TopicSpec, Transport, read_committed
+from streams.transport.embedded import EmbeddedTransport
+
+from benchmarks.data import PARTITIONS
+from benchmarks.workload import Inputs, WrongAnswerError
+from broker_embedded import records
+
+T = TypeVar("T")
+Row = tuple[bytes | None, bytes | None, int]  # key, value, timestamp
+
+FETCH_BYTES = 16 << 20
+
+
+def load(data_dir: Path, inputs: Inputs, *, closing: bool) -> None:
+    """Makes the topics in the data folder and appends their records, each partition's closing record last."""
+
+    async def append(transport: Transport) -> None:
+        await transport.create([TopicSpec(topic, PARTITIONS, {"retention.ms": "-1"}) for topic in inputs])
+        producer = transport.producer(transactional_id=None)
+        await producer.start()
+        for topic, data in inputs.items():
+            for partition in range(PARTITIONS):
+                raw = data.batches(partition) + (data.closing(partition) if closing else b"")
+                for _, batch in records.batches(raw):
+                    await producer.send(TopicPartition(topic, partition), bytearray(batch))
+        await producer.close()
+
+    _with_transport(data_dir, append)
+
+
+class Log:
+    """What a run left in the topics of a data folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+
+    def rows(self, topic: str) -> list[Row]:
+        """The committed records of a topic, partition after partition."""
+
+        async def read(transport: Transport) -> list[Row]:
+            info = (await transport.describe([topic]))[topic]
+            tps = [TopicPartition(topic, partition) for partition in range(info.partitions)]
+            positions = dict(await transport.earliest(tps))
+            stops = await transport.latest(tps, "read_committed")
+            rows: dict[TopicPartition, list[Row]] = {tp: [] for tp in tps}
+            while positions := {tp: at for tp, at in positions.items() if at < stops[tp]}:
+                for fetched in await transport.fetch(
+                    positions, max_bytes=FETCH_BYTES, partition_max_bytes=FETCH_BYTES, wait_ms=1000
+                ):
+                    for _, batch in read_committed(fetched):
+                        found = records.decode(batch)
+                        rows[fetched.tp] += zip(found.keys(), found.values(), found.timestamps.tolist(), strict=True)
+                    positions[fetched.tp] = fetched.next_offset
+            return [row for tp in tps for row in rows[tp]]
+
+        return _with_transport(self.data_dir, read)
+
+    def values(self, topic: str) -> Iterator[bytes]:
+        """The committed values of a topic, none of which may be null."""
+        for key, value, timestamp in self.rows(topic):
+            if value is None:
+                raise WrongAnswerError(f"{topic}: the value of {key!r} at {timestamp} is null")
+            yield value
+
+    def latest(self, topic: str) -> dict[bytes, bytes]:
+        """The live entries of a changelog or compacted topic: the last value of each key, deletions left out."""
+        last = {key: value for key, value, _ in self.rows(topic) if key is not None}
+        return {key: value for key, value in last.items() if value is not None}
+
+
+def _with_transport(data_dir: Path, work: Callable[[Transport], Coroutine[Any, Any, T]]) -> T:
+    async def run() -> T:
+        transport = EmbeddedTransport(data_dir)
+        await transport.start()
+        try:
+            return await work(transport)
+        finally:
+            await transport.stop()
+
+    return asyncio.run(run())

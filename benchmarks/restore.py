@@ -1,0 +1,42 @@
+"""A table of 500,000 keys from 2,000,000 updates; the local state is deleted, and the worker started again.
+
+`python -m benchmarks restore`: from the first changelog record asked for to the table ready, in changelog records a
+second. The peer is the loop of `windowed` over `events`, in events a second.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.data import Dataset
+from benchmarks.workload import Answer, Inputs
+
+if TYPE_CHECKING:
+    from streams import App
+
+N = 2_000_000
+TARGET = 0.33
+PEERS = ("bound-dict:windowed",)
+CLOSING = False
+CLOCK = "restore"
+
+
+def inputs(dataset: str, n: int) -> Inputs:
+    return {"updates": Dataset("updates", n)}
+
+
+def app(data_dir: Path) -> App:
+    import streams
+    from benchmarks.event import Event
+
+    app = streams.App("restore", data_dir=str(data_dir))
+    app.topic("updates", key_type=str, value_type=Event).table(name="latest")
+    return app
+
+
+def expected(inputs: Inputs) -> Answer:
+    data = inputs["updates"]
+    facts = data.facts
+    last = dict(zip(facts.user.tolist(), zip(facts.amount.tolist(), facts.ts.tolist(), strict=True), strict=True))
+    return {data.key(user).decode(): latest for user, latest in last.items()}

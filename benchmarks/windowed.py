@@ -1,0 +1,124 @@
+"""Count and sum per user and 10 s window, kept for one day, each result to a topic when its window closes.
+
+`python -m benchmarks windowed`. A run is void if the changelog lacks a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from benchmarks.data import Dataset
+from benchmarks.plain import PlainEvent
+from benchmarks.workload import GRACE, WINDOW_MS, Answer, Inputs, Void, unique
+
+if TYPE_CHECKING:
+    from benchmarks.embedded import Log
+    from streams import App
+
+N = 1_000_000
+TARGET = 0.5
+PEERS = ("bound-dict",)
+CLOSING = True
+CLOCK = "commits"
+RETENTION = "1d"
+
+
+class Totals(msgspec.Struct):
+    """A result of the bound and of the app: count and sum."""
+
+    count: int
+    total: float
+
+
+class Window(msgspec.Struct):
+    """The key of a result."""
+
+    key: str
+    start: int
+    end: int
+
+
+def inputs(dataset: str, n: int) -> Inputs:
+    return {"events": Dataset(dataset, n)}
+
+
+def app(data_dir: Path, retention: str | None = RETENTION) -> App:
+    import streams
+    from benchmarks.event import Event
+    from streams import agg
+
+    app = streams.App("windowed", data_dir=str(data_dir), on_error="dead-letter")
+    events = app.topic("events", key_type=str, value_type=Event)
+    totals = (
+        events.stream()
+        .group_by_key()
+        .windowed_by(streams.TumblingWindow("10s", grace=GRACE))
+        .aggregate(count=agg.count(), total=agg.sum(Event.amount), name="totals", retention=retention)
+        .emit("close")
+    )
+    totals.to_stream().to("totals")
+    return app
+
+
+def bound(inputs: Mapping[str, list[bytes]]) -> dict[tuple[str, int], list[Any]]:
+    decode = msgspec.json.Decoder(PlainEvent).decode
+    groups: dict[tuple[str, int], list[Any]] = {}
+    find = groups.get
+    dead = []
+    for value in inputs["events"]:
+        try:
+            event = decode(value)
+        except msgspec.DecodeError:
+            dead.append(value)
+            continue
+        key = (event.user, event.ts - event.ts % WINDOW_MS)
+        group = find(key)
+        if group is None:
+            groups[key] = group = [0, 0.0]
+        group[0] += 1
+        if event.amount is not None:
+            group[1] += event.amount
+    return groups
+
+
+def answer(done: dict[tuple[str, int], list[Any]]) -> Answer:
+    return done
+
+
+def expected(inputs: Inputs) -> Answer:
+    data = inputs["events"]
+    facts = data.facts
+    user, amount, ts = (column[facts.decodable] for column in (facts.user, facts.amount, facts.ts))
+    first = int(ts.min()) // WINDOW_MS
+    groups, rows = np.unique((ts // WINDOW_MS - first) * 1_000_000 + user, return_inverse=True)
+    counts = np.bincount(rows).tolist()
+    sums = np.bincount(rows, weights=np.nan_to_num(amount)).tolist()
+    keys = ((data.key(g % 1_000_000).decode(), (first + g // 1_000_000) * WINDOW_MS) for g in groups.tolist())
+    return {key: [count, total] for key, count, total in zip(keys, counts, sums, strict=True)}
+
+
+def found(log: Log, inputs: Inputs) -> Answer:
+    groups = expected(inputs)
+    stored = {window_of(key) for key in log.latest("windowed-totals-changelog")}
+    missing = [group for group in groups if group not in stored]
+    if missing:
+        raise Void("groups not in the changelog", missing)
+    return results(log)
+
+
+def results(log: Log) -> Answer:
+    """The results in the output topic; a group that left more than once is a wrong answer."""
+    window = msgspec.json.Decoder(Window).decode
+    totals = msgspec.json.Decoder(Totals).decode
+    rows = ((window(key or b""), totals(value or b"")) for key, value, _ in log.rows("totals"))
+    return unique(((window.key, window.start), [totals.count, totals.total]) for window, totals in rows)
+
+
+def window_of(key: bytes) -> tuple[str, int]:
+    """User and window start of a changelog key: the start as 8 big-endian bytes, sign flipped, then the user."""
+    return key[8:].decode(), int.from_bytes(key[:8]) - (1 << 63)

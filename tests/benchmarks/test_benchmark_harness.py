@@ -1,0 +1,114 @@
+"""Order of runs, the summary's arithmetic, the processes of the bounds, and the profiler's tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import data, harness, workload
+from benchmarks.harness import Plan, summary
+from benchmarks.profile import Sampler
+
+
+def plan(**changes: object) -> Plan:
+    settings = {"workload": "windowed", "dataset": "events", "n": 100, "runs": 3, "peers": ("bound-dict",), **changes}
+    return Plan(**settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[float]]:
+    taken = {"streams": [2.0, 4.0, 1.0], "bound-dict": [1.0, 1.0, 1.0]}
+    for system, times in taken.items():
+        runs = iter(times)
+        figures = lambda _plan, _system, runs=runs: {"seconds": next(runs), "cpu_s": 1.0, "peak_rss_mb": 50.0}  # noqa: E731
+        monkeypatch.setitem(harness._RUN, system, figures)
+    return taken
+
+
+def test_the_order_turns_round(seconds: dict[str, list[float]]) -> None:
+    systems = [line["system"] for line in plan().lines()]
+    assert systems == ["streams", "bound-dict", "bound-dict", "streams", "streams", "bound-dict"]
+
+
+def test_a_line_has_the_fields_of_the_workloads(seconds: dict[str, list[float]]) -> None:
+    line = next(plan().lines())
+    stated = [
+        "workload",
+        "system",
+        "transport",
+        "n",
+        "events_per_s",
+        "seconds",
+        "peak_rss_mb",
+        "cpu_s",
+        "versions",
+        "answer_ok",
+    ]
+    assert set(stated) <= set(line)
+    assert line["events_per_s"] == 50
+
+
+def test_the_summary_has_medians_ratio_and_spread(seconds: dict[str, list[float]]) -> None:
+    lines = list(plan().lines())
+    summed = summary(plan(), lines)
+    assert summed["medians"]["streams"] == {"events_per_s": 50, "peak_rss_mb": 50.0, "cpu_s": 1.0}
+    assert summed["ratio"] == {"bound-dict": {"median": 0.5, "min": 0.25, "max": 1.0}}
+    assert summed["target"] == {"bound-dict": 0.5}
+
+
+def test_start_is_a_ratio_of_seconds(seconds: dict[str, list[float]]) -> None:
+    started = plan(workload="start")
+    assert summary(started, list(started.lines()))["ratio"]["bound-dict"]["median"] == 2.0
+
+
+def test_a_bound_runs_in_a_process_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["windowed", "--n", "2000", "--runs", "1", "--only-peers"]) == 0
+    line, last = map(json.loads, capfd.readouterr().out.splitlines())
+    assert (line["system"], line["n"], line["answer_ok"]) == ("bound-dict", 2000, True)
+    assert line["events_per_s"] > 0 and line["peak_rss_mb"] > 5
+    assert last["summary"] == "windowed"
+
+
+def test_a_run_that_fails_prints_no_figure(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def fails(_plan: Plan, _system: str) -> dict[str, float]:
+        raise harness.FailedRunError("wrong answer")
+
+    monkeypatch.setitem(harness._RUN, "bound-dict", fails)
+    assert command.main(["windowed", "--only-peers"]) == 1
+    out, err = capfd.readouterr()
+    assert out == "" and "wrong answer" in err
+
+
+def test_recorded_lines_carry_commit_and_time(tmp_path: Path) -> None:
+    history = tmp_path / "history.jsonl"
+    command.record([{"workload": "windowed"}], history)
+    command.record([{"workload": "join"}], history)
+    lines = [json.loads(line) for line in history.read_text().splitlines()]
+    assert [line["workload"] for line in lines] == ["windowed", "join"]
+    assert {"commit", "at"} <= set(lines[0])
+
+
+@pytest.mark.parametrize("name", workload.NAMES)
+def test_every_workload_has_the_names_of_its_contract(name: str) -> None:
+    module = workload.load(name)
+    assert all(hasattr(module, wanted) for wanted in workload.Workload.__annotations__)
+    inputs = module.inputs("events", 100)
+    assert len(next(iter(inputs.values())).facts) == 100
+    assert set(module.expected(inputs)) != set()
+    assert all(isinstance(topic, str) and dataset.name in data._DRAW for topic, dataset in inputs.items())
+
+
+def test_the_sampler_books_samples_on_the_place_that_ran(tmp_path: Path) -> None:
+    sampler = Sampler()
+    place = ("/x/site-packages/numpy/core.py", 3, "mean")
+    sampler.stacks[(("/home/main/streams/app.py", 1, "run"), place)] = 3
+    sampler.stacks[(("/home/main/streams/app.py", 1, "run"),)] = 1
+    report = sampler.report()
+    assert "4 samples" in report
+    assert "75.0%   75.0%  numpy/core.py:mean" in report
+    assert "25.0%  100.0%  streams/app.py:run" in report
+    sampler.write(tmp_path / "stacks.txt")
+    assert (tmp_path / "stacks.txt").read_text().splitlines()[0] == "streams/app.py:run;numpy/core.py:mean 3"
