@@ -1,0 +1,172 @@
+"""The contracts of state: what a store offers to operators, what a backend offers to the layers above it.
+
+Bytes below, typed above: a backend knows named, ordered maps of bytes and atomic batches; the layers give them
+timestamps, windows, types and a changelog. A stored value is `timestamp (int64, big-endian) + payload`; a changelog
+record is `key = store key, value = payload, timestamp = timestamp`, a null value meaning deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+Stamped: TypeAlias = tuple[bytes, int]
+"""A value and its timestamp in milliseconds."""
+
+Changelog: TypeAlias = Callable[[str, list[bytes], list[bytes | None], list[int]], None]
+"""`changelog(store, keys, values, timestamps)`: takes the coalesced changes of one store; None means deleted."""
+
+
+class StateError(Exception):
+    """Something is wrong with a store; the message names the store or path and what to do."""
+
+
+class StoreLockedError(StateError):
+    """The folder of a task's stores is open elsewhere."""
+
+
+class UnknownStoreError(StateError, KeyError):
+    """A store name that was not opened."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Checkpoint(NamedTuple):
+    """How far a changelog is contained in a store: `offset` is the next changelog offset that is *not* in it."""
+
+    topic_id: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """What a task declares about one of its stores.
+
+    `ttl_ms` (key-value only): an entry lives until its timestamp is that old. `logged=False`: changes reach no
+    changelog, because the store is restored from its source topic.
+
+    >>> StoreSpec("late")
+    StoreSpec(name='late', kind='key_value', ttl_ms=None, logged=True)
+    """
+
+    name: str
+    kind: Literal["key_value", "window"] = "key_value"
+    ttl_ms: int | None = None
+    logged: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(c.isalnum() or c in "._-" for c in self.name):
+            raise StateError(
+                f"store name {self.name!r}: use letters, digits, '.', '_' and '-', as in the name of a Kafka topic"
+            )
+        if self.ttl_ms is not None and (self.kind != "key_value" or self.ttl_ms <= 0):
+            raise StateError(
+                f"store {self.name}: ttl_ms is for key-value stores and must be above 0; windows use expire()"
+            )
+
+
+class Changes(NamedTuple):
+    """Changes of one store, sorted by key. `values` are stored values, None deletes.
+
+    `cleared` is a range of keys (start inclusive, stop exclusive) that goes first: everything in it is deleted at once.
+    """
+
+    store: str
+    keys: Sequence[bytes]
+    values: Sequence[bytes | None]
+    cleared: tuple[bytes, bytes] | None = None
+
+
+class Backend(Protocol):
+    """All stores of one task in one place: named, ordered maps of bytes to bytes, written in atomic batches.
+
+    After a crash a backend holds a prefix of the batches written to it; `write(..., durable=False)` may lose more than
+    the process does, yet never one batch and keep a later one. `check_backend` and `check_store` in `state.testing` are
+    the proof.
+    """
+
+    def stores(self) -> list[str]:
+        """The names in this place, opened now or in an earlier run."""
+
+    def open_store(self, store: str) -> None:
+        """Make the store if it is not there."""
+
+    def drop_store(self, store: str) -> None:
+        """Remove a store and all that is in it."""
+
+    def get(self, store: str, key: bytes) -> bytes | None: ...
+
+    def get_many(self, store: str, keys: Sequence[bytes]) -> list[bytes | None]: ...
+
+    def scan(
+        self, store: str, start: bytes | None = None, stop: bytes | None = None, *, reverse: bool = False
+    ) -> AbstractContextManager[Iterator[tuple[bytes, bytes]]]:
+        """Entries with start <= key < stop in key order, as they were when the scan began."""
+
+    def write(self, changes: Sequence[Changes], *, durable: bool = True, sync: bool = False) -> None:
+        """One atomic batch. `durable=False` skips the write-ahead log (`flush` makes it last); `sync` outlives a power
+        cut."""
+
+    def flush(self) -> None:
+        """Everything written so far outlives the process."""
+
+    def close(self) -> None: ...
+
+    def size_bytes(self) -> int:
+        """Bytes on disk and in write buffers."""
+
+
+class KeyValueStore(Protocol):
+    """A table over bytes keys and bytes values, each value with the timestamp of the record that made it."""
+
+    name: str
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def get_stamped(self, key: bytes) -> Stamped | None: ...
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Stamped | None]: ...
+
+    def put(self, key: bytes, value: bytes | None, timestamp: int) -> None:
+        """Set a value; None deletes."""
+
+    def put_many(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None: ...
+
+    def scan(
+        self, start: bytes | None = None, stop: bytes | None = None, *, reverse: bool = False
+    ) -> AbstractContextManager[Iterator[tuple[bytes, bytes, int]]]:
+        """(key, value, timestamp) with start <= key < stop, in key order."""
+
+
+class WindowStore(Protocol):
+    """Values by window start (int64 milliseconds) and key; a window is one block in start order."""
+
+    name: str
+
+    def get(self, key: bytes, start: int) -> bytes | None: ...
+
+    def get_stamped(self, key: bytes, start: int) -> Stamped | None: ...
+
+    def get_many(self, entries: Sequence[tuple[bytes, int]]) -> list[Stamped | None]: ...
+
+    def put(self, key: bytes, start: int, value: bytes | None, timestamp: int) -> None: ...
+
+    def block(self, start: int) -> AbstractContextManager[Iterator[tuple[bytes, bytes, int]]]:
+        """(key, value, timestamp) of the window that starts there, in key order."""
+
+    def starts(self) -> list[int]:
+        """The distinct window starts in the store, ascending."""
+
+    def expire(self, before_start: int) -> int:
+        """Remove every window that starts before; returns how many entries went."""
+
+
+class CheckpointSource(Protocol):
+    """Where the marks of a task's stores are read."""
+
+    def checkpoints(self) -> Mapping[str, Checkpoint]: ...
+
+    def in_progress(self) -> Mapping[str, Checkpoint]: ...

@@ -1,0 +1,200 @@
+"""RocksDB, one database per task, a column family per store.
+
+Commits go through the write-ahead log and are not synced: they outlive the process, and a power cut takes a suffix of
+them. Restore skips the log; until its data is flushed nothing may be written through the log after it, or a crash would
+bring back the later write without the earlier one. `atomic_flush` keeps the data and the checkpoint of an unlogged
+write together when buffers fill up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rocksdict import BlockBasedOptions, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
+
+from state.api import Changes, StateError, StoreLockedError, UnknownStoreError
+from state.budget import StateMemory
+
+_DEFAULT = "default"
+
+
+class RocksBackend:
+    """The stores of a task in the folder `path`.
+
+    Raises StoreLockedError when another process, or a backend of this one that was not closed, has the folder.
+
+    >>> import tempfile
+    >>> backend = RocksBackend(tempfile.mkdtemp() + "/0_0", StateMemory(32 << 20))
+    >>> backend.open_store("late")
+    >>> backend.write([Changes("late", [b"AA", b"UA"], [b"1", b"2"])])
+    >>> with backend.scan("late", start=b"B") as entries:
+    ...     list(entries)
+    [(b'UA', b'2')]
+    >>> backend.close()
+    """
+
+    def __init__(self, path: Path | str, memory: StateMemory) -> None:
+        self.path = Path(path)
+        self._memory = memory
+        self._scans: set[Generator[tuple[bytes, bytes], None, None]] = set()
+        self._unflushed = False
+        self._logged, self._synced, self._unlogged = WriteOptions(), WriteOptions(), WriteOptions()
+        self._synced.sync = True
+        self._unlogged.disable_wal = True  # type: ignore[method-assign,assignment]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            existing = Rdict.list_cf(str(self.path)) if (self.path / "CURRENT").exists() else [_DEFAULT]
+            options = {name: self._options() for name in existing if name != _DEFAULT}
+            self._db: Any = Rdict(str(self.path), self._options(), column_families=options)
+        except Exception as error:  # noqa: BLE001
+            self._explain("open", error)
+        self._families: dict[str, Any] = {}
+        self._handles: dict[str, Any] = {}
+        for name in options:
+            self._attach(name)
+
+    def stores(self) -> list[str]:
+        return sorted(self._families)
+
+    def open_store(self, store: str) -> None:
+        if store not in self._families:
+            self._db.create_column_family(store, self._options())
+            self._attach(store)
+
+    def drop_store(self, store: str) -> None:
+        self._family(store)
+        del self._families[store], self._handles[store]
+        self._db.drop_column_family(store)
+
+    def get(self, store: str, key: bytes) -> bytes | None:
+        value: bytes | None = self._family(store).get(key)
+        return value
+
+    def get_many(self, store: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        values: list[bytes | None] = self._family(store).get(list(keys))
+        return values
+
+    @contextmanager
+    def scan(
+        self, store: str, start: bytes | None = None, stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[Iterator[tuple[bytes, bytes]]]:
+        rows = self._rows(store, start, stop, reverse)
+        self._scans.add(rows)
+        try:
+            yield rows
+        finally:
+            # A live iterator keeps the folder locked, even after close(); a generator lets go of it when closed.
+            rows.close()
+            self._scans.discard(rows)
+
+    def write(self, changes: Sequence[Changes], *, durable: bool = True, sync: bool = False) -> None:
+        if durable and self._unflushed:
+            self.flush()
+        batch = WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        for store, keys, values, cleared in changes:
+            handle = self._handles[store] if store in self._handles else self._unknown(store)
+            if cleared is not None:
+                batch.delete_range(*cleared, handle)
+            for key, value in zip(keys, values, strict=True):
+                if value is None:
+                    delete(key, handle)
+                else:
+                    put(key, value, handle)
+        self._unflushed = self._unflushed or not durable
+        try:
+            self._db.write(batch, (self._synced if sync else self._logged) if durable else self._unlogged)
+        except Exception as error:  # noqa: BLE001
+            self._explain("write", error)
+
+    def flush(self) -> None:
+        try:
+            # rocksdict flushes one family a call. Meta sorts first by its '$' and must go last: a checkpoint never
+            # before its data.
+            for store in sorted(self._families, reverse=True):
+                self._families[store].flush(True)
+        except Exception as error:  # noqa: BLE001
+            self._explain("flush", error)
+        self._unflushed = False
+
+    def close(self) -> None:
+        """Close the folder; scans still open end here."""
+        for rows in list(self._scans):
+            rows.close()
+        self._scans.clear()
+        self._handles.clear()
+        self._families.clear()
+        self._db.close()
+
+    def size_bytes(self) -> int:
+        names = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
+        return sum(family.property_int_value(name) or 0 for family in self._families.values() for name in names)
+
+    def _rows(
+        self, store: str, start: bytes | None, stop: bytes | None, reverse: bool
+    ) -> Generator[tuple[bytes, bytes], None, None]:
+        bounds = ReadOptions()
+        if stop is not None:
+            bounds.set_iterate_upper_bound(stop)
+        family = self._family(store)
+        if not reverse:
+            yield from family.items(from_key=start, read_opt=bounds)
+            return
+        # rocksdict 0.3.29 takes a lower bound for an upper one, so the lower end is watched here.
+        for entry in family.items(backwards=True, read_opt=bounds):
+            if start is not None and entry[0] < start:
+                return
+            yield entry
+
+    def _family(self, store: str) -> Any:
+        family = self._families.get(store)
+        return family if family is not None else self._unknown(store)
+
+    def _unknown(self, store: str) -> NoReturn:
+        raise UnknownStoreError(
+            f"store {store} is not open in {self.path}; open now: {', '.join(self.stores()) or 'none'}"
+        )
+
+    def _attach(self, name: str) -> None:
+        self._families[name] = self._db.get_column_family(name)
+        self._handles[name] = self._db.get_column_family_handle(name)
+
+    def _options(self) -> Any:
+        table = BlockBasedOptions()
+        table.set_block_cache(self._memory.cache)
+        # Index and filter blocks in the cache too: otherwise they grow outside of the budget.
+        table.set_cache_index_and_filter_blocks(True)
+        table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+        table.set_bloom_filter(10, False)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_atomic_flush(True)
+        options.set_block_based_table_factory(table)
+        options.set_write_buffer_manager(self._memory.buffers)
+        options.set_write_buffer_size(max(1 << 20, min(16 << 20, self._memory.total_bytes // 16)))
+        # A small store should cost little of the budget, so memory is taken in small pieces.
+        options.set_arena_block_size(64 << 10)
+        options.set_manifest_preallocation_size(64 << 10)
+        options.set_keep_log_file_num(2)
+        options.set_max_log_file_size(1 << 20)
+        options.set_stats_dump_period_sec(0)
+        return options
+
+    # rocksdict raises plain Exception for everything, hence the blind excepts above; each ends here and in an error of
+    # ours.
+    def _explain(self, doing: str, error: Exception) -> NoReturn:
+        """Raise an error of ours: rocksdict has one exception type for everything, told apart by RocksDB's words."""
+        text = str(error)
+        if "lock hold by current process" in text:
+            raise StoreLockedError(
+                f"{self.path} is open in this process already: close the other backend (and end its scans) first"
+            ) from error
+        if "While lock file" in text:
+            raise StoreLockedError(
+                f"{self.path} is in use by another process: stop that worker, or give this one another data folder"
+            ) from error
+        hint = "; free space on that disk and start again: nothing committed is lost" if "No space left" in text else ""
+        raise StateError(f"cannot {doing} the stores in {self.path}: {text}{hint}") from error

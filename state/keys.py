@@ -1,0 +1,87 @@
+"""Byte layouts whose order is the order of what they hold, and the layout of a stored value.
+
+| layout | bytes |
+|---|---|
+| window key | start (int64, big-endian, sign flipped) + key |
+| time index key | timestamp (the same) + key |
+| stored value | timestamp (int64, big-endian) + payload |
+
+Start first, so that a window is one sorted block and expiry is one range. (Kafka Streams writes the key first, in
+`WindowKeySchema`; its expiry drops whole segments instead.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from struct import Struct, pack
+
+from state.api import Stamped
+
+TIME_MIN = -(1 << 63)
+TIME_MAX = (1 << 63) - 1
+
+_TIME = Struct(">Q")
+_STAMP = Struct(">q")
+_FLIP = 1 << 63
+
+
+def time_prefix(time_ms: int) -> bytes:
+    """Eight bytes that sort as the int64 does.
+
+    >>> time_prefix(-1) < time_prefix(0) < time_prefix(1)
+    True
+    """
+    return _TIME.pack(time_ms + _FLIP)
+
+
+def window_key(start: int, key: bytes) -> bytes:
+    """The store key of a window entry.
+
+    >>> window_key(0, b"AA")
+    b'\\x80\\x00\\x00\\x00\\x00\\x00\\x00\\x00AA'
+    """
+    return _TIME.pack(start + _FLIP) + key
+
+
+def window_keys(start: int, keys: Iterable[bytes]) -> list[bytes]:
+    """The store keys of many keys of one window."""
+    prefix = _TIME.pack(start + _FLIP)
+    return [prefix + key for key in keys]
+
+
+def split_window_key(store_key: bytes) -> tuple[int, bytes]:
+    """Start and key of a store key.
+
+    >>> split_window_key(window_key(-5, b"AA"))
+    (-5, b'AA')
+    """
+    return _TIME.unpack_from(store_key)[0] - _FLIP, store_key[8:]
+
+
+def window_block(start: int) -> tuple[bytes, bytes | None]:
+    """The range of store keys that holds exactly the window starting there; None: to the end of the store."""
+    return time_prefix(start), time_prefix(start + 1) if start < TIME_MAX else None
+
+
+def stamp(payload: bytes, timestamp: int) -> bytes:
+    """The stored value.
+
+    >>> unstamp(stamp(b"v", 7))
+    (b'v', 7)
+    """
+    return _STAMP.pack(timestamp) + payload
+
+
+def unstamp(stored: bytes) -> Stamped:
+    """Payload and timestamp of a stored value."""
+    return stored[8:], _STAMP.unpack_from(stored)[0]
+
+
+def stamp_many(payloads: Sequence[bytes | None], timestamps: Sequence[int]) -> list[bytes | None]:
+    """The stored values of many payloads; None stays None."""
+    # One pack for all timestamps costs a third of a pack per entry.
+    stamps = pack(f">{len(timestamps)}q", *timestamps)
+    return [
+        None if payload is None else stamps[at : at + 8] + payload
+        for at, payload in zip(range(0, len(stamps), 8), payloads, strict=True)
+    ]

@@ -1,0 +1,92 @@
+"""The changelog layer: a commit's changes of one store as columns, handed to the changelog slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from state.api import Changelog, Changes
+from state.commit import SLICE_BYTES, SLICE_ENTRIES
+from state.keys import stamp_many
+from state.layers.pending import PendingStore
+from state.ttl import TtlStore, index_changes
+
+SORT_RUN = 16_384
+
+
+class Columns(NamedTuple):
+    """Changes as three columns of one length, sorted by key."""
+
+    keys: list[bytes]
+    values: list[bytes | None]
+    timestamps: list[int]
+
+
+class CommitLog:
+    """One store's part of a commit: `log` first, `changes` after the transaction, `settle` when they are written."""
+
+    def __init__(self, store: PendingStore, expiring: TtlStore | None = None) -> None:
+        self.name = store.name
+        self._store = store
+        self._indexed = expiring is not None
+        self._index_cleared = None if expiring is None else expiring.take_cleared()
+        self._slices: list[Columns] = []
+        self._frozen, self._cleared, self._bytes = store.freeze()
+
+    @property
+    def entries(self) -> int:
+        """How many changes it holds."""
+        return len(self._frozen)
+
+    def log(self, changelog: Changelog | None) -> Iterator[None]:
+        """Sort the changes and hand them to the changelog, in steps of a few milliseconds at most."""
+        frozen = self._frozen
+        keys = list(frozen)
+        for _ in sort_in_steps(keys):
+            yield
+        size = slice_size(len(keys), self._bytes)
+        for at in range(0, len(keys), size):
+            part = keys[at : at + size]
+            values, timestamps = zip(*map(frozen.__getitem__, part), strict=True)
+            columns = Columns(part, list(values), list(timestamps))
+            self._slices.append(columns)
+            if changelog is not None:
+                changelog(self.name, *columns)
+            yield
+
+    def changes(self) -> Iterator[Changes]:
+        """The same changes for the backend, a slice at a time."""
+        if self._cleared is not None:
+            yield Changes(self.name, [], [], self._cleared)
+        if self._index_cleared is not None:
+            yield self._index_cleared
+        for columns in self._slices:
+            yield self._stored(columns)
+            if self._indexed:
+                yield index_changes(self.name, *columns)
+
+    def settle(self) -> None:
+        """All changes are in the backend."""
+        self._store.settle()
+
+    def _stored(self, columns: Columns) -> Changes:
+        keys, values = columns.keys, stamp_many(columns.values, columns.timestamps)
+        if self._cleared is not None and keys[0] < self._cleared[1]:
+            # The cleared range has deleted these already.
+            stop = self._cleared[1]
+            kept = [at for at, key in enumerate(keys) if values[at] is not None or key >= stop]
+            keys, values = [keys[at] for at in kept], [values[at] for at in kept]
+        return Changes(self.name, keys, values)
+
+
+def slice_size(entries: int, total_bytes: int) -> int:
+    """Entries in a slice: SLICE_ENTRIES, fewer where their mean size would make it larger than SLICE_BYTES."""
+    return SLICE_ENTRIES if total_bytes == 0 else max(1, min(SLICE_ENTRIES, SLICE_BYTES * entries // total_bytes))
+
+
+def sort_in_steps(keys: list[bytes]) -> Iterator[None]:
+    """Sort in place by runs, a run a step; the last sort then only merges, in a fraction of the time."""
+    for at in range(0, len(keys) if len(keys) > SORT_RUN else 0, SORT_RUN):
+        keys[at : at + SORT_RUN] = sorted(keys[at : at + SORT_RUN])
+        yield
+    keys.sort()

@@ -1,0 +1,222 @@
+"""The write-back layer: changes of one store since the last commit, in memory, coalesced by key.
+
+Reads see them. At a commit they are frozen, handed to the changelog, and after the transaction written to the backend;
+new changes meanwhile gather beside the frozen ones.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from operator import gt, lt
+from typing import TypeAlias
+
+from state.api import Backend, Stamped, StateError
+from state.keys import unstamp
+
+Change: TypeAlias = tuple[bytes | None, int]
+"""A new value (None: deleted) and its timestamp."""
+
+ENTRY_OVERHEAD_BYTES = 200
+"""What a change costs in memory beyond its key and value: dict slot, tuple, two bytes objects, an int."""
+
+
+class PendingStore:
+    """A key-value store over `backend`, its changes kept until `freeze` and `settle`.
+
+    >>> from state.backends.memory import MemoryBackend
+    >>> backend = MemoryBackend()
+    >>> backend.open_store("late")
+    >>> store = PendingStore("late", backend)
+    >>> store.put(b"AA", b"1", timestamp=7)
+    >>> store.get_stamped(b"AA"), backend.get("late", b"AA")
+    ((b'1', 7), None)
+    """
+
+    def __init__(self, name: str, backend: Backend) -> None:
+        self.name = name
+        self._backend = backend
+        self._changes: dict[bytes, Change] = {}
+        self._frozen: dict[bytes, Change] = {}
+        self._cleared: tuple[bytes, bytes] | None = None
+        self._bytes = 0
+        self._sorted: list[bytes] | None = None
+
+    @property
+    def pending_entries(self) -> int:
+        """Changed keys since the last commit."""
+        return len(self._changes)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Memory they take, estimated."""
+        return self._bytes + len(self._changes) * ENTRY_OVERHEAD_BYTES
+
+    def get(self, key: bytes) -> bytes | None:
+        change = self._changes.get(key) or self._frozen.get(key)
+        if change is not None:
+            return change[0]
+        stored = self._backend.get(self.name, key)
+        return None if stored is None else stored[8:]
+
+    def get_stamped(self, key: bytes) -> Stamped | None:
+        change = self._changes.get(key) or self._frozen.get(key)
+        if change is not None:
+            return None if change[0] is None else change  # type: ignore[return-value]
+        stored = self._backend.get(self.name, key)
+        return None if stored is None else unstamp(stored)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Stamped | None]:
+        changes, frozen = self._changes, self._frozen
+        found = [changes.get(key) or frozen.get(key) for key in keys]
+        missing = [key for key, change in zip(keys, found, strict=True) if change is None]
+        stored = iter(self._backend.get_many(self.name, missing) if missing else ())
+        return [_live(change) if change is not None else _unstamped(next(stored)) for change in found]
+
+    def put(self, key: bytes, value: bytes | None, timestamp: int) -> None:
+        """Set a value; None deletes."""
+        old = self._changes.get(key)
+        if old is None:
+            self._sorted = None
+            self._bytes += len(key)
+        elif old[0] is not None:
+            self._bytes -= len(old[0])
+        if value is not None:
+            self._bytes += len(value)
+        self._changes[key] = (value, timestamp)
+
+    def put_many(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None:
+        """Set many values at once; of equal keys the last wins."""
+        before = len(self._changes)
+        self._changes.update(zip(keys, zip(values, timestamps, strict=True), strict=True))
+        self._bytes += sum(map(len, keys)) + sum(map(len, filter(None, values)))
+        written, kept = before + len(keys), len(self._changes)
+        if kept != written:
+            # Keys written twice were counted twice; what is kept has about the mean size of what was written.
+            self._bytes = self._bytes * kept // written
+        self._sorted = None
+
+    @contextmanager
+    def scan(
+        self, start: bytes | None = None, stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[Iterator[tuple[bytes, bytes, int]]]:
+        """(key, value, timestamp) with start <= key < stop in key order, as they were when the scan began."""
+        mine = self._range(start, stop)
+        with self._backend.scan(self.name, start, stop, reverse=reverse) as stored:
+            rows = _merge(mine[::-1] if reverse else mine, stored, reverse)
+            try:
+                yield rows
+            finally:
+                rows.close()
+
+    def delete_many(self, keys: Sequence[bytes], timestamps: Sequence[int]) -> None:
+        """Delete keys; what was put since the last commit and never reached the backend goes without a trace."""
+        ours = [key for key in keys if key in self._changes and key not in self._frozen]
+        stored = self._backend.get_many(self.name, ours) if ours else []
+        unknown = {key for key, value in zip(ours, stored, strict=True) if value is None}
+        for key in unknown:
+            self._forget(key)
+        for key, timestamp in zip(keys, timestamps, strict=True):
+            if key not in unknown:
+                self.put(key, None, timestamp)
+        self._sorted = None
+
+    def clear_before(self, stop: bytes, timestamp: int) -> int:
+        """Delete every key below `stop`; returns how many went. One range in the backend, a tombstone a key in the log.
+
+        What never reached the backend goes without a trace, as in `delete_many`. Call it once a commit: it looks at all
+        pending changes.
+        """
+        known = self._known_before(stop)
+        gone = len(known)
+        for key in [key for key in self._changes if key < stop]:
+            # A known key is counted already, unless it was deleted since.
+            live = self._forget(key) is not None
+            gone += live - (key in known)
+        if known:
+            self._changes.update(dict.fromkeys(known, (None, timestamp)))
+            self._bytes += sum(map(len, known))
+            low, high = self._cleared or (stop, stop)
+            self._cleared = min(low, min(known)), max(high, stop)
+        self._sorted = None
+        return gone
+
+    def older_than(self, timestamp: int) -> list[bytes]:
+        """Keys of changes not yet in the backend, frozen or not, whose value has that timestamp or an earlier one."""
+        changes = self._frozen | self._changes if self._frozen else self._changes
+        return [key for key, (value, time) in changes.items() if time <= timestamp and value is not None]
+
+    def freeze(self) -> tuple[dict[bytes, Change], tuple[bytes, bytes] | None, int]:
+        """Set the pending changes aside for a commit: the changes, the range cleared first, their size in bytes."""
+        if self._frozen:
+            raise StateError(
+                f"store {self.name}: the last commit is not finished; run finish_commit() to its end or abandon()"
+            )
+        frozen = self._changes, self._cleared, self._bytes
+        self._frozen = self._changes
+        self._changes, self._cleared, self._bytes, self._sorted = {}, None, 0, None
+        return frozen
+
+    def settle(self) -> None:
+        """The frozen changes are in the backend."""
+        self._frozen, self._sorted = {}, None
+
+    def abandon(self) -> None:
+        """Forget all that is not in the backend."""
+        self._changes, self._frozen, self._cleared, self._bytes, self._sorted = {}, {}, None, 0, None
+
+    def _known_before(self, stop: bytes) -> set[bytes]:
+        """Keys below `stop` that the backend has or will have once the frozen changes are written."""
+        with self._backend.scan(self.name, None, stop) as entries:
+            known = {key for key, _ in entries}
+        for key, (value, _) in self._frozen.items():
+            if key < stop:
+                (known.discard if value is None else known.add)(key)
+        return known
+
+    def _forget(self, key: bytes) -> bytes | None:
+        value = self._changes.pop(key)[0]
+        self._bytes = max(0, self._bytes - len(key) - (0 if value is None else len(value)))
+        return value
+
+    def _range(self, start: bytes | None, stop: bytes | None) -> list[tuple[bytes, Change]]:
+        changes = self._frozen | self._changes if self._frozen else self._changes
+        if self._sorted is None or self._frozen:
+            self._sorted = sorted(changes)
+        keys = self._sorted
+        low = 0 if start is None else bisect_left(keys, start)
+        high = len(keys) if stop is None else bisect_left(keys, stop)
+        return [(key, changes[key]) for key in keys[low:high]]
+
+
+def _live(change: Change) -> Stamped | None:
+    return None if change[0] is None else change  # type: ignore[return-value]
+
+
+def _unstamped(stored: bytes | None) -> Stamped | None:
+    return None if stored is None else unstamp(stored)
+
+
+def _merge(
+    mine: list[tuple[bytes, Change]], stored: Iterator[tuple[bytes, bytes]], reverse: bool
+) -> Generator[tuple[bytes, bytes, int], None, None]:
+    """Both sides in key order; a pending change hides the stored value."""
+    below = gt if reverse else lt
+    at, count = 0, len(mine)
+    for key, value in stored:
+        while at < count and below(mine[at][0], key):
+            yield from _row(*mine[at])
+            at += 1
+        if at < count and mine[at][0] == key:
+            yield from _row(*mine[at])
+            at += 1
+        else:
+            yield (key, *unstamp(value))
+    for entry in mine[at:]:
+        yield from _row(*entry)
+
+
+def _row(key: bytes, change: Change) -> tuple[tuple[bytes, bytes, int], ...]:
+    value, timestamp = change
+    return () if value is None else ((key, value, timestamp),)

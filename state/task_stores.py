@@ -1,0 +1,229 @@
+"""The stores of one task: opened together, committed together.
+
+Life of a commit:
+
+    for _ in stores.commit_slices(): ...           # changes go to the changelog, in the transaction with outputs and
+    offsets (the transaction commits) for _ in stores.finish_commit(checkpoints): ...   # then to the backend, the
+    checkpoints with the last slice
+
+or `abandon()` when the outcome is unknown: nothing of it is in the backend, and the log says what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+
+from state.api import Backend, Changelog, Changes, Checkpoint, Stamped, StateError, StoreSpec, UnknownStoreError
+from state.checkpoint import META, checkpoints, forget_changes, in_progress
+from state.commit import write_slices
+from state.format import check_format, forget_format
+from state.layers.logged import CommitLog
+from state.layers.pending import PendingStore
+from state.layers.window import WindowLayer
+from state.ttl import TtlStore, index_name
+
+MAX_PENDING_ENTRIES = 100_000
+MAX_PENDING_BYTES = 64 << 20
+
+
+class TaskStores:
+    """Opens the stores `specs` in `backend`; `changelog` takes the changes of each commit.
+
+    Raises StateError when a store is there with another kind, UnknownStoreError for a name not declared.
+
+    >>> from state.backends.memory import MemoryBackend
+    >>> log = []
+    >>> stores = TaskStores(MemoryBackend(), [StoreSpec("late")], lambda *change: log.append(change))
+    >>> stores.put("late", b"AA", b"1", timestamp=7)
+    >>> stores.begin_commit()
+    >>> log
+    [('late', [b'AA'], [b'1'], [7])]
+    >>> for _ in stores.finish_commit({"late": Checkpoint("topic-id", 1)}): pass
+    >>> stores.checkpoints()
+    {'late': Checkpoint(topic_id='topic-id', offset=1)}
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        specs: Iterable[StoreSpec],
+        changelog: Changelog,
+        *,
+        max_pending_entries: int = MAX_PENDING_ENTRIES,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+    ) -> None:
+        self.backend = backend
+        self.specs = {spec.name: spec for spec in specs}
+        self._changelog = changelog
+        self._max_entries, self._max_bytes = max_pending_entries, max_pending_bytes
+        self._pending: dict[str, PendingStore] = {}
+        self._windows: dict[str, WindowLayer] = {}
+        self._expiring: dict[str, TtlStore] = {}
+        self._committing: list[CommitLog] = []
+        backend.open_store(META)
+        for spec in self.specs.values():
+            self._open(spec)
+        self._checkpoints = checkpoints(backend)
+        self._marks = in_progress(backend)
+
+    def key_value(self, store: str) -> PendingStore | TtlStore:
+        """The key-value store of that name."""
+        return self._expiring.get(store) or self._inner(store, "key_value")
+
+    def window(self, store: str) -> WindowLayer:
+        """The window store of that name."""
+        self._inner(store, "window")
+        return self._windows[store]
+
+    def get(self, store: str, key: bytes) -> Stamped | None:
+        """Value and timestamp under a store key; sees uncommitted changes."""
+        return (self._expiring.get(store) or self._inner(store)).get_stamped(key)
+
+    def get_many(self, store: str, keys: Sequence[bytes]) -> list[Stamped | None]:
+        return (self._expiring.get(store) or self._inner(store)).get_many(keys)
+
+    def put(self, store: str, key: bytes, value: bytes | None, timestamp: int) -> None:
+        """Set a value under a store key; None deletes."""
+        self._inner(store).put(key, value, timestamp)
+
+    def put_many(
+        self, store: str, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
+    ) -> None:
+        """Set many values under store keys at once."""
+        self._inner(store).put_many(keys, values, timestamps)
+
+    @property
+    def pending_entries(self) -> int:
+        """Changed keys since the last commit, over all stores."""
+        return sum(store.pending_entries for store in self._pending.values())
+
+    @property
+    def pending_bytes(self) -> int:
+        """Memory they take, estimated."""
+        return sum(store.pending_bytes for store in self._pending.values())
+
+    def over_bound(self) -> bool:
+        """Whether the pending changes have reached the bound on entries or bytes: commit now."""
+        return self.pending_entries >= self._max_entries or self.pending_bytes >= self._max_bytes
+
+    def begin_commit(self) -> None:
+        """Hand the coalesced changes of every store to the changelog, at once; `commit_slices` does it in steps."""
+        for _ in self.commit_slices():
+            pass
+
+    def commit_slices(self) -> Iterator[None]:
+        """Freeze the pending changes and hand them to the changelog, a step being a few milliseconds at most.
+
+        Changes made after the first step belong to the next commit.
+        """
+        if self._committing:
+            raise StateError("the last commit is not finished: run finish_commit() to its end, or abandon()")
+        self._committing = [CommitLog(store, self._expiring.get(name)) for name, store in self._pending.items()]
+        for part in self._committing:
+            yield from part.log(self._changelog if self.specs[part.name].logged else None)
+
+    def finish_commit(self, new: Mapping[str, Checkpoint]) -> Iterator[None]:
+        """Write the committed changes to the backend, a slice a step, the new checkpoints with the last.
+
+        Raises StateError when a logged store has changes and `new` no checkpoint for it.
+        """
+        for part in self._committing:
+            if part.entries and self.specs[part.name].logged and part.name not in new:
+                raise StateError(
+                    f"store {part.name} has changes in this commit: finish_commit needs its new checkpoint"
+                )
+        changes = chain.from_iterable(part.changes() for part in self._committing)
+        yield from write_slices(self.backend, changes, new, self._marks)
+        self._checkpoints.update(new)
+        for part in self._committing:
+            part.settle()
+        self._committing = []
+
+    def abandon(self) -> None:
+        """Forget all changes that are not in the backend; the log says which of them happened."""
+        self._committing = []
+        for store in self._pending.values():
+            store.abandon()
+        for expiring in self._expiring.values():
+            expiring.abandon()
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """The checkpoint of each store that has one."""
+        return dict(self._checkpoints)
+
+    def in_progress(self) -> dict[str, Checkpoint]:
+        """For each store with an unfinished write: how far its data may reach."""
+        return dict(self._marks)
+
+    def undeclared_stores(self, declared: Iterable[str] | None = None) -> list[str]:
+        """Stores in the backend that `declared` (or this task's specs) does not name: renamed or left over."""
+        known = set(self.specs if declared is None else declared)
+        return [name for name in self.backend.stores() if name != META and ":" not in name and name not in known]
+
+    def clear(self, store: str) -> None:
+        """Empty a store and forget its checkpoint, in one atomic batch that outlives a power cut: a rebuild begins."""
+        self._inner(store).abandon()
+        cleared = [change for name in (store, index_name(store)) for change in self._everything(name)]
+        self.backend.write([*cleared, forget_changes(store)], sync=True)
+        self._checkpoints.pop(store, None)
+        self._marks.pop(store, None)
+
+    def drop_store(self, store: str) -> None:
+        """Remove a store for good, declared or not; its changelog is not touched."""
+        if store in self.specs:
+            raise StateError(f"store {store} is declared by the topology: take it out of the app before removing it")
+        # Emptied first, in one batch with its checkpoint: a crash here leaves no checkpoint without its data.
+        names = [name for name in (store, index_name(store)) if name in self.backend.stores()]
+        cleared = [change for name in names for change in self._everything(name)]
+        self.backend.write([*cleared, forget_changes(store), forget_format(store)], sync=True)
+        for name in names:
+            self.backend.drop_store(name)
+        self._checkpoints.pop(store, None)
+        self._marks.pop(store, None)
+
+    def write_restored(self, changes: Iterable[Changes], new: Mapping[str, Checkpoint]) -> Iterator[None]:
+        """Write restored changes without the write-ahead log, a slice a step; `flush()` makes them last."""
+        yield from write_slices(self.backend, changes, new, self._marks, durable=False)
+        self._checkpoints.update(new)
+
+    def flush(self) -> None:
+        """All that was written to the backend outlives the process."""
+        self.backend.flush()
+
+    def size_bytes(self) -> int:
+        """Bytes on disk and in write buffers."""
+        return self.backend.size_bytes()
+
+    def close(self) -> None:
+        """Close the backend; pending changes are dropped."""
+        self.abandon()
+        self.backend.close()
+
+    def _inner(self, store: str, kind: str | None = None) -> PendingStore:
+        inner = self._pending.get(store)
+        if inner is None:
+            raise UnknownStoreError(
+                f"store {store} is not declared; declared: {', '.join(sorted(self.specs)) or 'none'}"
+            )
+        if kind is not None and self.specs[store].kind != kind:
+            raise StateError(f"store {store} is a {self.specs[store].kind} store, not {kind}")
+        return inner
+
+    def _open(self, spec: StoreSpec) -> None:
+        name = spec.name
+        self.backend.open_store(name)
+        check_format(self.backend, spec)
+        inner = self._pending[name] = PendingStore(name, self.backend)
+        if spec.kind == "window":
+            self._windows[name] = WindowLayer(inner)
+        elif spec.ttl_ms is not None:
+            self._expiring[name] = TtlStore(inner, self.backend, spec.ttl_ms)
+
+    def _everything(self, name: str) -> Iterator[Changes]:
+        """A change that clears a whole map of the backend; none if it is empty or not there."""
+        if name in self.backend.stores():
+            with self.backend.scan(name, reverse=True) as entries:
+                last = next(entries, None)
+            if last is not None:
+                yield Changes(name, [], [], (b"", last[0] + b"\0"))
