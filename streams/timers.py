@@ -56,7 +56,7 @@ class Crontab:
 
     When clocks go forward, times that do not exist are passed over. When they go back, an hour is on the clock twice:
     an expression with an hour of its own is due in the first only; one that runs in every hour (`*` as hour, or a step
-    from `*`) goes on in both, so that "every five minutes" stays that. This is the rule of Vixie cron for wildcard jobs.
+    from `*`) goes on in both, so "every five minutes" stays that. This is the rule of Vixie cron for wildcard jobs.
 
     >>> Crontab("0 6 * * *", timezone="Europe/Berlin").next_after(0)
     18000000
