@@ -149,7 +149,12 @@ def user_line(trace: TracebackType | None) -> str | None:
     frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_OURS)]
     own = [frame for frame in frames if not frame.filename.startswith((*_LIBRARIES, "<frozen"))]
     chosen = own or frames
-    return f"{chosen[-1].filename}:{chosen[-1].lineno} in {chosen[-1].name}" if chosen else None
+    if not chosen:
+        return None
+    last = chosen[-1]
+    return (
+        last.filename if last.filename.startswith("<expression ") else f"{last.filename}:{last.lineno} in {last.name}"
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
