@@ -1,0 +1,62 @@
+"""One numbered file per API key; a key's file is imported when its first request comes.
+
+A file registers its function with `@handler(key)`. There is no list to keep: the file's number is its key.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from broker_embedded.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from broker_embedded.cluster import Cluster
+
+Handler = Callable[["Cluster", Any, "RequestContext"], Awaitable[Any]]
+
+_NEWEST = 32_767
+_handlers: dict[int, Handler] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """Where a request comes from. Some rules depend on the version that the client spoke."""
+
+    api_version: int = _NEWEST
+    client_id: str = ""
+    in_process: bool = False  # batches come straight from `records.encode`: their CRC needs no second look
+
+
+LOCAL = RequestContext(in_process=True)
+
+
+def handler(api_key: int) -> Callable[[Handler], Handler]:
+    """Register the decorated `async def handle(cluster, request, context)` for a key."""
+
+    def register(function: Handler) -> Handler:
+        _handlers[api_key] = function
+        return function
+
+    return register
+
+
+@cache
+def _modules() -> dict[int, str]:
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    return {int(name[1:].partition("_")[0]): name for name in names if name[0] == "k" and name[1].isdigit()}
+
+
+def find(api_key: int) -> Handler:
+    """The handler of a key. Raises InvalidRequestError for a key without one."""
+    found = _handlers.get(api_key)
+    if found is None:
+        if api_key not in _modules():
+            raise InvalidRequestError(f"API key {api_key} is not served; these are: {sorted(_modules())}")
+        import_module(f"{__name__}.{_modules()[api_key]}")
+        found = _handlers[api_key]
+    return found

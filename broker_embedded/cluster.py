@@ -1,0 +1,273 @@
+"""The broker: topics, coordinators, and the way of a request to its handler. The one owner of state.
+
+Everything happens on one event loop, so there are no locks; what must wait for a disk does so in a thread, and whoever
+depends on the order says so (`Transaction.ending`). Time comes in from outside: `now_ms`, and `tick` when the caller
+thinks it is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID, uuid4
+
+from broker_embedded import handlers, records
+from broker_embedded.config import BrokerConfig
+from broker_embedded.coordinator.offsets import Offsets
+from broker_embedded.coordinator.transactions import Transactions
+from broker_embedded.errors import KafkaStorageError, UnknownTopicIdError, UnknownTopicOrPartitionError
+from broker_embedded.folder import DataFolder
+from broker_embedded.handlers import LOCAL, RequestContext
+from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
+
+if TYPE_CHECKING:
+    from broker_embedded.faults import Faults
+    from broker_embedded.log.partition import PartitionLog
+    from broker_embedded.wire.messages import Request
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Partition = tuple[str, int]
+
+_READ_BYTES = 1 << 20
+_CHECKPOINT_INTERVAL_MS = 60_000  # log.flush.offset.checkpoint.interval.ms
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Cluster:
+    """One broker over one data folder.
+
+    >>> import tempfile
+    >>> from broker_embedded.wire.messages import CreatableTopic, CreateTopicsRequest
+    >>> async def main() -> list[str]:
+    ...     cluster = Cluster.open(Path(tempfile.mkdtemp()))
+    ...     await cluster.handle(CreateTopicsRequest([CreatableTopic("flights", num_partitions=2)]))
+    ...     await cluster.close()
+    ...     return sorted(name for name, topic in cluster.topics.items() if not topic.is_internal)
+    >>> asyncio.run(main())
+    ['flights']
+    """
+
+    def __init__(self, folder: DataFolder, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
+        """Use `open`."""
+        self.config = config
+        self.now_ms = now_ms
+        self.folder = folder
+        self.topics: dict[str, Topic] = {}
+        self.offsets = Offsets(self)
+        self.transactions = Transactions(self)
+        self.faults: Faults | None = None
+        self._watchers: dict[Partition, list[Callable[[], None]]] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+        self._stopped: str | None = None
+        self._checkpointed_ms = now_ms()
+
+    @classmethod
+    def open(
+        cls, data_dir: Path, *, config: BrokerConfig | None = None, now_ms: Callable[[], int] = wall_clock_ms
+    ) -> Cluster:
+        """Take the folder (made if missing), recover its logs, finish what was decided and not finished.
+
+        Raises FolderInUseError when another process, or this one, serves the folder.
+        """
+        config = config or BrokerConfig()
+        cluster = cls(DataFolder.take(data_dir, config.node_id), config, now_ms)
+        try:
+            cluster._load()
+        except BaseException:
+            cluster.folder.release()
+            raise
+        return cluster
+
+    def _load(self) -> None:
+        folder = self.folder
+        self.topics = folder.open_topics(self.config, self.now_ms)
+        missing = {
+            OFFSETS_TOPIC: self.config.offsets_topic_num_partitions,
+            TRANSACTIONS_TOPIC: self.config.transaction_state_num_partitions,
+        }
+        compacted = {"cleanup.policy": "compact", "segment.bytes": str(100 << 20)}
+        self.add_topics(
+            [Topic(name, uuid4(), count, dict(compacted)) for name, count in missing.items() if name not in self.topics]
+        )
+        self.offsets.load()
+        self.transactions.load()
+        if not folder.was_clean:
+            self.offsets.clamp()
+
+    async def handle(self, request: Request, context: RequestContext = LOCAL) -> Any:
+        """Answer one request. What goes wrong with a part of it is an error code in the answer's row of that part."""
+        self.check_serving()
+        handle = handlers.find(request.api_key)
+        if self.faults is not None:
+            return await self.faults.handle(request, lambda: handle(self, request, context))
+        return await handle(self, request, context)
+
+    def check_serving(self) -> None:
+        """Raise KafkaStorageError once the broker is closed or its disk has failed."""
+        if self._stopped is not None:
+            raise KafkaStorageError(self._stopped)
+
+    # Topics and partitions
+
+    def topic(self, name: str | None, topic_id: UUID | None = None) -> Topic:
+        """A topic by name, or else by id. Raises UnknownTopicOrPartitionError, UnknownTopicIdError."""
+        if name:
+            found = self.topics.get(name)
+            if found is None:
+                raise UnknownTopicOrPartitionError(f"topic {name!r} does not exist")
+            return found
+        for topic in self.topics.values():
+            if topic.id == topic_id:
+                return topic
+        raise UnknownTopicIdError(f"no topic has id {topic_id}")
+
+    def add_topics(self, topics: Sequence[Topic]) -> None:
+        """Make new topics, all or none."""
+        if topics:
+            self.folder.create(topics, self.config, self.now_ms)
+            self.topics.update({topic.name: topic for topic in topics})
+
+    def remove_topic(self, topic: Topic) -> None:
+        """Delete a topic with its records and its committed offsets."""
+        del self.topics[topic.name]
+        self.offsets.forget_topic(topic.name)
+        self.folder.delete(topic)
+        for index in range(topic.partition_count):
+            self.progressed(topic.name, index)  # whoever waits there learns that it is gone
+
+    def find_log(self, topic: str, partition: int) -> PartitionLog | None:
+        found = self.topics.get(topic)
+        if found is None or not 0 <= partition < len(found.partitions):
+            return None
+        return found.partitions[partition]
+
+    def log(self, topic: str, partition: int) -> PartitionLog:
+        """The log of a partition. Raises UnknownTopicOrPartitionError."""
+        found = self.find_log(topic, partition)
+        if found is None:
+            raise UnknownTopicOrPartitionError(f"{topic}-{partition} does not exist")
+        return found
+
+    def logs(self) -> Iterator[PartitionLog]:
+        for topic in self.topics.values():
+            yield from topic.partitions
+
+    def read_all(self, source: PartitionLog) -> Iterator[tuple[records.BatchHeader, memoryview]]:
+        """Every batch of a log, decided or not, control batches included."""
+        offset = source.log_start_offset
+        while offset < source.log_end_offset:
+            result = source.read(offset, _READ_BYTES)
+            yield from records.batches(result.data)
+            offset = result.next_offset
+
+    # Transactions
+
+    def next_producer_id(self) -> int:
+        return self.folder.topics_file.next_producer_id()
+
+    def open_transactions(self) -> list[tuple[Partition, int, int]]:
+        """Partition, producer id and epoch of every transaction without a marker."""
+        found = []
+        for source in self.logs():
+            for producer_id in source.open_transactions():
+                producer = source.producers.get(producer_id)
+                epoch = records.NO_PRODUCER_EPOCH if producer is None else producer.epoch
+                found.append(((source.topic, source.partition), producer_id, epoch))
+        return found
+
+    def write_marker(
+        self, partition: Partition, producer_id: int, producer_epoch: int, commit: bool, coordinator_epoch: int
+    ) -> None:
+        """End the producer's transaction in one partition; nothing to do where that is done, or the topic is gone."""
+        found = self.find_log(*partition)
+        if found is None or producer_id not in found.open_transactions():
+            return
+        found.append_marker(producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch)
+        if partition[0] == OFFSETS_TOPIC:
+            self.offsets.end_transaction(partition[1], producer_id, commit=commit)
+        self.progressed(*partition)
+
+    # Waiting for progress
+
+    def on_progress(self, topic: str, partition: int, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` whenever more of the partition can be read; the returned function ends that."""
+        callbacks = self._watchers.setdefault((topic, partition), [])
+        callbacks.append(callback)
+
+        def unsubscribe() -> None:
+            callbacks.remove(callback)
+            if not callbacks and self._watchers.get((topic, partition)) is callbacks:
+                del self._watchers[topic, partition]
+
+        return unsubscribe
+
+    def progressed(self, topic: str, partition: int) -> None:
+        """High watermark or last stable offset has moved."""
+        if self._watchers:
+            for callback in tuple(self._watchers.get((topic, partition), ())):
+                callback()
+
+    # Disk and time
+
+    async def sync(self, logs: Sequence[PartitionLog]) -> None:
+        """See what `logs` hold to the disk, in a thread. After a failure nothing is served any more.
+
+        What a disk holds after a failed fsync is unknown, and asking again may say "done" for bytes that are gone.
+        Kafka gives up the log directory then; for us that is the broker.
+        """
+        pending = [source for source in logs if source.recovery_point < source.log_end_offset]
+        try:
+            await asyncio.to_thread(_sync_all, pending)
+        except KafkaStorageError as error:
+            self._stopped = f"the broker over {self.folder.path} has stopped serving: {error}"
+            raise
+
+    async def keep_running(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`, which goes on to its end when the caller is cancelled."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    def tick(self) -> None:
+        """What is due by the clock: transaction timeouts, retention, checkpoints. Blocks for no disk sync."""
+        now_ms = self.now_ms()
+        self.transactions.expire(now_ms)
+        for source in self.logs():
+            source.enforce_retention()
+            source.tick(now_ms)
+        if now_ms - self._checkpointed_ms >= _CHECKPOINT_INTERVAL_MS:
+            self._checkpointed_ms = now_ms
+            self.folder.write_checkpoints(self.topics)
+
+    async def flush_due(self) -> None:
+        """Sync the logs that `flush.ms` or `flush.messages` says are due."""
+        due = [source for source in self.logs() if source.needs_sync()]
+        if due:
+            await self.sync(due)
+
+    async def close(self) -> None:
+        """Finish what runs, write everything down, and give the folder back. A second call does nothing."""
+        if self._running:
+            await asyncio.wait(self._running)
+        failed, self._stopped = self._stopped, f"the broker over {self.folder.path} is closed"
+        for topic, partition in list(self._watchers):
+            self.progressed(topic, partition)
+        if failed is None:
+            self.transactions.write_down_open()
+            await asyncio.to_thread(self.folder.close, self.topics)
+        self.folder.release()
+
+
+def _sync_all(logs: Sequence[PartitionLog]) -> None:
+    for source in logs:
+        source.sync()

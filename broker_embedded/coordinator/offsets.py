@@ -1,0 +1,170 @@
+"""Committed offsets of groups (Kafka: OffsetMetadataManager).
+
+In memory: what the newest record per group and partition in `__consumer_offsets` says. Offsets of a transaction wait
+under their producer id until its marker is written there; a commit makes them visible, an abort drops them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from broker_embedded import records
+from broker_embedded.coordinator.placement import partition_for
+from broker_embedded.coordinator.records import (
+    OffsetValue,
+    decode_offset_key,
+    decode_offset_value,
+    encode_offset_key,
+    encode_offset_value,
+)
+from broker_embedded.errors import InvalidGroupIdError, OffsetMetadataTooLargeError
+from broker_embedded.topics import OFFSETS_TOPIC
+
+if TYPE_CHECKING:
+    from broker_embedded.cluster import Cluster
+    from broker_embedded.wire.messages import OffsetCommitRequestPartition, TxnOffsetCommitRequestPartition
+
+log = logging.getLogger(__name__)
+
+Partition = tuple[str, int]
+Group = dict[Partition, OffsetValue]
+
+_METADATA_MAX = 4096  # offset.metadata.max.bytes
+
+
+class Offsets:
+    """The offsets of all groups of a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.groups: dict[str, Group] = {}
+        # by partition of the topic and producer id: a marker ends a transaction in one partition at a time
+        self._pending: dict[tuple[int, int], dict[str, dict[Partition, OffsetValue | None]]] = {}
+
+    def partition_of(self, group: str) -> Partition:
+        """The partition of `__consumer_offsets` that holds `group`."""
+        return OFFSETS_TOPIC, partition_for(group, len(self._cluster.topics[OFFSETS_TOPIC].partitions))
+
+    def committed(self, group: str) -> Mapping[Partition, OffsetValue]:
+        """The visible offsets of a group; empty for a group nobody knows."""
+        return self.groups.get(group, {})
+
+    def unstable(self, group: str) -> set[Partition]:
+        """Partitions for which an undecided transaction holds an offset."""
+        return {partition for groups in self._pending.values() for partition in groups.get(group, ())}
+
+    def checked(self, topic: str, row: OffsetCommitRequestPartition | TxnOffsetCommitRequestPartition) -> OffsetValue:
+        """What a request commits for one partition. Raises for a partition that is not there, or long metadata."""
+        self._cluster.log(topic, row.partition_index)
+        metadata = row.committed_metadata or ""
+        if len(metadata) > _METADATA_MAX:
+            raise OffsetMetadataTooLargeError(
+                f"{topic}-{row.partition_index}: metadata of {len(metadata)} characters, at most {_METADATA_MAX}"
+            )
+        return OffsetValue(row.committed_offset, row.committed_leader_epoch, metadata, self._cluster.now_ms())
+
+    def commit(self, group: str, offsets: Mapping[Partition, OffsetValue]) -> None:
+        """Write offsets down; visible at once."""
+        self._append(group, offsets)
+        self._show(group, offsets)
+
+    def commit_in_transaction(
+        self, group: str, offsets: Mapping[Partition, OffsetValue], producer_id: int, producer_epoch: int
+    ) -> None:
+        """Write offsets down as part of the producer's open transaction; visible with its commit marker."""
+        self._append(group, offsets, producer_id, producer_epoch)
+        key = (self.partition_of(group)[1], producer_id)
+        self._pending.setdefault(key, {}).setdefault(group, {}).update(offsets)
+
+    def end_transaction(self, partition: int, producer_id: int, *, commit: bool) -> None:
+        """A marker was written in `partition` of the topic: show the producer's offsets there, or drop them."""
+        for group, offsets in self._pending.pop((partition, producer_id), {}).items():
+            if commit:
+                self._show(group, offsets)
+
+    def forget_topic(self, topic: str) -> None:
+        """Remove every group's offsets for a deleted topic, so that one of the same name begins without them."""
+        for group, offsets in list(self.groups.items()):
+            gone: dict[Partition, OffsetValue | None] = {key: None for key in offsets if key[0] == topic}
+            if gone:
+                self._append(group, gone)
+                self._show(group, gone)
+        for groups in self._pending.values():
+            for pending in groups.values():
+                for key in [key for key in pending if key[0] == topic]:
+                    del pending[key]
+
+    def _show(self, group: str, offsets: Mapping[Partition, OffsetValue | None]) -> None:
+        known = self.groups.setdefault(group, {})
+        for partition, value in offsets.items():
+            if value is None:
+                known.pop(partition, None)
+            else:
+                known[partition] = value
+        if not known:
+            del self.groups[group]
+
+    def _append(
+        self,
+        group: str,
+        offsets: Mapping[Partition, OffsetValue | None],
+        producer_id: int = records.NO_PRODUCER_ID,
+        producer_epoch: int = records.NO_PRODUCER_EPOCH,
+    ) -> None:
+        if not group:
+            raise InvalidGroupIdError("the group id is empty")
+        if not offsets:
+            return
+        partition = self.partition_of(group)
+        batch = records.encode(
+            [encode_offset_key(group, *key) for key in offsets],
+            [None if value is None else encode_offset_value(value) for value in offsets.values()],
+            [self._cluster.now_ms()] * len(offsets),
+            is_transactional=producer_id != records.NO_PRODUCER_ID,
+            producer_id=producer_id,
+            producer_epoch=producer_epoch,
+        )
+        self._cluster.log(*partition).append(batch, verified=True, in_sequence=False)
+        self._cluster.progressed(*partition)
+
+    def load(self) -> None:
+        """Read `__consumer_offsets`. Offsets of transactions still open stay pending."""
+        for index, offsets_log in enumerate(self._cluster.topics[OFFSETS_TOPIC].partitions):
+            for header, batch in self._cluster.read_all(offsets_log):
+                if header.is_control:
+                    outcome = records.read_control(batch)
+                    if outcome is not None:
+                        self.end_transaction(index, header.producer_id, commit=outcome)
+                    continue
+                for group, partition, value in _rows(batch):
+                    if header.is_transactional:
+                        pending = self._pending.setdefault((index, header.producer_id), {})
+                        pending.setdefault(group, {})[partition] = value
+                    else:
+                        self._show(group, {partition: value})
+
+    def clamp(self) -> None:
+        """After an unclean stop: an offset beyond the end of a log whose tail was lost goes back to that end."""
+        for group, offsets in list(self.groups.items()):
+            beyond: Group = {}
+            for (topic, index), value in offsets.items():
+                found = self._cluster.find_log(topic, index)
+                if found is not None and value.offset > found.log_end_offset:
+                    log.warning(
+                        "group %r had committed offset %d of %s-%d, whose log ends at %d after an unclean stop: "
+                        "set back to the end (records lost with unsynced data; see sync_on_commit)",
+                        *(group, value.offset, topic, index, found.log_end_offset),
+                    )
+                    beyond[topic, index] = value._replace(offset=found.log_end_offset)
+            if beyond:
+                self.commit(group, beyond)
+
+
+def _rows(batch: memoryview) -> Iterator[tuple[str, Partition, OffsetValue | None]]:
+    columns = records.decode(batch)
+    for key, value in zip(columns.keys(), columns.values(), strict=True):
+        named = decode_offset_key(key or b"")
+        if named is not None:
+            yield named.group, (named.topic, named.partition), None if value is None else decode_offset_value(value)

@@ -1,0 +1,345 @@
+"""The transaction coordinator (Kafka: TransactionCoordinator, TransactionStateManager).
+
+What it holds in memory is what the newest record per transactional id in `__transaction_state` says. Each change is a
+record first and memory second. The life of a transaction is the table in `states.py`; four rules come on top:
+
+- A PrepareCommit or PrepareAbort in the log is a decision. Whatever stops the markers (a crash, a full disk), the next
+  chance finishes them: the open, `expire`, or the next request of that id. Partitions that have theirs are passed over.
+- The log is told of a transaction once, when it begins, and of all its partitions when it ends. All partitions are in
+  this process, so an open finds those of a transaction left open in the partitions themselves.
+- With `sync_on_commit`: data and offsets are synced, then the PrepareCommit record, then come markers and answer. The
+  markers need no sync, as an open writes them again. Only here does the coordinator wait; `ending` keeps others out.
+- An epoch is fenced in the coordinator and in the partitions: a marker carries the newest epoch of its producer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from broker_embedded import records
+from broker_embedded.coordinator import states
+from broker_embedded.coordinator.placement import partition_for
+from broker_embedded.coordinator.records import (
+    TransactionValue,
+    decode_transaction_key,
+    decode_transaction_value,
+    encode_transaction_key,
+    encode_transaction_value,
+)
+from broker_embedded.coordinator.states import State
+from broker_embedded.errors import (
+    ConcurrentTransactionsError,
+    InvalidProducerEpochError,
+    InvalidProducerIdMappingError,
+    InvalidRequestError,
+    InvalidTransactionTimeoutError,
+    InvalidTxnStateError,
+    KafkaStorageError,
+    ProducerFencedError,
+)
+from broker_embedded.topics import TRANSACTIONS_TOPIC
+
+if TYPE_CHECKING:
+    from broker_embedded.cluster import Cluster
+    from broker_embedded.log.partition import PartitionLog
+
+log = logging.getLogger(__name__)
+
+EPOCH_MAX = 32_767
+_COORDINATOR_EPOCH = 0  # a single node: no coordinator ever replaces another
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A transactional id with its present producer and its latest transaction (Kafka: TransactionMetadata)."""
+
+    transactional_id: str
+    producer_id: int
+    producer_epoch: int
+    timeout_ms: int
+    state: State = State.EMPTY
+    partitions: set[tuple[str, int]] = field(default_factory=set)
+    updated_ms: int = -1
+    started_ms: int = -1
+    last_epoch: int = (
+        -1
+    )  # before the last InitProducerId that named its epoch: a retry of that one gets the same answer
+    ending: bool = False
+
+
+class Transactions:
+    """All transactional ids of a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.by_id: dict[str, Transaction] = {}
+
+    # InitProducerId
+
+    def init_producer_id(
+        self, transactional_id: str, timeout_ms: int, producer_id: int = -1, producer_epoch: int = -1
+    ) -> tuple[int, int]:
+        """A producer id and epoch for a new instance; shuts older instances out and aborts what they left open.
+
+        With `producer_id` and `producer_epoch` the same instance asks again after an error (KIP-360). Raises
+        InvalidTransactionTimeoutError, ProducerFencedError, ConcurrentTransactionsError (ask again).
+        """
+        if not transactional_id:
+            raise InvalidRequestError("transactional id is empty; leave it out for a producer without transactions")
+        if not 0 < timeout_ms <= self._cluster.config.transaction_max_timeout_ms:
+            raise InvalidTransactionTimeoutError(
+                f"transaction timeout of {transactional_id!r} is {timeout_ms} ms; between 1 and "
+                f"{self._cluster.config.transaction_max_timeout_ms} (transaction.max.timeout.ms) is allowed"
+            )
+        if (producer_id < 0) != (producer_epoch < 0):
+            raise InvalidRequestError(
+                f"producer id {producer_id} and epoch {producer_epoch} come together or not at all"
+            )
+        txn = self.by_id.get(transactional_id)
+        if txn is None:
+            txn = Transaction(transactional_id, self._cluster.next_producer_id(), -1, timeout_ms)
+        elif producer_id >= 0:
+            if producer_id != txn.producer_id or producer_epoch not in (txn.producer_epoch, txn.last_epoch):
+                raise _fenced(txn, producer_id, producer_epoch)
+            if producer_epoch != txn.producer_epoch:
+                return txn.producer_id, txn.producer_epoch
+        self._settle(txn)
+        if txn.state is State.ONGOING:
+            self._abort_and_fence(txn)
+        return self._new_epoch(txn, timeout_ms, producer_epoch)
+
+    def _new_epoch(self, txn: Transaction, timeout_ms: int, last_epoch: int) -> tuple[int, int]:
+        producer_id, epoch = txn.producer_id, txn.producer_epoch + 1
+        if epoch >= EPOCH_MAX:  # the last one is kept for fencing
+            producer_id, epoch, last_epoch = self._cluster.next_producer_id(), 0, -1
+        self._move(txn, State.EMPTY, producer=(producer_id, epoch), timeout_ms=timeout_ms, partitions=())
+        txn.last_epoch = last_epoch
+        self.by_id[txn.transactional_id] = txn
+        return producer_id, epoch
+
+    # AddPartitionsToTxn, AddOffsetsToTxn, and Produce and TxnOffsetCommit, which add their partition themselves
+
+    def find(self, transactional_id: str, producer_id: int, producer_epoch: int) -> Transaction:
+        """The transaction of a producer. Raises InvalidProducerIdMappingError or ProducerFencedError."""
+        txn = self.by_id.get(transactional_id)
+        if txn is None or txn.producer_id != producer_id:
+            raise InvalidProducerIdMappingError(
+                f"producer {producer_id} does not own transactional id {transactional_id!r}"
+                + (f", producer {txn.producer_id} does" if txn else ", nobody does: call InitProducerId first")
+            )
+        if txn.producer_epoch != producer_epoch:
+            raise _fenced(txn, producer_id, producer_epoch)
+        return txn
+
+    def add_partitions(
+        self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: Iterable[tuple[str, int]]
+    ) -> None:
+        """Make `partitions` part of the producer's transaction; begins one if none is open."""
+        txn = self.find(transactional_id, producer_id, producer_epoch)
+        self._settle(txn)
+        if txn.state is State.ONGOING:
+            txn.partitions.update(partitions)
+        else:
+            self._move(txn, State.ONGOING, partitions=partitions, started_ms=self._cluster.now_ms())
+
+    def join(self, transactional_id: str, producer_id: int, producer_epoch: int, partition: tuple[str, int]) -> None:
+        """What a Produce does before it writes: add its partition. Raises InvalidProducerEpochError for a zombie."""
+        txn = self.by_id.get(transactional_id)
+        if (  # the way of nearly every Produce, once per batch
+            txn is not None
+            and txn.state is State.ONGOING
+            and txn.producer_id == producer_id
+            and txn.producer_epoch == producer_epoch
+            and partition in txn.partitions
+            and not txn.ending
+        ):
+            return
+        try:
+            self.add_partitions(transactional_id, producer_id, producer_epoch, (partition,))
+        except ProducerFencedError as error:
+            raise InvalidProducerEpochError(str(error)) from None
+
+    def verify(self, transactional_id: str, producer_id: int, producer_epoch: int, partition: tuple[str, int]) -> None:
+        """What a Produce of an older client does instead: the partition must have been added (KIP-890)."""
+        try:
+            txn = self.find(transactional_id, producer_id, producer_epoch)
+        except ProducerFencedError as error:
+            raise InvalidProducerEpochError(str(error)) from None
+        self._settle(txn)
+        if txn.state is not State.ONGOING or partition not in txn.partitions:
+            raise InvalidTxnStateError(
+                f"{partition[0]}-{partition[1]} is not in the transaction of {transactional_id!r} ({txn.state.name}): "
+                "send AddPartitionsToTxn first"
+            )
+
+    # EndTxn
+
+    async def end(self, transactional_id: str, producer_id: int, producer_epoch: int, *, commit: bool) -> None:
+        """Commit or abort. Asked again for the outcome it had, it agrees; for the other, InvalidTxnStateError."""
+        txn = self.find(transactional_id, producer_id, producer_epoch)
+        self._settle(txn)
+        if txn.state is State.ONGOING:
+            if commit and self._cluster.config.sync_on_commit:
+                await self._cluster.keep_running(self._commit_synced(txn))
+            else:
+                self._end(txn, states.PREPARE[commit])
+        elif txn.state not in (State.EMPTY, states.COMPLETE[states.PREPARE[commit]]):
+            asked = "commit" if commit else "abort"
+            raise InvalidTxnStateError(f"cannot {asked} the transaction of {transactional_id!r}: {txn.state.name}")
+
+    def _end(self, txn: Transaction, prepared: State) -> None:
+        self._move(txn, prepared)
+        self._finish(txn)
+
+    async def _commit_synced(self, txn: Transaction) -> None:
+        txn.ending = True
+        try:
+            await self._cluster.sync([self._cluster.log(*partition) for partition in txn.partitions])
+            self._move(txn, State.PREPARE_COMMIT)
+            await self._cluster.sync([self._state_log(txn.transactional_id)])
+            self._finish(txn)
+        finally:
+            txn.ending = False
+
+    def _abort_and_fence(self, txn: Transaction) -> None:
+        """Abort on behalf of a producer that is gone or too slow: with the next epoch, so that it is shut out."""
+        states.check(txn.transactional_id, txn.state, State.PREPARE_EPOCH_FENCE)
+        txn.state = State.PREPARE_EPOCH_FENCE
+        try:
+            self._move(txn, State.PREPARE_ABORT, producer=(txn.producer_id, txn.producer_epoch + 1))
+        except KafkaStorageError:
+            txn.state = State.ONGOING  # nothing was written down: next time again
+            raise
+        txn.last_epoch = -1
+        self._finish(txn)
+
+    def _settle(self, txn: Transaction) -> None:
+        """Finish what was decided and not finished; raise ConcurrentTransactionsError if another request is at it."""
+        if txn.ending:
+            raise ConcurrentTransactionsError(f"the transaction of {txn.transactional_id!r} is being committed")
+        if txn.state in states.PREPARED:
+            self._finish(txn)
+
+    def _finish(self, txn: Transaction) -> None:
+        commit = txn.state is State.PREPARE_COMMIT
+        for partition in sorted(txn.partitions):
+            self._cluster.write_marker(partition, txn.producer_id, txn.producer_epoch, commit, _COORDINATOR_EPOCH)
+        self._move(txn, states.COMPLETE[txn.state], partitions=())
+
+    # Time
+
+    def expire(self, now_ms: int) -> None:
+        """Abort transactions beyond their timeout, finish decided ones, forget ids unused for long."""
+        for txn in list(self.by_id.values()):
+            if txn.ending:
+                continue
+            if txn.state in states.PREPARED:
+                self._finish(txn)
+            elif txn.state is State.ONGOING:
+                if now_ms - txn.started_ms > txn.timeout_ms:
+                    waited_ms = now_ms - txn.started_ms
+                    log.warning(
+                        "transaction of %r is open for %d ms, its timeout is %d ms: aborted, and producer %d shut out",
+                        *(txn.transactional_id, waited_ms, txn.timeout_ms, txn.producer_id),
+                    )
+                    self._abort_and_fence(txn)
+            elif now_ms - txn.updated_ms > self._cluster.config.transactional_id_expiration_ms:
+                self._forget(txn)
+
+    def _forget(self, txn: Transaction) -> None:
+        states.check(txn.transactional_id, txn.state, State.DEAD)
+        self._append(txn.transactional_id, None, self._cluster.now_ms())
+        txn.state = State.DEAD
+        del self.by_id[txn.transactional_id]
+
+    # The log
+
+    def _move(
+        self,
+        txn: Transaction,
+        state: State,
+        *,
+        producer: tuple[int, int] | None = None,
+        timeout_ms: int | None = None,
+        partitions: Iterable[tuple[str, int]] | None = None,
+        started_ms: int | None = None,
+    ) -> None:
+        """Write down, then make, the move to `state`; what is not given stays."""
+        states.check(txn.transactional_id, txn.state, state)
+        now_ms = self._cluster.now_ms()
+        producer_id, epoch = producer or (txn.producer_id, txn.producer_epoch)
+        value = TransactionValue(
+            producer_id,
+            epoch,
+            txn.timeout_ms if timeout_ms is None else timeout_ms,
+            state,
+            frozenset(txn.partitions if partitions is None else partitions),
+            now_ms,
+            txn.started_ms if started_ms is None else started_ms,
+        )
+        self._append(txn.transactional_id, value, now_ms)
+        _apply(txn, value)
+
+    def _append(self, transactional_id: str, value: TransactionValue | None, now_ms: int) -> None:
+        batch = records.encode(
+            [encode_transaction_key(transactional_id)],
+            [None if value is None else encode_transaction_value(value)],
+            [now_ms],
+        )
+        self._state_log(transactional_id).append(batch, verified=True)
+
+    def load(self) -> None:
+        """Read `__transaction_state`, then bring every transaction in every partition to where it must be."""
+        newest: dict[bytes | None, bytes | None] = {}
+        for state_log in self._cluster.topics[TRANSACTIONS_TOPIC].partitions:
+            for _, batch in self._cluster.read_all(state_log):
+                columns = records.decode(batch)
+                newest.update(zip(columns.keys(), columns.values(), strict=True))
+        for key, data in newest.items():
+            transactional_id = decode_transaction_key(key or b"")
+            if transactional_id is not None and data is not None:
+                value = decode_transaction_value(data)
+                txn = Transaction(transactional_id, value.producer_id, value.producer_epoch, value.timeout_ms)
+                _apply(txn, value)
+                self.by_id[transactional_id] = txn
+        self._reconcile()
+
+    def _reconcile(self) -> None:
+        by_producer = {txn.producer_id: txn for txn in self.by_id.values()}
+        for txn in by_producer.values():
+            if txn.state in states.PREPARED:
+                log.info("finishing the transaction of %r, decided as %s", txn.transactional_id, txn.state.name)
+                self._finish(txn)
+        for partition, producer_id, epoch in self._cluster.open_transactions():
+            found = by_producer.get(producer_id)
+            if found is not None and found.state is State.ONGOING and epoch == found.producer_epoch:
+                found.partitions.add(partition)
+            else:
+                log.warning("%s-%d: the open transaction of producer %d is nobody's: aborted", *partition, producer_id)
+                self._cluster.write_marker(partition, producer_id, epoch, False, _COORDINATOR_EPOCH)
+
+    def write_down_open(self) -> None:
+        """Before a clean close: transactions still open, with all their partitions."""
+        for txn in self.by_id.values():
+            if txn.state is State.ONGOING:
+                self._move(txn, State.ONGOING)
+
+    def _state_log(self, transactional_id: str) -> PartitionLog:
+        partitions = self._cluster.topics[TRANSACTIONS_TOPIC].partitions
+        return partitions[partition_for(transactional_id, len(partitions))]
+
+
+def _apply(txn: Transaction, value: TransactionValue) -> None:
+    txn.producer_id, txn.producer_epoch = value.producer_id, value.producer_epoch
+    txn.timeout_ms, txn.state, txn.partitions = value.timeout_ms, value.state, set(value.partitions)
+    txn.updated_ms, txn.started_ms = value.updated_ms, value.started_ms
+
+
+def _fenced(txn: Transaction, producer_id: int, producer_epoch: int) -> ProducerFencedError:
+    return ProducerFencedError(
+        f"producer {producer_id} with epoch {producer_epoch} no longer owns transactional id {txn.transactional_id!r}: "
+        f"epoch {txn.producer_epoch} of producer {txn.producer_id} does (a newer instance, or a timeout, shut it out)"
+    )

@@ -1,0 +1,166 @@
+"""The data folder as a whole: lock, topics, partitions, checkpoints, and the mark of a clean stop.
+
+Kafka's layout (LogManager), with `topics.json` in place of its metadata log. The mark `.kafka_cleanshutdown` is written
+last and removed first, so a folder without it is one whose logs must be recovered.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from broker_embedded.config import BrokerConfig
+from broker_embedded.lock import FolderLock
+from broker_embedded.log import checkpoints
+from broker_embedded.log.checkpoints import MetaProperties
+from broker_embedded.log.config import LogConfig
+from broker_embedded.log.partition import PartitionLog
+from broker_embedded.topics import Topic, TopicsFile
+
+log = logging.getLogger(__name__)
+
+
+class DataFolder:
+    """A folder this process holds."""
+
+    def __init__(self, path: Path, lock: FolderLock, node_id: int) -> None:
+        """Use `take`."""
+        self.path = path
+        self._lock = lock
+        self.topics_file = TopicsFile(path)
+        self.was_clean = checkpoints.sync_take_clean_shutdown(path) or self.topics_file.is_new
+        self.meta = self._identity(node_id)
+
+    def _identity(self, node_id: int) -> MetaProperties:
+        path = self.path / checkpoints.META_PROPERTIES
+        meta = checkpoints.read_meta_properties(path)
+        if meta is None:
+            meta = MetaProperties(checkpoints.uuid_text(uuid4()), node_id, uuid4())
+            checkpoints.sync_meta_properties(path, meta)
+        return meta
+
+    @classmethod
+    def take(cls, path: Path, node_id: int) -> DataFolder:
+        """Lock `path`, made if missing. Raises FolderInUseError."""
+        path = path.resolve()
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock.take(path)
+        try:
+            return cls(path, lock, node_id)
+        except BaseException:
+            lock.release()
+            raise
+
+    def open_topics(self, config: BrokerConfig, now_ms: Callable[[], int]) -> dict[str, Topic]:
+        """Open every partition, recovering it after an unclean stop; finish deletions that were cut short."""
+        for topic in [topic for topic in self.topics_file.topics.values() if topic.deleted]:
+            self._finish_delete(topic)
+        starts = checkpoints.read_offsets(self.path / checkpoints.LOG_START_OFFSETS)
+        synced = checkpoints.read_offsets(self.path / checkpoints.RECOVERY_POINTS)
+        for topic in self.topics_file.topics.values():
+            for index in range(topic.partition_count):
+                key = (topic.name, index)
+                topic.partitions.append(
+                    self._open(topic, index, config, now_ms, self.was_clean, synced.get(key, 0), starts.get(key, 0))
+                )
+        return dict(self.topics_file.topics)
+
+    def _open(
+        self,
+        topic: Topic,
+        index: int,
+        config: BrokerConfig,
+        now_ms: Callable[[], int],
+        was_clean: bool = True,
+        recovery_point: int = 0,
+        log_start_offset: int = 0,
+    ) -> PartitionLog:
+        return PartitionLog.open(
+            self._partition_path(topic.name, index),
+            topic.name,
+            index,
+            log_config(topic, config),
+            now_ms=now_ms,
+            clean_shutdown=was_clean,
+            recovery_point=recovery_point,
+            log_start_offset=log_start_offset,
+            topic_id=topic.id,
+        )
+
+    def _partition_path(self, topic: str, index: int) -> Path:
+        return self.path / f"{topic}-{index}"
+
+    def create(self, topics: Sequence[Topic], config: BrokerConfig, now_ms: Callable[[], int]) -> None:
+        """Make topics. They exist once the topics file is written; what a crash before that left there is removed."""
+        for topic in topics:
+            self._remove_partitions(topic)
+            self.topics_file.topics[topic.name] = topic
+        try:
+            self.topics_file.save()
+        except BaseException:
+            for topic in topics:
+                del self.topics_file.topics[topic.name]
+            raise
+        for topic in topics:
+            self._open_new(topic, config, now_ms)
+
+    def grow(self, topic: Topic, partition_count: int, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
+        """Give `topic` more partitions."""
+        before, topic.partition_count = topic.partition_count, partition_count
+        try:
+            self.topics_file.save()
+        except BaseException:
+            topic.partition_count = before
+            raise
+        self._open_new(topic, config, now_ms)
+
+    def _open_new(self, topic: Topic, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
+        for index in range(len(topic.partitions), topic.partition_count):
+            topic.partitions.append(self._open(topic, index, config, now_ms))
+
+    def delete(self, topic: Topic) -> None:
+        """Remove `topic` and its files. Written down first: a crash in between is finished by the next open."""
+        topic.deleted = True
+        self.topics_file.save()
+        for partition in topic.partitions:
+            partition.delete()
+        self._finish_delete(topic)
+
+    def _finish_delete(self, topic: Topic) -> None:
+        self._remove_partitions(topic)
+        del self.topics_file.topics[topic.name]
+        self.topics_file.save()
+
+    def _remove_partitions(self, topic: Topic) -> None:
+        for index in range(topic.partition_count):
+            shutil.rmtree(self._partition_path(topic.name, index), ignore_errors=True)
+
+    def write_checkpoints(self, topics: Mapping[str, Topic]) -> None:
+        """Kafka's three: up to where each log is synced, where it starts, and its high watermark."""
+        logs = [partition for topic in topics.values() for partition in topic.partitions]
+        self._checkpoint(checkpoints.RECOVERY_POINTS, logs, lambda source: source.recovery_point)
+        self._checkpoint(checkpoints.LOG_START_OFFSETS, logs, lambda source: source.log_start_offset)
+        self._checkpoint(checkpoints.HIGH_WATERMARKS, logs, lambda source: source.high_watermark)
+
+    def _checkpoint(self, name: str, logs: Iterable[PartitionLog], value: Callable[[PartitionLog], int]) -> None:
+        offsets = {(source.topic, source.partition): value(source) for source in logs}
+        checkpoints.sync_offsets(self.path / name, offsets)
+
+    def close(self, topics: Mapping[str, Topic]) -> None:
+        """Close every log as a clean stop does, and say so."""
+        for topic in topics.values():
+            for partition in topic.partitions:
+                partition.close()
+        self.write_checkpoints(topics)
+        checkpoints.sync_clean_shutdown(self.path)
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def log_config(topic: Topic, config: BrokerConfig) -> LogConfig:
+    """The settings of a topic's logs: the broker's defaults below the topic's own. Raises InvalidConfigError."""
+    return LogConfig.from_configs({**config.topic_defaults, **topic.configs})

@@ -1,0 +1,47 @@
+# 21 DeleteRecords: the start of a log moves up to an offset; -1 is its high watermark. Beyond that OFFSET_OUT_OF_RANGE.
+# Topics that are only compacted: POLICY_VIOLATION.
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker_embedded.errors import KafkaError, OffsetOutOfRangeError, PolicyViolationError
+from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.wire.messages import (
+    DeleteRecordsPartition,
+    DeleteRecordsPartitionResult,
+    DeleteRecordsRequest,
+    DeleteRecordsResponse,
+    DeleteRecordsTopicResult,
+)
+
+if TYPE_CHECKING:
+    from broker_embedded.cluster import Cluster
+
+
+@handler(21)
+async def handle(cluster: Cluster, request: DeleteRecordsRequest, context: RequestContext) -> DeleteRecordsResponse:
+    answer = DeleteRecordsResponse(
+        [
+            DeleteRecordsTopicResult(topic.name, [_delete(cluster, topic.name, row) for row in topic.partitions])
+            for topic in request.topics
+        ]
+    )
+    cluster.folder.write_checkpoints(cluster.topics)
+    return answer
+
+
+def _delete(cluster: Cluster, topic: str, row: DeleteRecordsPartition) -> DeleteRecordsPartitionResult:
+    try:
+        target = cluster.log(topic, row.partition_index)
+        if not target.config.deletes:
+            raise PolicyViolationError(
+                f"{topic}-{row.partition_index} is compacted, its records are not deleted by offset"
+            )
+        before = target.high_watermark if row.offset == -1 else row.offset
+        if not 0 <= before <= target.high_watermark:
+            raise OffsetOutOfRangeError(
+                f"{topic}-{row.partition_index}: cannot delete before {before}, the end is {target.high_watermark}"
+            )
+        return DeleteRecordsPartitionResult(row.partition_index, target.delete_records(before))
+    except KafkaError as error:
+        return DeleteRecordsPartitionResult(row.partition_index, -1, error.code)

@@ -1,0 +1,31 @@
+# 22 InitProducerId: a producer id for an idempotent producer; id and epoch for a transactional one.
+#
+# - A transactional id gets the next epoch, which shuts older instances out; what they left open is aborted first.
+# - With id and epoch (version 3+, KIP-360) the same instance asks again. Before version 4 PRODUCER_FENCED is
+#   INVALID_PRODUCER_EPOCH (KIP-588).
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker_embedded.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
+from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.wire.messages import InitProducerIdRequest, InitProducerIdResponse
+
+if TYPE_CHECKING:
+    from broker_embedded.cluster import Cluster
+
+
+@handler(22)
+async def handle(cluster: Cluster, request: InitProducerIdRequest, context: RequestContext) -> InitProducerIdResponse:
+    try:
+        if request.transactional_id is None:
+            return InitProducerIdResponse(0, cluster.next_producer_id(), 0)
+        producer_id, epoch = cluster.transactions.init_producer_id(
+            request.transactional_id, request.transaction_timeout_ms, request.producer_id, request.producer_epoch
+        )
+    except ProducerFencedError as error:
+        code = error.code if context.api_version >= 4 else InvalidProducerEpochError.info.code
+        return InitProducerIdResponse(code)
+    except KafkaError as error:
+        return InitProducerIdResponse(error.code)
+    return InitProducerIdResponse(0, producer_id, epoch)

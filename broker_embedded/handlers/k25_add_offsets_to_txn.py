@@ -1,0 +1,31 @@
+# 25 AddOffsetsToTxn: make the offsets of a group part of a transaction. Before version 2 PRODUCER_FENCED is
+# INVALID_PRODUCER_EPOCH (KIP-588).
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker_embedded.errors import InvalidGroupIdError, InvalidProducerEpochError, KafkaError, ProducerFencedError
+from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.wire.messages import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
+
+if TYPE_CHECKING:
+    from broker_embedded.cluster import Cluster
+
+
+@handler(25)
+async def handle(cluster: Cluster, request: AddOffsetsToTxnRequest, context: RequestContext) -> AddOffsetsToTxnResponse:
+    try:
+        if not request.group_id:
+            raise InvalidGroupIdError("the group id is empty")
+        cluster.transactions.add_partitions(
+            request.transactional_id,
+            request.producer_id,
+            request.producer_epoch,
+            [cluster.offsets.partition_of(request.group_id)],
+        )
+    except ProducerFencedError as error:
+        code = error.code if context.api_version >= 2 else InvalidProducerEpochError.info.code
+        return AddOffsetsToTxnResponse(code)
+    except KafkaError as error:
+        return AddOffsetsToTxnResponse(error.code)
+    return AddOffsetsToTxnResponse()

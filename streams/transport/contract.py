@@ -1,0 +1,194 @@
+"""What the runtime asks of a transport: topics, offsets, raw record batches in and out, transactions.
+
+Two keep it: `embedded.py` in this process, and Kafka. Record batches cross it as they are stored
+(`broker_embedded/records.py`). The checks in `streams/testing/transport.py` say the same as code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+Isolation = Literal["read_committed", "read_uncommitted"]
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic.
+
+    >>> str(TopicPartition("flights", 3))
+    'flights-3'
+    """
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """A topic as it should be. `configs` are Kafka's topic configs by their dotted names."""
+
+    name: str
+    partitions: int = 1
+    configs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """A topic as it is. Deleted and made again it has another `topic_id`; `configs` are those set on the topic."""
+
+    name: str
+    topic_id: str
+    partitions: int
+    configs: Mapping[str, str] = field(default_factory=dict)
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """A group's position in a partition: the offset of the next record to read, and a note of the reader's."""
+
+    offset: int
+    metadata: str = ""
+
+
+class Fetched(msgspec.Struct):
+    """What a fetch found in one partition.
+
+    `data` is whole batches as stored, in order, in one or several pieces: control batches and aborted data are among
+    them, and the first may begin before `start_offset`, the offset asked for (`read_committed` sorts that out).
+    `next_offset` is where to go on, past everything in `data`. `aborted` holds (producer id, first offset).
+    """
+
+    tp: TopicPartition
+    data: list[memoryview]
+    start_offset: int
+    next_offset: int
+    high_watermark: int
+    last_stable_offset: int
+    log_start_offset: int
+    aborted: list[tuple[int, int]] = []
+
+
+class TransportError(Exception):
+    """The transport cannot do what was asked; the message says what, where and what to do."""
+
+
+class OffsetOutOfRangeError(TransportError):
+    """A fetch position lies outside of the log: records were removed by retention, or the topic was made again."""
+
+    def __init__(self, tp: TopicPartition, offset: int, earliest: int, latest: int) -> None:
+        super().__init__(f"{tp}: offset {offset} is outside of the log, which goes from {earliest} to {latest}")
+        self.tp, self.offset, self.earliest, self.latest = tp, offset, earliest, latest
+
+
+class FencedError(TransportError):
+    """Another instance took over the transactional id, or the transaction timed out: this producer is done."""
+
+
+class UnknownOutcomeError(TransportError):
+    """A commit was asked for and its outcome is not known. Drop what was buffered, and read the positions again."""
+
+
+class TopicMismatchError(TransportError):
+    """A topic exists with another number of partitions than wanted."""
+
+    def __init__(self, topic: str, wanted: int, found: int) -> None:
+        super().__init__(
+            f"topic {topic!r} has {found} partitions, {wanted} are wanted. Keys would move between partitions, away "
+            f"from their state: set partitions={found}, or delete or rename the topic"
+        )
+        self.topic, self.wanted, self.found = topic, wanted, found
+
+
+class UnknownTopicError(TransportError):
+    """A topic or partition does not exist."""
+
+
+class Producer(Protocol):
+    """Sends batches; in transactions, if it has a transactional id."""
+
+    async def start(self) -> None:
+        """Get ready. A transactional producer ends what a crashed instance left open, and shuts older ones out."""
+
+    async def begin(self) -> None:
+        """Begin a transaction."""
+
+    async def send(self, tp: TopicPartition, batch: bytearray) -> int:
+        """Append one batch, made by `records.encode`; gives its first offset. The batch belongs to the transport then.
+
+        Raises FencedError, UnknownTopicError, TransportError (too large, disk full, ...).
+        """
+
+    async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
+        """Positions of `group`, visible when the transaction commits."""
+
+    async def commit(self) -> None:
+        """End the transaction: its batches and offsets become visible together.
+
+        Raises FencedError (nothing became visible), UnknownOutcomeError.
+        """
+
+    async def abort(self) -> None:
+        """End the transaction: nothing of it becomes visible."""
+
+    async def close(self) -> None:
+        """Abort what is open and let go."""
+
+
+class Transport(Protocol):
+    """Access to a broker."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def describe(self, topics: Iterable[str]) -> dict[str, TopicInfo]:
+        """Those of `topics` that exist."""
+
+    async def create(self, specs: Sequence[TopicSpec]) -> None:
+        """Make the topics that are missing. Raises TopicMismatchError for one with another number of partitions."""
+
+    async def delete(self, topics: Iterable[str]) -> None:
+        """Remove topics with their records and committed offsets; a missing one is fine."""
+
+    async def alter(self, topic: str, configs: Mapping[str, str]) -> None:
+        """Set configs of a topic; others stay. Raises UnknownTopicError, TransportError for a bad value."""
+
+    async def earliest(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset of each log."""
+
+    async def latest(
+        self, tps: Iterable[TopicPartition], isolation: Isolation = "read_committed"
+    ) -> dict[TopicPartition, int]:
+        """The end of each log: the last stable offset, or with read_uncommitted the high watermark."""
+
+    async def at_time(self, tps: Iterable[TopicPartition], ms: int) -> dict[TopicPartition, int]:
+        """The offset of the first record with a timestamp of at least `ms`; the end where there is none."""
+
+    async def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:
+        """The group's positions; None where it has none. Waits for undecided transactions of the group."""
+
+    async def fetch(
+        self,
+        positions: Mapping[TopicPartition, int],
+        *,
+        max_bytes: int = 16 << 20,
+        partition_max_bytes: int = 1 << 20,
+        isolation: Isolation = "read_committed",
+        wait_ms: int = 0,
+    ) -> list[Fetched]:
+        """Batches from each position on; partitions without new data are left out.
+
+        Answers at once if there is any data, else waits up to `wait_ms` for some, without blocking the loop. A batch
+        larger than the limits is given all the same, alone. Raises OffsetOutOfRangeError, UnknownTopicError.
+        """
+
+    def producer(self, *, transactional_id: str | None = None, transaction_timeout_ms: int = 60_000) -> Producer:
+        """A producer, not started."""
+
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Remove the records before an offset of each partition."""

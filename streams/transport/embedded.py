@@ -1,0 +1,307 @@
+"""The transport to a broker in this process: requests are function calls, batches change hands without a copy.
+
+A data folder is served by one broker, so everything in a process that names the same folder shares it: the first to
+start opens it, the last to stop closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from broker_embedded.cluster import Cluster, wall_clock_ms
+from broker_embedded.config import BrokerConfig
+from broker_embedded.errors import KafkaError
+from broker_embedded.lock import FolderInUseError
+from broker_embedded.wire import messages as m
+from streams.transport.contract import (
+    Committed,
+    Fetched,
+    Isolation,
+    OffsetOutOfRangeError,
+    TopicInfo,
+    TopicMismatchError,
+    TopicPartition,
+    TopicSpec,
+    TransportError,
+)
+from streams.transport.embedded_errors import as_transport_error, raise_for
+from streams.transport.embedded_producer import EmbeddedProducer
+
+if TYPE_CHECKING:
+    from broker_embedded.wire.messages import Request
+
+__all__ = ["EmbeddedTransport", "FolderInUseError"]
+
+log = logging.getLogger(__name__)
+
+_ISOLATION = {"read_uncommitted": m.READ_UNCOMMITTED, "read_committed": m.READ_COMMITTED}
+
+
+class _Shared:
+    """An open cluster, who uses it, and the task that tells it the time."""
+
+    def __init__(self, cluster: Cluster, loop: asyncio.AbstractEventLoop) -> None:
+        self.cluster = cluster
+        self.loop = loop
+        self.users = 0
+        self.ticker: asyncio.Task[None] | None = None
+        self.closing: asyncio.Task[None] | None = None
+
+
+_open: dict[Path, _Shared] = {}
+
+
+async def _tick(cluster: Cluster, interval_ms: int) -> None:
+    while True:
+        await asyncio.sleep(interval_ms / 1000)
+        try:
+            cluster.tick()
+            await cluster.flush_due()
+        except KafkaError:
+            log.exception("the broker over %s could not do its periodic work", cluster.folder.path)
+
+
+class EmbeddedTransport:
+    """A `Transport` over a data folder.
+
+    `now_ms` and `config` are those of whoever opens the folder first. With `tick_interval_ms=None` nobody but the
+    caller moves the broker's clockwork (`cluster.tick()`), as tests with virtual time want it.
+
+    >>> import tempfile
+    >>> from broker_embedded import records
+    >>> async def main() -> list[bytes | None]:
+    ...     transport = EmbeddedTransport(Path(tempfile.mkdtemp()))
+    ...     await transport.start()
+    ...     await transport.create([TopicSpec("flights", 1)])
+    ...     producer = transport.producer(transactional_id="worker-0")
+    ...     await producer.start()
+    ...     await producer.begin()
+    ...     flights = TopicPartition("flights", 0)
+    ...     await producer.send(flights, records.encode([b"AA"], [b"delayed"], [0]))
+    ...     await producer.commit()
+    ...     fetched = await transport.fetch({flights: 0})
+    ...     await transport.stop()
+    ...     return records.decode(fetched[0].data[0]).values()
+    >>> asyncio.run(main())
+    [b'delayed']
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | str,
+        *,
+        config: BrokerConfig | None = None,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        tick_interval_ms: int | None = 1000,
+    ) -> None:
+        self.data_dir = Path(data_dir).resolve()
+        self._config = config
+        self._now_ms = now_ms
+        self._tick_interval_ms = tick_interval_ms
+        self._shared: _Shared | None = None
+        self._turn = 0
+
+    @property
+    def cluster(self) -> Cluster:
+        """The broker. Raises TransportError before `start` and after `stop`."""
+        if self._shared is None:
+            raise TransportError(f"the transport to {self.data_dir} is not started: `await transport.start()` first")
+        return self._shared.cluster
+
+    async def start(self) -> None:
+        """Open the folder, or join who has it open in this process. Raises FolderInUseError."""
+        if self._shared is not None:
+            return
+        while (shared := _open.get(self.data_dir)) is not None and shared.closing is not None:
+            await asyncio.wait([shared.closing])
+        if shared is None:
+            cluster = Cluster.open(self.data_dir, config=self._config, now_ms=self._now_ms)
+            shared = _open[self.data_dir] = _Shared(cluster, asyncio.get_running_loop())
+        elif shared.loop is not asyncio.get_running_loop():
+            raise TransportError(
+                f"{self.data_dir} is open in another event loop of this process; use one loop, or a folder for each"
+            )
+        shared.users += 1
+        if shared.ticker is None and self._tick_interval_ms is not None:
+            shared.ticker = asyncio.create_task(_tick(shared.cluster, self._tick_interval_ms))
+        self._shared = shared
+
+    async def stop(self) -> None:
+        """Let go; the last one closes the folder cleanly."""
+        shared, self._shared = self._shared, None
+        if shared is None:
+            return
+        shared.users -= 1
+        if shared.users == 0:
+            shared.closing = asyncio.create_task(self._close(shared))
+            await asyncio.shield(shared.closing)
+
+    async def _close(self, shared: _Shared) -> None:
+        try:
+            if shared.ticker is not None:
+                shared.ticker.cancel()
+                await asyncio.wait([shared.ticker])
+            await shared.cluster.close()
+        finally:
+            del _open[self.data_dir]
+
+    # Topics
+
+    async def describe(self, topics: Iterable[str]) -> dict[str, TopicInfo]:
+        known = self.cluster.topics
+        return {
+            name: TopicInfo(name, str(known[name].id), known[name].partition_count, dict(known[name].configs))
+            for name in topics
+            if name in known
+        }
+
+    async def create(self, specs: Sequence[TopicSpec]) -> None:
+        known = self.cluster.topics
+        for spec in specs:
+            if spec.name in known and known[spec.name].partition_count != spec.partitions:
+                raise TopicMismatchError(spec.name, spec.partitions, known[spec.name].partition_count)
+        rows = [
+            m.CreatableTopic(
+                spec.name, spec.partitions, configs=[m.CreatableTopicConfig(*item) for item in spec.configs.items()]
+            )
+            for spec in specs
+            if spec.name not in known
+        ]
+        if rows:
+            answer = await self._ask(m.CreateTopicsRequest(rows))
+            for result in answer.topics:
+                raise_for(result.error_code, f"topic {result.name!r}", result.error_message)
+
+    async def delete(self, topics: Iterable[str]) -> None:
+        known = self.cluster.topics
+        rows = [m.DeleteTopicState(name) for name in topics if name in known]
+        if rows:
+            for result in (await self._ask(m.DeleteTopicsRequest(rows))).responses:
+                raise_for(result.error_code, f"topic {result.name!r}", result.error_message)
+
+    async def alter(self, topic: str, configs: Mapping[str, str]) -> None:
+        rows = [m.AlterableConfig(name, m.OPERATION_SET, value) for name, value in configs.items()]
+        resource = m.AlterConfigsResource(m.RESOURCE_TOPIC, topic, rows)
+        for result in (await self._ask(m.IncrementalAlterConfigsRequest([resource]))).responses:
+            raise_for(result.error_code, f"topic {topic!r}", result.error_message)
+
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        rows = [m.DeleteRecordsTopic(tp.topic, [m.DeleteRecordsPartition(tp.partition, before[tp])]) for tp in before]
+        for topic in (await self._ask(m.DeleteRecordsRequest(rows))).topics:
+            for row in topic.partitions:
+                raise_for(row.error_code, f"{topic.name}-{row.partition_index}")
+
+    # Offsets
+
+    async def earliest(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return await self._list_offsets(tps, m.EARLIEST_TIMESTAMP)
+
+    async def latest(
+        self, tps: Iterable[TopicPartition], isolation: Isolation = "read_committed"
+    ) -> dict[TopicPartition, int]:
+        return await self._list_offsets(tps, m.LATEST_TIMESTAMP, isolation)
+
+    async def at_time(self, tps: Iterable[TopicPartition], ms: int) -> dict[TopicPartition, int]:
+        tps = list(tps)
+        found = await self._list_offsets(tps, ms)
+        missing = [tp for tp in tps if found[tp] < 0]
+        return found | await self.latest(missing) if missing else found
+
+    async def _list_offsets(
+        self, tps: Iterable[TopicPartition], timestamp: int, isolation: Isolation = "read_committed"
+    ) -> dict[TopicPartition, int]:
+        rows = [m.ListOffsetsTopic(tp.topic, [m.ListOffsetsPartition(tp.partition, timestamp)]) for tp in tps]
+        answer = await self._ask(m.ListOffsetsRequest(isolation_level=_ISOLATION[isolation], topics=rows))
+        offsets = {}
+        for topic in answer.topics:
+            for row in topic.partitions:
+                raise_for(row.error_code, f"{topic.name}-{row.partition_index}")
+                offsets[TopicPartition(topic.name, row.partition_index)] = row.offset
+        return offsets
+
+    async def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:
+        by_topic: dict[str, list[int]] = {}
+        for topic, partition in tps:
+            by_topic.setdefault(topic, []).append(partition)
+        rows = [m.OffsetFetchRequestTopics(topic, None, partitions) for topic, partitions in by_topic.items()]
+        request = m.OffsetFetchRequest([m.OffsetFetchRequestGroup(group, topics=rows)], require_stable=True)
+        answer = await self._ask(request)
+        offsets: dict[TopicPartition, Committed | None] = {}
+        for found in answer.groups[0].topics:
+            for row in found.partitions:
+                raise_for(row.error_code, f"group {group!r}, {found.name}-{row.partition_index}")
+                position = Committed(row.committed_offset, row.metadata or "") if row.committed_offset >= 0 else None
+                offsets[TopicPartition(found.name, row.partition_index)] = position
+        return offsets
+
+    # Batches
+
+    async def fetch(
+        self,
+        positions: Mapping[TopicPartition, int],
+        *,
+        max_bytes: int = 16 << 20,
+        partition_max_bytes: int = 1 << 20,
+        isolation: Isolation = "read_committed",
+        wait_ms: int = 0,
+    ) -> list[Fetched]:
+        request = m.FetchRequest(
+            max_wait_ms=wait_ms,
+            max_bytes=max_bytes,
+            isolation_level=_ISOLATION[isolation],
+            topics=[
+                m.FetchTopic(tp.topic, None, [m.FetchPartition(tp.partition, offset, partition_max_bytes)])
+                for tp, offset in self._in_turn(positions)
+            ],
+        )
+        answer = await self._ask(request)
+        fetched = []
+        for topic in answer.responses:
+            for row in topic.partitions:
+                tp = TopicPartition(topic.name, row.partition_index)
+                if row.error_code:
+                    self._raise_fetch_error(tp, positions[tp], row.error_code)
+                if row.next_offset > positions[tp]:
+                    fetched.append(_fetched(tp, positions[tp], row))
+        return fetched
+
+    def _in_turn(self, positions: Mapping[TopicPartition, int]) -> list[tuple[TopicPartition, int]]:
+        # Each partition is first once in a while, or the last of many would starve behind `max_bytes`.
+        rows = list(positions.items())
+        if rows:
+            self._turn = (self._turn + 1) % len(rows)
+        return rows[self._turn :] + rows[: self._turn]
+
+    def _raise_fetch_error(self, tp: TopicPartition, offset: int, code: int) -> None:
+        source = self.cluster.find_log(*tp)
+        if source is not None and code == 1:
+            raise OffsetOutOfRangeError(tp, offset, source.log_start_offset, source.log_end_offset)
+        raise_for(code, str(tp))
+
+    def producer(
+        self, *, transactional_id: str | None = None, transaction_timeout_ms: int = 60_000
+    ) -> EmbeddedProducer:
+        return EmbeddedProducer(self.cluster.handle, transactional_id, transaction_timeout_ms)
+
+    async def _ask(self, request: Request) -> Any:
+        try:
+            return await self.cluster.handle(request)
+        except KafkaError as error:
+            raise as_transport_error(error.code, f"broker over {self.data_dir}", str(error)) from error
+
+
+def _fetched(tp: TopicPartition, start_offset: int, row: m.PartitionData) -> Fetched:
+    return Fetched(
+        tp,
+        [memoryview(row.records)],
+        start_offset,
+        row.next_offset,
+        row.high_watermark,
+        row.last_stable_offset,
+        row.log_start_offset,
+        [(entry.producer_id, entry.first_offset) for entry in row.aborted_transactions or ()],
+    )

@@ -1,0 +1,139 @@
+"""The producer of the embedded transport."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from broker_embedded import records
+from broker_embedded.errors import KafkaError, KafkaStorageError
+from broker_embedded.wire import messages as m
+from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
+from streams.transport.embedded_errors import as_transport_error, raise_for
+
+_SEQUENCE_MAX = 0x7FFFFFFF
+
+
+class _State(Enum):
+    NEW = "not started"
+    READY = "ready"
+    OPEN = "in a transaction"
+    UNKNOWN = "in doubt about its last commit"
+    CLOSED = "closed"
+
+
+class EmbeddedProducer:
+    """A `Producer` that calls the broker. Made by `EmbeddedTransport.producer`.
+
+    Without a transactional id batches carry no producer id: a call within a process is done or raises, so there are no
+    retries to recognise.
+    """
+
+    def __init__(
+        self, handle: Callable[[m.Request], Awaitable[Any]], transactional_id: str | None, transaction_timeout_ms: int
+    ) -> None:
+        self._handle = handle
+        self._transactional_id = transactional_id
+        self._timeout_ms = transaction_timeout_ms
+        self._who = f"producer {transactional_id!r}" if transactional_id is not None else "producer"
+        self._producer_id = records.NO_PRODUCER_ID
+        self._epoch = records.NO_PRODUCER_EPOCH
+        self._sequences: dict[TopicPartition, int] = {}
+        self._state = _State.NEW
+        self._wrote = False
+
+    async def start(self) -> None:
+        if self._transactional_id is not None:
+            request = m.InitProducerIdRequest(self._transactional_id, self._timeout_ms)
+            answer: m.InitProducerIdResponse = await self._ask(request)
+            raise_for(answer.error_code, self._who)
+            self._producer_id, self._epoch = answer.producer_id, answer.producer_epoch
+            self._sequences.clear()
+        self._state = _State.READY
+
+    async def begin(self) -> None:
+        if self._transactional_id is None:
+            raise TransportError("a producer without a transactional id has no transactions")
+        self._expect(_State.READY, "begin a transaction")
+        self._state, self._wrote = _State.OPEN, False
+
+    async def send(self, tp: TopicPartition, batch: bytearray) -> int:
+        is_transactional = self._transactional_id is not None
+        self._expect(_State.OPEN if is_transactional else _State.READY, f"send to {tp}")
+        sequence = self._sequences.get(tp, 0) if is_transactional else records.NO_SEQUENCE
+        records.set_producer(
+            batch,
+            producer_id=self._producer_id,
+            producer_epoch=self._epoch,
+            base_sequence=sequence,
+            is_transactional=is_transactional,
+        )
+        topic = m.TopicProduceData(tp.topic, None, [m.PartitionProduceData(tp.partition, batch)])
+        self._wrote = True
+        answer: m.ProduceResponse = await self._ask(m.ProduceRequest(self._transactional_id, topic_data=[topic]))
+        row = answer.responses[0].partition_responses[0]
+        if row.error_code:
+            raise as_transport_error(row.error_code, f"{self._who}, {tp}", row.error_message)
+        if is_transactional:
+            count = records.read_header(batch).last_offset_delta + 1
+            self._sequences[tp] = (sequence + count) & _SEQUENCE_MAX
+        return row.base_offset
+
+    async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
+        self._expect(_State.OPEN, f"send offsets of group {group!r}")
+        by_topic: dict[str, list[m.TxnOffsetCommitRequestPartition]] = {}
+        for tp, position in offsets.items():
+            row = m.TxnOffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
+            by_topic.setdefault(tp.topic, []).append(row)
+        topics = [m.TxnOffsetCommitRequestTopic(name, rows) for name, rows in by_topic.items()]
+        self._wrote = True
+        answer: m.TxnOffsetCommitResponse = await self._ask(
+            m.TxnOffsetCommitRequest(self._transactional_id or "", group, self._producer_id, self._epoch, topics=topics)
+        )
+        for topic in answer.topics:
+            for result in topic.partitions:
+                raise_for(result.error_code, f"{self._who}, group {group!r}, {topic.name}-{result.partition_index}")
+
+    async def commit(self) -> None:
+        await self._end(commit=True)
+
+    async def abort(self) -> None:
+        await self._end(commit=False)
+
+    async def _end(self, *, commit: bool) -> None:
+        self._expect(_State.OPEN, "commit" if commit else "abort")
+        if not self._wrote:
+            self._state = _State.READY
+            return
+        self._state = _State.UNKNOWN  # also when this is cancelled while the disk is at it
+        answer: m.EndTxnResponse
+        try:
+            answer = await self._handle(
+                m.EndTxnRequest(self._transactional_id or "", self._producer_id, self._epoch, commit)
+            )
+        except KafkaError as error:
+            raise UnknownOutcomeError(f"{self._who}: {error}") from error
+        if answer.error_code == KafkaStorageError.info.code:
+            raise UnknownOutcomeError(f"{self._who}: {answer.error_message}")
+        raise_for(answer.error_code, self._who, answer.error_message)
+        self._state = _State.READY
+
+    async def close(self) -> None:
+        try:
+            if self._state is _State.OPEN:
+                await self.abort()
+        finally:
+            self._state = _State.CLOSED
+
+    def _expect(self, state: _State, doing: str) -> None:
+        if self._state is state:
+            return
+        advice = ": start it again, that settles the transaction" if self._state is _State.UNKNOWN else ""
+        raise TransportError(f"{self._who} cannot {doing}: it is {self._state.value}, not {state.value}{advice}")
+
+    async def _ask(self, request: m.Request) -> Any:
+        try:
+            return await self._handle(request)
+        except KafkaError as error:
+            raise as_transport_error(error.code, self._who, str(error)) from error
