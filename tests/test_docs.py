@@ -5,7 +5,9 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -31,7 +33,9 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_python_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page run one after the other in one namespace, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {"__name__": "page"}
+    module = ModuleType("page_of_the_manual")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    namespace = module.__dict__
     for code in blocks(page, "python"):
         if code.startswith(">>>"):
             test = doctest.DocTestParser().get_doctest(code, namespace, page.name, str(page), 0)
