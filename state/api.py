@@ -113,6 +113,11 @@ class Backend(Protocol):
     def flush(self) -> None:
         """Everything written so far outlives the process."""
 
+    def begin_load(self) -> None:
+        """Much is to be written with `durable=False`: writing may get cheaper, and reading slow, until `end_load`."""
+
+    def end_load(self) -> None: ...
+
     def close(self) -> None: ...
 
     def size_bytes(self) -> int:

@@ -61,6 +61,7 @@ class TaskStores:
         self._windows: dict[str, WindowLayer] = {}
         self._expiring: dict[str, TtlStore] = {}
         self._committing: list[CommitLog] = []
+        self._loads = 0
         backend.open_store(META)
         for spec in self.specs.values():
             self._open(spec)
@@ -186,6 +187,18 @@ class TaskStores:
         """Write restored changes without the write-ahead log, a slice a step; `flush()` makes them last."""
         yield from write_slices(self.backend, changes, new, self._marks, durable=False)
         self._checkpoints.update(new)
+
+    def begin_load(self) -> None:
+        """A store is to be restored from far behind: the backend may make writing cheap at the cost of reading."""
+        if self._loads == 0:
+            self.backend.begin_load()
+        self._loads += 1
+
+    def end_load(self) -> None:
+        """One of the loads is over; reading is as usual again after the last."""
+        self._loads -= 1
+        if self._loads == 0:
+            self.backend.end_load()
 
     def flush(self) -> None:
         """All that was written to the backend outlives the process."""

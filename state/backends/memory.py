@@ -66,6 +66,12 @@ class MemoryBackend:
     def flush(self) -> None:
         """Nothing to do: memory lasts as long as the process."""
 
+    def begin_load(self) -> None:
+        """Nothing to do: writing is as cheap as it gets."""
+
+    def end_load(self) -> None:
+        """Nothing to do."""
+
     def close(self) -> None:
         """Nothing to do: the object may be used again, as a folder may be opened again."""
 
