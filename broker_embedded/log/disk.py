@@ -1,0 +1,85 @@
+"""The one seam to durable storage: every fsync, and every file put in place by a rename, goes through here.
+
+`observer`, when set, is told of each: `("file", path, size_bytes)` once that many bytes of a file are durable,
+`("folder", path, 0)` once the names in a folder are. A model of a power cut needs nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from broker_embedded.errors import KafkaStorageError
+
+observer: Callable[[str, str, int], None] | None = None
+
+
+def sync_file(fd: int, path: str) -> None:
+    """Make the bytes written to `fd` so far durable. Raises KafkaStorageError; what is on disk is then unknown."""
+    size_bytes = os.fstat(fd).st_size
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        raise storage_error(error, path, "fsync") from error
+    if observer is not None:
+        observer("file", path, size_bytes)
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder durable: files created, renamed or removed. Raises KafkaStorageError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise storage_error(error, path, "fsync") from error
+    if observer is not None:
+        observer("folder", path, 0)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a small file as a whole, not durable. Raises KafkaStorageError."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise storage_error(error, str(path), "write") from error
+
+
+def sync_replace(path: Path, data: bytes) -> None:
+    """Put a durable file in the place of another: after a crash either the old or the new one is there, whole."""
+    temporary = str(path) + ".tmp"
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            os.write(fd, data)
+            sync_file(fd, temporary)
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise storage_error(error, str(path), "replace") from error
+    if observer is not None:
+        observer("file", str(path), len(data))
+    sync_folder(str(path.parent))
+
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full: free space or lower retention.bytes, nothing was written",
+    errno.EDQUOT: "the disk quota is used up: free space or lower retention.bytes, nothing was written",
+    errno.EFBIG: "the file may not grow further: raise the file size limit or lower segment.bytes, nothing was written",
+    errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
+    errno.EBADF: "the log is closed",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "check the owner and permissions of the data folder",
+    errno.EIO: "the disk fails: stop, check it, and start again to recover the log",
+}
+
+
+def storage_error(error: OSError, path: str, doing: str) -> KafkaStorageError:
+    """An error that says which file, what was tried, and what to do."""
+    advice = _ADVICE.get(error.errno or 0, "check the disk, then start again to recover the log")
+    return KafkaStorageError(f"{path}: {doing} failed: {error.strerror or error}; {advice}")

@@ -1,0 +1,470 @@
+"""One partition's log: append, roll, sync, retain, cut, close. It knows record batches and nothing of requests.
+
+Longer than most files: appending, syncing in another thread and removing segments share one state, and reading, opening
+and retention are taken out already (`reading.py`, `recovery.py`, `retention.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from broker_embedded.errors import (
+    CorruptMessageError,
+    InconsistentTopicIdError,
+    InvalidRecordError,
+    KafkaStorageError,
+    MessageTooLargeError,
+    OffsetOutOfRangeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+)
+from broker_embedded.log import checkpoints, disk
+from broker_embedded.log.config import LogConfig
+from broker_embedded.log.index import AbortedTransaction
+from broker_embedded.log.reading import Reader
+from broker_embedded.log.recovery import Loaded, Loader
+from broker_embedded.log.retention import DeletedFiles, expired_count
+from broker_embedded.log.segment import SUFFIXES, Segment
+from broker_embedded.records import BatchHeader, CorruptBatchError, encode_control, read_header, verify
+
+Isolation = Literal["read_uncommitted", "read_committed"]
+
+
+class Appended(NamedTuple):
+    """Where a batch is; a duplicate is where it was written first. `log_append_time_ms` is -1 with CreateTime."""
+
+    base_offset: int
+    last_offset: int
+    log_append_time_ms: int
+    is_duplicate: bool
+
+
+class ReadResult(NamedTuple):
+    """Whole batches as stored, from the one that holds the offset asked for on; read on at `next_offset`.
+
+    `data` is a list of views of one or more batches each. `aborted` are (producer id, first offset) of the aborted
+    transactions among them, for read_committed only.
+    """
+
+    data: list[memoryview]
+    next_offset: int
+    high_watermark: int
+    last_stable_offset: int
+    log_start_offset: int
+    aborted: list[tuple[int, int]]
+
+
+class PartitionLog:
+    """The log of one partition in its folder. One thread uses it; `sync` may run in another at the same time."""
+
+    def __init__(
+        self,
+        folder: Path,
+        topic: str,
+        partition: int,
+        topic_id: uuid.UUID,
+        config: LogConfig,
+        now_ms: Callable[[], int],
+        loaded: Loaded,
+    ) -> None:
+        """Use `open`."""
+        self.folder = folder
+        self.topic = topic
+        self.partition = partition
+        self.topic_id = topic_id
+        self.config = config
+        self.recovery_point = 0
+        self._where = f"{topic}-{partition}"
+        self._now_ms = now_ms
+        self._deleted = DeletedFiles()
+        self._synced_ms = now_ms()
+        self._dirty_folders: set[str] = set()
+        self._closed = False
+        self._files = threading.RLock()  # held while files come and go, so that `sync` sees a whole picture
+        self._syncing = threading.Lock()  # held during a sync, and by what must not meet one
+        self._adopt(loaded)
+        self.leader_epoch = max(0, self.epochs.latest)
+
+    def _adopt(self, loaded: Loaded) -> None:
+        self.producers = loaded.producers
+        self.epochs = loaded.epochs
+        self.log_start_offset = loaded.log_start_offset
+        self._segments = loaded.segments
+        self._active = loaded.segments[-1]
+        self.log_end_offset = self._active.next_offset
+        self._aborted = loaded.aborted
+        self._reader = Reader(self._segments)
+        self._changed = loaded.changed  # the active file is not on the disk as it is, whatever the recovery point says
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        topic: str,
+        partition: int,
+        config: LogConfig,
+        *,
+        now_ms: Callable[[], int],
+        clean_shutdown: bool,
+        recovery_point: int = 0,
+        log_start_offset: int = 0,
+        topic_id: uuid.UUID,
+    ) -> PartitionLog:
+        """Open the log in `folder`, or make it; without a clean shutdown it is recovered from `recovery_point` on.
+
+        Raises InconsistentTopicIdError when the folder belongs to another topic, KafkaStorageError.
+        """
+        where = f"{topic}-{partition}"
+        is_new = not folder.exists()
+        if is_new:
+            folder.mkdir()
+        _check_topic_id(folder, where, topic_id)
+        loaded = Loader(folder, where, config, now_ms()).load(
+            clean_shutdown=clean_shutdown, recovery_point=recovery_point, log_start_offset=log_start_offset
+        )
+        log = cls(folder, topic, partition, topic_id, config, now_ms, loaded)
+        end = log.log_end_offset
+        log.recovery_point = end if clean_shutdown else min(recovery_point, end)
+        if loaded.changed:
+            log._dirty_folders.add(str(folder))
+        if is_new:
+            log._dirty_folders.add(str(folder.parent))
+        log.epochs.assign(log.leader_epoch, end)
+        return log
+
+    @property
+    def high_watermark(self) -> int:
+        """The log end offset: there is one replica."""
+        return self.log_end_offset
+
+    @property
+    def last_stable_offset(self) -> int:
+        """What a read_committed reader may read up to: the first offset of the oldest open transaction, or the end."""
+        return max(self.producers.last_stable_offset(self.log_end_offset), self.log_start_offset)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all segments."""
+        return sum(segment.size_bytes for segment in self._segments)
+
+    def open_transactions(self) -> dict[int, int]:
+        """Producer id to first offset of each open transaction."""
+        return dict(self.producers.open_transactions)
+
+    def append(self, batch: bytes | bytearray | memoryview, *, verified: bool = False) -> Appended:
+        """Append one whole batch; its offset and epoch are set on the way to the disk, `batch` stays as it is.
+
+        `verified` batches were made in this process: their CRC is not checked again.
+        Raises CorruptMessageError, MessageTooLargeError, RecordListTooLargeError, InvalidRecordError, and what
+        `ProducerStateManager.check` and the disk raise; nothing is appended then.
+        """
+        try:
+            header = read_header(batch) if verified else verify(batch)
+        except CorruptBatchError as error:
+            raise CorruptMessageError(f"{self._where}: {error}") from error
+        self._check(header, len(batch))
+        if header.producer_id >= 0:
+            repeated = self.producers.check(header)
+            if repeated is not None:
+                return Appended(repeated.first_offset, repeated.last_offset, -1, True)
+        now_ms = self._now_ms()
+        base_offset = self._write(header, batch, now_ms)
+        if header.producer_id >= 0:
+            self.producers.record(header, base_offset, now_ms)
+        return Appended(base_offset, base_offset + header.last_offset_delta, -1, False)
+
+    def _check(self, header: BatchHeader, size_bytes: int) -> None:
+        config = self.config
+        if size_bytes > config.max_message_bytes:
+            raise MessageTooLargeError(
+                f"{self._where}: a batch of {size_bytes} bytes is over max.message.bytes={config.max_message_bytes}"
+            )
+        if size_bytes > config.segment_bytes:
+            raise RecordListTooLargeError(
+                f"{self._where}: a batch of {size_bytes} bytes is over segment.bytes={config.segment_bytes}"
+            )
+        if header.length_bytes != size_bytes:
+            raise InvalidRecordError(
+                f"{self._where}: one batch is expected, the first of {size_bytes} bytes ends at {header.length_bytes}"
+            )
+        if header.count != header.last_offset_delta + 1 or header.is_control:
+            raise InvalidRecordError(
+                f"{self._where}: a batch of {header.count} records over {header.last_offset_delta + 1} offsets, "
+                f"control={header.is_control}: producers send neither gaps nor control records"
+            )
+
+    def append_marker(
+        self, producer_id: int, producer_epoch: int, *, commit: bool, coordinator_epoch: int = 0
+    ) -> Appended:
+        """End a producer's transaction here: append its marker.
+
+        Raises InvalidProducerEpochError, TransactionCoordinatorFencedError, KafkaStorageError; nothing is written then.
+        """
+        self.producers.check_marker(producer_id, producer_epoch, coordinator_epoch)
+        now_ms = self._now_ms()
+        batch = encode_control(
+            commit=commit,
+            producer_id=producer_id,
+            producer_epoch=producer_epoch,
+            coordinator_epoch=coordinator_epoch,
+            timestamp=now_ms,
+        )
+        offset = self._write(read_header(batch), batch, now_ms)
+        ended = self.producers.end(producer_id, producer_epoch, coordinator_epoch, offset, now_ms, now_ms)
+        if ended is not None and not commit:
+            self._aborted.append(AbortedTransaction(producer_id, ended.first_offset, offset, ended.last_stable_offset))
+        return Appended(offset, offset, -1, False)
+
+    def _write(self, header: BatchHeader, batch: bytes | bytearray | memoryview, now_ms: int) -> int:
+        base_offset = self.log_end_offset
+        segment = self._active
+        if segment.is_full_for(header, base_offset + header.last_offset_delta, self.config, now_ms):
+            segment = self._roll(now_ms)
+        segment.append(header, memoryview(batch), base_offset, self.leader_epoch)
+        self.log_end_offset = segment.next_offset
+        return base_offset
+
+    def _roll(self, now_ms: int) -> Segment:
+        """Begin a new segment at the end of the log, with a snapshot of the producers beside it."""
+        with self._files:
+            left = self._active
+            self._seal()
+            self._active = Segment.create(
+                self.folder,
+                self.log_end_offset,
+                created_ms=now_ms,
+                index_interval_bytes=self.config.index_interval_bytes,
+            )
+            self._segments.append(self._active)
+            left.is_synced = False
+            left.release()
+            self._dirty_folders.add(str(self.folder))
+            return self._active
+
+    def _seal(self) -> None:
+        """Write what stays in memory while a segment is appended to."""
+        self._active.seal()
+        self._aborted.write(self._active.base_offset)
+        snapshot = self.folder / f"{self.log_end_offset:020d}.snapshot"
+        disk.write_file(snapshot, self.producers.to_snapshot())
+
+    def read(
+        self,
+        offset: int,
+        max_bytes: int,
+        *,
+        isolation: Isolation = "read_uncommitted",
+        at_least_one: bool = True,
+    ) -> ReadResult:
+        """Whole batches from the one that holds `offset` on, up to `max_bytes`; one more only if not even it fits.
+
+        A reader filters out what lies before `offset`. Reading on at `next_offset` does no search.
+        Raises OffsetOutOfRangeError, KafkaStorageError, CorruptMessageError.
+        """
+        end = self.log_end_offset
+        start = self.log_start_offset
+        if not start <= offset <= end:
+            raise OffsetOutOfRangeError(
+                f"{self._where}: offset {offset} is outside of the log, which goes from {start} to {end}"
+            )
+        if self._closed:
+            raise KafkaStorageError(f"{self._where}: the log is closed")
+        stable = self.last_stable_offset
+        committed = isolation == "read_committed"
+        limit = stable if committed else end
+        if offset >= limit:
+            return ReadResult([], offset, end, stable, start, [])
+        data, next_offset = self._reader.read(offset, max_bytes, limit, at_least_one=at_least_one)
+        aborted = self._aborted.between(offset, next_offset) if committed else []
+        return ReadResult([data] if data else [], next_offset, end, stable, start, aborted)
+
+    def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
+        """(timestamp, offset) of the first record at or after `timestamp` (ms); None when there is none."""
+        return self._reader.find_timestamp(timestamp, self.log_start_offset)
+
+    def max_timestamp_offset(self) -> tuple[int, int] | None:
+        """(timestamp, offset) of the first record with the largest timestamp; None in an empty log."""
+        return self._reader.find_max_timestamp(self.log_start_offset)
+
+    def needs_sync(self) -> bool:
+        """Whether flush.messages or flush.ms asks for a sync, or a segment was finished since the last one."""
+        unsynced = self.log_end_offset - self.recovery_point
+        if unsynced <= 0:
+            return False
+        return (
+            unsynced >= self.config.flush_messages
+            or self._active.base_offset > self.recovery_point
+            or self._now_ms() - self._synced_ms >= self.config.flush_ms
+        )
+
+    def sync(self) -> None:
+        """Make all that was appended before the call durable, and move the recovery point there.
+
+        May run in another thread than the rest. Raises KafkaStorageError: the recovery point stays where it was.
+        """
+        self._sync(closing=False)
+
+    def _sync(self, *, closing: bool) -> None:
+        with self._syncing:
+            with self._files:
+                end = self.log_end_offset
+                finished = [s for s in self._segments if not s.is_synced and (closing or s is not self._active)]
+                files = [opened for segment in finished for opened in _open_files(self.folder, segment)]
+                # The indexes of the active segment are left out: after a crash they are made again.
+                if end > self.recovery_point or self._changed:
+                    files.append((self._active.open_again(), self._active.path))
+                folders, self._dirty_folders, self._changed = self._dirty_folders, set(), False
+            self._sync_files(files, folders)
+            for segment in finished:
+                segment.is_synced = True
+            self.recovery_point = max(self.recovery_point, end)
+            self._synced_ms = self._now_ms()
+
+    def _sync_files(self, files: list[tuple[int, str]], folders: set[str]) -> None:
+        try:
+            for fd, path in files:
+                disk.sync_file(fd, path)
+            for folder in folders:
+                disk.sync_folder(folder)
+        except KafkaStorageError:
+            self._dirty_folders |= folders
+            self._changed = True
+            raise
+        finally:
+            for fd, _ in files:
+                os.close(fd)
+
+    def delete_records(self, before_offset: int) -> int:
+        """Let the log begin at `before_offset` (-1: at its end); the new start. The space is freed by retention.
+
+        Raises OffsetOutOfRangeError, and PolicyViolationError for a topic that is only compacted (KIP-107).
+        """
+        if not self.config.deletes:
+            raise PolicyViolationError(f"{self._where}: cleanup.policy={self.config.cleanup_policy} keeps all records")
+        offset = self.log_end_offset if before_offset == -1 else before_offset
+        if not 0 <= offset <= self.log_end_offset:
+            raise OffsetOutOfRangeError(
+                f"{self._where}: cannot delete records before {before_offset}, the log ends at {self.log_end_offset}"
+            )
+        self._advance_start(offset)
+        return self.log_start_offset
+
+    def _advance_start(self, offset: int) -> None:
+        if offset > self.log_start_offset:
+            self.log_start_offset = offset
+            self.epochs.truncate_start(offset)
+
+    def enforce_retention(self) -> int:
+        """Remove the oldest segments that time, size or the start of the log let go; how many.
+
+        Their files are unlinked by a later call, after file.delete.delay.ms. Producers not heard of for
+        producer.id.expiration.ms are forgotten.
+        """
+        now_ms = self._now_ms()
+        self._deleted.remove(now_ms)
+        self.producers.expire(now_ms, self.config.producer_id_expiration_ms)
+        count = expired_count(self._segments, self.config, self.log_start_offset, now_ms)
+        if count:
+            self._remove_oldest(count, now_ms)
+        return count
+
+    def _remove_oldest(self, count: int, now_ms: int) -> None:
+        with self._files:
+            if count == len(self._segments):
+                self._roll(now_ms)
+            gone = self._segments[:count]
+            del self._segments[:count]
+            self._reader.forget()
+            first = self._segments[0].base_offset
+            self._advance_start(first)
+            self._aborted.drop_before(first)
+            for segment in gone:
+                segment.release()
+                self._deleted.add(self.folder, segment.base_offset, now_ms + self.config.file_delete_delay_ms)
+            self._dirty_folders.add(str(self.folder))
+
+    def truncate_to(self, offset: int) -> int:
+        """Cut the log so that it ends at `offset`, or before the batch that holds it; the new end."""
+        if offset >= self.log_end_offset:
+            return self.log_end_offset
+        with self._syncing, self._files:
+            self._reader.forget()
+            self._active.seal()
+            self._active.release()
+            keep = max(1, sum(segment.base_offset <= offset for segment in self._segments))
+            for segment in self._segments[keep:]:
+                self._deleted.add(self.folder, segment.base_offset, self._now_ms())
+            last = self._segments[keep - 1]
+            last.load()
+            found = last.find(offset)
+            if found is not None:
+                last.truncate(found[0], found[1].base_offset)
+            last.release()
+            self._reload(last.next_offset)
+        return self.log_end_offset
+
+    def _reload(self, end: int) -> None:
+        self._deleted.remove(self._now_ms())
+        loaded = Loader(self.folder, self._where, self.config, self._now_ms()).load(
+            clean_shutdown=False, recovery_point=end, log_start_offset=min(self.log_start_offset, end)
+        )
+        self._adopt(loaded)
+        self.recovery_point = min(self.recovery_point, end)
+        self._dirty_folders.add(str(self.folder))
+
+    def close(self) -> None:
+        """Write all that a clean shutdown leaves: full indexes, a snapshot of the producers, everything synced.
+
+        Raises KafkaStorageError; the next start must then recover the log.
+        """
+        if self._closed:
+            return
+        changed = self._changed or self._dirty_folders or self.recovery_point < self.log_end_offset
+        if changed or not all(segment.is_synced for segment in self._segments):
+            with self._files:
+                self._seal()
+                self._active.is_synced = False
+                self._dirty_folders.add(str(self.folder))
+            self._sync(closing=True)
+        self._release()
+
+    def _release(self) -> None:
+        self._closed = True
+        self._reader.forget()
+        self._active.release()
+
+    def delete(self) -> None:
+        """Remove the folder with all that is in it. Raises KafkaStorageError."""
+        with self._syncing, self._files:
+            self._release()
+            doomed = self.folder.with_name(f"{self.folder.name}.{uuid.uuid4().hex}-delete")
+            try:
+                os.rename(self.folder, doomed)
+                shutil.rmtree(doomed)
+            except OSError as error:
+                raise disk.storage_error(error, str(self.folder), "delete") from error
+
+
+def _check_topic_id(folder: Path, where: str, topic_id: uuid.UUID) -> None:
+    path = folder / checkpoints.PARTITION_METADATA
+    found = checkpoints.read_partition_metadata(path)
+    if found is None:
+        checkpoints.write_partition_metadata(path, topic_id)
+    elif found != topic_id:
+        raise InconsistentTopicIdError(
+            f"{where}: {folder} belongs to topic id {found}, not to {topic_id}: the topic was deleted and made again. "
+            "Move the folder away"
+        )
+
+
+def _open_files(folder: Path, segment: Segment) -> list[tuple[int, str]]:
+    """The files of a segment that is appended to no more, and the snapshot taken when it was left, opened."""
+    paths = [folder / f"{segment.base_offset:020d}{suffix}" for suffix in SUFFIXES[:4]]
+    paths.append(folder / f"{segment.next_offset:020d}{SUFFIXES[4]}")
+    return [(os.open(path, os.O_RDONLY), str(path)) for path in paths if path.exists()]
