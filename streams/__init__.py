@@ -1,1 +1,74 @@
-"""Stream processing for Python."""
+"""Stream processing for Python: the model of Kafka Streams, the feel of Faust, exactly-once, and a broker built in.
+
+Names are imported when first used, so `import streams` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streams import aggregates as agg
+    from streams.agent_stream import Stream
+    from streams.app import App
+    from streams.batch import Batch
+    from streams.client import Client
+    from streams.expressions import col, when
+    from streams.models import Record, Timestamp
+    from streams.policies import dead_letter, retry, skip, stop
+    from streams.sources import Position
+    from streams.windows import HoppingWindow, TumblingWindow, Windowed
+
+_HOMES = {
+    "App": "streams.app",
+    "Batch": "streams.batch",
+    "Client": "streams.client",
+    "HoppingWindow": "streams.windows",
+    "Position": "streams.sources",
+    "Record": "streams.models",
+    "Stream": "streams.agent_stream",
+    "Timestamp": "streams.models",
+    "TumblingWindow": "streams.windows",
+    "Windowed": "streams.windows",
+    "col": "streams.expressions",
+    "dead_letter": "streams.policies",
+    "retry": "streams.policies",
+    "skip": "streams.policies",
+    "stop": "streams.policies",
+    "when": "streams.expressions",
+}
+
+__all__ = [
+    "App",
+    "Batch",
+    "Client",
+    "HoppingWindow",
+    "Position",
+    "Record",
+    "Stream",
+    "Timestamp",
+    "TumblingWindow",
+    "Windowed",
+    "agg",
+    "col",
+    "dead_letter",
+    "retry",
+    "skip",
+    "stop",
+    "when",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "agg":
+        return import_module("streams.aggregates")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'streams' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -162,7 +162,7 @@ class Batch:
                 parent, start, stop = self._parent
                 found = parent.column(field)[start:stop]
             else:
-                found = column_from_rows(self.values, field, self.value_type)
+                found = column_from_rows(self.values, field, _kind(self.value_type, field))
             self._columns[field] = found
         return found
 
@@ -262,6 +262,12 @@ class Batch:
         from streams.arrow import export_stream
 
         return export_stream(self, requested_schema)
+
+
+def _kind(value_type: Any, field: str) -> type | None:
+    from streams.models import column_kind
+
+    return column_kind(value_type, field) if hasattr(value_type, "__struct_fields__") else None
 
 
 class _ColumnArrays(Mapping[str, npt.NDArray[Any]]):

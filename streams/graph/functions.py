@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from typing import Any, get_type_hints
 
 from streams.errors import TopologyError
@@ -33,6 +34,12 @@ class UserFunction:
         self.name = name_of(function)
         self.arity, self.wants_ctx = _read_signature(function, step, takes, self.where)
         self.returns = _returns(function)
+
+    def calling(self, call: Callable[..., Any]) -> UserFunction:
+        """The same function, called through `call`."""
+        made = copy(self)
+        made.call = call
+        return made
 
     def __repr__(self) -> str:
         return f"{self.name} ({self.where})"

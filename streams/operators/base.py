@@ -17,6 +17,7 @@ from streams.graph.nodes import Node
 if TYPE_CHECKING:
     from state.tasks import TaskStores
     from streams.operators.failures import Failures
+    from streams.operators.clocks import Clocks
     from streams.operators.outputs import Outputs
 
 N = TypeVar("N", bound=Node)
@@ -44,8 +45,21 @@ class TaskContext:
     outputs: Outputs
     failures: Failures
     now_ms: Callable[[], int]
+    stream_time_seen: int = NO_TIME
+    """The largest timestamp of the records before the batch at hand."""
     time_bound: int = 2**63 - 1
     """Stream time goes no further than this: the smallest stream time of the tasks that write what this one reads."""
+
+    clocks: Clocks | None = None
+
+    def load_clock(self, step: str) -> Any:
+        """What the step saved with `save_clock` before the last commit; None if nothing."""
+        return self.clocks.load(step) if self.clocks is not None else None
+
+    def save_clock(self, step: str, clock: Any) -> None:
+        """Keeps a step's times with the commit, so that a restart goes on exactly where it was."""
+        if self.clocks is not None:
+            self.clocks.save(step, clock)
 
     def stream_time(self, observed: int) -> int:
         """The operator's time, given the largest timestamp it has observed."""

@@ -1,0 +1,246 @@
+"""`App`: what a program declares its topics, agents, tables, pipelines, sources and timers on. Building one needs no broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from streams.config import Settings, load_settings
+from streams.dsl.builder import Builder
+from streams.dsl.stream import Stream
+from streams.durations import Duration
+from streams.errors import TopologyError
+from streams.graph.definitions import StoreDef, TopicDef, check_name
+from streams.graph.functions import caller, name_of, where
+from streams.graph.plan import Plan, plan
+from streams.policies import DeadLetter, Policy, Retry
+from streams.sources import Source
+from streams.topic import Topic, topic_config
+
+if TYPE_CHECKING:
+    from streams.agent import Agent
+    from streams.client import Client
+    from streams.operators.outputs import Outputs
+    from streams.table import Table as AgentTable
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class App:
+    """A stream-processing app.
+
+    `id` names the consumer group and internal topics. `settings` are those of `streams.config.Settings`, by keyword; the environment
+    (`STREAMS_<NAME>`) and the command line win over them. Raises ConfigError for a setting that does not exist or has a wrong value.
+
+    >>> app = App("flights")
+    >>> app.topic("flights", key_type=str).name
+    'flights'
+    """
+
+    def __init__(self, id: str, **settings: Any) -> None:
+        self.id = check_name(id, "app")
+        self.settings: Settings = load_settings(id, settings)
+        self.builder = Builder(id)
+        self.topics: dict[str, Topic] = {}
+        self.agents: list[Agent] = []
+        self.sources: list[Source] = []
+        self.timers: list[Any] = []
+        self.background: list[Callable[..., Any]] = []
+        self.reports: dict[str, Callable[[], Iterable[object]]] = {}
+        self._tables: dict[str, AgentTable] = {}
+        self._plan: Plan | None = None
+        self.outputs: Outputs | None = None
+        """Where `send` puts records while a worker runs this app; they go into its transaction."""
+
+    def __repr__(self) -> str:
+        return f"<App {self.id}>"
+
+    # -- topics and streams -------------------------------------------------------------------------------------------------------
+
+    def topic(
+        self,
+        name: str,
+        *,
+        key_type: Any = None,
+        value_type: Any = None,
+        partitions: int | None = None,
+        retention: Duration | str | None = None,
+        compacting: bool = False,
+        config: dict[str, str] | None = None,
+    ) -> Topic:
+        """Declares a topic. `retention` is a duration or "forever"; `config` has further settings under Kafka's names."""
+        definition = TopicDef(
+            name=check_name(name, "topic"),
+            key_type=key_type,
+            value_type=value_type,
+            partitions=partitions,
+            config=topic_config(retention, compacting, config),
+            where=caller(),
+        )
+        known = self.builder.graph.add_topic(definition)
+        return self.topics.setdefault(name, Topic(self, known))
+
+    def stream(self, topic: Topic | str, *more: Topic | str) -> Stream:
+        """The records of one or more topics as a stream."""
+        first, *others = (self.topic(t) if isinstance(t, str) else t for t in (topic, *more))
+        return first.stream().merge(*(other.stream() for other in others)) if others else first.stream()
+
+    # -- agents and tables --------------------------------------------------------------------------------------------------------
+
+    def agent(
+        self,
+        topic: Topic | str | Iterable[Topic] | None = None,
+        *,
+        name: str | None = None,
+        sink: Iterable[Any] = (),
+        group_by: Any = None,
+        tables: Iterable[Any] | None = None,
+        concurrency: int = 1,
+        on_error: Policy | None = None,
+    ) -> Callable[[Callable[..., Any]], Agent]:
+        """Decorates a coroutine over a stream: `async for value in stream`; what it yields goes to the sinks."""
+        from streams.agent import Agent
+
+        def decorate(function: Callable[..., Any]) -> Agent:
+            made = Agent(
+                self,
+                function,
+                topic=topic,
+                name=name,
+                sink=list(sink),
+                group_by=group_by,
+                tables=tables,
+                concurrency=concurrency,
+                on_error=on_error,
+            )
+            self.agents.append(made)
+            return made
+
+        return decorate
+
+    def Table(  # noqa: N802 - Faust's name
+        self,
+        name: str,
+        *,
+        default: Callable[[], Any] | None = None,
+        key_type: Any = None,
+        value_type: Any = None,
+        partitions: int | None = None,
+        ttl: Duration | None = None,
+    ) -> AgentTable:
+        """A table that agents read and write: `table[key] += 1`. `.tumbling(size)` and `.hopping(size, step)` make it windowed."""
+        from streams.table import Table
+
+        made = Table(self, name, default=default, key_type=key_type, value_type=value_type, partitions=partitions, ttl=ttl)
+        self._tables[name] = made
+        return made
+
+    @property
+    def tables(self) -> dict[str, AgentTable]:
+        """Every table of the app by name, whichever face made it; for agents, timers and reports."""
+        from streams.table import Table
+
+        for store in self.builder.graph.stores.values():
+            if store.name not in self._tables:
+                self._tables[store.name] = Table.of_store(self, store)
+        return self._tables
+
+    # -- sources, timers, tasks ---------------------------------------------------------------------------------------------------
+
+    def source(self, topic: Topic, *, name: str | None = None) -> Callable[[F], F]:
+        """Decorates a generator that feeds a topic, exactly once: it yields `Position(...), key, value`."""
+
+        def decorate(function: F) -> F:
+            made = check_name(name or name_of(function), "source")
+            if any(other.name == made for other in self.sources):
+                raise TopologyError(f"two sources are called {made!r}; give the one at {where(function)} name=")
+            self.sources.append(Source(made, function, topic.definition, where(function)))
+            return function
+
+        return decorate
+
+    def timer(self, interval: Duration, *, name: str | None = None) -> Callable[[F], F]:
+        """Decorates a function to be called every `interval` while a worker runs."""
+        from streams.timers import Timer
+
+        def decorate(function: F) -> F:
+            self.timers.append(Timer(function, interval, name=name))
+            return function
+
+        return decorate
+
+    def crontab(self, expression: str, *, timezone: Any = None, name: str | None = None) -> Callable[[F], F]:
+        """Decorates a function to be called at the times of a cron expression."""
+        from streams.timers import Crontab
+
+        def decorate(function: F) -> F:
+            self.timers.append(Crontab(function, expression, timezone=timezone, name=name))
+            return function
+
+        return decorate
+
+    def task(self, function: F) -> F:
+        """Decorates a coroutine function that runs once, beside the worker's loop."""
+        self.background.append(function)
+        return function
+
+    def report(self, function: Callable[[], Iterable[object]]) -> Callable[[], Iterable[object]]:
+        """Decorates a function that gives rows for the worker to show: a live table, and as JSON lines at the end with `--json`."""
+        self.reports[name_of(function)] = function
+        return function
+
+    # -- records from outside a pipeline ------------------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        topic: Topic | str,
+        *,
+        key: Any = None,
+        value: Any = None,
+        timestamp: int | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
+        """Sends one record in the transaction of the worker that runs this app. Outside a worker use `app.client()`.
+
+        Raises StreamsError when no worker runs the app in this process.
+        """
+        from streams.runtime.sending import send
+
+        send(self, topic, key, value, timestamp, headers)
+
+    def client(self, **settings: Any) -> Client:
+        """A client for services, scripts and notebooks: `async with app.client() as client`."""
+        from streams.client import Client
+
+        return Client(self, **settings)
+
+    # -- the plan -----------------------------------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """The topology, arranged. Agents and tables are found now, so that both faces share one graph."""
+        if self._plan is None:
+            for agent in self.agents:
+                agent.build(self.builder)
+            self._declare_dead_letters()
+            for source in self.sources:
+                self.builder.graph.add_topic(source.topic)
+            self._plan = plan(self.builder.graph, self.id)
+        return self._plan
+
+    def _declare_dead_letters(self) -> None:
+        policies = [self.settings.policy, *(node.on_error for node in self.builder.graph.nodes)]
+        for policy in policies:
+            end = policy.then if isinstance(policy, Retry) else policy
+            if isinstance(end, DeadLetter):
+                name = end.topic or f"{self.id}-dead-letter"
+                if name not in self.builder.graph.topics:
+                    self.builder.graph.add_topic(TopicDef(name=name, key_type=bytes, value_type=bytes, config={"retention.ms": "-1"}))
+
+    def main(self) -> None:
+        """The command line of this app: `if __name__ == "__main__": app.main()`."""
+        from streams.cli.app_main import app_main
+
+        app_main(self)
+
+
+__all__ = ["App", "StoreDef"]

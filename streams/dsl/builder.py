@@ -1,0 +1,19 @@
+"""What a pipeline is written into: the graph of one app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streams.graph.plan import Graph
+
+
+@dataclass(slots=True)
+class Builder:
+    """The graph that grows while an app is written, and the app's id, which internal topics carry in their names."""
+
+    app_id: str
+    graph: Graph = field(default_factory=Graph)
+
+    def changelog(self, store: str) -> str:
+        """The name of a store's changelog topic."""
+        return f"{self.app_id}-{store}-changelog"

@@ -1,0 +1,49 @@
+"""Names of steps, stores and topics: the user's, or from topic, operator and function; never from a counter.
+
+Stores and internal topics are a contract with what is on disk, so two that derive the same name are an error. A step without state has
+a name for drawings and messages only: there an equal one gets its line added.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from streams.expressions import Expression
+from streams.graph.functions import UserFunction
+from streams.graph.plan import Graph
+
+
+def suffix(function: UserFunction | Expression | None) -> str:
+    """What a function or expression adds to a name.
+
+    >>> suffix(UserFunction(lambda value: value, step="group_by", takes=2))
+    ''
+    """
+    if isinstance(function, UserFunction):
+        return f"-{function.name.strip('_')}" if function.name else ""
+    if isinstance(function, Expression):
+        return "-" + "-".join(sorted(name.replace(".", "-") for name in function.fields))
+    return ""
+
+
+def step_name(graph: Graph, label: str, step: str, function: UserFunction | Expression | None, where: str) -> str:
+    """A name for a step without state."""
+    name = f"{label}-{step}{suffix(function)}"
+    taken = {node.name for node in graph.nodes}
+    if name not in taken:
+        return name
+    line = where.rpartition(":")[2]
+    candidates = [f"{name}-line-{line}", *(f"{name}-line-{line}-{n}" for n in range(2, 10_000))]
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def type_of(function: UserFunction | Expression | None) -> Any:
+    """The type that a function or expression declares for its result; None if it says nothing."""
+    if isinstance(function, UserFunction):
+        return function.returns
+    owner, path = getattr(function, "owner", None), getattr(function, "path", None)
+    if owner is None or path is None or "." in path:
+        return None
+    return next((field.type for field in msgspec.structs.fields(owner) if field.name == path), None)

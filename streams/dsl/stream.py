@@ -1,0 +1,274 @@
+"""A stream of a pipeline. Each method adds a step to the graph and gives the stream behind it; nothing runs while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from streams.dsl.naming import step_name, suffix, type_of
+from streams.errors import TopologyError
+from streams.expressions import Expression
+from streams.graph.definitions import TopicDef, check_name
+from streams.graph.functions import UserFunction, caller
+from streams.graph.nodes import (
+    FilterNode,
+    FlatMapNode,
+    FlatMapValuesNode,
+    ForEachNode,
+    MapNode,
+    MapValuesNode,
+    MergeNode,
+    Node,
+    PeekNode,
+    RepartitionNode,
+    SelectKeyNode,
+    SinkNode,
+    TableJoinNode,
+)
+from streams.policies import Policy
+
+if TYPE_CHECKING:
+    from streams.dsl.builder import Builder
+    from streams.dsl.grouped import GroupedStream
+    from streams.dsl.table import Table
+    from streams.topic import Topic
+
+Function = Callable[..., Any] | Expression
+
+
+class Stream:
+    """Records of one or more topics, as they come.
+
+    `key_changed` says that records may no longer lie in the partition of their key; the next step that needs them there puts a
+    repartition topic in between.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        node: Node,
+        *,
+        label: str,
+        key_type: Any = None,
+        value_type: Any = None,
+        key_changed: bool = False,
+    ) -> None:
+        self._builder = builder
+        self.node = node
+        self.label = label
+        self.key_type = key_type
+        self.value_type = value_type
+        self.key_changed = key_changed
+
+    # -- one record in, one or none or many out -----------------------------------------------------------------------------------
+
+    def filter(self, predicate: Function, *, name: str | None = None, on_error: Policy | None = None) -> Stream:
+        """Records for which the predicate holds; an expression that is None drops the record."""
+        return self._filter(predicate, negate=False, name=name, on_error=on_error)
+
+    def filter_not(self, predicate: Function, *, name: str | None = None, on_error: Policy | None = None) -> Stream:
+        """Records for which the predicate does not hold; an expression that is None drops the record."""
+        return self._filter(predicate, negate=True, name=name, on_error=on_error)
+
+    def _filter(self, predicate: Function, *, negate: bool, name: str | None, on_error: Policy | None) -> Stream:
+        step = "filter_not" if negate else "filter"
+        function = _read(predicate, step)
+        node = FilterNode(**self._common(step, function, name, on_error), predicate=function, negate=negate)
+        return self._behind(node)
+
+    def map_values(
+        self, function: Function, *, value_type: Any = None, name: str | None = None, on_error: Policy | None = None
+    ) -> Stream:
+        """A new value for each record; `value_type` says of what type, where the function does not."""
+        read = _read(function, "map_values")
+        made = value_type or type_of(read)
+        node = MapValuesNode(**self._common("map_values", read, name, on_error), function=read, value_type=made)
+        return self._behind(node, value_type=made)
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        *,
+        key_type: Any = None,
+        value_type: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Stream:
+        """A new (key, value) for each record."""
+        read = UserFunction(function, step="map", takes=2)
+        node = MapNode(**self._common("map", read, name, on_error), function=read, value_type=value_type)
+        return self._behind(node, key_type=key_type, value_type=value_type, key_changed=True)
+
+    def flat_map(
+        self,
+        function: Callable[..., Any],
+        *,
+        key_type: Any = None,
+        value_type: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Stream:
+        """A list of (key, value) for each record."""
+        read = UserFunction(function, step="flat_map", takes=2)
+        node = FlatMapNode(**self._common("flat_map", read, name, on_error), function=read, value_type=value_type)
+        return self._behind(node, key_type=key_type, value_type=value_type, key_changed=True)
+
+    def flat_map_values(
+        self,
+        function: Callable[..., Any],
+        *,
+        value_type: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Stream:
+        """A list of values for each record, under its key."""
+        read = UserFunction(function, step="flat_map_values", takes=2)
+        node = FlatMapValuesNode(**self._common("flat_map_values", read, name, on_error), function=read, value_type=value_type)
+        return self._behind(node, value_type=value_type)
+
+    def select_key(
+        self, function: Function, *, key_type: Any = None, name: str | None = None, on_error: Policy | None = None
+    ) -> Stream:
+        """A new key for each record."""
+        read = _read(function, "select_key")
+        node = SelectKeyNode(**self._common("select_key", read, name, on_error), function=read)
+        label = f"{self.label}-by{suffix(read)}"
+        return self._behind(node, label=label, key_type=key_type or type_of(read), key_changed=True)
+
+    def peek(self, function: Callable[..., Any], *, name: str | None = None, on_error: Policy | None = None) -> Stream:
+        """Calls the function with each record, and hands the record on as it is."""
+        read = UserFunction(function, step="peek", takes=2)
+        return self._behind(PeekNode(**self._common("peek", read, name, on_error), function=read))
+
+    def for_each(self, function: Callable[..., Any], *, name: str | None = None, on_error: Policy | None = None) -> None:
+        """Calls the function with each record; nothing goes on."""
+        read = UserFunction(function, step="for_each", takes=2)
+        self._behind(ForEachNode(**self._common("for_each", read, name, on_error), function=read))
+
+    def merge(self, *others: Stream, name: str | None = None) -> Stream:
+        """The records of this and the other streams as one."""
+        streams = (self, *others)
+        where = caller()
+        label = "-".join(dict.fromkeys(stream.label for stream in streams))
+        node = MergeNode(
+            name=name or step_name(self._builder.graph, label, "merge", None, where),
+            parents=tuple(stream.node for stream in streams),
+            where=where,
+        )
+        types = {stream.value_type for stream in streams}
+        keys = {stream.key_type for stream in streams}
+        return self._behind(
+            node,
+            label=label,
+            key_type=keys.pop() if len(keys) == 1 else None,
+            value_type=types.pop() if len(types) == 1 else None,
+            key_changed=any(stream.key_changed for stream in streams),
+        )
+
+    # -- by key -------------------------------------------------------------------------------------------------------------------
+
+    def repartition(
+        self, *, name: str | None = None, partitions: int | None = None, key_type: Any = None, value_type: Any = None
+    ) -> Stream:
+        """Through an internal topic, so that records lie in the partition of their key; also the way to more partitions."""
+        return self._repartitioned(name or self.label, partitions, key_type, value_type)
+
+    def _repartitioned(self, name: str, partitions: int | None = None, key_type: Any = None, value_type: Any = None) -> Stream:
+        builder, where = self._builder, caller()
+        topic = builder.graph.add_topic(
+            TopicDef(
+                name=f"{builder.app_id}-{check_name(name, 'repartition')}-repartition",
+                key_type=key_type or self.key_type,
+                value_type=value_type or self.value_type,
+                partitions=partitions,
+                internal=True,
+                where=where,
+            )
+        )
+        builder.graph.add_node(RepartitionNode(name=f"{name}-repartition", parents=(self.node,), where=where, topic=topic))
+        source = builder.graph.source(topic, where)
+        return Stream(builder, source, label=name, key_type=topic.key_type, value_type=topic.value_type)
+
+    def by_key(self) -> Stream:
+        """This stream with each record in the partition of its key: through a repartition topic if the key was changed."""
+        return self._repartitioned(self.label) if self.key_changed else self
+
+    def group_by_key(self, *, name: str | None = None) -> GroupedStream:
+        """The records by their key."""
+        from streams.dsl.grouped import GroupedStream
+
+        return GroupedStream(self._repartitioned(name or self.label) if self.key_changed else self)
+
+    def group_by(self, function: Function, *, name: str | None = None, key_type: Any = None) -> GroupedStream:
+        """The records by what the function or expression gives, through a repartition topic; records for which it is None are left out."""
+        from streams.dsl.grouped import GroupedStream
+
+        keyed = self.select_key(function, key_type=key_type)
+        return GroupedStream(keyed._repartitioned(name or keyed.label))
+
+    # -- with a table -------------------------------------------------------------------------------------------------------------
+
+    def join(
+        self, table: Table, joiner: Callable[..., Any], *, value_type: Any = None, name: str | None = None, on_error: Policy | None = None
+    ) -> Stream:
+        """Each record with the table's value for its key; records whose key the table lacks are left out."""
+        return self._join(table, joiner, "join", left=False, value_type=value_type, name=name, on_error=on_error)
+
+    def left_join(
+        self, table: Table, joiner: Callable[..., Any], *, value_type: Any = None, name: str | None = None, on_error: Policy | None = None
+    ) -> Stream:
+        """Each record with the table's value for its key, None where the table lacks it."""
+        return self._join(table, joiner, "left_join", left=True, value_type=value_type, name=name, on_error=on_error)
+
+    def _join(
+        self, table: Table, joiner: Callable[..., Any], step: str, *, left: bool, value_type: Any, name: str | None, on_error: Policy | None
+    ) -> Stream:
+        from streams.dsl.table import Table
+
+        if not isinstance(table, Table):
+            raise TopologyError(f"{step} at {caller()}: give a table (topic.table(), or an aggregation), not {type(table).__name__}")
+        function = UserFunction(joiner, step=step, takes=3)
+        keyed = self._repartitioned(name or self.label) if self.key_changed else self
+        made = value_type or function.returns
+        common = keyed._common(step, function, name, on_error)
+        node = TableJoinNode(**common, table=table.store, joiner=function, left=left, value_type=made)
+        return keyed._behind(node, label=f"{keyed.label}-{table.store.name}", value_type=made)
+
+    # -- out ----------------------------------------------------------------------------------------------------------------------
+
+    def to(self, topic: Topic | str | Callable[..., str], *, name: str | None = None, on_error: Policy | None = None) -> None:
+        """Writes the records to a topic, or to the topic that the function names for each; a name alone makes an untyped topic."""
+        builder, where = self._builder, caller()
+        if callable(topic) and not isinstance(topic, str) and not hasattr(topic, "definition"):
+            choose = UserFunction(topic, step="to", takes=2)
+            common = self._common("to", choose, name, on_error)
+            builder.graph.add_node(SinkNode(**common, choose=choose, topics=builder.graph.topics))
+            return
+        definition = self._sink_topic(topic, where)
+        common = self._common("to", None, name, on_error)
+        common["name"] = name or step_name(builder.graph, self.label, f"to-{definition.name}", None, where)
+        builder.graph.add_node(SinkNode(**common, topic=definition))
+
+    def _sink_topic(self, topic: Any, where: str) -> TopicDef:
+        if isinstance(topic, str):
+            graph = self._builder.graph
+            made = TopicDef(name=check_name(topic, "topic"), key_type=self.key_type, value_type=self.value_type, where=where)
+            return graph.topics.get(topic) or graph.add_topic(made)
+        definition: TopicDef = topic.definition
+        return definition
+
+    # -- steps --------------------------------------------------------------------------------------------------------------------
+
+    def _common(self, step: str, function: UserFunction | Expression | None, name: str | None, on_error: Policy | None) -> dict[str, Any]:
+        where = caller()
+        made = name or step_name(self._builder.graph, self.label, step, function, where)
+        return {"name": check_name(made, step), "parents": (self.node,), "where": where, "on_error": on_error}
+
+    def _behind(self, node: Node, **changed: Any) -> Stream:
+        self._builder.graph.add_node(node)
+        kept = {"label": self.label, "key_type": self.key_type, "value_type": self.value_type, "key_changed": self.key_changed}
+        return Stream(self._builder, node, **(kept | changed))
+
+
+def _read(function: Function, step: str) -> UserFunction | Expression:
+    return function if isinstance(function, Expression) else UserFunction(function, step=step, takes=2)

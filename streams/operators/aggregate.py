@@ -1,0 +1,269 @@
+"""count, reduce, aggregate; windowed or not: folds the records of a group into a state, and emits results.
+
+Which records are too late, and when a window closes, are Kafka Streams' rules (`KStreamWindowAggregate`): a record is dropped for a
+window when end + grace <= the largest timestamp this operator has seen, the record's own included.
+
+Open windows live in memory (`Groups`, and the fold's states); a commit writes what changed. A window that opens, closes and leaves
+its retention between two commits is never written. `partial` names the windows of which some groups may be in the store only: those
+found there at start, and those put aside to bound memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from state.keys import window_key
+from streams.batch import Batch
+from streams.graph.nodes import AggregateNode, NamedAggregates
+from streams.operators.base import NO_TIME, Operator, TaskContext
+from streams.operators.calls import FAILED
+from streams.operators.folds import FoldStates, RowStates
+from streams.operators.groups import Groups, Slots
+from streams.serde import key_serde_for
+from streams.windows import Windowed
+
+Int64Array = npt.NDArray[np.int64]
+
+GROUPS_IN_MEMORY_MAX = 500_000
+"""Groups kept in memory by one operator; beyond it those that were written are put aside after a commit."""
+
+_ONE_WINDOW = 0
+"""The window start under which groups without a window are kept."""
+
+
+class AggregateOperator(Operator[AggregateNode]):
+    def __init__(self, node: AggregateNode, context: TaskContext) -> None:
+        super().__init__(node, context)
+        self._window = node.window
+        self._store = node.store.name
+        self._keys = key_serde_for(node.store.key_type)
+        self._groups = self._new_groups()
+        self._states = self._new_states()
+        self._partial: set[int] = set()
+        self._observed = NO_TIME
+        self._closed_to = NO_TIME
+        self._expired_to = NO_TIME
+        self._changed: dict[int, None] = {}
+
+    def _new_groups(self) -> Groups:
+        return Groups(1 if self._window is None else self._window.step_ms)
+
+    def _new_states(self) -> FoldStates:
+        if isinstance(self.node.fold, NamedAggregates):
+            from streams.operators.named_aggregates import NamedStates
+
+            return NamedStates(self.node, self.context)
+        return RowStates(self.node, self.context)
+
+    def open(self) -> None:
+        if self._window is None:
+            self._partial = {_ONE_WINDOW}
+            return
+        clock = self.context.load_clock(self.node.name)
+        if clock is not None:
+            self._observed, self._closed_to, self._expired_to = clock
+        stored = self.context.stores.window(self._store).starts()
+        self._partial = {start for start in stored if start > self._closed_to}
+
+    # -- folding ------------------------------------------------------------------------------------------------------------------
+
+    def process(self, batch: Batch) -> Batch | None:
+        batch = self._with_key_and_value(batch)
+        if not len(batch):
+            return None
+        rows, starts = self._assign(batch)
+        if not len(rows):
+            return self._close()
+        keys = batch.key_bytes or self._keys.encode_many(batch.keys)
+        codes = self._groups.encode_keys(keys)[rows]
+        slots, fresh = self._groups.locate(codes, starts)
+        self._states.resize(self._groups.capacity)
+        self._fill(fresh)
+        return self._fold(batch, rows, slots)
+
+    def _with_key_and_value(self, batch: Batch) -> Batch:
+        """Records without key or value say nothing about a group (Kafka Streams lets some null values through: its defect)."""
+        keys = batch.key_bytes or batch.keys
+        for name, column in (("null_key", keys), ("null_value", batch.values)):
+            if None in column:
+                present = np.fromiter((entry is not None for entry in column), np.bool_, len(column))
+                self.context.failures.dropped(self.node, name, len(column) - int(present.sum()))
+                return self._with_key_and_value(batch.take(present))
+        return batch
+
+    def _assign(self, batch: Batch) -> tuple[Slots, Int64Array]:
+        """(row, window start) pairs that are not too late, in the order of rows."""
+        if self._window is None:
+            return np.arange(len(batch)), np.full(len(batch), _ONE_WINDOW, np.int64)
+        observed = np.maximum(np.maximum.accumulate(batch.timestamps), self._observed)
+        self._observed = int(observed[-1])
+        rows, starts = self._window.assign(batch.timestamps)
+        time = np.minimum(observed, self.context.time_bound)[rows]
+        late = starts <= time - (self._window.size_ms + self._window.grace_ms)
+        if not late.any():
+            return rows, starts
+        self.context.failures.dropped(self.node, "late", int(late.sum()))
+        return rows[~late], starts[~late]
+
+    def _fill(self, fresh: Slots) -> None:
+        """First states of slots: from the store where it may have them, else empty."""
+        if not len(fresh):
+            return
+        self._states.start(fresh)
+        if not self._partial:
+            return
+        stored = [slot for slot in fresh.tolist() if int(self._groups.starts[slot]) in self._partial]
+        if stored:
+            found = self.context.stores.get_many(self._store, [self._store_key(slot) for slot in stored])
+            for slot, entry in zip(stored, found, strict=True):
+                if entry is not None:
+                    self._load(slot, *entry)
+
+    def _load(self, slot: int, payload: bytes, timestamp: int) -> None:
+        self._states.load(slot, payload)
+        self._groups.timestamps[slot] = timestamp
+
+    def _store_key(self, slot: int) -> bytes:
+        key = self._groups.key(slot)
+        return key if self._window is None else window_key(int(self._groups.starts[slot]), key)
+
+    def _fold(self, batch: Batch, rows: Slots, slots: Slots) -> Batch | None:
+        each = self.node.emit == "update"
+        return self._states.update(batch, rows, slots, lambda results: self._folded(batch, rows, slots, results), each=each)
+
+    def _folded(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any] | None) -> Batch | None:
+        if results is not None and FAILED in results:
+            kept = np.fromiter((result is not FAILED for result in results), np.bool_, len(results))
+            rows, slots = rows[kept], slots[kept]
+            results = [result for result in results if result is not FAILED]
+        if self.node.emit == "update":
+            assert results is not None
+            updates = self._updates(batch, rows, slots, results)
+            self._close()
+            return updates
+        np.maximum.at(self._groups.timestamps, slots, batch.timestamps[rows])
+        self._groups.dirty[slots] = True
+        if self.node.emit == "commit":
+            self._changed.update(dict.fromkeys(slots.tolist()))
+        return self._close()
+
+    # -- results ------------------------------------------------------------------------------------------------------------------
+
+    def _updates(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any]) -> Batch | None:
+        """Every change, in order; the timestamp is the largest folded in so far."""
+        timestamps = self._groups.timestamps
+        times: list[int] = []
+        for slot, time in zip(slots.tolist(), batch.timestamps[rows].tolist(), strict=True):
+            times.append(max(time, int(timestamps[slot])))
+            timestamps[slot] = times[-1]
+        self._groups.dirty[slots] = True
+        return self._batch(slots, results, np.array(times, np.int64), batch.offsets[rows], batch) if results else None
+
+    def _batch(self, slots: Slots, results: list[Any], timestamps: Int64Array, offsets: Int64Array, source: Batch | None) -> Batch:
+        """Results as a batch; keys are `Windowed` if there is a window."""
+        raw = self._groups.keys(slots)
+        keys = self._keys.decode_each(raw)
+        key_bytes: list[bytes | None] | None = list(raw)
+        if self._window is not None:
+            size, key_bytes = self._window.size_ms, None
+            keys = [Windowed(key, start, start + size) for key, start in zip(keys, self._groups.starts[slots].tolist(), strict=True)]
+        return Batch(
+            offsets=offsets,
+            timestamps=timestamps,
+            keys=keys,
+            key_bytes=key_bytes,
+            values=results,
+            topic="" if source is None else source.topic,
+            partition=self.context.partition,
+            value_type=self.node.store.value_type,
+        )
+
+    def _latest(self, slots: Slots) -> Batch:
+        """The results as they stand now."""
+        count = len(slots)
+        return self._batch(slots, self._states.results(slots), self._groups.timestamps[slots], np.full(count, -1, np.int64), None)
+
+    def flush(self) -> Batch | None:
+        if not self._changed:
+            return None
+        slots = np.fromiter(self._changed, np.intp, len(self._changed))
+        self._changed.clear()
+        return self._latest(slots)
+
+    # -- time ---------------------------------------------------------------------------------------------------------------------
+
+    def advance(self) -> Batch | None:
+        return self._close()
+
+    def _close(self) -> Batch | None:
+        """The results of windows that are closed by now, earliest window first, by key within it; then those windows are let go."""
+        if self._window is None or self._observed == NO_TIME:
+            return None
+        closed_to = self._window.closed_start(self.context.stream_time(self._observed))
+        if closed_to <= self._closed_to:
+            return None
+        self._closed_to = closed_to
+        starts = sorted(start for start in {*self._groups.open_starts, *self._partial} if start <= closed_to)
+        if self.node.emit != "close" or not starts:
+            return None
+        slots = [slot for start in starts for slot in self._whole_window(start)]
+        return self._latest(np.array(slots, np.intp)) if slots else None
+
+    def _whole_window(self, start: int) -> list[int]:
+        """The slots of a window in key order, with the groups that only the store has."""
+        if start in self._partial:
+            with self.context.stores.window(self._store).block(start) as entries:
+                stored = {key: (payload, timestamp) for key, payload, timestamp in entries}
+            missing = [key for key in stored if not self._groups.holds(start, key)]
+            if missing:
+                codes = self._groups.encode_keys(missing)
+                slots, fresh = self._groups.locate(codes, np.full(len(missing), start, np.int64))
+                self._states.resize(self._groups.capacity)
+                self._states.start(fresh)
+                for key, slot in zip(missing, slots.tolist(), strict=True):
+                    self._load(slot, *stored[key])
+        return sorted(self._groups.of_start(start), key=self._groups.key)
+
+    # -- commit -------------------------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Writes the changed groups; windows past their retention go, unwritten if they were never stored."""
+        if self._window is not None:
+            self._expire()
+        slots = self._groups.dirty_slots()
+        if len(slots):
+            self._groups.dirty[slots] = False
+            keys = self._groups.keys(slots)
+            if self._window is not None:
+                starts = self._groups.starts[slots].tolist()
+                keys = [window_key(start, key) for start, key in zip(starts, keys, strict=True)]
+            self.context.stores.put_many(self._store, keys, self._states.encode(slots), self._groups.timestamps[slots].tolist())
+        self._let_go()
+        if self._window is not None:
+            self.context.save_clock(self.node.name, [self._observed, self._closed_to, self._expired_to])
+
+    def _expire(self) -> None:
+        retention = self.node.store.retention_ms
+        if retention is None or self._observed == NO_TIME:
+            return
+        expired_to = self.context.stream_time(self._observed) - retention
+        for start in self._groups.open_starts:
+            if start <= expired_to:
+                self._groups.drop_start(start)
+        if expired_to > self._expired_to:
+            self._expired_to = expired_to
+            self.context.stores.window(self._store).expire(expired_to + 1)
+
+    def _let_go(self) -> None:
+        """Frees what is written and not needed: closed windows, and everything when there are too many groups."""
+        for start in self._groups.open_starts:
+            if self._window is not None and start <= self._closed_to:
+                self._groups.drop_start(start)
+        self._partial = {start for start in self._partial if self._window is None or start > self._closed_to}
+        if len(self._groups) > GROUPS_IN_MEMORY_MAX or self._groups.key_codes > 2 * GROUPS_IN_MEMORY_MAX:
+            self._partial.update(self._groups.open_starts)
+            self._groups = self._new_groups()
+            self._states = self._new_states()

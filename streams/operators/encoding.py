@@ -1,0 +1,65 @@
+"""A batch as bytes for a topic: keys and values through the topic's serdes, into the task's outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from streams.batch import Batch
+from streams.graph.definitions import TopicDef
+from streams.graph.nodes import Node
+from streams.operators.base import TaskContext
+from streams.operators.failures import TryAgain
+from streams.serde import key_serde_for, serde_for
+
+
+class RecordEncoder:
+    """Writes batches to one topic. A record that does not encode goes to the error policy."""
+
+    def __init__(self, topic: TopicDef, node: Node, context: TaskContext) -> None:
+        self._topic = topic
+        self._node = node
+        self._context = context
+        self._keys = key_serde_for(topic.key_type)
+        self._values = serde_for(topic.value_type)
+
+    def write(self, batch: Batch) -> None:
+        """Adds the records to the outputs."""
+        try:
+            keys = self._key_bytes(batch)
+            values = self._values.encode_many(batch.values)
+        except Exception:  # noqa: BLE001 - found again record by record, and told there
+            batch, keys, values = self._one_by_one(batch)
+        self._context.outputs.add(self._topic.name, keys, values, batch.timestamps.tolist(), batch.headers)
+
+    def _key_bytes(self, batch: Batch) -> list[bytes | None]:
+        known = batch.key_bytes
+        return self._keys.encode_many(batch.keys) if known is None else known
+
+    def _one_by_one(self, batch: Batch) -> tuple[Batch, list[bytes | None], list[bytes | None]]:
+        keys: list[bytes | None] = []
+        values: list[bytes | None] = []
+        kept = np.ones(len(batch), np.bool_)
+        for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+            try:
+                pair = _encoded(self._keys, key), _encoded(self._values, value)
+            except Exception as error:  # noqa: BLE001 - whatever a serde raises goes to the error policy
+                kept[index] = False
+                self._failed(batch, index, error)
+            else:
+                keys.append(pair[0])
+                values.append(pair[1])
+        return batch.take(kept), keys, values
+
+    def _failed(self, batch: Batch, index: int, error: Exception) -> None:
+        """A value that does not encode will not encode the next time either: retries are used up at once."""
+        while True:
+            try:
+                return self._context.failures.handle(self._node, batch, index, error)
+            except TryAgain:
+                continue
+
+
+def _encoded(serde: Any, value: Any) -> bytes | None:
+    return None if value is None else serde.encode(value)

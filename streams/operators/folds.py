@@ -1,0 +1,127 @@
+"""Folding rows into states: what `reduce`, `aggregate(initial, f)` and named aggregates do with the slots of `Groups`.
+
+A fold keeps one state a slot. `update` folds (row, slot) pairs in order; `encode` and `decode` are the state's form in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.batch import Batch
+from streams.graph.nodes import AggregateNode, FunctionFold, ReduceFold
+from streams.operators.base import Blocked, TaskContext
+from streams.operators.calls import FAILED
+from streams.operators.failures import TryAgain
+from streams.serde import serde_for
+
+Slots = npt.NDArray[np.intp]
+Finish = Callable[[list[Any] | None], Batch | None]
+
+
+class FoldStates(Protocol):
+    """The states of an aggregation's slots."""
+
+    def resize(self, capacity: int) -> None:
+        """Make room for slots below `capacity`."""
+
+    def start(self, slots: Slots) -> None:
+        """These slots begin with nothing folded."""
+
+    def load(self, slot: int, payload: bytes) -> None:
+        """This slot begins with a stored state."""
+
+    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, *, each: bool) -> Batch | None:
+        """Fold row `rows[i]` of the batch into `slots[i]`, in order, then answer `finish(results)`.
+
+        `results` has the state's result after each fold, FAILED where the error policy left the record out; it may be None when
+        all went well and `each` is false.
+        """
+
+    def encode(self, slots: Slots) -> list[bytes]:
+        """The states as they are stored."""
+
+    def results(self, slots: Slots) -> list[Any]:
+        """What the user sees of these states."""
+
+
+class RowStates:
+    """States as Python objects, folded by the user's function row by row."""
+
+    def __init__(self, node: AggregateNode, context: TaskContext) -> None:
+        self._node = node
+        self._context = context
+        self._step = _step_of(node.fold)
+        self._first = _first_of(node.fold)
+        self._serde = serde_for(node.store.value_type, default="msgpack")
+        self._states: list[Any] = []
+
+    def resize(self, capacity: int) -> None:
+        self._states.extend([None] * (capacity - len(self._states)))
+
+    def start(self, slots: Slots) -> None:
+        for slot in slots.tolist():
+            self._states[slot] = self._first()
+
+    def load(self, slot: int, payload: bytes) -> None:
+        self._states[slot] = self._serde.decode(payload)
+
+    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, *, each: bool) -> Batch | None:
+        return self._continue(batch, list(zip(rows.tolist(), slots.tolist(), strict=True)), finish, [])
+
+    def _continue(self, batch: Batch, pairs: list[tuple[int, int]], finish: Finish, results: list[Any]) -> Batch | None:
+        keys, values, states, step = batch.keys, batch.values, self._states, self._step
+        while len(results) < len(pairs):
+            try:
+                for row, slot in pairs[len(results) :]:
+                    old = states[slot]
+                    state = step(keys[row], old if type(old) in _IMMUTABLE else deepcopy(old), values[row])
+                    states[slot] = state
+                    results.append(state)
+            except Exception as error:  # noqa: BLE001 - whatever the user's function raises goes to the error policy
+                self._failed(batch, pairs, finish, results, error)
+        return finish(results)
+
+    def _failed(self, batch: Batch, pairs: list[tuple[int, int]], finish: Finish, results: list[Any], error: Exception) -> None:
+        try:
+            self._context.failures.handle(self._node, batch, pairs[len(results)][0], error)
+        except TryAgain as again:
+            delay = asyncio.sleep(again.delay_s)
+            raise Blocked(delay, lambda: self._continue(batch, pairs, finish, results)) from None
+        results.append(FAILED)
+
+    def encode(self, slots: Slots) -> list[bytes]:
+        return [self._serde.encode(self._states[slot]) for slot in slots.tolist()]
+
+    def results(self, slots: Slots) -> list[Any]:
+        return [self._states[slot] for slot in slots.tolist()]
+
+
+_NOTHING: Any = object()
+_IMMUTABLE = frozenset({int, float, str, bytes, bool, tuple, type(None), object})
+"""Types of states that a function cannot change in place; others are copied first, as a result may already be on its way."""
+
+
+def _first_of(fold: object) -> Callable[[], Any]:
+    if isinstance(fold, FunctionFold):
+        return fold.initial
+    return lambda: _NOTHING
+
+
+def _step_of(fold: object) -> Callable[[Any, Any, Any], Any]:
+    """One fold as (key, state, value) -> state."""
+    if isinstance(fold, ReduceFold):
+        reduce = fold.function.call
+        if fold.function.arity == 2:
+            return lambda key, old, value: value if old is _NOTHING else reduce(old, value)
+        return lambda key, old, value: value if old is _NOTHING else reduce(key, old, value)
+    assert isinstance(fold, FunctionFold)
+    function = fold.function.call
+    if fold.function.arity == 2:
+        return lambda key, state, value: function(state, value)
+    return lambda key, state, value: function(key, state, value)

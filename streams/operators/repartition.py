@@ -1,0 +1,26 @@
+"""The writing half of a repartition: records go to an internal topic by their key; records without a key are left out and counted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.batch import Batch
+from streams.graph.nodes import RepartitionNode
+from streams.operators.base import Operator, TaskContext
+from streams.operators.encoding import RecordEncoder
+
+
+class RepartitionOperator(Operator[RepartitionNode]):
+    def __init__(self, node: RepartitionNode, context: TaskContext) -> None:
+        super().__init__(node, context)
+        self._encoder = RecordEncoder(node.topic, node, context)
+
+    def process(self, batch: Batch) -> Batch | None:
+        keys = batch.keys
+        if None in keys:
+            present = np.fromiter((key is not None for key in keys), np.bool_, len(keys))
+            self.context.failures.dropped(self.node, "null_key", len(keys) - int(present.sum()))
+            batch = batch.take(present)
+        if len(batch):
+            self._encoder.write(batch)
+        return None

@@ -1,0 +1,269 @@
+"""Everything a worker runs, put together: transport, topics, producer, stores, tasks, sources, commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from broker_embedded import records
+from state.api import Backend, StoreSpec
+from state.backends.memory import MemoryBackend
+from state.task_stores import TaskStores
+from streams.graph.definitions import StoreDef, TopicDef
+from streams.graph.nodes import Node
+from streams.graph.plan import Plan, SubTopology
+from streams.operators.base import TaskContext
+from streams.operators.encoding import RecordEncoder
+from streams.operators.failures import Failures
+from streams.operators.outputs import Outputs
+from streams.policies import policy_from_text
+from streams.runtime.commit import Commit
+from streams.runtime.ingest import Ingest
+from streams.runtime.observer import Observer, Restoring
+from streams.runtime.restore import ChangelogPlace, Restore
+from streams.runtime.task import Task
+from streams.runtime.topics import Topics, clock_store, position_topic
+from streams.sources import Source
+from streams.transport.committed import read_committed
+from streams.transport.contract import Committed, Producer, TopicPartition, Transport
+
+if TYPE_CHECKING:
+    from streams.app import App
+
+PURGE_RECORDS = 100_000
+"""Processed records of a repartition partition after which they are deleted there."""
+
+
+class Assembly:
+    """The parts of a running worker. Made by `assemble`."""
+
+    def __init__(self, app: App, plan: Plan, transport: Transport, topics: Topics, producer: Producer, now_ms: Callable[[], int], where: str) -> None:
+        self.app = app
+        self.settings = app.settings
+        self.plan = plan
+        self.transport = transport
+        self.topics = topics
+        self.producer = producer
+        self.where = where
+        self.woken = asyncio.Event()
+        self._now_ms = now_ms
+        self._purged: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self.extra = self._outputs()
+        self.tasks = [self._task(sub, partition) for sub in plan.subtopologies for partition in range(topics.tasks[sub.id])]
+        self.ingests = [self._ingest(source) for source in app.sources]
+        self.task_of: dict[TopicPartition, Task] = {}
+        self.commit = Commit(
+            producer,
+            app.id,
+            self.tasks,
+            self.ingests,
+            self.extra,
+            partitions=topics.partitions,
+            changelog_of=self._changelog_of,
+            source_checkpoint=self._source_of,
+        )
+
+    # -- parts --------------------------------------------------------------------------------------------------------------------
+
+    def _outputs(self) -> Outputs:
+        return Outputs(self.topics.partitions, self.topics.codec)
+
+    def _failures(self, outputs: Outputs) -> Failures:
+        policy = self.settings.on_error
+        return Failures(policy_from_text(policy) if isinstance(policy, str) else policy, outputs, f"{self.app.id}-dead-letter")
+
+    def _task(self, sub: SubTopology, partition: int) -> Task:
+        outputs = self._outputs()
+        clock = clock_store(sub, self.app.id)
+        defs = [*sub.stores, clock] if clock is not None else sub.stores
+        changelogs = {store.name: store.changelog for store in defs}
+
+        def log(store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
+            outputs.add(changelogs[store], keys, values, timestamps, partition=partition)  # type: ignore[arg-type]
+
+        stores = TaskStores(self._backend(sub, partition, bool(defs)), [_spec(store) for store in defs], log)
+        return Task(
+            sub,
+            partition,
+            stores=stores,
+            outputs=outputs,
+            failures=self._failures(outputs),
+            now_ms=self._now_ms,
+            writers=self._writers(sub),
+            clock_store=None if clock is None else clock.name,
+            batch_records_max=self.settings.batch_records_max,
+            idle_after_ms=self.settings.idle_after_ms,
+        )
+
+    def _backend(self, sub: SubTopology, partition: int, needed: bool) -> Backend:
+        if not needed or self.settings.store == "memory":
+            return MemoryBackend()
+        from state.backends.rocks import RocksBackend
+
+        return RocksBackend(Path(self.settings.data_dir) / "state" / f"{sub.id}-{partition}")
+
+    def _writers(self, sub: SubTopology) -> dict[str, int]:
+        """For each repartition topic that the sub-topology reads, how many tasks write it."""
+        read = {source.topic.name for source in sub.sources if source.topic.internal}
+        written = ((node.topic.name, self.topics.tasks[other.id]) for other in self.plan.subtopologies for node in other.repartitions)
+        return {topic: count for topic, count in written if topic in read}
+
+    def _ingest(self, source: Source) -> Ingest:
+        outputs = self._outputs()
+        context = TaskContext(source.name, 0, TaskStores(MemoryBackend(), [], lambda *_: None), outputs, self._failures(outputs), self._now_ms)
+        encoder = RecordEncoder(source.topic, Node(name=source.name, where=source.where), context)
+        return Ingest(source, outputs, encoder, position_topic(self.app.id, source.name), self._now_ms, self.woken.set)
+
+    # -- opening ------------------------------------------------------------------------------------------------------------------
+
+    async def open(self, tell: Callable[[Restoring], None]) -> None:
+        """Restores the stores and opens tasks and sources where the last commit left them."""
+        positions = await self._positions()
+        self.restore = Restore(self.transport, tell)
+        await self.restore.run(self._places(positions))
+        for task in self.tasks:
+            task.open(positions)
+            self.task_of.update(dict.fromkeys(task.positions(), task))
+        for ingest in self.ingests:
+            ingest.open(await self._source_position(ingest.source))
+        self._ends = await self.transport.latest(self._outside())
+
+    async def _positions(self) -> dict[TopicPartition, int]:
+        """The committed offset of every source partition; where there is none, the beginning."""
+        tps = [
+            TopicPartition(source.topic.name, partition)
+            for sub in self.plan.subtopologies
+            for source in sub.sources
+            for partition in range(self.topics.partitions(source.topic.name))
+        ]
+        committed = await self.transport.committed(self.app.id, tps)
+        earliest = await self.transport.earliest(tps)
+        return {tp: _start(committed[tp], earliest[tp]) for tp in tps}
+
+    def _places(self, positions: dict[TopicPartition, int]) -> dict[tuple[Task, str], ChangelogPlace]:
+        places: dict[tuple[Task, str], ChangelogPlace] = {}
+        for task in self.tasks:
+            for store in task.stores.specs:
+                own, source = self._changelog_of(task, store), self._source_of(task, store)
+                if own is not None:
+                    places[task, store] = ChangelogPlace(*own)
+                elif source is not None:
+                    places[task, store] = ChangelogPlace(*source, end=positions[source[0]])
+        return places
+
+    def _changelog_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
+        found = self.plan.stores.get(store)
+        if found is not None and found.source_topic is not None:
+            return None
+        clock = clock_store(task.sub, self.app.id)
+        name = found.changelog if found is not None else clock.changelog if clock is not None else ""
+        return TopicPartition(name, task.partition), self.topics.infos[name].topic_id
+
+    def _source_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
+        found = self.plan.stores.get(store)
+        if found is None or found.source_topic is None:
+            return None
+        topic: TopicDef = found.source_topic
+        return TopicPartition(topic.name, task.partition), self.topics.infos[topic.name].topic_id
+
+    async def _source_position(self, source: Source) -> Any:
+        """The last position committed by a source."""
+        tp = TopicPartition(position_topic(self.app.id, source.name), 0)
+        at, end = (await self.transport.earliest([tp]))[tp], (await self.transport.latest([tp]))[tp]
+        position: Any = None
+        while at < end:
+            for fetched in await self.transport.fetch({tp: at}, wait_ms=1_000):
+                for _, data in read_committed(fetched):
+                    values = records.decode(data).values()
+                    position = msgspec.json.decode(values[-1] or b"null")
+                at = fetched.next_offset
+        return position
+
+    # -- while running ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> int:
+        """Records taken from topics, not counting repeats through repartition topics."""
+        return sum(task.records for task in self.tasks if not any(source.topic.internal for source in task.sub.sources))
+
+    @property
+    def outputs_pending(self) -> int:
+        return self.extra.pending_records + sum(part.outputs.pending_records for part in (*self.tasks, *self.ingests))
+
+    def _outside(self) -> list[TopicPartition]:
+        """Source partitions that others than this app write."""
+        own = self.plan.produced | {source.topic.name for source in self.app.sources}
+        return [tp for task in self.tasks for tp in task.positions() if tp.topic not in own]
+
+    def at_end(self) -> bool:
+        """All that was there is processed: sources are finished, every partition is read, foreign topics as far as they went at start."""
+        if not all(ingest.finished for ingest in self.ingests):
+            return False
+        return all(
+            queue.consumed >= self._ends[queue.tp] if queue.tp in self._ends else queue.is_empty() and not queue.lagging()
+            for task in self.tasks
+            for queue in task.queues
+        )
+
+    async def purge(self) -> None:
+        """Deletes what was processed from repartition topics, now and then."""
+        due = {
+            queue.tp: queue.consumed
+            for task in self.tasks
+            for queue in task.queues
+            if queue.source.node.topic.internal and queue.consumed - self._purged.get(queue.tp, 0) >= PURGE_RECORDS
+        }
+        if due:
+            await self.transport.delete_records(due)
+            self._purged.update(due)
+
+    async def close(self, *, clean: bool) -> None:
+        """Lets everything go. What was not committed is dropped: it will be read again."""
+        for ingest in self.ingests:
+            await ingest.close()
+        for task in self.tasks:
+            task.close()
+        await self.producer.close()
+        for task in self.tasks:
+            task.stores.backend.close()
+        await self.transport.stop()
+
+
+def _start(committed: Committed | None, earliest: int) -> int:
+    return earliest if committed is None else max(committed.offset, earliest)
+
+
+def _spec(store: StoreDef) -> StoreSpec:
+    kind = "window" if store.windowed else "key_value"
+    return StoreSpec(store.name, kind, ttl_ms=store.ttl_ms, logged=store.source_topic is None)  # type: ignore[arg-type]
+
+
+async def assemble(app: App, transport: Transport | None, now_ms: Callable[[], int], observer: Observer) -> Assembly:
+    """Plans the app, opens its transport, makes its topics. Raises what is wrong with any of these."""
+    plan = app.plan()
+    where = "a given transport"
+    if transport is None:
+        from streams.transport.opening import open_transport
+
+        transport, where = open_transport(app.settings)
+    await transport.start()
+    topics = Topics(
+        plan,
+        transport,
+        data_dir=str(app.settings.data_dir),
+        default_partitions=app.settings.default_partitions,
+        positions=[position_topic(app.id, source.name) for source in app.sources],
+    )
+    try:
+        await topics.prepare()
+        producer = transport.producer(transactional_id=f"{app.id}-0")
+        await producer.start()
+        return Assembly(app, plan, transport, topics, producer, now_ms, where)
+    except BaseException:
+        await transport.stop()
+        raise

@@ -1,0 +1,147 @@
+"""A commit: outputs, changelogs and offsets in one transaction; then the local stores. In this order, and no other.
+
+A crash before the transaction ends leaves everything at the commit before. A crash after it leaves the stores behind the log, and
+restore reads the missing changes from the changelog. Were the stores written first, a crash between the two would leave them ahead of
+the log, with changes whose input is read again: counted twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
+
+from state.api import Checkpoint
+from streams.operators.outputs import Outputs
+from streams.runtime.steps import reach
+from streams.runtime.task import Task
+from streams.transport.contract import Committed, Producer, TopicPartition
+
+
+class Ingests(Protocol):
+    """A source's part in a commit: its records, and the position that goes with them."""
+
+    outputs: Outputs
+
+    def prepare(self) -> None: ...
+
+    def has_news(self) -> bool: ...
+
+    def committed(self) -> None: ...
+
+
+class Commit:
+    """Commits all tasks and sources of a worker together."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        group: str,
+        tasks: Sequence[Task],
+        ingests: Sequence[Ingests],
+        extra: Outputs,
+        *,
+        partitions: Callable[[str], int],
+        changelog_of: Callable[[Task, str], tuple[TopicPartition, str] | None],
+        source_checkpoint: Callable[[Task, str], tuple[TopicPartition, str] | None],
+    ) -> None:
+        self._producer = producer
+        self._group = group
+        self._tasks = tasks
+        self._ingests = ingests
+        self._extra = extra
+        self._partitions = partitions
+        self._changelog_of = changelog_of
+        self._source_checkpoint = source_checkpoint
+        self._ends: dict[TopicPartition, int] = {}
+        self._open = False
+        self.count = 0
+
+    def has_news(self) -> bool:
+        """Whether there is anything to commit."""
+        parts: Iterable[Task | Ingests] = (*self._tasks, *self._ingests)
+        return self._open or bool(self._extra.pending_records) or any(part.has_news() for part in parts)
+
+    async def run(self) -> None:
+        """All steps in order."""
+        for step in self.steps():
+            await step()
+
+    def steps(self) -> list[Callable[[], Awaitable[None]]]:
+        """The order that exactly-once rests on."""
+        return [self._prepare, self._send_changelogs, self._send_outputs, self._send_offsets, self._end, self._write_stores]
+
+    async def _prepare(self) -> None:
+        reach("commit: emit and save")
+        for task in self._tasks:
+            await task.prepare(self._partitions)
+        for ingest in self._ingests:
+            ingest.prepare()
+
+    async def _send_changelogs(self) -> None:
+        await self._begin()
+        reach("commit: send changelog")
+        for task in self._tasks:
+            for _ in task.stores.commit_slices():
+                await asyncio.sleep(0)
+
+    async def _begin(self) -> None:
+        if not self._open:
+            reach("commit: begin transaction")
+            await self._producer.begin()
+            self._open = True
+
+    async def send_early(self) -> None:
+        """Sends what is waiting without ending the transaction, to bound memory."""
+        await self._begin()
+        await self._drain()
+
+    async def _send_outputs(self) -> None:
+        reach("commit: send outputs")
+        await self._drain()
+
+    async def _drain(self) -> None:
+        for part in (*self._tasks, *self._ingests):
+            await self._drain_one(part.outputs)
+        await self._drain_one(self._extra)
+
+    async def _drain_one(self, outputs: Outputs) -> None:
+        for tp, batch, count in outputs.drain():
+            base = await self._producer.send(tp, batch)
+            self._ends[tp] = base + count
+
+    async def _send_offsets(self) -> None:
+        reach("commit: send offsets")
+        offsets = {tp: Committed(offset, "") for task in self._tasks for tp, offset in task.news().items()}
+        if offsets:
+            await self._producer.send_offsets(self._group, offsets)
+
+    async def _end(self) -> None:
+        reach("commit: end transaction")
+        await self._producer.commit()
+        self._open = False
+        for part in (*self._tasks, *self._ingests):
+            part.committed()
+
+    async def _write_stores(self) -> None:
+        reach("commit: write stores")
+        for task in self._tasks:
+            for _ in task.stores.finish_commit(self._checkpoints(task)):
+                reach("commit: write a slice")
+                await asyncio.sleep(0)
+        self._ends.clear()
+        self.count += 1
+        reach("commit: done")
+
+    def _checkpoints(self, task: Task) -> dict[str, Checkpoint]:
+        """How far each store's changelog is now contained in it."""
+        found: dict[str, Checkpoint] = {}
+        positions = task.positions()
+        for store in task.stores.specs:
+            own = self._changelog_of(task, store)
+            if own is not None and own[0] in self._ends:
+                found[store] = Checkpoint(own[1], self._ends[own[0]])
+            source = self._source_checkpoint(task, store)
+            if source is not None and source[0] in positions:
+                found[store] = Checkpoint(source[1], positions[source[0]])
+        return found

@@ -1,0 +1,69 @@
+"""Pushes batches through the operators of a task, parents before children, one branch to its end before the next.
+
+Work waits on a stack, so a step that has to wait (`Blocked`) leaves everything in its place, and the task goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from streams.batch import Batch
+from streams.graph.nodes import Node
+from streams.graph.plan import SubTopology
+from streams.operators.base import Blocked, Operator
+
+Work = Callable[[], Batch | None]
+
+
+class Executor:
+    """The operators of one task. With a `row_reason` every batch goes through one record at a time."""
+
+    def __init__(self, sub: SubTopology, operators: dict[str, Operator[Any]]) -> None:
+        self.operators = operators
+        self._children: dict[str, list[Node]] = {node.name: sub.children(node) for node in sub.nodes}
+        self._by_row = sub.row_reason is not None
+        self._stack: list[tuple[str, Work]] = []
+
+    async def push(self, source: Node, batch: Batch) -> None:
+        """A batch of a source topic, to the end of every branch. Awaits only what a step waits for."""
+        if self._by_row and len(batch) > 1:
+            for row in range(len(batch)):
+                self._give(source.name, batch[row : row + 1])
+                await self.settle()
+            return
+        self._give(source.name, batch)
+        await self.settle()
+
+    async def advance(self) -> None:
+        """Time has moved without a record."""
+        for name, operator in self.operators.items():
+            self._stack.append((name, operator.advance))
+            await self.settle()
+
+    async def flush(self) -> None:
+        """What a commit is to emit, parents first."""
+        for name, operator in self.operators.items():
+            self._stack.append((name, operator.flush))
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Works until nothing is left to do."""
+        while self._stack:
+            name, work = self._stack.pop()
+            try:
+                batch = work()
+            except Blocked as blocked:
+                self._stack.append((name, blocked.resume))
+                await blocked.awaitable
+                continue
+            if batch is not None and len(batch):
+                self._hand_on(name, batch)
+
+    def _hand_on(self, name: str, batch: Batch) -> None:
+        for child in reversed(self._children[name]):
+            self._give(child.name, batch)
+
+    def _give(self, name: str, batch: Batch) -> None:
+        operator = self.operators[name]
+        self._stack.append((name, lambda: operator.process(batch)))

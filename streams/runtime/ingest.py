@@ -1,0 +1,149 @@
+"""Sources: the user's generator, its records and its position in one transaction.
+
+The position is whatever the generator wraps in `Position`; the last one committed is handed back as `position=` after a restart. It is
+kept as JSON in a compacted topic of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streams.batch import Batch
+from streams.errors import StreamsError, UserCodeError
+from streams.models import timestamp_field
+from streams.operators.encoding import RecordEncoder
+from streams.operators.outputs import Outputs
+from streams.runtime.task import TURN_S
+from streams.sources import Position, Source
+
+_NOTHING: Any = object()
+_ROWS_A_LOOK = 64
+"""The clock is looked at after this many rows."""
+
+
+class Ingest:
+    """One source, run by this worker."""
+
+    def __init__(
+        self,
+        source: Source,
+        outputs: Outputs,
+        encoder: RecordEncoder,
+        topic: str,
+        now_ms: Callable[[], int],
+        wake: Callable[[], None],
+    ) -> None:
+        self.source = source
+        self.outputs = outputs
+        self.finished = False
+        self.records = 0
+        self._encoder = encoder
+        self._topic = topic
+        self._now_ms = now_ms
+        self._event_time = timestamp_field(source.topic.value_type)
+        self._rows: Iterator[Any] | AsyncIterator[Any] | None = None
+        self._wake = wake
+        self._waiting: asyncio.Future[Any] | None = None
+        self._position: Any = None
+        self._committed: Any = None
+
+    def open(self, position: Any) -> None:
+        """Starts the generator at a position (None: its own default)."""
+        self._position = self._committed = position
+        takes = inspect.signature(self.source.function).parameters
+        arguments = {"position": position} if position is not None and "position" in takes else {}
+        made = self.source.function(**arguments)
+        self._rows = aiter(made) if hasattr(made, "__aiter__") else iter(made)
+
+    async def turn(self) -> int:
+        """Takes the rows that are there, for about `TURN_S`; returns how many. Never waits for an async generator."""
+        keys: list[Any] = []
+        values: list[Any] = []
+        times: list[int | None] = []
+        stop_at = perf_counter() + TURN_S
+        while len(keys) % _ROWS_A_LOOK or perf_counter() < stop_at:
+            row = await self._next_row()
+            if row is _NOTHING:
+                break
+            self._take(row, keys, values, times)
+        self._write(keys, values, times)
+        self.records += len(keys)
+        return len(keys)
+
+    async def _next_row(self) -> Any:
+        """The next row, or _NOTHING: at the end, and while an async generator has none yet."""
+        if self.finished or self._rows is None:
+            return _NOTHING
+        try:
+            if isinstance(self._rows, Iterator):
+                return next(self._rows)
+            return await self._awaited_row(self._rows)
+        except (StopIteration, StopAsyncIteration):
+            self.finished = True
+            return _NOTHING
+        except StreamsError:
+            raise
+        except Exception as error:
+            raise UserCodeError(error, step=self.source.name) from error
+
+    async def _awaited_row(self, rows: AsyncIterator[Any]) -> Any:
+        if self._waiting is None:
+            self._waiting = asyncio.ensure_future(anext(rows))  # type: ignore[arg-type]
+            self._waiting.add_done_callback(lambda _: self._wake())
+            await asyncio.sleep(0)
+        if not self._waiting.done():
+            return _NOTHING
+        row, self._waiting = self._waiting, None
+        return row.result()
+
+    async def close(self) -> None:
+        """Ends the generator, so that what it holds is let go."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.gather(self._waiting, return_exceptions=True)
+        if isinstance(self._rows, AsyncGenerator):
+            await self._rows.aclose()
+        elif isinstance(self._rows, Generator):
+            self._rows.close()
+
+    def _take(self, row: Any, keys: list[Any], values: list[Any], times: list[int | None]) -> None:
+        parts = row if isinstance(row, tuple) else (row,)
+        if parts and isinstance(parts[0], Position):
+            self._position, parts = parts[0].value, parts[1:]
+        if not parts:
+            return
+        if len(parts) > 3:
+            raise StreamsError(f"{self.source.name} ({self.source.where}): yield [Position(...),] key, value[, timestamp], not {row!r}")
+        key, value, time = (None, *parts, None) if len(parts) == 1 else (*parts, None) if len(parts) == 2 else parts
+        keys.append(key)
+        values.append(value)
+        times.append(time)
+
+    def _write(self, keys: list[Any], values: list[Any], times: list[int | None]) -> None:
+        if not keys:
+            return
+        now = self._now_ms()
+        if self._event_time is not None:
+            name = self._event_time
+            times = [getattr(value, name, None) if time is None else time for value, time in zip(values, times, strict=True)]
+        stamps = np.array([now if time is None else time for time in times], np.int64)
+        self._encoder.write(Batch(offsets=np.arange(len(keys)), timestamps=stamps, keys=keys, values=values, topic=self.source.topic.name))
+
+    def has_news(self) -> bool:
+        return bool(self.outputs.pending_records) or self._position != self._committed
+
+    def prepare(self) -> None:
+        """Adds the position to what the commit sends."""
+        if self._position != self._committed:
+            value = msgspec.json.encode(self._position)
+            self.outputs.add(self._topic, [self.source.name.encode()], [value], [self._now_ms()])
+
+    def committed(self) -> None:
+        self._committed = self._position

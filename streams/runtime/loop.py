@@ -1,0 +1,126 @@
+"""The loop that owns the flow: fetch, a turn for each task and source, commit when it is time.
+
+A commit comes at once when the input is drained, unless commits already cost more than a tenth of the time; at the latest after
+`commit_interval_ms`; and earlier when too much is uncommitted. Between turns the event loop is let run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from streams.runtime.assembly import Assembly
+from streams.runtime.observer import Reason
+
+WAIT_MS = 1_000
+"""How long an idle fetch waits; new data, a stop or a timer's records end it sooner."""
+COMMIT_SHARE = 0.1
+"""Commits may take up to this share of the time."""
+OUTPUTS_EARLY = 50_000
+"""Records waiting in memory at which they are sent ahead of the commit."""
+PROGRESS_S = 1.0
+
+
+class Loop:
+    """Runs the tasks and sources of an assembly."""
+
+    def __init__(self, assembly: Assembly, stopping: asyncio.Event, *, until_end: bool, progress: Callable[[int, float], None]) -> None:
+        self._assembly = assembly
+        self._stopping = stopping
+        self._until_end = until_end
+        self._progress = progress
+        self._commit_interval_s = assembly.settings.commit_interval_ms / 1000
+        self._committed_s = time.monotonic()
+        self._commit_cost_s = 0.0
+        self._progress_s = time.monotonic()
+        self._progress_records = 0
+
+    async def run(self) -> Reason:
+        """Until the stop event, or the end of the input."""
+        while not self._stopping.is_set():
+            got = await self._fetch(0)
+            worked = await self._turns()
+            self._report()
+            if worked or got:
+                if self._over_bound() or self._interval_is_over():
+                    await self._commit()
+                elif self._assembly.outputs_pending > OUTPUTS_EARLY:
+                    await self._assembly.commit.send_early()
+                await asyncio.sleep(0)
+            elif await self._idle():
+                return "end"
+        await self._commit()
+        return "signal"
+
+    async def _turns(self) -> int:
+        worked = 0
+        for task in self._assembly.tasks:
+            worked += await task.turn()
+        if worked == 0 or self._interval_is_over():
+            # Sources feed when the tasks have caught up, so that what they add does not pile up in the log.
+            for ingest in self._assembly.ingests:
+                worked += await ingest.turn()
+        return worked
+
+    async def _fetch(self, wait_ms: int) -> int:
+        wanted = {queue.tp: queue.fetch_offset for task in self._assembly.tasks for queue in task.wants()}
+        if not wanted:
+            return 0
+        fetched = await self._assembly.transport.fetch(wanted, wait_ms=wait_ms)
+        for part in fetched:
+            self._assembly.task_of[part.tp].offer(part)
+        return len(fetched)
+
+    async def _idle(self) -> bool:
+        """Nothing to process: commit, or wait for something. True at the end of the input."""
+        assembly = self._assembly
+        if assembly.commit.has_news():
+            wait_s = self._committed_s + self._commit_cost_s / COMMIT_SHARE - time.monotonic()
+            if wait_s <= 0 or self._until_end:
+                await self._commit()
+                return False
+            await self._wait(min(wait_s, self._commit_interval_s))
+            return False
+        if self._until_end and assembly.at_end():
+            return True
+        await self._wait(WAIT_MS / 1000)
+        return False
+
+    async def _wait(self, seconds: float) -> None:
+        """Until there is data, records of a timer, a stop, or the time is over."""
+        fetch = asyncio.ensure_future(self._fetch(max(1, int(seconds * 1000))))
+        stop = asyncio.ensure_future(self._stopping.wait())
+        wake = asyncio.ensure_future(self._assembly.woken.wait())
+        try:
+            await asyncio.wait({fetch, stop, wake}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._assembly.woken.clear()
+            for waiting in (fetch, stop, wake):
+                waiting.cancel()
+            results = await asyncio.gather(fetch, stop, wake, return_exceptions=True)
+        error = results[0]
+        if isinstance(error, Exception) and not isinstance(error, asyncio.CancelledError):
+            raise error
+
+    def _over_bound(self) -> bool:
+        return any(task.stores.over_bound() for task in self._assembly.tasks)
+
+    def _interval_is_over(self) -> bool:
+        return time.monotonic() - self._committed_s >= max(self._commit_interval_s, self._commit_cost_s)
+
+    async def _commit(self) -> None:
+        if not self._assembly.commit.has_news():
+            return
+        started = time.monotonic()
+        await self._assembly.commit.run()
+        await self._assembly.purge()
+        self._committed_s = time.monotonic()
+        self._commit_cost_s = self._committed_s - started
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        if now - self._progress_s >= PROGRESS_S:
+            records = self._assembly.records
+            self._progress(records, (records - self._progress_records) / (now - self._progress_s))
+            self._progress_s, self._progress_records = now, records

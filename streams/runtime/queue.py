@@ -1,0 +1,104 @@
+"""What was fetched of one partition and not yet processed.
+
+Raw batches are decoded only when the task comes to them, several small ones at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from streams.batch import Batch
+from streams.operators.base import NO_TIME
+from streams.operators.source import Marker, SourceOperator
+from streams.transport.committed import read_committed
+from streams.transport.contract import Fetched, TopicPartition
+
+DECODE_RECORDS = 16_384
+"""Raw batches are decoded together up to about this many records."""
+
+
+class PartitionQueue:
+    """A partition of one source topic, as the task reads it.
+
+    `fetch_offset` is where the next fetch begins, `consumed` the offset to commit: everything before it was processed.
+    `stream_time` is the largest timestamp taken so far.
+    """
+
+    def __init__(self, tp: TopicPartition, source: SourceOperator, offset: int) -> None:
+        self.tp = tp
+        self.source = source
+        self.fetch_offset = offset
+        self.consumed = offset
+        self.end_offset = offset
+        self.stream_time = NO_TIME
+        self._raw: deque[tuple[int, memoryview]] = deque()
+        self._decoded: deque[Batch | Marker] = deque()
+        self._at = 0
+
+    def offer(self, fetched: Fetched) -> None:
+        """Takes what a fetch brought."""
+        for header, data in read_committed(fetched):
+            self._raw.append((header.count, data))
+        self.fetch_offset = fetched.next_offset
+        self.end_offset = max(self.end_offset, fetched.last_stable_offset)
+        self._settle()
+
+    def is_empty(self) -> bool:
+        return not self._decoded and not self._raw
+
+    def lagging(self) -> bool:
+        """Nothing here, but there is more in the log than was fetched."""
+        return self.is_empty() and self.fetch_offset < self.end_offset
+
+    def head(self) -> int | None:
+        """Timestamp of the next record. A marker comes with the record before it: it is not put off."""
+        segment = self._segment()
+        if isinstance(segment, Marker):
+            return self.stream_time
+        return None if segment is None else int(segment.timestamps[self._at])
+
+    def take(self, count: int, until: int | None) -> Batch | Marker | None:
+        """The next run: at most `count` records, none later than `until` (ms) but the first; or a marker; None when empty."""
+        segment = self._segment()
+        if segment is None:
+            return None
+        if isinstance(segment, Marker):
+            self._decoded.popleft()
+            self.consumed = segment.offset + 1
+            self._settle()
+            return segment
+        stop = min(self._at + count, len(segment))
+        if until is not None:
+            later = np.flatnonzero(segment.timestamps[self._at : stop] > until)
+            stop = self._at + max(1, int(later[0])) if len(later) else stop
+        return self._cut(segment, stop)
+
+    def _cut(self, segment: Batch, stop: int) -> Batch:
+        run = segment[self._at : stop]
+        self.stream_time = max(self.stream_time, int(run.timestamps.max()))
+        self.consumed = int(run.offsets[-1]) + 1
+        self._at = stop
+        if stop == len(segment):
+            self._decoded.popleft()
+            self._at = 0
+            self._settle()
+        return run
+
+    def _settle(self) -> None:
+        """When nothing is left, everything fetched was processed: control batches and aborted records at the end too."""
+        if self.is_empty():
+            self.consumed = self.fetch_offset
+
+    def _segment(self) -> Batch | Marker | None:
+        while not self._decoded and self._raw:
+            raw: list[memoryview] = []
+            count = 0
+            while self._raw and (not raw or count + self._raw[0][0] <= DECODE_RECORDS):
+                records, data = self._raw.popleft()
+                raw.append(data)
+                count += records
+            self._decoded.extend(self.source.decode(raw, self.tp.partition, self.consumed))
+        self._settle()
+        return self._decoded[0] if self._decoded else None

@@ -1,0 +1,89 @@
+"""Restoring the stores of tasks from their changelogs, several at once, without holding up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from broker_embedded import records
+from state.restore import RestoreEvent, Restorer
+from streams.runtime.observer import Restoring
+from streams.runtime.steps import reach
+from streams.runtime.task import Task
+from streams.transport.committed import read_committed
+from streams.transport.contract import Fetched, TopicPartition, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class ChangelogPlace:
+    """Where a store of a task is restored from; `end` limits a source topic to what was committed."""
+
+    tp: TopicPartition
+    topic_id: str
+    end: int | None = None
+
+
+class Restore:
+    """Brings the stores of all tasks to the end of their changelogs. `records` counts what had to be read."""
+
+    def __init__(self, transport: Transport, tell: Callable[[Restoring], None]) -> None:
+        self._transport = transport
+        self._tell = tell
+        self.records = 0
+
+    async def run(self, places: Mapping[tuple[Task, str], ChangelogPlace]) -> None:
+        """Restores what is behind; a store that is whole is left alone."""
+        reach("restore: look at checkpoints")
+        tps = [place.tp for place in places.values()]
+        starts, ends = await self._transport.earliest(tps), await self._transport.latest(tps)
+        restorers: dict[TopicPartition, list[Restorer]] = {}
+        for (task, store), place in places.items():
+            end = ends[place.tp] if place.end is None else min(place.end, ends[place.tp])
+            restorer = Restorer(
+                task.stores,
+                store,
+                topic_id=place.topic_id,
+                log_start=starts[place.tp],
+                log_end=ends[place.tp],
+                end=end,
+                task=task.id,
+                listener=lambda event, partition=task.partition: self._event(event, partition),  # type: ignore[misc]
+            )
+            restorers.setdefault(place.tp, []).append(restorer)
+        await self._read({tp: [r for r in group if not r.reached] for tp, group in restorers.items()})
+        for group in restorers.values():
+            for restorer in group:
+                await self._finish(restorer)
+
+    async def _read(self, behind: dict[TopicPartition, list[Restorer]]) -> None:
+        while behind := {tp: left for tp, group in behind.items() if (left := [r for r in group if not r.reached])}:
+            reach("restore: read changelog")
+            positions = {tp: min(restorer.position for restorer in group) for tp, group in behind.items()}
+            fetched = await self._transport.fetch(positions, wait_ms=1_000)
+            for part in fetched:
+                await self._feed(part, behind[part.tp])
+
+    async def _feed(self, fetched: Fetched, restorers: list[Restorer]) -> None:
+        reach("restore: write store")
+        for header, data in read_committed(fetched):
+            part = records.decode(data)
+            keys, values, times = part.keys(), part.values(), part.timestamps.tolist()
+            for restorer in restorers:
+                skip = sum(1 for offset in part.offsets.tolist() if offset < restorer.position) if header.base_offset < restorer.position else 0
+                restorer.feed(header.next_offset, keys[skip:], values[skip:], times[skip:])  # type: ignore[arg-type]
+            self.records += len(keys)
+            await asyncio.sleep(0)
+        for restorer in restorers:
+            restorer.feed(max(restorer.position, fetched.next_offset))
+
+    async def _finish(self, restorer: Restorer) -> None:
+        if restorer.restored_records or restorer.reason:
+            for _ in restorer.finish():
+                await asyncio.sleep(0)
+        reach("restore: done")
+
+    def _event(self, event: RestoreEvent, partition: int) -> None:
+        if event.state == "started" and event.position >= event.end and event.reason is None:
+            return
+        self._tell(Restoring(event.store, partition, event.restored_records, max(0, event.end - event.position) + event.restored_records, event.state == "done"))

@@ -1,0 +1,71 @@
+"""Time behind a repartition: held back to the smallest stream time of the tasks that write there.
+
+At each commit a task writes, to each partition of each repartition topic it feeds, a marker with its own stream time: a record without
+a key (data always has one) whose value is `writer, time, idle`. Behind a repartition with several writers an operator's time goes no
+further than the smallest of the writers' last markers, so a backfill with one partition far ahead drops nothing as late. A writer that
+is idle no longer holds back. With one writer the rule of Kafka Streams is left as it is.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from streams.operators.base import NO_TIME
+
+NO_BOUND = 2**63 - 1
+
+_MARKER = Struct(">iq?")
+
+
+def marker(writer: int, time: int, idle: bool) -> bytes:
+    """The value of a marker record.
+
+    >>> read_marker(marker(3, 1_700_000_000_000, False))
+    (3, 1700000000000, False)
+    """
+    return _MARKER.pack(writer, time, idle)
+
+
+def read_marker(value: bytes) -> tuple[int, int, bool]:
+    """Writer, its stream time, and whether it is idle."""
+    writer, time, idle = _MARKER.unpack(value)
+    return writer, time, idle
+
+
+class WriterTimes:
+    """The last marker of each of `writers` tasks, for one repartition partition.
+
+    >>> times = WriterTimes(2)
+    >>> times.bound() == NO_TIME
+    True
+    >>> times.update(0, 100, False); times.update(1, 70, False); times.bound()
+    70
+    >>> times.update(1, 70, True); times.bound()
+    100
+    """
+
+    def __init__(self, writers: int) -> None:
+        self.writers = writers
+        self._times: dict[int, tuple[int, bool]] = {}
+
+    def update(self, writer: int, time: int, idle: bool) -> None:
+        """A marker was read; a writer's time never goes back."""
+        before = self._times.get(writer, (NO_TIME, False))[0]
+        self._times[writer] = (max(before, time), idle)
+
+    def bound(self) -> int:
+        """How far time may go; NO_BOUND with a single writer."""
+        if self.writers == 1:
+            return NO_BOUND
+        if len(self._times) < self.writers:
+            return NO_TIME
+        holding = [time for time, idle in self._times.values() if not idle]
+        return min(holding) if holding else max(time for time, _ in self._times.values())
+
+    def dump(self) -> list[tuple[int, int, bool]]:
+        """For `Clocks`."""
+        return [(writer, time, idle) for writer, (time, idle) in sorted(self._times.items())]
+
+    def load(self, dumped: list[tuple[int, int, bool]]) -> None:
+        """What `dump` gave."""
+        self._times = {writer: (time, idle) for writer, time, idle in dumped}

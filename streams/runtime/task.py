@@ -1,0 +1,213 @@
+"""A task: one sub-topology over one partition of its topics. It owns its operators, its stores and its place in the input.
+
+Records of several partitions are taken in the order of their timestamps: the task hands on the longest run of the earliest partition
+that is not later than the next one's head, and waits while a partition has more in the log than has been fetched (KIP-695).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any
+
+from state.task_stores import TaskStores
+from streams.batch import Batch
+from streams.graph.plan import SubTopology
+from streams.operators.base import NO_TIME, Operator, TaskContext
+from streams.operators.clocks import Clocks
+from streams.operators.failures import Failures
+from streams.operators.outputs import Outputs
+from streams.operators.registry import operator_for
+from streams.operators.source import Marker, SourceOperator
+from streams.runtime.executor import Executor
+from streams.runtime.queue import PartitionQueue
+from streams.runtime.stream_time import NO_BOUND, WriterTimes, marker, read_marker
+from streams.transport.contract import Fetched, TopicPartition
+
+TURN_S = 0.010
+"""A turn of a task is cut so that it holds the event loop about this long."""
+ROWS_AT_FIRST = 1_024
+
+
+class Task:
+    """`writers` tells how many tasks write each repartition topic that this one reads."""
+
+    def __init__(
+        self,
+        sub: SubTopology,
+        partition: int,
+        *,
+        stores: TaskStores,
+        outputs: Outputs,
+        failures: Failures,
+        now_ms: Callable[[], int],
+        writers: dict[str, int],
+        clock_store: str | None,
+        batch_records_max: int,
+        idle_after_ms: int | None,
+    ) -> None:
+        self.sub = sub
+        self.partition = partition
+        self.id = f"{sub.id}-{partition}"
+        self.stores = stores
+        self.outputs = outputs
+        self.failures = failures
+        clocks = None if clock_store is None else Clocks(stores, clock_store)
+        self.context = TaskContext(self.id, partition, stores, outputs, failures, now_ms, clocks=clocks)
+        self.operators: dict[str, Operator[Any]] = {node.name: operator_for(node, self.context) for node in sub.nodes}
+        self.executor = Executor(sub, self.operators)
+        self.queues: list[PartitionQueue] = []
+        self.records = 0
+        self._writer_times = {topic: WriterTimes(count) for topic, count in writers.items()}
+        self._marked: tuple[int, bool] | None = None
+        self._committed: dict[TopicPartition, int] = {}
+        self._idle_after_ms = idle_after_ms
+        self._busy_ms = now_ms()
+        self._rows_max = batch_records_max
+        self._rows = min(ROWS_AT_FIRST, batch_records_max)
+
+    def open(self, positions: dict[TopicPartition, int]) -> None:
+        """Opens the operators, when the stores are restored; `positions` says where to read on."""
+        for source in self.sub.sources:
+            tp = TopicPartition(source.topic.name, self.partition)
+            operator = self.operators[source.name]
+            if tp in positions and isinstance(operator, SourceOperator):
+                self.queues.append(PartitionQueue(tp, operator, positions[tp]))
+        self._committed = self.positions()
+        self._load_times()
+        for operator in self.operators.values():
+            operator.open()
+
+    # -- input --------------------------------------------------------------------------------------------------------------------
+
+    def wants(self) -> Iterator[PartitionQueue]:
+        """The partitions that have nothing waiting here: what the next fetch asks for. All others are paused."""
+        return (queue for queue in self.queues if queue.is_empty())
+
+    def offer(self, fetched: Fetched) -> None:
+        for queue in self.queues:
+            if queue.tp == fetched.tp:
+                queue.offer(fetched)
+
+    async def turn(self) -> int:
+        """Processes one run, about `TURN_S` long; returns the number of records, 0 when there is nothing to do now."""
+        queue, until = self._next()
+        if queue is None:
+            return 0
+        started = perf_counter()
+        run = queue.take(self._rows, until)
+        if isinstance(run, Marker):
+            await self._move_time(queue.tp.topic, run)
+            return 1
+        if run is None:
+            return 0
+        await self._process(queue, run)
+        self._adapt(len(run), perf_counter() - started)
+        return len(run)
+
+    async def _process(self, queue: PartitionQueue, run: Batch) -> None:
+        await self.executor.push(queue.source.node, run)
+        self.context.stream_time_seen = max(self.context.stream_time_seen, queue.stream_time)
+        self.records += len(run)
+        self._busy_ms = self.context.now_ms()
+
+    def _next(self) -> tuple[PartitionQueue | None, int | None]:
+        """The queue whose head is earliest, and the time up to which it may go."""
+        if len(self.queues) == 1:
+            return self.queues[0], None
+        if any(queue.lagging() for queue in self.queues):
+            return None, None
+        heads = sorted(((head, at) for at, queue in enumerate(self.queues) if (head := queue.head()) is not None))
+        if not heads:
+            return None, None
+        return self.queues[heads[0][1]], heads[1][0] if len(heads) > 1 else None
+
+    def _adapt(self, rows: int, seconds: float) -> None:
+        if rows >= self._rows or seconds > TURN_S:
+            fitting = int(rows * TURN_S / max(seconds, 1e-6))
+            self._rows = max(1, min(fitting, 2 * self._rows, self._rows_max))
+
+    # -- time ---------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def stream_time(self) -> int:
+        """The largest timestamp processed, held back as the operators' time is."""
+        return self.context.stream_time(self.context.stream_time_seen)
+
+    async def _move_time(self, topic: str, found: Marker) -> None:
+        self._writer_times[topic].update(*read_marker(found.value))
+        before, self.context.time_bound = self.context.time_bound, self._bound()
+        if self.context.time_bound > before:
+            await self.executor.advance()
+
+    def _bound(self) -> int:
+        return min((times.bound() for times in self._writer_times.values()), default=NO_BOUND)
+
+    def _load_times(self) -> None:
+        seen = self.context.load_clock("stream time")
+        if seen is not None:
+            self.context.stream_time_seen = seen
+        for topic, times in self._writer_times.items():
+            times.load(self.context.load_clock(f"writers of {topic}") or [])
+        self.context.time_bound = self._bound()
+
+    def _save_times(self) -> None:
+        self.context.save_clock("stream time", self.context.stream_time_seen)
+        for topic, times in self._writer_times.items():
+            self.context.save_clock(f"writers of {topic}", times.dump())
+
+    # -- commit -------------------------------------------------------------------------------------------------------------------
+
+    async def prepare(self, partitions: Callable[[str], int]) -> None:
+        """Before a commit: emits what waits for it, and puts everything in memory into stores and outputs."""
+        await self.executor.flush()
+        for operator in self.operators.values():
+            operator.save()
+        self._save_times()
+        self._mark_time(partitions)
+
+    def _mark(self) -> tuple[int, bool] | None:
+        """What the tasks behind a repartition are to know: this one's time, and whether it is idle. None: nothing to tell."""
+        if not self.sub.repartitions:
+            return None
+        if self.context.stream_time_seen == NO_TIME:
+            # An input that never had a record holds nobody back; one that is not read to its end may yet.
+            return (NO_TIME, True) if self.drained() else None
+        after = self._idle_after_ms
+        idle = after is not None and self.drained() and self.context.now_ms() - self._busy_ms >= after
+        return self.stream_time, idle
+
+    def _mark_time(self, partitions: Callable[[str], int]) -> None:
+        mark = self._mark()
+        if mark is None or mark == self._marked:
+            return
+        self._marked = mark
+        value, time = marker(self.partition, *mark), max(0, mark[0])
+        for topic in (node.topic.name for node in self.sub.repartitions):
+            for partition in range(partitions(topic)):
+                self.outputs.add(topic, [None], [value], [time], partition=partition)
+
+    def has_news(self) -> bool:
+        """Whether there is anything to commit."""
+        moved = self.positions() != self._committed
+        return moved or bool(self.outputs.pending_records) or self._mark() != self._marked
+
+    def news(self) -> dict[TopicPartition, int]:
+        """The offsets that moved since the last commit."""
+        return {tp: offset for tp, offset in self.positions().items() if self._committed.get(tp) != offset}
+
+    def committed(self) -> None:
+        """The transaction with `positions` in it has succeeded."""
+        self._committed = self.positions()
+
+    def drained(self) -> bool:
+        """Everything that is in the log was processed."""
+        return all(queue.is_empty() and not queue.lagging() for queue in self.queues)
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """The offsets to commit."""
+        return {queue.tp: queue.consumed for queue in self.queues}
+
+    def close(self) -> None:
+        for operator in self.operators.values():
+            operator.close()

@@ -1,0 +1,75 @@
+"""`app.topic(...)`: a topic by name and types, from which streams and tables begin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streams.dsl.stream import Stream
+from streams.dsl.table import Table
+from streams.durations import Duration, to_ms
+from streams.graph.definitions import StoreDef, TopicDef, check_name
+from streams.graph.functions import caller
+from streams.graph.nodes import TableSourceNode
+
+if TYPE_CHECKING:
+    from streams.app import App
+
+
+class Topic:
+    """A topic of an app. `definition` is what the plan knows of it."""
+
+    def __init__(self, app: App, definition: TopicDef) -> None:
+        self._app = app
+        self.definition = definition
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    def __repr__(self) -> str:
+        return f"<Topic {self.name}>"
+
+    def stream(self) -> Stream:
+        """The topic's records as a stream."""
+        builder, topic = self._app.builder, self.definition
+        node = builder.graph.source(topic, caller())
+        return Stream(builder, node, label=topic.name, key_type=topic.key_type, value_type=topic.value_type)
+
+    def table(self, *, name: str | None = None, ttl: Duration | None = None) -> Table:
+        """The topic as a table: the latest value of each key; a null value deletes. The topic itself is the table's changelog."""
+        builder, topic, where = self._app.builder, self.definition, caller()
+        named = check_name(name or topic.name, "table")
+        store = StoreDef(
+            name=named,
+            changelog=topic.name,
+            key_type=topic.key_type,
+            value_type=topic.value_type,
+            source_topic=topic,
+            ttl_ms=None if ttl is None else to_ms(ttl, "ttl"),
+            where=where,
+        )
+        builder.graph.add_store(store)
+        source = builder.graph.source(topic, where)
+        node = TableSourceNode(name=f"{named}-table", parents=(source,), where=where, store=store)
+        builder.graph.add_node(node)
+        return Table(builder, node, store)
+
+    async def send(
+        self, key: Any = None, value: Any = None, *, timestamp: int | None = None, headers: list[tuple[str, bytes]] | None = None
+    ) -> None:
+        """Sends one record; inside a worker it goes into the worker's transaction."""
+        await self._app.send(self, key=key, value=value, timestamp=timestamp, headers=headers)
+
+
+def topic_config(retention: Duration | str | None, compacting: bool, config: dict[str, str] | None) -> dict[str, str]:
+    """A topic's settings under Kafka's names.
+
+    >>> topic_config("1d", False, {"compression.type": "zstd"})
+    {'retention.ms': '86400000', 'compression.type': 'zstd'}
+    """
+    made: dict[str, str] = {}
+    if retention is not None:
+        made["retention.ms"] = "-1" if retention == "forever" else str(to_ms(retention, "retention"))
+    if compacting:
+        made["cleanup.policy"] = "compact"
+    return made | (config or {})
