@@ -107,11 +107,13 @@ class Backend(Protocol):
         """Entries with start <= key < stop in key order, as they were when the scan began."""
 
     def write(self, changes: Sequence[Changes], *, durable: bool = True, sync: bool = False) -> None:
-        """One atomic batch. `durable=False` skips the write-ahead log (`flush` makes it last); `sync` outlives a power
-        cut."""
+        """One atomic batch.
 
-    def flush(self) -> None:
-        """Everything written so far outlives the process."""
+        `durable=False` skips the write-ahead log until `flush_steps`; `sync=True` outlives a power cut.
+        """
+
+    def flush_steps(self) -> Iterator[None]:
+        """Step by step, without holding up the caller: everything written before outlives the process afterwards."""
 
     def begin_load(self) -> None:
         """Much is to be written with `durable=False`: writing may get cheaper, and reading slow, until `end_load`."""

@@ -6,6 +6,8 @@ from rocksdict import Cache, WriteBufferManager
 
 STATE_MEMORY_BYTES = 256 << 20
 
+_shared: StateMemory | None = None
+
 
 class StateMemory:
     """The memory all RocksDB backends of a process share: `total_bytes`, of which write buffers take at most half.
@@ -24,6 +26,20 @@ class StateMemory:
         # Not stalling writers: a stalled write would hold the interpreter lock, and with it everything else in the
         # process.
         self.buffers = WriteBufferManager.new_write_buffer_manager_with_cache(total_bytes // 2, False, self.cache)
+
+    @classmethod
+    def shared(cls) -> StateMemory:
+        """The budget of this process; STATE_MEMORY_BYTES unless `resize` said otherwise."""
+        global _shared
+        if _shared is None:
+            _shared = cls()
+        return _shared
+
+    def resize(self, total_bytes: int) -> None:
+        """Change the budget while it is in use; backends opened before keep the size of their write buffers."""
+        self.total_bytes = total_bytes
+        self.cache.set_capacity(total_bytes)
+        self.buffers.set_buffer_size(total_bytes // 2)
 
     def memory_bytes(self) -> int:
         """Bytes in use by cached blocks and write buffers."""

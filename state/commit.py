@@ -30,7 +30,7 @@ def write_slices(
     `changes` come in pieces of at most a slice (`layers.logged.slice_size`), and are taken as they are needed.
 
     `marks` are the marks now in the backend (`checkpoint.in_progress`); kept up to date here, so that no commit has to
-    read them. `durable=False` leaves out the write-ahead log (restore); `backend.flush()` then makes it last.
+    read them. `durable=False` leaves out the write-ahead log (restore); `backend.flush_steps()` then makes it last.
     """
     slices = _packed(changes, slice_entries)
     current = next(slices)

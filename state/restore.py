@@ -54,7 +54,7 @@ class Restorer:
     >>> restorer = Restorer(stores, "late", topic_id="t", log_end=10)
     >>> restorer.feed(7, [b"AA", b"UA", b"AA"], [b"1", b"2", None], [0, 0, 5])
     >>> restorer.feed(10)                      # nothing but control records up to the end
-    >>> restorer.finish()
+    >>> for _ in restorer.finish(): pass
     >>> stores.get("late", b"UA"), stores.get("late", b"AA"), stores.checkpoints()["late"].offset
     ((b'2', 0), None, 10)
     """
@@ -116,20 +116,20 @@ class Restorer:
             pass
         self._tell("progress")
 
-    def save(self) -> None:
-        """Make what was read so far last: a later run goes on from `position`."""
-        self._stores.flush()
+    def save(self) -> Iterator[None]:
+        """Make what was read so far last, a step at a time: a later run goes on from `position`."""
+        yield from self._stores.flush_steps()
         if self._loading:
             self._loading = False
             self._stores.end_load()
 
-    def finish(self) -> None:
-        """Save, and say that the store is ready. Raises StateError when the reading has not reached the end."""
+    def finish(self) -> Iterator[None]:
+        """Save, a step at a time, and say that the store is ready. Raises StateError before the end is reached."""
         if not self.reached:
             raise StateError(
                 f"store {self.store}: restored to offset {self.position}, not yet to {self.end}; feed it the rest"
             )
-        self.save()
+        yield from self.save()
         self._tell("done")
 
     def _slices(self, latest: dict[bytes, bytes | None], size: int) -> Iterator[Changes]:

@@ -184,7 +184,7 @@ class TaskStores:
         self._marks.pop(store, None)
 
     def write_restored(self, changes: Iterable[Changes], new: Mapping[str, Checkpoint]) -> Iterator[None]:
-        """Write restored changes without the write-ahead log, a slice a step; `flush()` makes them last."""
+        """Write restored changes without the write-ahead log, a slice a step; `flush_steps` makes them last."""
         yield from write_slices(self.backend, changes, new, self._marks, durable=False)
         self._checkpoints.update(new)
 
@@ -200,9 +200,9 @@ class TaskStores:
         if self._loads == 0:
             self.backend.end_load()
 
-    def flush(self) -> None:
-        """All that was written to the backend outlives the process."""
-        self.backend.flush()
+    def flush_steps(self) -> Iterator[None]:
+        """Make all that was written to the backend outlive the process, a step at a time."""
+        yield from self.backend.flush_steps()
 
     def size_bytes(self) -> int:
         """Bytes on disk and in write buffers."""

@@ -63,8 +63,9 @@ class MemoryBackend:
                     entries[key] = value
             self._sorted.pop(store, None)
 
-    def flush(self) -> None:
+    def flush_steps(self) -> Iterator[None]:
         """Nothing to do: memory lasts as long as the process."""
+        return iter(())
 
     def begin_load(self) -> None:
         """Nothing to do: writing is as cheap as it gets."""

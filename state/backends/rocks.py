@@ -20,10 +20,12 @@ from state.budget import StateMemory
 from state.checkpoint import META
 
 _DEFAULT = "default"
+_UNFLUSHED = "rocksdb.num-immutable-mem-table"
+_BACKGROUND_ERRORS = "rocksdb.background-errors"
 
 
 class RocksBackend:
-    """The stores of a task in the folder `path`.
+    """The stores of a task in the folder `path`; `memory` is the budget, by default that of the process.
 
     Raises StoreLockedError when another process, or a backend of this one that was not closed, has the folder.
 
@@ -37,9 +39,9 @@ class RocksBackend:
     >>> backend.close()
     """
 
-    def __init__(self, path: Path | str, memory: StateMemory) -> None:
+    def __init__(self, path: Path | str, memory: StateMemory | None = None) -> None:
         self.path = Path(path)
-        self._memory = memory
+        self._memory = StateMemory.shared() if memory is None else memory
         self._scans: set[Generator[tuple[bytes, bytes], None, None]] = set()
         self._unflushed = False
         self._loading = False
@@ -87,7 +89,9 @@ class RocksBackend:
 
     def write(self, changes: Sequence[Changes], *, durable: bool = True, sync: bool = False) -> None:
         if durable and self._unflushed:
-            self.flush()
+            for family in self._in_flush_order():
+                self._flush(family, wait=True)
+            self._unflushed = False
         batch = WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
         for store, keys, values, cleared in changes:
@@ -105,14 +109,12 @@ class RocksBackend:
         except Exception as error:  # noqa: BLE001
             self._explain("write", error)
 
-    def flush(self) -> None:
-        try:
-            # rocksdict flushes one family a call. Meta sorts first by its '$' and must go last: a checkpoint never
-            # before its data.
-            for store in sorted(self._families, reverse=True):
-                self._families[store].flush(True)
-        except Exception as error:  # noqa: BLE001
-            self._explain("flush", error)
+    def flush_steps(self) -> Iterator[None]:
+        for family in self._in_flush_order():
+            self._flush(family, wait=False)
+            while family.property_int_value(_UNFLUSHED) and not family.property_int_value(_BACKGROUND_ERRORS):
+                yield
+            self._flush(family, wait=True)  # nothing is left to wait for; this raises what went wrong in the background
         self._unflushed = False
 
     def begin_load(self) -> None:
@@ -170,6 +172,16 @@ class RocksBackend:
             self.close()
             self._loading = loading
             self._open()
+
+    def _in_flush_order(self) -> list[Any]:
+        # rocksdict flushes one family a call, atomic_flush or not. Meta goes last: a checkpoint never before its data.
+        return [self._families[store] for store in sorted(self._families, key=lambda name: name == META)]
+
+    def _flush(self, family: Any, *, wait: bool) -> None:
+        try:
+            family.flush(wait)
+        except Exception as error:  # noqa: BLE001
+            self._explain("flush", error)
 
     def _family(self, store: str) -> Any:
         family = self._families.get(store)
