@@ -21,9 +21,9 @@ FRAME_LINES = 6  # heading, borders and the rate line around the rows of a repor
 class LiveView(LogLines):
     """Draws to standard error and only when something happens, so that no thread is needed."""
 
-    def __init__(self, reports: Reports) -> None:
+    def __init__(self, reports: Reports, console: Console | None = None) -> None:
         super().__init__(reports)
-        self.console = Console(stderr=True)
+        self.console = console or Console(stderr=True, highlight=False)
         columns = (TextColumn("restoring {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bars = Bars(*columns, console=self.console, auto_refresh=False)
         self.bar_of: dict[tuple[str, int], TaskID] = {}
