@@ -6,6 +6,7 @@ retriability; the words are ours). It makes this file long; there is nothing els
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Final, NamedTuple
 
 
@@ -178,9 +179,10 @@ class KafkaError(Exception):
 
     info: ClassVar[ErrorInfo] = ERRORS[-1]
 
-    def __init_subclass__(cls, *, code: int) -> None:
-        cls.info = ERRORS[code]
-        _BY_CODE[code] = cls
+    def __init_subclass__(cls, *, code: int | None = None) -> None:
+        if code is not None:
+            cls.info = ERRORS[code]
+            _BY_CODE[code] = cls
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or self.info.message)
@@ -221,6 +223,14 @@ def error_class(code: int) -> type[KafkaError]:
         words = ERRORS[code].name.removesuffix("_ERROR").removesuffix("_EXCEPTION").split("_")
         found = type("".join(map(str.capitalize, words)) + "Error", (KafkaError,), {"__module__": __name__}, code=code)
     return found
+
+
+class BatchError(KafkaError):
+    """A batch was refused for some of its records: `record_errors` has their index in it and what is wrong (KIP-467)."""
+
+    def __init__(self, message: str = "", record_errors: Sequence[tuple[int, str]] = ()) -> None:
+        super().__init__(message)
+        self.record_errors = tuple(record_errors)
 
 
 class OffsetOutOfRangeError(KafkaError, code=1): ...
@@ -280,7 +290,7 @@ class InvalidSessionTimeoutError(KafkaError, code=26): ...
 class RebalanceInProgressError(KafkaError, code=27): ...
 
 
-class InvalidTimestampError(KafkaError, code=32): ...
+class InvalidTimestampError(BatchError, code=32): ...
 
 
 class UnsupportedVersionError(KafkaError, code=35): ...
@@ -358,7 +368,7 @@ class FencedInstanceIdError(KafkaError, code=82): ...
 class GroupSubscribedToTopicError(KafkaError, code=86): ...
 
 
-class InvalidRecordError(KafkaError, code=87): ...
+class InvalidRecordError(BatchError, code=87): ...
 
 
 class UnstableOffsetCommitError(KafkaError, code=88): ...

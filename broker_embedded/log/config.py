@@ -12,7 +12,7 @@ from broker_embedded.errors import InvalidConfigError
 
 _DAY_MS: Final = 86_400_000
 _INT32_MAX: Final = 2**31 - 1
-_INT64_MAX: Final = 2**63 - 1
+NO_LIMIT: Final = 2**63 - 1
 
 _CODECS: Final = ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")
 
@@ -64,11 +64,11 @@ class LogConfig:
     cleanup_policy: str = "delete"
     max_message_bytes: int = 1_048_588
     message_timestamp_type: str = "CreateTime"
-    message_timestamp_before_max_ms: int = _INT64_MAX
-    message_timestamp_after_max_ms: int = _INT64_MAX
+    message_timestamp_before_max_ms: int = NO_LIMIT
+    message_timestamp_after_max_ms: int = NO_LIMIT
     compression_type: str = "producer"
-    flush_messages: int = _INT64_MAX
-    flush_ms: int = _INT64_MAX
+    flush_messages: int = NO_LIMIT
+    flush_ms: int = NO_LIMIT
     file_delete_delay_ms: int = 60_000
     producer_id_expiration_ms: int = _DAY_MS
 
@@ -130,19 +130,19 @@ def _policies(name: str, text: str) -> str:
 
 _PARSERS: Final[dict[str, Callable[[str, str], Any]]] = {
     "segment.bytes": _number(14, _INT32_MAX),
-    "segment.ms": _number(1, _INT64_MAX),
+    "segment.ms": _number(1, NO_LIMIT),
     "segment.index.bytes": _number(24, _INT32_MAX),
     "index.interval.bytes": _number(0, _INT32_MAX),
-    "retention.ms": _number(-1, _INT64_MAX),
-    "retention.bytes": _number(-1, _INT64_MAX),
+    "retention.ms": _number(-1, NO_LIMIT),
+    "retention.bytes": _number(-1, NO_LIMIT),
     "cleanup.policy": _policies,
     "max.message.bytes": _number(0, _INT32_MAX),
     "message.timestamp.type": _choice("CreateTime", "LogAppendTime"),
-    "message.timestamp.before.max.ms": _number(0, _INT64_MAX),
-    "message.timestamp.after.max.ms": _number(0, _INT64_MAX),
+    "message.timestamp.before.max.ms": _number(0, NO_LIMIT),
+    "message.timestamp.after.max.ms": _number(0, NO_LIMIT),
     "compression.type": _choice(*_CODECS),
-    "flush.messages": _number(1, _INT64_MAX),
-    "flush.ms": _number(0, _INT64_MAX),
-    "file.delete.delay.ms": _number(0, _INT64_MAX),
-    "producer.id.expiration.ms": _number(1, _INT64_MAX),
+    "flush.messages": _number(1, NO_LIMIT),
+    "flush.ms": _number(0, NO_LIMIT),
+    "file.delete.delay.ms": _number(0, NO_LIMIT),
+    "producer.id.expiration.ms": _number(1, NO_LIMIT),
 }

@@ -25,6 +25,7 @@ from broker_embedded.errors import (
     RecordListTooLargeError,
 )
 from broker_embedded.log import checkpoints, disk
+from broker_embedded.log.acceptance import accept, is_strict
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.index import AbortedTransaction
 from broker_embedded.log.reading import Reader
@@ -78,7 +79,7 @@ class PartitionLog:
         self.topic = topic
         self.partition = partition
         self.topic_id = topic_id
-        self.config = config
+        self.configure(config)
         self.recovery_point = 0
         self._where = f"{topic}-{partition}"
         self._now_ms = now_ms
@@ -138,6 +139,11 @@ class PartitionLog:
         log.epochs.assign(log.leader_epoch, end)
         return log
 
+    def configure(self, config: LogConfig) -> None:
+        """Go on under other settings; those of segments hold from the next one on."""
+        self.config = config
+        self._is_strict = is_strict(config)
+
     @property
     def high_watermark(self) -> int:
         """The log end offset: there is one replica."""
@@ -160,7 +166,7 @@ class PartitionLog:
     def append(self, batch: bytes | bytearray | memoryview, *, verified: bool = False) -> Appended:
         """Append one whole batch; its offset and epoch are set on the way to the disk, `batch` stays as it is.
 
-        `verified` batches were made in this process: their CRC is not checked again.
+        `verified` batches were made in this process: their CRC and keys are not checked again.
         Raises CorruptMessageError, MessageTooLargeError, RecordListTooLargeError, InvalidRecordError, and what
         `ProducerStateManager.check` and the disk raise; nothing is appended then.
         """
@@ -170,14 +176,20 @@ class PartitionLog:
             raise CorruptMessageError(f"{self._where}: {error}") from error
         self._check(header, len(batch))
         if header.producer_id >= 0:
+            if header.base_sequence < 0 and not verified:
+                raise InvalidRecordError(f"{self._where}: producer {header.producer_id} sent no sequence number")
             repeated = self.producers.check(header)
             if repeated is not None:
                 return Appended(repeated.first_offset, repeated.last_offset, -1, True)
         now_ms = self._now_ms()
+        append_time_ms = -1
+        if self._is_strict:
+            batch, header, append_time_ms = accept(batch, header, self.config, now_ms, self._where, verified=verified)
+            self._check(header, len(batch))
         base_offset = self._write(header, batch, now_ms)
         if header.producer_id >= 0:
             self.producers.record(header, base_offset, now_ms)
-        return Appended(base_offset, base_offset + header.last_offset_delta, -1, False)
+        return Appended(base_offset, base_offset + header.last_offset_delta, append_time_ms, False)
 
     def _check(self, header: BatchHeader, size_bytes: int) -> None:
         config = self.config
