@@ -166,7 +166,8 @@ class Cluster:
         offset = source.log_start_offset
         while offset < source.log_end_offset:
             result = source.read(offset, _READ_BYTES)
-            yield from records.batches(result.data)
+            for piece in result.data:
+                yield from records.batches(piece)
             offset = result.next_offset
 
     # Transactions
@@ -244,7 +245,6 @@ class Cluster:
         self.transactions.expire(now_ms)
         for source in self.logs():
             source.enforce_retention()
-            source.tick(now_ms)
         if now_ms - self._checkpointed_ms >= _CHECKPOINT_INTERVAL_MS:
             self._checkpointed_ms = now_ms
             self.folder.write_checkpoints(self.topics)

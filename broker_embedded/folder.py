@@ -18,6 +18,7 @@ from broker_embedded.log import checkpoints
 from broker_embedded.log.checkpoints import MetaProperties
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.partition import PartitionLog
+from broker_embedded.topic_configs import to_log_config
 from broker_embedded.topics import Topic, TopicsFile
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ class DataFolder:
 
     def open_topics(self, config: BrokerConfig, now_ms: Callable[[], int]) -> dict[str, Topic]:
         """Open every partition, recovering it after an unclean stop; finish deletions that were cut short."""
+        for leftover in self.path.glob("*-delete"):  # renamed so by a deletion, and not removed before a crash
+            shutil.rmtree(leftover)
         for topic in [topic for topic in self.topics_file.topics.values() if topic.deleted]:
             self._finish_delete(topic)
         starts = checkpoints.read_offsets(self.path / checkpoints.LOG_START_OFFSETS)
@@ -82,7 +85,7 @@ class DataFolder:
             self._partition_path(topic.name, index),
             topic.name,
             index,
-            log_config(topic, config),
+            log_config(topic.configs, config),
             now_ms=now_ms,
             clean_shutdown=was_clean,
             recovery_point=recovery_point,
@@ -120,6 +123,18 @@ class DataFolder:
     def _open_new(self, topic: Topic, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
         for index in range(len(topic.partitions), topic.partition_count):
             topic.partitions.append(self._open(topic, index, config, now_ms))
+
+    def configure(self, topic: Topic, configs: dict[str, str], config: BrokerConfig) -> None:
+        """Replace the configs of `topic`, which its logs follow from then on. Raises InvalidConfigError."""
+        settings = log_config(configs, config)
+        before, topic.configs = topic.configs, configs
+        try:
+            self.topics_file.save()
+        except BaseException:
+            topic.configs = before
+            raise
+        for partition in topic.partitions:
+            partition.config = settings
 
     def delete(self, topic: Topic) -> None:
         """Remove `topic` and its files. Written down first: a crash in between is finished by the next open."""
@@ -161,6 +176,6 @@ class DataFolder:
         self._lock.release()
 
 
-def log_config(topic: Topic, config: BrokerConfig) -> LogConfig:
-    """The settings of a topic's logs: the broker's defaults below the topic's own. Raises InvalidConfigError."""
-    return LogConfig.from_configs({**config.topic_defaults, **topic.configs})
+def log_config(configs: Mapping[str, str], config: BrokerConfig) -> LogConfig:
+    """The settings of a topic's logs: its own above the broker's defaults. Raises InvalidConfigError."""
+    return to_log_config({**config.topic_defaults, **configs})

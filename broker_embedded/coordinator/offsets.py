@@ -126,7 +126,7 @@ class Offsets:
             producer_id=producer_id,
             producer_epoch=producer_epoch,
         )
-        self._cluster.log(*partition).append(batch, verified=True, in_sequence=False)
+        self._cluster.log(*partition).append(batch, verified=True)
         self._cluster.progressed(*partition)
 
     def load(self) -> None:

@@ -105,6 +105,8 @@ def _check(request: ProduceRequest, target: PartitionLog, data: PartitionProduce
         )
     if header.is_control:
         raise InvalidRecordError(f"{where}: control batches are written by the broker only")
+    if header.producer_id >= 0 and header.base_sequence < 0:
+        raise InvalidRecordError(f"{where}: producer {header.producer_id} sent a batch without a sequence number")
     if header.is_transactional != (request.transactional_id is not None):
         raise InvalidRecordError(f"{where}: a transactional batch and a transactional id come together or not at all")
 

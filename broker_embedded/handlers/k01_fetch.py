@@ -100,4 +100,4 @@ def _read_partition(
         records=result.data,
         next_offset=result.next_offset,
     )
-    return data, len(result.data)
+    return data, sum(map(len, result.data))

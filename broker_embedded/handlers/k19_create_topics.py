@@ -72,7 +72,7 @@ def _checked(cluster: Cluster, row: CreatableTopic, made: list[Topic]) -> Topic:
             f"{row.replication_factor} replicas of {row.name!r}: this is a single broker"
         )
     topic = Topic(row.name, uuid4(), count, {config.name: _value(config.name, config.value) for config in row.configs})
-    log_config(topic, cluster.config)
+    log_config(topic.configs, cluster.config)
     return topic
 
 

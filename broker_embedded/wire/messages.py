@@ -140,7 +140,7 @@ class AbortedTransaction(Message):
 
 
 class PartitionData(Message):
-    """`records` is whole batches as they are stored, in order."""
+    """`records` is whole batches as they are stored, in order, in one or several pieces."""
 
     partition_index: int
     error_code: int = 0
@@ -149,7 +149,7 @@ class PartitionData(Message):
     log_start_offset: int = -1
     aborted_transactions: list[AbortedTransaction] | None = None
     preferred_read_replica: int = -1
-    records: Buffer = b""
+    records: list[memoryview] = []
     next_offset: int = (
         -1
     )  # ours, not sent: the offset after the last batch, so that nobody in this process parses for it

@@ -146,6 +146,9 @@ class Transport(Protocol):
 
     async def stop(self) -> None: ...
 
+    async def topics(self) -> list[str]:
+        """The names of all topics, the broker's own included."""
+
     async def describe(self, topics: Iterable[str]) -> dict[str, TopicInfo]:
         """Those of `topics` that exist."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker_embedded.cluster import Cluster, wall_clock_ms
 from broker_embedded.config import BrokerConfig
-from broker_embedded.errors import KafkaError
+from broker_embedded.errors import KafkaError, UnstableOffsetCommitError
 from broker_embedded.lock import FolderInUseError
 from broker_embedded.wire import messages as m
 from streams.transport.contract import (
@@ -38,6 +38,7 @@ __all__ = ["EmbeddedTransport", "FolderInUseError"]
 
 log = logging.getLogger(__name__)
 
+_STABLE_WITHIN_MS = 60_000
 _ISOLATION = {"read_uncommitted": m.READ_UNCOMMITTED, "read_committed": m.READ_COMMITTED}
 
 
@@ -151,6 +152,9 @@ class EmbeddedTransport:
 
     # Topics
 
+    async def topics(self) -> list[str]:
+        return sorted(self.cluster.topics)
+
     async def describe(self, topics: Iterable[str]) -> dict[str, TopicInfo]:
         known = self.cluster.topics
         return {
@@ -229,7 +233,7 @@ class EmbeddedTransport:
             by_topic.setdefault(topic, []).append(partition)
         rows = [m.OffsetFetchRequestTopics(topic, None, partitions) for topic, partitions in by_topic.items()]
         request = m.OffsetFetchRequest([m.OffsetFetchRequestGroup(group, topics=rows)], require_stable=True)
-        answer = await self._ask(request)
+        answer = await self._when_stable(group, request)
         offsets: dict[TopicPartition, Committed | None] = {}
         for found in answer.groups[0].topics:
             for row in found.partitions:
@@ -237,6 +241,26 @@ class EmbeddedTransport:
                 position = Committed(row.committed_offset, row.metadata or "") if row.committed_offset >= 0 else None
                 offsets[TopicPartition(found.name, row.partition_index)] = position
         return offsets
+
+    async def _when_stable(self, group: str, request: m.OffsetFetchRequest) -> m.OffsetFetchResponse:
+        decided = asyncio.Event()
+        unsubscribe = self.cluster.on_progress(*self.cluster.offsets.partition_of(group), decided.set)
+        try:
+            async with asyncio.timeout(_STABLE_WITHIN_MS / 1000):
+                while True:
+                    answer: m.OffsetFetchResponse = await self._ask(request)
+                    rows = [row for topic in answer.groups[0].topics for row in topic.partitions]
+                    if all(row.error_code != UnstableOffsetCommitError.info.code for row in rows):
+                        return answer
+                    await decided.wait()
+                    decided.clear()
+        except TimeoutError:
+            raise TransportError(
+                f"offsets of group {group!r} are held by a transaction that is not decided for {_STABLE_WITHIN_MS} ms: "
+                "is another worker of this group stuck, or was its transactional id changed?"
+            ) from None
+        finally:
+            unsubscribe()
 
     # Batches
 
@@ -297,7 +321,7 @@ class EmbeddedTransport:
 def _fetched(tp: TopicPartition, start_offset: int, row: m.PartitionData) -> Fetched:
     return Fetched(
         tp,
-        [memoryview(row.records)],
+        row.records,
         start_offset,
         row.next_offset,
         row.high_watermark,

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from broker_embedded import records
+from streams.testing.transport import CHECKS, Check, run_check
 from streams.transport.committed import read_committed
 from streams.transport.contract import Committed, TopicPartition, TopicSpec
 from streams.transport.embedded import EmbeddedTransport
 
 FLIGHTS = TopicPartition("flights", 0)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_contract(check: Check, tmp_path: Path) -> None:
+    await run_check(check, lambda: EmbeddedTransport(tmp_path))
 
 
 def batch(*values: str) -> bytearray:
