@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams.models import column_kind
+
 _DTYPES: dict[type, type] = {bool: np.bool_, int: np.int64, float: np.float64}
 
 
@@ -28,6 +30,14 @@ class Column:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __getitem__(self, rows: slice | npt.NDArray[Any]) -> Column:
+        """The column for some rows: a slice is a view; a mask, or an array of row numbers, makes a copy.
+
+        >>> Column(np.array([1, 2, 3]))[1:].to_list()
+        [2, 3]
+        """
+        return Column(self.values[rows], None if self.valid is None else self.valid[rows])
+
     def to_list(self) -> list[Any]:
         """The rows' Python values, None where missing.
 
@@ -38,6 +48,18 @@ class Column:
         if self.valid is None:
             return values
         return [value if valid else None for value, valid in zip(values, self.valid.tolist(), strict=True)]
+
+    def to_numpy(self) -> npt.NDArray[Any]:
+        """One plain array: what is missing is NaN among floats and ints (which become floats), None among the rest.
+
+        >>> Column(np.array([1, 0]), np.array([True, False])).to_numpy().tolist()
+        [1.0, nan]
+        """
+        if self.valid is None or self.valid.all():
+            return self.values
+        if self.values.dtype.kind in "if":
+            return np.where(self.valid, self.values, np.nan)
+        return np.fromiter(self.to_list(), object, len(self))
 
     def truth(self) -> npt.NDArray[np.bool_]:
         """What a filter keeps: True where the value is there and true in Python's sense.
@@ -77,10 +99,11 @@ def column_from_values(values: Sequence[Any], kind: type | None = None) -> Colum
         return Column(np.fromiter(values, object, len(values)), valid)
 
 
-def column_from_rows(rows: Sequence[Any], field: str, kind: type | None = None) -> Column:
+def column_from_rows(rows: Sequence[Any], field: str, record: Any = None) -> Column:
     """Field `field` (dots for nested records) of every row; None where the row, or what holds the field, is None.
 
-    Rows are Records, or untyped dicts, where a missing key is None. `kind` as in `column_from_values`.
+    Rows are Records, or untyped dicts, where a missing key is None. `record`, their declared class, gives the dtype of
+    a column without any value.
 
     >>> from streams.models import Record
     >>> class Flight(Record):
@@ -94,7 +117,7 @@ def column_from_rows(rows: Sequence[Any], field: str, kind: type | None = None) 
         values = list(map(attrgetter(field), rows))
     except AttributeError:  # a dict, or a None on the way
         values = [read(row, field) for row in rows]
-    return column_from_values(values, kind)
+    return column_from_values(values, column_kind(record, field))
 
 
 def read(row: Any, path: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -149,3 +149,6 @@ class TumblingWindow(HoppingWindow):
         )
         taken = timestamps if len(rows) == len(timestamps) else timestamps[rows]
         return rows, taken // self.size_ms * self.size_ms
+
+
+Window: TypeAlias = TumblingWindow | HoppingWindow
