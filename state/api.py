@@ -80,8 +80,14 @@ class Changes(NamedTuple):
     cleared: tuple[bytes, bytes] | None = None
 
 
+META = "$meta"
+"""The map every backend has beside its stores: for checkpoints, marks and what is known about each store."""
+
+
 class Backend(Protocol):
     """All stores of one task in one place: named, ordered maps of bytes to bytes, written in atomic batches.
+
+    `META` is always there and always open; `stores()` does not list it.
 
     After a crash a backend holds a prefix of the batches written to it; `write(..., durable=False)` may lose more than
     the process does, yet never one batch and keep a later one. `check_backend` and `check_store` in `state.testing` are

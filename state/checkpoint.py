@@ -11,10 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from state.api import Backend, Changes, Checkpoint
-
-META = "$meta"
-"""The backend's map for checkpoints, marks and what is known about each store; no store name can hold a '$'."""
+from state.api import META, Backend, Changes, Checkpoint
 
 _CHECKPOINT = "checkpoint/"
 _MARK = "mark/"
@@ -48,6 +45,11 @@ def checkpoint_changes(new: Mapping[str, Checkpoint], marks: Mapping[str, Checkp
 def reaches(checkpoint: Checkpoint, mark: Checkpoint | None) -> bool:
     """Whether a store at this checkpoint holds all that the mark spoke of."""
     return mark is None or (mark.topic_id == checkpoint.topic_id and mark.offset <= checkpoint.offset)
+
+
+def furthest(new: Checkpoint, mark: Checkpoint | None) -> Checkpoint:
+    """The mark for a write up to `new` over one that was not finished: its data may reach further still."""
+    return new if reaches(new, mark) or mark is None else Checkpoint(new.topic_id, max(new.offset, mark.offset))
 
 
 def forget_changes(store: str) -> Changes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from state.api import Backend, Changes, Checkpoint
-from state.checkpoint import checkpoint_changes, mark_changes, reaches
+from state.checkpoint import checkpoint_changes, furthest, mark_changes, reaches
 
 SLICE_ENTRIES = 2_000
 SLICE_BYTES = 1 << 20
@@ -37,8 +37,8 @@ def write_slices(
     marked = False
     for following in slices:
         if not marked:
-            current.append(mark_changes(checkpoints))
-            marks.update(checkpoints)
+            marks.update({store: furthest(new, marks.get(store)) for store, new in checkpoints.items()})
+            current.append(mark_changes({store: marks[store] for store in checkpoints}))
             marked = True
         backend.write(current, durable=durable)
         yield

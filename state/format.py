@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from state.api import Backend, Changes, StateError, StoreSpec
-from state.checkpoint import META, meta_changes
+from state.api import META, Backend, Changes, StateError, StoreSpec
+from state.checkpoint import meta_changes
 from state.commit import SLICE_ENTRIES
 from state.keys import unstamp
 from state.ttl import index_changes, index_name

@@ -109,7 +109,7 @@ class Restorer:
         self.restored_records += len(keys)
         self.restored_bytes += size
         self.position = next_offset
-        changes: Iterable[Changes] = self._slices(latest, slice_size(len(keys), size))
+        changes: Iterable[Changes] = self._slices(latest, min(slice_size(len(keys), size), self._stores.slice_entries))
         if self._indexed:
             changes = chain(changes, self._index(dict(zip(keys, timestamps, strict=True)), latest))
         for _ in self._stores.write_restored(changes, {self.store: Checkpoint(self.topic_id, next_offset)}):

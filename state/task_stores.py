@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from state.api import Backend, Changelog, Changes, Checkpoint, Stamped, StateError, StoreSpec, UnknownStoreError
-from state.checkpoint import META, checkpoints, forget_changes, in_progress
-from state.commit import write_slices
+from state.checkpoint import checkpoints, forget_changes, in_progress
+from state.commit import SLICE_ENTRIES, write_slices
 from state.format import check_format, forget_format
 from state.layers.logged import CommitLog
 from state.layers.pending import PendingStore
@@ -52,17 +52,18 @@ class TaskStores:
         *,
         max_pending_entries: int = MAX_PENDING_ENTRIES,
         max_pending_bytes: int = MAX_PENDING_BYTES,
+        slice_entries: int = SLICE_ENTRIES,
     ) -> None:
         self.backend = backend
         self.specs = {spec.name: spec for spec in specs}
         self._changelog = changelog
         self._max_entries, self._max_bytes = max_pending_entries, max_pending_bytes
+        self.slice_entries = slice_entries
         self._pending: dict[str, PendingStore] = {}
         self._windows: dict[str, WindowLayer] = {}
         self._expiring: dict[str, TtlStore] = {}
         self._committing: list[CommitLog] = []
         self._loads = 0
-        backend.open_store(META)
         for spec in self.specs.values():
             self._open(spec)
         self._checkpoints = checkpoints(backend)
@@ -122,7 +123,7 @@ class TaskStores:
             raise StateError("the last commit is not finished: run finish_commit() to its end, or abandon()")
         self._committing = [CommitLog(store, self._expiring.get(name)) for name, store in self._pending.items()]
         for part in self._committing:
-            yield from part.log(self._changelog if self.specs[part.name].logged else None)
+            yield from part.log(self._changelog if self.specs[part.name].logged else None, self.slice_entries)
 
     def finish_commit(self, new: Mapping[str, Checkpoint]) -> Iterator[None]:
         """Write the committed changes to the backend, a slice a step, the new checkpoints with the last.
@@ -135,7 +136,7 @@ class TaskStores:
                     f"store {part.name} has changes in this commit: finish_commit needs its new checkpoint"
                 )
         changes = chain.from_iterable(part.changes() for part in self._committing)
-        yield from write_slices(self.backend, changes, new, self._marks)
+        yield from write_slices(self.backend, changes, new, self._marks, slice_entries=self.slice_entries)
         self._checkpoints.update(new)
         for part in self._committing:
             part.settle()
@@ -160,7 +161,7 @@ class TaskStores:
     def undeclared_stores(self, declared: Iterable[str] | None = None) -> list[str]:
         """Stores in the backend that `declared` (or this task's specs) does not name: renamed or left over."""
         known = set(self.specs if declared is None else declared)
-        return [name for name in self.backend.stores() if name != META and ":" not in name and name not in known]
+        return [name for name in self.backend.stores() if ":" not in name and name not in known]
 
     def clear(self, store: str) -> None:
         """Empty a store and forget its checkpoint, in one atomic batch that outlives a power cut: a rebuild begins."""
@@ -185,7 +186,9 @@ class TaskStores:
 
     def write_restored(self, changes: Iterable[Changes], new: Mapping[str, Checkpoint]) -> Iterator[None]:
         """Write restored changes without the write-ahead log, a slice a step; `flush_steps` makes them last."""
-        yield from write_slices(self.backend, changes, new, self._marks, durable=False)
+        yield from write_slices(
+            self.backend, changes, new, self._marks, durable=False, slice_entries=self.slice_entries
+        )
         self._checkpoints.update(new)
 
     def begin_load(self) -> None:

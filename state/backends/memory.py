@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from state.api import Changes, UnknownStoreError
+from state.api import META, Changes, UnknownStoreError
 
 
 class MemoryBackend:
@@ -21,11 +21,11 @@ class MemoryBackend:
     """
 
     def __init__(self) -> None:
-        self._maps: dict[str, dict[bytes, bytes]] = {}
+        self._maps: dict[str, dict[bytes, bytes]] = {META: {}}
         self._sorted: dict[str, list[bytes]] = {}
 
     def stores(self) -> list[str]:
-        return sorted(self._maps)
+        return sorted(name for name in self._maps if name != META)
 
     def open_store(self, store: str) -> None:
         self._maps.setdefault(store, {})

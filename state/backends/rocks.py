@@ -15,11 +15,13 @@ from typing import Any, NoReturn
 
 from rocksdict import BlockBasedOptions, MemtableFactory, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
 
-from state.api import Changes, StateError, StoreLockedError, UnknownStoreError
+from state.api import META, Changes, StateError, StoreLockedError, UnknownStoreError
 from state.budget import StateMemory
-from state.checkpoint import META
 
 _DEFAULT = "default"
+"""RocksDB's own family, always there: META. A store's family is its name after a prefix, so that one may be called "default"."""
+
+_PREFIX = "store/"
 _UNFLUSHED = "rocksdb.num-immutable-mem-table"
 _BACKGROUND_ERRORS = "rocksdb.background-errors"
 
@@ -54,17 +56,17 @@ class RocksBackend:
         self._open()
 
     def stores(self) -> list[str]:
-        return sorted(self._families)
+        return sorted(name for name in self._families if name != META)
 
     def open_store(self, store: str) -> None:
         if store not in self._families:
-            self._db.create_column_family(store, self._options(store))
-            self._attach(store)
+            self._db.create_column_family(_PREFIX + store, self._options(store))
+            self._attach(_PREFIX + store)
 
     def drop_store(self, store: str) -> None:
         self._family(store)
         del self._families[store], self._handles[store]
-        self._db.drop_column_family(store)
+        self._db.drop_column_family(_PREFIX + store)
 
     def get(self, store: str, key: bytes) -> bytes | None:
         value: bytes | None = self._family(store).get(key)
@@ -160,11 +162,11 @@ class RocksBackend:
     def _open(self) -> None:
         try:
             names = Rdict.list_cf(str(self.path)) if (self.path / "CURRENT").exists() else [_DEFAULT]
-            options = {name: self._options(name) for name in names if name != _DEFAULT}
-            self._db: Any = Rdict(str(self.path), self._options(_DEFAULT), column_families=options)
+            options = {name: self._options(_store(name)) for name in names if name != _DEFAULT}
+            self._db: Any = Rdict(str(self.path), self._options(META), column_families=options)
         except Exception as error:  # noqa: BLE001
             self._explain("open", error)
-        for name in options:
+        for name in (_DEFAULT, *options):
             self._attach(name)
 
     def _reopen(self, *, loading: bool) -> None:
@@ -192,11 +194,12 @@ class RocksBackend:
             f"store {store} is not open in {self.path}; open now: {', '.join(self.stores()) or 'none'}"
         )
 
-    def _attach(self, name: str) -> None:
-        self._families[name] = self._db.get_column_family(name)
-        self._handles[name] = self._db.get_column_family_handle(name)
+    def _attach(self, family: str) -> None:
+        store = _store(family)
+        self._families[store] = self._db.get_column_family(family)
+        self._handles[store] = self._db.get_column_family_handle(family)
 
-    def _options(self, name: str) -> Any:
+    def _options(self, store: str) -> Any:
         table = BlockBasedOptions()
         table.set_block_cache(self._memory.cache)
         # Index and filter blocks in the cache too: otherwise they grow outside of the budget.
@@ -212,11 +215,12 @@ class RocksBackend:
         options.set_write_buffer_size(buffer_bytes)
         if self._loading:
             options.set_allow_concurrent_memtable_write(False)
-            if name != META:  # which is read meanwhile
+            if store != META:  # which is read meanwhile
                 options.set_memtable_factory(MemtableFactory.vector())
                 # Smaller and more of them, so that a writer faster than the flush waits in small pieces.
                 options.set_write_buffer_size(buffer_bytes // 2)
-                options.set_max_write_buffer_number(4)
+                options.set_max_write_buffer_number(8)
+                options.set_level_zero_file_num_compaction_trigger(8)
         # A small store should cost little of the budget, so memory is taken in small pieces.
         options.set_arena_block_size(64 << 10)
         options.set_manifest_preallocation_size(64 << 10)
@@ -240,3 +244,7 @@ class RocksBackend:
             ) from error
         hint = "; free space on that disk and start again: nothing committed is lost" if "No space left" in text else ""
         raise StateError(f"cannot {doing} the stores in {self.path}: {text}{hint}") from error
+
+
+def _store(family: str) -> str:
+    return META if family == _DEFAULT else family.removeprefix(_PREFIX)

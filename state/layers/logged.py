@@ -38,13 +38,13 @@ class CommitLog:
         """How many changes it holds."""
         return len(self._frozen)
 
-    def log(self, changelog: Changelog | None) -> Iterator[None]:
+    def log(self, changelog: Changelog | None, slice_entries: int = SLICE_ENTRIES) -> Iterator[None]:
         """Sort the changes and hand them to the changelog, in steps of a few milliseconds at most."""
         frozen = self._frozen
         keys = list(frozen)
         for _ in sort_in_steps(keys):
             yield
-        size = slice_size(len(keys), self._bytes)
+        size = min(slice_entries, slice_size(len(keys), self._bytes))
         for at in range(0, len(keys), size):
             part = keys[at : at + size]
             values, timestamps = zip(*map(frozen.__getitem__, part), strict=True)
