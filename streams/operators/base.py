@@ -8,22 +8,24 @@ event loop or losing its place.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from streams.batch import Batch
 from streams.graph.nodes import Node
 
 if TYPE_CHECKING:
-    from state.tasks import TaskStores
+    from state.task_stores import TaskStores
+    from streams.graph.definitions import StoreDef
     from streams.operators.failures import Failures
     from streams.operators.clocks import Clocks
     from streams.operators.outputs import Outputs
+    from streams.operators.table_view import TableView
 
 N = TypeVar("N", bound=Node)
 
-NO_TIME = -(2**63)
-"""Stream time before the first record."""
+NO_TIME = -(2**62)
+"""Stream time before the first record; far enough from the end of int64 to subtract a window from it."""
 
 
 class Blocked(Exception):  # noqa: N818 - an answer, not an error
@@ -51,6 +53,17 @@ class TaskContext:
     """Stream time goes no further than this: the smallest stream time of the tasks that write what this one reads."""
 
     clocks: Clocks | None = None
+
+    views: dict[str, TableView] = field(default_factory=dict)
+
+    def view(self, store: StoreDef) -> TableView:
+        """The task's one view of a table, whoever uses it: all see each other's changes at once."""
+        found = self.views.get(store.name)
+        if found is None:
+            from streams.operators.table_view import TableView
+
+            found = self.views[store.name] = TableView(store, self)
+        return found
 
     def load_clock(self, step: str) -> Any:
         """What the step saved with `save_clock` before the last commit; None if nothing."""

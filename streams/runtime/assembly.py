@@ -63,6 +63,7 @@ class Assembly:
             self.tasks,
             self.ingests,
             self.extra,
+            self._outputs(),
             partitions=topics.partitions,
             changelog_of=self._changelog_of,
             source_checkpoint=self._source_of,

@@ -40,6 +40,7 @@ class Commit:
         tasks: Sequence[Task],
         ingests: Sequence[Ingests],
         extra: Outputs,
+        marks: Outputs,
         *,
         partitions: Callable[[str], int],
         changelog_of: Callable[[Task, str], tuple[TopicPartition, str] | None],
@@ -50,6 +51,7 @@ class Commit:
         self._tasks = tasks
         self._ingests = ingests
         self._extra = extra
+        self._marks = marks
         self._partitions = partitions
         self._changelog_of = changelog_of
         self._source_checkpoint = source_checkpoint
@@ -74,7 +76,7 @@ class Commit:
     async def _prepare(self) -> None:
         reach("commit: emit and save")
         for task in self._tasks:
-            await task.prepare(self._partitions)
+            await task.prepare()
         for ingest in self._ingests:
             ingest.prepare()
 
@@ -97,8 +99,13 @@ class Commit:
         await self._drain()
 
     async def _send_outputs(self) -> None:
+        """Markers of stream time go last: a reader is to meet them behind the data of every task."""
         reach("commit: send outputs")
+        quiet = not any(part.outputs.pending_records for part in (*self._tasks, *self._ingests)) and not any(t.news() for t in self._tasks)
         await self._drain()
+        for task in self._tasks:
+            task.mark_time(self._marks, self._partitions, quiet=quiet)
+        await self._drain_one(self._marks)
 
     async def _drain(self) -> None:
         for part in (*self._tasks, *self._ingests):

@@ -158,34 +158,34 @@ class Task:
 
     # -- commit -------------------------------------------------------------------------------------------------------------------
 
-    async def prepare(self, partitions: Callable[[str], int]) -> None:
+    async def prepare(self) -> None:
         """Before a commit: emits what waits for it, and puts everything in memory into stores and outputs."""
         await self.executor.flush()
         for operator in self.operators.values():
             operator.save()
         self._save_times()
-        self._mark_time(partitions)
 
     def _mark(self) -> tuple[int, bool] | None:
         """What the tasks behind a repartition are to know: this one's time, and whether it is idle. None: nothing to tell."""
         if not self.sub.repartitions:
             return None
         if self.context.stream_time_seen == NO_TIME:
-            # An input that never had a record holds nobody back; one that is not read to its end may yet.
+            # An input that never had a record holds nobody back; one that is not read to its end may yet have one.
             return (NO_TIME, True) if self.drained() else None
         after = self._idle_after_ms
         idle = after is not None and self.drained() and self.context.now_ms() - self._busy_ms >= after
         return self.stream_time, idle
 
-    def _mark_time(self, partitions: Callable[[str], int]) -> None:
+    def mark_time(self, outputs: Outputs, partitions: Callable[[str], int], *, quiet: bool) -> None:
+        """Adds the marker, if there is something new to tell. Unless all is `quiet`, nobody is called idle: data may be on its way."""
         mark = self._mark()
-        if mark is None or mark == self._marked:
+        if mark is None or mark == self._marked or (mark[1] and not quiet):
             return
         self._marked = mark
         value, time = marker(self.partition, *mark), max(0, mark[0])
         for topic in (node.topic.name for node in self.sub.repartitions):
             for partition in range(partitions(topic)):
-                self.outputs.add(topic, [None], [value], [time], partition=partition)
+                outputs.add(topic, [None], [value], [time], partition=partition)
 
     def has_news(self) -> bool:
         """Whether there is anything to commit."""

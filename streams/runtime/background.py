@@ -1,0 +1,58 @@
+"""What runs beside the loop: the app's timers, crontabs and tasks. The first that fails ends the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from streams.errors import UserCodeError
+
+if TYPE_CHECKING:
+    from streams.app import App
+
+
+class Background:
+    """`async with Background(app, now_ms)`: everything is started, and cancelled at the end. `failed` gives the first error."""
+
+    def __init__(self, app: App, now_ms: Callable[[], int]) -> None:
+        self._app = app
+        self._now_ms = now_ms
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def __aenter__(self) -> Background:
+        if self._app.timers:
+            from streams.timers import run_timers
+
+            self._begin(run_timers(self._app.timers, self._now_ms), "timers")
+        for function in self._app.background:
+            self._begin(_call(function), function.__name__)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.failed.cancel()
+
+    def _begin(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self.failed.done():
+            self.failed.set_result(error)
+
+
+async def _call(function: Callable[..., Any]) -> None:
+    try:
+        result = function()
+        if inspect.isawaitable(result):
+            await result
+    except Exception as error:
+        raise UserCodeError(error, step=f"task {function.__name__}") from error
