@@ -226,7 +226,7 @@ def error_class(code: int) -> type[KafkaError]:
 
 
 class BatchError(KafkaError):
-    """A batch was refused for some of its records: `record_errors` has their index in it and what is wrong (KIP-467)."""
+    """A batch was refused for some of its records: `record_errors` are their indexes and what is wrong (KIP-467)."""
 
     def __init__(self, message: str = "", record_errors: Sequence[tuple[int, str]] = ()) -> None:
         super().__init__(message)

@@ -55,7 +55,8 @@ def write_epochs(path: Path, epochs: Sequence[tuple[int, int]]) -> None:
     """Write `leader-epoch-checkpoint`: epoch and start offset. Raises KafkaStorageError."""
     temporary = Path(f"{path}.tmp")
     disk.write_file(temporary, _lines([f"{epoch} {start}" for epoch, start in epochs]))
-    os.replace(temporary, path)
+    with disk.storing(path, "replace"):
+        os.replace(temporary, path)
 
 
 def read_epochs(path: Path) -> list[tuple[int, int]]:
@@ -70,13 +71,8 @@ def _lines(rows: list[str]) -> bytes:
 
 def _read_lines(path: Path, fields: int) -> list[str]:
     """The entries of one of Kafka's checkpoint files: version 0, their number, one a line."""
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise disk.storage_error(error, str(path), "read") from error
-    if not lines:  # Kafka creates the file before it has anything to write
+    lines = _read_text(path).splitlines()
+    if not lines:  # also Kafka creates the file before it has anything to write
         return []
     rows = lines[2:]
     numbers = [word for row in rows for word in row.split()[-2:]]
@@ -90,6 +86,17 @@ def _read_lines(path: Path, fields: int) -> list[str]:
     return rows
 
 
+def _read_text(path: Path) -> str:
+    """The text of a file, empty when there is none; a power cut may leave what was not synced empty or all zero."""
+    try:
+        with disk.storing(path, "read"):
+            return path.read_bytes().strip(b"\0").decode()
+    except KafkaStorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return ""
+        raise
+
+
 def write_partition_metadata(path: Path, topic_id: uuid.UUID) -> None:
     """Write `partition.metadata`. Raises KafkaStorageError."""
     disk.write_file(path, f"version: 0\ntopic_id: {uuid_text(topic_id)}".encode())
@@ -97,12 +104,12 @@ def write_partition_metadata(path: Path, topic_id: uuid.UUID) -> None:
 
 def read_partition_metadata(path: Path) -> uuid.UUID | None:
     """The topic id a partition's folder belongs to; None without the file. Raises KafkaStorageError."""
+    text = _read_text(path)
+    if not text:
+        return None
     try:
-        text = path.read_text()
         fields = dict(line.split(": ", 1) for line in text.splitlines())
         return parse_uuid(fields["topic_id"])
-    except FileNotFoundError:
-        return None
     except (KeyError, ValueError) as error:
         raise KafkaStorageError(f"{path}: no topic id in it ({error}); restore it, or remove the folder") from error
 
@@ -128,9 +135,8 @@ def sync_meta_properties(path: Path, meta: MetaProperties) -> None:
 
 def read_meta_properties(path: Path) -> MetaProperties | None:
     """Read `meta.properties`; None without the file. Raises KafkaStorageError."""
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
+    lines = _read_text(path).splitlines()
+    if not lines:
         return None
     fields = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     try:

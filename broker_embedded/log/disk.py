@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from broker_embedded.errors import KafkaStorageError
@@ -18,59 +19,57 @@ observer: Callable[[str, str, int], None] | None = None
 
 def sync_file(fd: int, path: str) -> None:
     """Make the bytes written to `fd` so far durable. Raises KafkaStorageError; what is on disk is then unknown."""
-    size_bytes = os.fstat(fd).st_size
-    try:
+    with storing(path, "fsync"):
+        size_bytes = os.fstat(fd).st_size
         os.fsync(fd)
-    except OSError as error:
-        raise storage_error(error, path, "fsync") from error
     if observer is not None:
         observer("file", path, size_bytes)
 
 
 def sync_folder(path: str) -> None:
     """Make the names in a folder durable: files created, renamed or removed. Raises KafkaStorageError."""
-    try:
+    with storing(path, "fsync"):
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
-    except OSError as error:
-        raise storage_error(error, path, "fsync") from error
     if observer is not None:
         observer("folder", path, 0)
 
 
+@contextmanager
+def storing(path: Path | str, doing: str) -> Iterator[None]:
+    """Let an OSError from `doing` something with `path` come out as a KafkaStorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, str(path), doing) from error
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a small file as a whole, not durable. Raises KafkaStorageError."""
-    try:
+    with storing(path, "write"):
         path.write_bytes(data)
-    except OSError as error:
-        raise storage_error(error, str(path), "write") from error
 
 
 def sync_replace(path: Path, data: bytes) -> None:
     """Put a durable file in the place of another: after a crash either the old or the new one is there, whole."""
     temporary = str(path) + ".tmp"
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        try:
-            os.write(fd, data)
-            sync_file(fd, temporary)
-        finally:
-            os.close(fd)
+    with storing(path, "replace"), open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        sync_file(file.fileno(), temporary)
         os.replace(temporary, path)
-    except OSError as error:
-        raise storage_error(error, str(path), "replace") from error
     if observer is not None:
         observer("file", str(path), len(data))
     sync_folder(str(path.parent))
 
 
 _ADVICE = {
-    errno.ENOSPC: "the disk is full: free space or lower retention.bytes, nothing was written",
-    errno.EDQUOT: "the disk quota is used up: free space or lower retention.bytes, nothing was written",
-    errno.EFBIG: "the file may not grow further: raise the file size limit or lower segment.bytes, nothing was written",
+    errno.ENOSPC: "the disk is full: free space, or lower retention.bytes; the log is as it was before",
+    errno.EDQUOT: "the disk quota is used up: free space, or lower retention.bytes; the log is as it was before",
+    errno.EFBIG: "raise the limit on file sizes, or lower segment.bytes; the log is as it was before",
     errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
     errno.EBADF: "the log is closed",
     errno.EROFS: "the file system is read-only",

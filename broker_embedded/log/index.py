@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from broker_embedded.log.disk import storage_error, write_file
+from broker_embedded.log.disk import storing, write_file
 
 OFFSET_ENTRY: Final = struct.Struct(">ii")  # offset - base offset (the last of its batch), position of the batch
 TIME_ENTRY: Final = struct.Struct(">qi")  # timestamp in ms (the largest so far), offset - base offset
@@ -82,15 +82,10 @@ class Index:
         pack = self._entry.pack
         rows = zip(self.keys[self._written :], self.values[self._written :], strict=True)
         data = b"".join([pack(key, value) for key, value in rows])
-        try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
-            try:
-                os.pwrite(fd, data, self._written * size)
-                os.ftruncate(fd, len(self.keys) * size)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise storage_error(error, str(self.path), "write") from error
+        with storing(self.path, "write"), open(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
+            file.seek(self._written * size)
+            file.write(data)
+            file.truncate()
         self._written = len(self.keys)
 
 

@@ -11,6 +11,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -123,12 +124,12 @@ class PartitionLog:
         """
         where = f"{topic}-{partition}"
         is_new = not folder.exists()
-        if is_new:
-            folder.mkdir()
-        _check_topic_id(folder, where, topic_id)
-        loaded = Loader(folder, where, config, now_ms()).load(
-            clean_shutdown=clean_shutdown, recovery_point=recovery_point, log_start_offset=log_start_offset
-        )
+        with disk.storing(folder, "open"):
+            folder.mkdir(exist_ok=True)
+            _check_topic_id(folder, where, topic_id)
+            loaded = Loader(folder, where, config, now_ms()).load(
+                clean_shutdown=clean_shutdown, recovery_point=recovery_point, log_start_offset=log_start_offset
+            )
         log = cls(folder, topic, partition, topic_id, config, now_ms, loaded)
         end = log.log_end_offset
         log.recovery_point = end if clean_shutdown else min(recovery_point, end)
@@ -180,7 +181,9 @@ class PartitionLog:
                 raise InvalidRecordError(f"{self._where}: producer {header.producer_id} sent no sequence number")
             repeated = self.producers.check(header)
             if repeated is not None:
-                return Appended(repeated.first_offset, repeated.last_offset, -1, True)
+                stamped = self.config.message_timestamp_type == "LogAppendTime"
+                append_time_ms = repeated.timestamp if stamped else -1
+                return Appended(repeated.first_offset, repeated.last_offset, append_time_ms, True)
         now_ms = self._now_ms()
         append_time_ms = -1
         if self._is_strict:
@@ -323,34 +326,29 @@ class PartitionLog:
         self._sync(closing=False)
 
     def _sync(self, *, closing: bool) -> None:
-        with self._syncing:
+        with self._syncing, ExitStack() as opened, disk.storing(self.folder, "sync"):
             with self._files:
                 end = self.log_end_offset
                 finished = [s for s in self._segments if not s.is_synced and (closing or s is not self._active)]
-                files = [opened for segment in finished for opened in _open_files(self.folder, segment)]
+                paths = [path for segment in finished for path in _files_of(self.folder, segment)]
                 # The indexes of the active segment are left out: after a crash they are made again.
                 if end > self.recovery_point or self._changed:
-                    files.append((self._active.open_again(), self._active.path))
+                    paths.append(self._active.path)
+                files = [(opened.enter_context(open(path, "rb", buffering=0)), path) for path in paths]
                 folders, self._dirty_folders, self._changed = self._dirty_folders, set(), False
-            self._sync_files(files, folders)
+            try:
+                for file, path in files:
+                    disk.sync_file(file.fileno(), path)
+                for folder in folders:
+                    disk.sync_folder(folder)
+            except KafkaStorageError:
+                self._dirty_folders |= folders
+                self._changed = True
+                raise
             for segment in finished:
                 segment.is_synced = True
             self.recovery_point = max(self.recovery_point, end)
             self._synced_ms = self._now_ms()
-
-    def _sync_files(self, files: list[tuple[int, str]], folders: set[str]) -> None:
-        try:
-            for fd, path in files:
-                disk.sync_file(fd, path)
-            for folder in folders:
-                disk.sync_folder(folder)
-        except KafkaStorageError:
-            self._dirty_folders |= folders
-            self._changed = True
-            raise
-        finally:
-            for fd, _ in files:
-                os.close(fd)
 
     def delete_records(self, before_offset: int) -> int:
         """Let the log begin at `before_offset` (-1: at its end); the new start. The space is freed by retention.
@@ -387,7 +385,7 @@ class PartitionLog:
         return count
 
     def _remove_oldest(self, count: int, now_ms: int) -> None:
-        with self._files:
+        with self._files, disk.storing(self.folder, "remove segments"):
             if count == len(self._segments):
                 self._roll(now_ms)
             gone = self._segments[:count]
@@ -405,7 +403,7 @@ class PartitionLog:
         """Cut the log so that it ends at `offset`, or before the batch that holds it; the new end."""
         if offset >= self.log_end_offset:
             return self.log_end_offset
-        with self._syncing, self._files:
+        with self._syncing, self._files, disk.storing(self.folder, "truncate"):
             self._reader.forget()
             self._active.seal()
             self._active.release()
@@ -453,14 +451,11 @@ class PartitionLog:
 
     def delete(self) -> None:
         """Remove the folder with all that is in it. Raises KafkaStorageError."""
-        with self._syncing, self._files:
+        with self._syncing, self._files, disk.storing(self.folder, "delete"):
             self._release()
             doomed = self.folder.with_name(f"{self.folder.name}.{uuid.uuid4().hex}-delete")
-            try:
-                os.rename(self.folder, doomed)
-                shutil.rmtree(doomed)
-            except OSError as error:
-                raise disk.storage_error(error, str(self.folder), "delete") from error
+            os.rename(self.folder, doomed)
+            shutil.rmtree(doomed)
 
 
 def _check_topic_id(folder: Path, where: str, topic_id: uuid.UUID) -> None:
@@ -475,8 +470,8 @@ def _check_topic_id(folder: Path, where: str, topic_id: uuid.UUID) -> None:
         )
 
 
-def _open_files(folder: Path, segment: Segment) -> list[tuple[int, str]]:
-    """The files of a segment that is appended to no more, and the snapshot taken when it was left, opened."""
+def _files_of(folder: Path, segment: Segment) -> list[str]:
+    """The files of a segment that is appended to no more, and the snapshot taken when it was left."""
     paths = [folder / f"{segment.base_offset:020d}{suffix}" for suffix in SUFFIXES[:4]]
     paths.append(folder / f"{segment.next_offset:020d}{SUFFIXES[4]}")
-    return [(os.open(path, os.O_RDONLY), str(path)) for path in paths if path.exists()]
+    return [str(path) for path in paths if path.exists()]

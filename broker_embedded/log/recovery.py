@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from broker_embedded.errors import CorruptMessageError
 from broker_embedded.log import checkpoints
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.epochs import LeaderEpochs
-from broker_embedded.log.index import AbortedTransaction, AbortedTransactions
+from broker_embedded.log.index import AbortedTransaction, AbortedTransactions, CorruptIndexError
 from broker_embedded.log.producers import CorruptSnapshotError, ProducerStateManager, coordinator_epoch
 from broker_embedded.log.segment import MAX_RELATIVE_OFFSET, SUFFIXES, Segment
 from broker_embedded.records import BatchHeader, CorruptBatchError, read_control, verify
@@ -58,7 +59,7 @@ class Loader:
         changed = dirty < len(segments) or not segments
         if segments:
             log_start_offset = max(log_start_offset, segments[0].base_offset)
-            self._load_transactions(segments[:dirty])
+            dirty = self._load_transactions(segments[:dirty])
             self._replay(segments, dirty)
         if segments and segments[-1].next_offset < log_start_offset:
             _log.warning("%s: ends before its start offset %d; starting anew there", self._where, log_start_offset)
@@ -116,13 +117,24 @@ class Loader:
         return dirty
 
     def _ends_whole(self, segment: Segment) -> bool:
-        segment.load()
+        try:
+            segment.load()
+        except CorruptMessageError as error:
+            _log.warning("%s: %s", self._where, error)
+            return False
         return segment.is_whole
 
-    def _load_transactions(self, segments: list[Segment]) -> None:
-        for segment in segments:
+    def _load_transactions(self, segments: list[Segment]) -> int:
+        """The number of the first segment whose transaction index is damaged, and so is to be checked."""
+        for number, segment in enumerate(segments):
             if f"{segment.base_offset:020d}.txnindex" in self._names:
-                self._aborted.load(segment.base_offset)
+                try:
+                    self._aborted.load(segment.base_offset)
+                except CorruptIndexError as error:
+                    _log.warning("%s: %s; making it again", self._where, error)
+                    self._aborted.truncate(segment.base_offset)
+                    return number
+        return len(segments)
 
     def _replay(self, segments: list[Segment], dirty: int) -> None:
         """Producer state up to the end of the log; the segments from number `dirty` on are checked as well."""
@@ -139,17 +151,20 @@ class Loader:
 
     def _load_snapshot(self, limit: int) -> int:
         """The newest producer state not beyond `limit`, and the offset it is of; newer files are removed."""
-        offsets = sorted((int(name[:-9]) for name in self._names if name.endswith(".snapshot")), reverse=True)
-        for offset in offsets:
+        known = 0
+        for offset in sorted((int(name[:-9]) for name in self._names if name.endswith(".snapshot")), reverse=True):
             path = self._folder / f"{offset:020d}.snapshot"
-            if offset <= limit:
+            if offset <= limit and known == 0:
                 try:
                     self._producers.load_snapshot(path.read_bytes(), self._now_ms)
-                    return offset
+                    known = offset
+                    continue
                 except CorruptSnapshotError as error:
                     _log.warning("%s: %s; reading an older one, or the log", path, error)
-            path.unlink()
-        return 0
+            # Each close leaves one; those that go with a segment stay for the day the log is cut there.
+            if offset > limit or f"{offset:020d}.log" not in self._names:
+                path.unlink()
+        return known
 
     def _replay_segment(self, segment: Segment, offset: int) -> None:
         segment.load()

@@ -264,8 +264,9 @@ class Segment:
         self, end: int, position: int = 0, window_bytes: int = _WALK_BYTES
     ) -> Iterator[tuple[int, BatchHeader, memoryview]]:
         """(position, header, batch) of each whole batch before `end`; stops at a torn one. Raises CorruptBatchError."""
+        needed_bytes = 0
         while end - position >= BATCH_OVERHEAD_BYTES:
-            data = memoryview(self.read(position, min(window_bytes, end - position)))
+            data = memoryview(self.read(position, min(max(window_bytes, needed_bytes), end - position)))
             start = 0
             while len(data) - start >= BATCH_OVERHEAD_BYTES:
                 header = read_header(data, start)
@@ -274,11 +275,11 @@ class Segment:
                     break
                 yield position + start, header, data[start:stop]
                 start = stop
+            needed_bytes = 0
             if start == 0:
-                length_bytes = read_header(data).length_bytes
-                if position + length_bytes > end:
+                needed_bytes = read_header(data).length_bytes
+                if position + needed_bytes > end:
                     return
-                window_bytes = length_bytes
             position += start
 
     def find(self, offset: int) -> tuple[int, BatchHeader] | None:
@@ -314,10 +315,6 @@ class Segment:
         """Bring both index files up to date. Raises KafkaStorageError."""
         self.offsets.write()
         self.times.write()
-
-    def open_again(self) -> int:
-        """A new file descriptor of the `.log` file, for the caller to close."""
-        return os.dup(self.open())
 
     def release(self) -> None:
         """Close the file; the next read opens it."""
