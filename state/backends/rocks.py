@@ -19,7 +19,7 @@ from state.api import META, Changes, StateError, StoreLockedError, UnknownStoreE
 from state.budget import StateMemory
 
 _DEFAULT = "default"
-"""RocksDB's own family, always there: META. A store's family is its name after a prefix, so that one may be called "default"."""
+"""RocksDB's own family, always there: META. Stores have a prefix, so that one may be called "default"."""
 
 _PREFIX = "store/"
 _UNFLUSHED = "rocksdb.num-immutable-mem-table"
