@@ -1,4 +1,6 @@
-"""`App`: what a program declares its topics, agents, tables, pipelines, sources and timers on. Building one needs no broker."""
+"""`App`: what a program declares its topics, agents, tables, pipelines, sources and timers on. Building one needs no
+broker.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from streams.dsl.builder import Builder
 from streams.dsl.stream import Stream
 from streams.durations import Duration
 from streams.errors import TopologyError
-from streams.graph.definitions import StoreDef, TopicDef, check_name
+from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import caller, name_of, where
 from streams.graph.plan import Plan, plan
 from streams.policies import DeadLetter, Policy, Retry
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from streams.client import Client
     from streams.operators.outputs import Outputs
     from streams.table import Table as AgentTable
+    from streams.timers import Schedule, TimerCall
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,8 +32,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class App:
     """A stream-processing app.
 
-    `id` names the consumer group and internal topics. `settings` are those of `streams.config.Settings`, by keyword; the environment
-    (`STREAMS_<NAME>`) and the command line win over them. Raises ConfigError for a setting that does not exist or has a wrong value.
+    `id` names the consumer group and internal topics. `settings` are those of `streams.config.Settings`, by keyword;
+    the environment (`STREAMS_<NAME>`) and the command line win over them. Raises ConfigError for a setting that does
+    not exist or has a wrong value.
 
     >>> app = App("flights")
     >>> app.topic("flights", key_type=str).name
@@ -44,7 +48,7 @@ class App:
         self.topics: dict[str, Topic] = {}
         self.agents: list[Agent] = []
         self.sources: list[Source] = []
-        self.timers: list[Any] = []
+        self.timers: list[TimerCall] = []
         self.background: list[Callable[..., Any]] = []
         self.reports: dict[str, Callable[[], Iterable[object]]] = {}
         self._tables: dict[str, AgentTable] = {}
@@ -55,7 +59,7 @@ class App:
     def __repr__(self) -> str:
         return f"<App {self.id}>"
 
-    # -- topics and streams -------------------------------------------------------------------------------------------------------
+    # -- topics and streams
 
     def topic(
         self,
@@ -68,7 +72,9 @@ class App:
         compacting: bool = False,
         config: dict[str, str] | None = None,
     ) -> Topic:
-        """Declares a topic. `retention` is a duration or "forever"; `config` has further settings under Kafka's names."""
+        """Declares a topic. `retention` is a duration or "forever"; `config` has further settings under Kafka's
+        names.
+        """
         definition = TopicDef(
             name=check_name(name, "topic"),
             key_type=key_type,
@@ -85,7 +91,7 @@ class App:
         first, *others = (self.topic(t) if isinstance(t, str) else t for t in (topic, *more))
         return first.stream().merge(*(other.stream() for other in others)) if others else first.stream()
 
-    # -- agents and tables --------------------------------------------------------------------------------------------------------
+    # -- agents and tables
 
     def agent(
         self,
@@ -118,7 +124,7 @@ class App:
 
         return decorate
 
-    def Table(  # noqa: N802 - Faust's name
+    def Table(
         self,
         name: str,
         *,
@@ -128,10 +134,14 @@ class App:
         partitions: int | None = None,
         ttl: Duration | None = None,
     ) -> AgentTable:
-        """A table that agents read and write: `table[key] += 1`. `.tumbling(size)` and `.hopping(size, step)` make it windowed."""
+        """A table that agents read and write: `table[key] += 1`. `.tumbling(size)` and `.hopping(size, step)` make it
+        windowed.
+        """
         from streams.table import Table
 
-        made = Table(self, name, default=default, key_type=key_type, value_type=value_type, partitions=partitions, ttl=ttl)
+        made = Table(
+            self, name, default=default, key_type=key_type, value_type=value_type, partitions=partitions, ttl=ttl
+        )
         self._tables[name] = made
         return made
 
@@ -145,7 +155,7 @@ class App:
                 self._tables[store.name] = Table.of_store(self, store)
         return self._tables
 
-    # -- sources, timers, tasks ---------------------------------------------------------------------------------------------------
+    # -- sources, timers, tasks
 
     def source(self, topic: Topic, *, name: str | None = None) -> Callable[[F], F]:
         """Decorates a generator that feeds a topic, exactly once: it yields `Position(...), key, value`."""
@@ -163,18 +173,21 @@ class App:
         """Decorates a function to be called every `interval` while a worker runs."""
         from streams.timers import Timer
 
-        def decorate(function: F) -> F:
-            self.timers.append(Timer(function, interval, name=name))
-            return function
-
-        return decorate
+        return self._timed(Timer(interval), name)
 
     def crontab(self, expression: str, *, timezone: Any = None, name: str | None = None) -> Callable[[F], F]:
-        """Decorates a function to be called at the times of a cron expression."""
+        """Decorates a function to be called at the times of a cron expression; `timezone` is a name or a tzinfo, UTC
+        unless given.
+        """
         from streams.timers import Crontab
 
+        return self._timed(Crontab(expression, timezone), name)
+
+    def _timed(self, schedule: Schedule, name: str | None) -> Callable[[F], F]:
+        from streams.timers import TimerCall
+
         def decorate(function: F) -> F:
-            self.timers.append(Crontab(function, expression, timezone=timezone, name=name))
+            self.timers.append(TimerCall(name or name_of(function), schedule, function, where(function)))
             return function
 
         return decorate
@@ -185,11 +198,13 @@ class App:
         return function
 
     def report(self, function: Callable[[], Iterable[object]]) -> Callable[[], Iterable[object]]:
-        """Decorates a function that gives rows for the worker to show: a live table, and as JSON lines at the end with `--json`."""
+        """Decorates a function that gives rows for the worker to show: a live table, and as JSON lines at the end with
+        `--json`.
+        """
         self.reports[name_of(function)] = function
         return function
 
-    # -- records from outside a pipeline ------------------------------------------------------------------------------------------
+    # -- records from outside a pipeline
 
     async def send(
         self,
@@ -214,7 +229,7 @@ class App:
 
         return Client(self, **settings)
 
-    # -- the plan -----------------------------------------------------------------------------------------------------------------
+    # -- the plan
 
     def plan(self) -> Plan:
         """The topology, arranged. Agents and tables are found now, so that both faces share one graph."""
@@ -234,13 +249,12 @@ class App:
             if isinstance(end, DeadLetter):
                 name = end.topic or f"{self.id}-dead-letter"
                 if name not in self.builder.graph.topics:
-                    self.builder.graph.add_topic(TopicDef(name=name, key_type=bytes, value_type=bytes, config={"retention.ms": "-1"}))
+                    self.builder.graph.add_topic(
+                        TopicDef(name=name, key_type=bytes, value_type=bytes, config={"retention.ms": "-1"})
+                    )
 
     def main(self) -> None:
         """The command line of this app: `if __name__ == "__main__": app.main()`."""
         from streams.cli.app_main import app_main
 
         app_main(self)
-
-
-__all__ = ["App", "StoreDef"]

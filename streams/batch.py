@@ -1,12 +1,13 @@
 """The one shape that flows: the records of one topic-partition in offset order.
 
-A `Batch` has two faces. Rows are Python objects: `keys`, `values`, `timestamps`, `headers`. Columns are numpy arrays, one for each
-field of a typed value: `batch.columns["delay"]`. Each face is made when first asked for and kept; an operator that needs one face
-never pays for the other.
+A `Batch` has two faces. Rows are Python objects: `keys`, `values`, `timestamps`, `headers`. Columns are numpy arrays,
+one for each field of a typed value: `batch.columns["delay"]`. Each face is made when first asked for and kept; an
+operator that needs one face never pays for the other.
 
-Lifetime and ownership. A batch owns what it holds and never writes to it: arrays and lists may be shared with other batches (a slice
-shares its parent's) and must be treated as read-only. Key bytes are copies, not views of a fetch response, so a batch may outlive
-the response it came from. The Arrow stream given by `__arrow_c_stream__` keeps the batch alive until the consumer releases it.
+Lifetime and ownership. A batch owns what it holds and never writes to it: arrays and lists may be shared with other
+batches (a slice shares its parent's) and must be treated as read-only. Key bytes are copies, not views of a fetch
+response, so a batch may outlive the response it came from. The Arrow stream given by `__arrow_c_stream__` keeps the
+batch alive until the consumer releases it.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ Headers = Sequence[tuple[str, bytes | None]]
 class Batch:
     """The records of one topic-partition, in offset order.
 
-    `offsets` and `timestamps` are int64 arrays (milliseconds since 1970) of the batch's length. An offset names the input record that
-    a row came from, so after `flat_map` several rows may carry one offset.
+    `offsets` and `timestamps` are int64 arrays (milliseconds since 1970) of the batch's length. An offset names the
+    input record that a row came from, so after `flat_map` several rows may carry one offset.
 
     >>> batch = Batch.of([("AA", 1.5), ("UA", 2.5)], timestamps=[10, 20])
     >>> len(batch), batch.keys, batch.values, batch.timestamps.tolist()
@@ -111,7 +112,7 @@ class Batch:
     def __repr__(self) -> str:
         return f"<Batch {self.topic}-{self.partition}: {len(self)} records>"
 
-    # -- rows ---------------------------------------------------------------------------------------------------------------------
+    # -- rows
 
     @property
     def keys(self) -> list[Any]:
@@ -152,7 +153,7 @@ class Batch:
         """(key, value, timestamp) of each record."""
         return zip(self.keys, self.values, self.timestamps.tolist(), strict=True)
 
-    # -- columns ------------------------------------------------------------------------------------------------------------------
+    # -- columns
 
     def column(self, field: str) -> Column:
         """One field of the values as a `Column`: an array, and which of its entries are not None."""
@@ -171,7 +172,7 @@ class Batch:
         """The fields of the values as numpy arrays, made when looked up; None is NaN in columns of floats."""
         return _ColumnArrays(self)
 
-    # -- new batches out of this one ----------------------------------------------------------------------------------------------
+    # -- new batches out of this one
 
     def __getitem__(self, index: slice) -> Batch:
         start, stop, step = index.indices(len(self))
@@ -224,7 +225,9 @@ class Batch:
         made._columns = self._columns
         return made
 
-    def _derive(self, *, keys: list[Any] | None, key_bytes: list[bytes | None] | None, values: list[Any], value_type: Any) -> Batch:
+    def _derive(
+        self, *, keys: list[Any] | None, key_bytes: list[bytes | None] | None, values: list[Any], value_type: Any
+    ) -> Batch:
         return Batch(
             offsets=self.offsets,
             timestamps=self.timestamps,
@@ -239,7 +242,9 @@ class Batch:
         )
 
     def expand(self, index: Sequence[int], keys: list[Any], values: list[Any], value_type: Any = None) -> Batch:
-        """Rows made of this batch's records: row i came from record `index[i]` and has its offset, timestamp and headers."""
+        """Rows made of this batch's records: row i came from record `index[i]` and has its offset, timestamp and
+        headers.
+        """
         at = np.asarray(index, dtype=np.int64)
         return Batch(
             offsets=self.offsets[at],
@@ -252,10 +257,11 @@ class Batch:
             value_type=value_type,
         )
 
-    # -- Arrow --------------------------------------------------------------------------------------------------------------------
+    # -- Arrow
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The batch as an Arrow C stream (Arrow PyCapsule interface): pyarrow, polars, pandas and DuckDB take a batch as it is.
+        """The batch as an Arrow C stream (Arrow PyCapsule interface): pyarrow, polars, pandas and DuckDB take a batch
+        as it is.
 
         Columns: `key`, `timestamp` (ms), `offset`, then the fields of the value, or `value` if it has none.
         """
@@ -278,7 +284,9 @@ class _ColumnArrays(Mapping[str, npt.NDArray[Any]]):
 
     def __getitem__(self, field: str) -> npt.NDArray[Any]:
         if field not in self._names():
-            raise KeyError(f"{field!r} is not a field of {self._batch!r}; it has {', '.join(self._names()) or 'no typed values'}")
+            raise KeyError(
+                f"{field!r} is not a field of {self._batch!r}; it has {', '.join(self._names()) or 'no typed values'}"
+            )
         return self._batch.column(field).to_numpy()
 
     def __iter__(self) -> Iterator[str]:

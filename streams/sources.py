@@ -27,7 +27,8 @@ class Position:
 
 @dataclass(eq=False, slots=True)
 class Source:
-    """A function that yields rows for a topic: `Position(...), key, value`, or without a position; `key, value`, or the value alone.
+    """A function that yields rows for a topic: `Position(...), key, value`, or without a position; `key, value`, or the
+    value alone.
 
     Called with `position=` the last position committed, if there is one and it takes it.
     """

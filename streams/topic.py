@@ -36,7 +36,9 @@ class Topic:
         return Stream(builder, node, label=topic.name, key_type=topic.key_type, value_type=topic.value_type)
 
     def table(self, *, name: str | None = None, ttl: Duration | None = None) -> Table:
-        """The topic as a table: the latest value of each key; a null value deletes. The topic itself is the table's changelog."""
+        """The topic as a table: the latest value of each key; a null value deletes. The topic itself is the table's
+        changelog.
+        """
         builder, topic, where = self._app.builder, self.definition, caller()
         named = check_name(name or topic.name, "table")
         store = StoreDef(
@@ -55,7 +57,12 @@ class Topic:
         return Table(builder, node, store)
 
     async def send(
-        self, key: Any = None, value: Any = None, *, timestamp: int | None = None, headers: list[tuple[str, bytes]] | None = None
+        self,
+        key: Any = None,
+        value: Any = None,
+        *,
+        timestamp: int | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
     ) -> None:
         """Sends one record; inside a worker it goes into the worker's transaction."""
         await self._app.send(self, key=key, value=value, timestamp=timestamp, headers=headers)

@@ -32,7 +32,9 @@ class GroupedStream:
     def windowed_by(self, window: HoppingWindow) -> GroupedStream:
         """By key and window: `TumblingWindow("1h", grace="10m")`, `HoppingWindow("1h", step="5m")`."""
         if not isinstance(window, HoppingWindow):
-            raise TopologyError(f"windowed_by at {caller()}: give TumblingWindow(...) or HoppingWindow(...), not {window!r}")
+            raise TopologyError(
+                f"windowed_by at {caller()}: give TumblingWindow(...) or HoppingWindow(...), not {window!r}"
+            )
         return GroupedStream(self._stream, window)
 
     def count(
@@ -42,7 +44,9 @@ class GroupedStream:
         retention: Duration | None = None,
         ttl: Duration | None = None,
     ) -> Table:
-        """How many records each key has. `retention` keeps windows longer than they are open; `ttl` forgets keys not seen so long."""
+        """How many records each key has. `retention` keeps windows longer than they are open; `ttl` forgets keys not
+        seen so long.
+        """
         fold = NamedAggregates((("count", count()),), scalar=True)
         return self._aggregated(fold, "count", None, int, name, retention, ttl, None)
 
@@ -82,21 +86,34 @@ class GroupedStream:
                 raise TopologyError(f"aggregate at {caller()}: give named aggregates or (initial, function), not both")
             return self._named(named, name, retention, ttl, on_error)
         if aggregator is None:
-            raise TopologyError(f"aggregate at {caller()}: give (initial, function), or named aggregates such as total=agg.sum(...)")
+            raise TopologyError(
+                f"aggregate at {caller()}: give (initial, function), or named aggregates such as total=agg.sum(...)"
+            )
         function = UserFunction(aggregator, step="aggregate", takes=3)
         start = initial if callable(initial) else lambda: deepcopy(initial)
         made = value_type or function.returns
-        return self._aggregated(FunctionFold(start, function), "aggregate", function, made, name, retention, ttl, on_error)
+        return self._aggregated(
+            FunctionFold(start, function), "aggregate", function, made, name, retention, ttl, on_error
+        )
 
     def _named(
-        self, named: dict[str, Aggregate], name: str | None, retention: Duration | None, ttl: Duration | None, on_error: Policy | None
+        self,
+        named: dict[str, Aggregate],
+        name: str | None,
+        retention: Duration | None,
+        ttl: Duration | None,
+        on_error: Policy | None,
     ) -> Table:
         for field, aggregate in named.items():
             if not isinstance(aggregate, Aggregate):
-                raise TopologyError(f"aggregate at {caller()}: {field}= is {aggregate!r}; give agg.count(), agg.sum(...) and the like")
+                raise TopologyError(
+                    f"aggregate at {caller()}: {field}= is {aggregate!r}; give agg.count(), agg.sum(...) and the like"
+                )
         title = "".join(word.capitalize() for word in (name or "result").replace(".", "-").replace("_", "-").split("-"))
         row = msgspec.defstruct(title, [(field, Any) for field in named], bases=(Record,))
-        return self._aggregated(NamedAggregates(tuple(named.items())), "aggregate", None, row, name, retention, ttl, on_error)
+        return self._aggregated(
+            NamedAggregates(tuple(named.items())), "aggregate", None, row, name, retention, ttl, on_error
+        )
 
     def _aggregated(
         self,
@@ -124,7 +141,15 @@ class GroupedStream:
                 where=where,
             )
         )
-        node = AggregateNode(name=named, parents=(stream.node,), where=where, on_error=on_error, store=store, fold=fold, window=self._window)
+        node = AggregateNode(
+            name=named,
+            parents=(stream.node,),
+            where=where,
+            on_error=on_error,
+            store=store,
+            fold=fold,
+            window=self._window,
+        )
         stream._builder.graph.add_node(node)
         return Table(stream._builder, node, store)
 

@@ -1,7 +1,7 @@
 """Names of steps, stores and topics: the user's, or from topic, operator and function; never from a counter.
 
-Stores and internal topics are a contract with what is on disk, so two that derive the same name are an error. A step without state has
-a name for drawings and messages only: there an equal one gets its line added.
+Stores and internal topics are a contract with what is on disk, so two that derive the same name are an error. A step
+without state has a name for drawings and messages only: there an equal one gets its line added.
 """
 
 from __future__ import annotations

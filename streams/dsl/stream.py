@@ -1,4 +1,6 @@
-"""A stream of a pipeline. Each method adds a step to the graph and gives the stream behind it; nothing runs while it is written."""
+"""A stream of a pipeline. Each method adds a step to the graph and gives the stream behind it; nothing runs while it
+is written.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,8 @@ Function = Callable[..., Any] | Expression
 class Stream:
     """Records of one or more topics, as they come.
 
-    `key_changed` says that records may no longer lie in the partition of their key; the next step that needs them there puts a
-    repartition topic in between.
+    `key_changed` says that records may no longer lie in the partition of their key; the next step that needs them there
+    puts a repartition topic in between.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Stream:
         self.value_type = value_type
         self.key_changed = key_changed
 
-    # -- one record in, one or none or many out -----------------------------------------------------------------------------------
+    # -- one record in, one or none or many out
 
     def filter(self, predicate: Function, *, name: str | None = None, on_error: Policy | None = None) -> Stream:
         """Records for which the predicate holds; an expression that is None drops the record."""
@@ -123,7 +125,9 @@ class Stream:
     ) -> Stream:
         """A list of values for each record, under its key."""
         read = UserFunction(function, step="flat_map_values", takes=2)
-        node = FlatMapValuesNode(**self._common("flat_map_values", read, name, on_error), function=read, value_type=value_type)
+        node = FlatMapValuesNode(
+            **self._common("flat_map_values", read, name, on_error), function=read, value_type=value_type
+        )
         return self._behind(node, value_type=value_type)
 
     def select_key(
@@ -140,7 +144,9 @@ class Stream:
         read = UserFunction(function, step="peek", takes=2)
         return self._behind(PeekNode(**self._common("peek", read, name, on_error), function=read))
 
-    def for_each(self, function: Callable[..., Any], *, name: str | None = None, on_error: Policy | None = None) -> None:
+    def for_each(
+        self, function: Callable[..., Any], *, name: str | None = None, on_error: Policy | None = None
+    ) -> None:
         """Calls the function with each record; nothing goes on."""
         read = UserFunction(function, step="for_each", takes=2)
         self._behind(ForEachNode(**self._common("for_each", read, name, on_error), function=read))
@@ -165,15 +171,19 @@ class Stream:
             key_changed=any(stream.key_changed for stream in streams),
         )
 
-    # -- by key -------------------------------------------------------------------------------------------------------------------
+    # -- by key
 
     def repartition(
         self, *, name: str | None = None, partitions: int | None = None, key_type: Any = None, value_type: Any = None
     ) -> Stream:
-        """Through an internal topic, so that records lie in the partition of their key; also the way to more partitions."""
+        """Through an internal topic, so that records lie in the partition of their key; also the way to more
+        partitions.
+        """
         return self._repartitioned(name or self.label, partitions, key_type, value_type)
 
-    def _repartitioned(self, name: str, partitions: int | None = None, key_type: Any = None, value_type: Any = None) -> Stream:
+    def _repartitioned(
+        self, name: str, partitions: int | None = None, key_type: Any = None, value_type: Any = None
+    ) -> Stream:
         builder, where = self._builder, caller()
         topic = builder.graph.add_topic(
             TopicDef(
@@ -185,12 +195,16 @@ class Stream:
                 where=where,
             )
         )
-        builder.graph.add_node(RepartitionNode(name=f"{name}-repartition", parents=(self.node,), where=where, topic=topic))
+        builder.graph.add_node(
+            RepartitionNode(name=f"{name}-repartition", parents=(self.node,), where=where, topic=topic)
+        )
         source = builder.graph.source(topic, where)
         return Stream(builder, source, label=name, key_type=topic.key_type, value_type=topic.value_type)
 
     def by_key(self) -> Stream:
-        """This stream with each record in the partition of its key: through a repartition topic if the key was changed."""
+        """This stream with each record in the partition of its key: through a repartition topic if the key was
+        changed.
+        """
         return self._repartitioned(self.label) if self.key_changed else self
 
     def group_by_key(self, *, name: str | None = None) -> GroupedStream:
@@ -200,33 +214,57 @@ class Stream:
         return GroupedStream(self._repartitioned(name or self.label) if self.key_changed else self)
 
     def group_by(self, function: Function, *, name: str | None = None, key_type: Any = None) -> GroupedStream:
-        """The records by what the function or expression gives, through a repartition topic; records for which it is None are left out."""
+        """The records by what the function or expression gives, through a repartition topic; records for which it is
+        None are left out.
+        """
         from streams.dsl.grouped import GroupedStream
 
         keyed = self.select_key(function, key_type=key_type)
         return GroupedStream(keyed._repartitioned(name or keyed.label))
 
-    # -- with a table -------------------------------------------------------------------------------------------------------------
+    # -- with a table
 
     def join(
-        self, table: Table, joiner: Callable[..., Any], *, value_type: Any = None, name: str | None = None, on_error: Policy | None = None
+        self,
+        table: Table,
+        joiner: Callable[..., Any],
+        *,
+        value_type: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
     ) -> Stream:
         """Each record with the table's value for its key; records whose key the table lacks are left out."""
         return self._join(table, joiner, "join", left=False, value_type=value_type, name=name, on_error=on_error)
 
     def left_join(
-        self, table: Table, joiner: Callable[..., Any], *, value_type: Any = None, name: str | None = None, on_error: Policy | None = None
+        self,
+        table: Table,
+        joiner: Callable[..., Any],
+        *,
+        value_type: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
     ) -> Stream:
         """Each record with the table's value for its key, None where the table lacks it."""
         return self._join(table, joiner, "left_join", left=True, value_type=value_type, name=name, on_error=on_error)
 
     def _join(
-        self, table: Table, joiner: Callable[..., Any], step: str, *, left: bool, value_type: Any, name: str | None, on_error: Policy | None
+        self,
+        table: Table,
+        joiner: Callable[..., Any],
+        step: str,
+        *,
+        left: bool,
+        value_type: Any,
+        name: str | None,
+        on_error: Policy | None,
     ) -> Stream:
         from streams.dsl.table import Table
 
         if not isinstance(table, Table):
-            raise TopologyError(f"{step} at {caller()}: give a table (topic.table(), or an aggregation), not {type(table).__name__}")
+            raise TopologyError(
+                f"{step} at {caller()}: give a table (topic.table(), or an aggregation), not {type(table).__name__}"
+            )
         function = UserFunction(joiner, step=step, takes=3)
         keyed = self._repartitioned(name or self.label) if self.key_changed else self
         made = value_type or function.returns
@@ -234,10 +272,14 @@ class Stream:
         node = TableJoinNode(**common, table=table.store, joiner=function, left=left, value_type=made)
         return keyed._behind(node, label=f"{keyed.label}-{table.store.name}", value_type=made)
 
-    # -- out ----------------------------------------------------------------------------------------------------------------------
+    # -- out
 
-    def to(self, topic: Topic | str | Callable[..., str], *, name: str | None = None, on_error: Policy | None = None) -> None:
-        """Writes the records to a topic, or to the topic that the function names for each; a name alone makes an untyped topic."""
+    def to(
+        self, topic: Topic | str | Callable[..., str], *, name: str | None = None, on_error: Policy | None = None
+    ) -> None:
+        """Writes the records to a topic, or to the topic that the function names for each; a name alone makes an
+        untyped topic.
+        """
         builder, where = self._builder, caller()
         if callable(topic) and not isinstance(topic, str) and not hasattr(topic, "definition"):
             choose = UserFunction(topic, step="to", takes=2)
@@ -252,21 +294,30 @@ class Stream:
     def _sink_topic(self, topic: Any, where: str) -> TopicDef:
         if isinstance(topic, str):
             graph = self._builder.graph
-            made = TopicDef(name=check_name(topic, "topic"), key_type=self.key_type, value_type=self.value_type, where=where)
+            made = TopicDef(
+                name=check_name(topic, "topic"), key_type=self.key_type, value_type=self.value_type, where=where
+            )
             return graph.topics.get(topic) or graph.add_topic(made)
         definition: TopicDef = topic.definition
         return definition
 
-    # -- steps --------------------------------------------------------------------------------------------------------------------
+    # -- steps
 
-    def _common(self, step: str, function: UserFunction | Expression | None, name: str | None, on_error: Policy | None) -> dict[str, Any]:
+    def _common(
+        self, step: str, function: UserFunction | Expression | None, name: str | None, on_error: Policy | None
+    ) -> dict[str, Any]:
         where = caller()
         made = name or step_name(self._builder.graph, self.label, step, function, where)
         return {"name": check_name(made, step), "parents": (self.node,), "where": where, "on_error": on_error}
 
     def _behind(self, node: Node, **changed: Any) -> Stream:
         self._builder.graph.add_node(node)
-        kept = {"label": self.label, "key_type": self.key_type, "value_type": self.value_type, "key_changed": self.key_changed}
+        kept = {
+            "label": self.label,
+            "key_type": self.key_type,
+            "value_type": self.value_type,
+            "key_changed": self.key_changed,
+        }
         return Stream(self._builder, node, **(kept | changed))
 
 

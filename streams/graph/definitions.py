@@ -44,8 +44,8 @@ class StoreDef:
     """A store of a task: its name, what it keeps, for how long, and the topic that is its changelog.
 
     `source_topic` is set when the table's own topic serves as changelog; otherwise the changelog is an internal topic.
-    `window_size_ms` is set for windowed stores; their entries go when stream time passes their start by `retention_ms`. `aggregates`
-    is the `NamedAggregates` whose states the store holds instead of values.
+    `window_size_ms` is set for windowed stores; their entries go when stream time passes their start by `retention_ms`.
+    `aggregates` is the `NamedAggregates` whose states the store holds instead of values.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """What the user's functions are: how many arguments they take, whether they ask for the context, and where they stand.
 
-One argument is the value; two are key and value. A parameter called `ctx` asks for the context. All of this is read once, when the
-app is built, so that a wrong signature is an error at the user's line and not in the middle of a stream.
+One argument is the value; two are key and value. A parameter called `ctx` asks for the context. All of this is read
+once, when the app is built, so that a wrong signature is an error at the user's line and not in the middle of a stream.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from streams.errors import TopologyError
 class UserFunction:
     """A function of the user's: the callable, its number of data arguments, and its place.
 
-    `takes` is how many arguments the step's natural form has (2: key and value); a function with one argument fewer gets the tail
-    of them (the value alone).
+    `takes` is how many arguments the step's natural form has (2: key and value); a function with one argument fewer
+    gets the tail of them (the value alone).
 
     >>> UserFunction(lambda value: value, step="map_values", takes=2).arity
     1
@@ -51,7 +51,9 @@ def where(function: Callable[..., Any]) -> str:
     >>> where(len)
     'builtin len'
     """
-    code = getattr(inspect.unwrap(function), "__code__", None) or getattr(getattr(function, "__call__", None), "__code__", None)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:  # an object with a method that makes it callable
+        code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004 - the method, not whether
     if code is None:
         return f"builtin {getattr(function, '__name__', type(function).__name__)}"
     return f"{code.co_filename}:{code.co_firstlineno}"
@@ -86,7 +88,10 @@ def _read_signature(function: Callable[..., Any], step: str, takes: int, place: 
     arity = min(max(required, takes - 1), len(positional))
     if not takes - 1 <= arity <= takes or required > takes:
         forms = {1: "(value)", 2: "(value) or (key, value)", 3: "(left, right) or (key, left, right)"}[takes]
-        raise TopologyError(f"{step}: the function at {place} takes {required} arguments; {step} calls it as {forms}, and with ctx= if it asks")
+        raise TopologyError(
+            f"{step}: the function at {place} takes {required} arguments; {step} calls it as {forms}, "
+            "and with ctx= if it asks"
+        )
     return arity, wants_ctx
 
 

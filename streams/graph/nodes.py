@@ -1,7 +1,7 @@
 """The steps of a topology as plain data: what to do, from whom, and the user's line that said so.
 
-A node holds no run state and does no work; `streams.operators` has one operator for each class here, `streams.graph.plan` arranges
-them. Nodes compare by identity.
+A node holds no run state and does no work; `streams.operators` has one operator for each class here,
+`streams.graph.plan` arranges them. Nodes compare by identity.
 """
 
 from __future__ import annotations
@@ -147,7 +147,9 @@ class SinkNode(Node):
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class RepartitionNode(Node):
-    """Writes records to an internal topic by their key; a `SourceNode` on that topic reads them in the tasks behind it."""
+    """Writes records to an internal topic by their key; a `SourceNode` on that topic reads them in the tasks behind
+    it.
+    """
 
     topic: TopicDef
 
@@ -207,7 +209,9 @@ class AgentNode(Node):
 
 @dataclass(frozen=True, slots=True)
 class NamedAggregates:
-    """`aggregate(flights=agg.count(), ...)`: a row of named results; `scalar` when it is a single unnamed one (`count()`)."""
+    """`aggregate(flights=agg.count(), ...)`: a row of named results; `scalar` when it is a single unnamed one
+    (`count()`).
+    """
 
     parts: tuple[tuple[str, Aggregate], ...]
     scalar: bool = False

@@ -1,8 +1,8 @@
 """From steps to sub-topologies: what runs together in one task, and what may run a batch at a time.
 
-Steps joined by an edge or by a store run together; topics are the only borders. A sub-topology runs once for each partition of the
-topics it reads: that is a task. Its name is its first source topic in alphabetical order, never a counter, so adding a step
-elsewhere moves no state.
+Steps joined by an edge or by a store run together; topics are the only borders. A sub-topology runs once for each
+partition of the topics it reads: that is a task. Its name is its first source topic in alphabetical order, never a
+counter, so adding a step elsewhere moves no state.
 """
 
 from __future__ import annotations
@@ -28,22 +28,31 @@ class Graph:
         for other in self.nodes:
             if other.name == node.name:
                 raise TopologyError(
-                    f"two steps are called {node.name!r}: {other.kind} at {other.where} and {node.kind} at {node.where}; give one of them name="
+                    f"two steps are called {node.name!r}: {other.kind} at {other.where} and "
+                    f"{node.kind} at {node.where}; give one of them name="
                 )
         self.nodes.append(node)
 
     def add_topic(self, topic: TopicDef) -> TopicDef:
         """Raises TopologyError if another topic has the name, unless it says the same."""
         known = self.topics.setdefault(topic.name, topic)
-        if known is not topic and (known.key_type, known.value_type, known.partitions) != (topic.key_type, topic.value_type, topic.partitions):
-            raise TopologyError(f"topic {topic.name!r} is declared twice with different types: at {known.where} and at {topic.where}")
+        if known is not topic and (known.key_type, known.value_type, known.partitions) != (
+            topic.key_type,
+            topic.value_type,
+            topic.partitions,
+        ):
+            raise TopologyError(
+                f"topic {topic.name!r} is declared twice with different types: at {known.where} and at {topic.where}"
+            )
         return known
 
     def add_store(self, store: StoreDef) -> StoreDef:
         """Raises TopologyError if another store has the name."""
         known = self.stores.setdefault(store.name, store)
         if known is not store:
-            raise TopologyError(f"two stores are called {store.name!r}: at {known.where} and at {store.where}; give one of them name=")
+            raise TopologyError(
+                f"two stores are called {store.name!r}: at {known.where} and at {store.where}; give one of them name="
+            )
         return store
 
     def source(self, topic: TopicDef, where: str) -> SourceNode:
@@ -58,7 +67,9 @@ class Graph:
 
 @dataclass(slots=True)
 class SubTopology:
-    """Steps that run in one task, parents before children. `row_reason` says why it must go one record at a time, if so."""
+    """Steps that run in one task, parents before children. `row_reason` says why it must go one record at a time, if
+    so.
+    """
 
     id: str
     nodes: list[Node]
@@ -94,7 +105,9 @@ class Plan:
     def produced(self) -> set[str]:
         """Names of the topics that the topology itself writes."""
         steps = (node for sub in self.subtopologies for node in sub.nodes)
-        return {node.topic.name for node in steps if isinstance(node, SinkNode | RepartitionNode) and node.topic is not None}
+        return {
+            node.topic.name for node in steps if isinstance(node, SinkNode | RepartitionNode) and node.topic is not None
+        }
 
 
 def plan(graph: Graph, app_id: str) -> Plan:
@@ -159,7 +172,9 @@ def _parents_first(nodes: list[Node]) -> list[Node]:
 
 
 def _row_reason(sub: SubTopology) -> str | None:
-    """Why the sub-topology cannot take a batch at a time and still give what a record at a time gives; None if it can."""
+    """Why the sub-topology cannot take a batch at a time and still give what a record at a time gives; None if it
+    can.
+    """
     ancestors = _sources_above(sub)
     for node in sub.nodes:
         if isinstance(node, MergeNode):
@@ -179,7 +194,8 @@ def _shared_store(sub: SubTopology, ancestors: dict[int, set[str]]) -> str | Non
             for other in users:
                 both = ancestors[id(writer)] & ancestors[id(other)]
                 if other is not writer and both:
-                    return f"{writer.name} writes the store {store.name} that {other.name} uses within one record of {min(both)}"
+                    shared = f"{writer.name} writes the store {store.name} that {other.name} uses"
+                    return f"{shared} within one record of {min(both)}"
     return None
 
 

@@ -8,7 +8,9 @@ import numpy.typing as npt
 Int64Array = npt.NDArray[np.int64]
 
 _DENSE_FACTOR = 8
-"""Up to this many possible ids for each row a table of all ids is cheaper than sorting: 5 ns against 60 to 100 ns a row."""
+"""Up to this many possible ids for each row a table of all ids is cheaper than sorting: 5 ns against 60 to 100 ns a
+row.
+"""
 
 
 def group_rows(ids: Int64Array, space: int) -> tuple[Int64Array, npt.NDArray[np.intp]]:

@@ -1,11 +1,11 @@
 """count, reduce, aggregate; windowed or not: folds the records of a group into a state, and emits results.
 
-Which records are too late, and when a window closes, are Kafka Streams' rules (`KStreamWindowAggregate`): a record is dropped for a
-window when end + grace <= the largest timestamp this operator has seen, the record's own included.
+Which records are too late, and when a window closes, are Kafka Streams' rules (`KStreamWindowAggregate`): a record is
+dropped for a window when end + grace <= the largest timestamp this operator has seen, the record's own included.
 
-Open windows live in memory (`Groups`, and the fold's states); a commit writes what changed. A window that opens, closes and leaves
-its retention between two commits is never written. `partial` names the windows of which some groups may be in the store only: those
-found there at start, and those put aside to bound memory.
+Open windows live in memory (`Groups`, and the fold's states); a commit writes what changed. A window that opens, closes
+and leaves its retention between two commits is never written. `partial` names the windows of which some groups may be
+in the store only: those found there at start, and those put aside to bound memory.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class AggregateOperator(Operator[AggregateNode]):
         stored = self.context.stores.window(self._store).starts()
         self._partial = {start for start in stored if start > self._closed_to}
 
-    # -- folding ------------------------------------------------------------------------------------------------------------------
+    # -- folding
 
     def process(self, batch: Batch) -> Batch | None:
         batch = self._with_key_and_value(batch)
@@ -85,7 +85,9 @@ class AggregateOperator(Operator[AggregateNode]):
         return self._fold(batch, rows, slots)
 
     def _with_key_and_value(self, batch: Batch) -> Batch:
-        """Records without key or value say nothing about a group (Kafka Streams lets some null values through: its defect)."""
+        """Records without key or value say nothing about a group (Kafka Streams lets some null values through: its
+        defect).
+        """
         keys = batch.key_bytes or batch.keys
         for name, column in (("null_key", keys), ("null_value", batch.values)):
             if None in column:
@@ -132,7 +134,9 @@ class AggregateOperator(Operator[AggregateNode]):
 
     def _fold(self, batch: Batch, rows: Slots, slots: Slots) -> Batch | None:
         each = self.node.emit == "update"
-        return self._states.update(batch, rows, slots, lambda results: self._folded(batch, rows, slots, results), each=each)
+        return self._states.update(
+            batch, rows, slots, lambda results: self._folded(batch, rows, slots, results), each=each
+        )
 
     def _folded(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any] | None) -> Batch | None:
         if results is not None and FAILED in results:
@@ -150,7 +154,7 @@ class AggregateOperator(Operator[AggregateNode]):
             self._changed.update(dict.fromkeys(slots.tolist()))
         return self._close()
 
-    # -- results ------------------------------------------------------------------------------------------------------------------
+    # -- results
 
     def _updates(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any]) -> Batch | None:
         """Every change, in order; the timestamp is the largest folded in so far."""
@@ -162,14 +166,19 @@ class AggregateOperator(Operator[AggregateNode]):
         self._groups.dirty[slots] = True
         return self._batch(slots, results, np.array(times, np.int64), batch.offsets[rows], batch) if results else None
 
-    def _batch(self, slots: Slots, results: list[Any], timestamps: Int64Array, offsets: Int64Array, source: Batch | None) -> Batch:
+    def _batch(
+        self, slots: Slots, results: list[Any], timestamps: Int64Array, offsets: Int64Array, source: Batch | None
+    ) -> Batch:
         """Results as a batch; keys are `Windowed` if there is a window."""
         raw = self._groups.keys(slots)
         keys = self._keys.decode_each(raw)
         key_bytes: list[bytes | None] | None = list(raw)
         if self._window is not None:
             size, key_bytes = self._window.size_ms, None
-            keys = [Windowed(key, start, start + size) for key, start in zip(keys, self._groups.starts[slots].tolist(), strict=True)]
+            keys = [
+                Windowed(key, start, start + size)
+                for key, start in zip(keys, self._groups.starts[slots].tolist(), strict=True)
+            ]
         return Batch(
             offsets=offsets,
             timestamps=timestamps,
@@ -184,7 +193,9 @@ class AggregateOperator(Operator[AggregateNode]):
     def _latest(self, slots: Slots) -> Batch:
         """The results as they stand now."""
         count = len(slots)
-        return self._batch(slots, self._states.results(slots), self._groups.timestamps[slots], np.full(count, -1, np.int64), None)
+        return self._batch(
+            slots, self._states.results(slots), self._groups.timestamps[slots], np.full(count, -1, np.int64), None
+        )
 
     def flush(self) -> Batch | None:
         if not self._changed:
@@ -193,13 +204,15 @@ class AggregateOperator(Operator[AggregateNode]):
         self._changed.clear()
         return self._latest(slots)
 
-    # -- time ---------------------------------------------------------------------------------------------------------------------
+    # -- time
 
     def advance(self) -> Batch | None:
         return self._close()
 
     def _close(self) -> Batch | None:
-        """The results of windows that are closed by now, earliest window first, by key within it; then those windows are let go."""
+        """The results of windows that are closed by now, earliest window first, by key within it; then those windows
+        are let go.
+        """
         if self._window is None or self._observed == NO_TIME:
             return None
         closed_to = self._window.closed_start(self.context.stream_time(self._observed))
@@ -227,7 +240,7 @@ class AggregateOperator(Operator[AggregateNode]):
                     self._load(slot, *stored[key])
         return sorted(self._groups.of_start(start), key=self._groups.key)
 
-    # -- commit -------------------------------------------------------------------------------------------------------------------
+    # -- commit
 
     def save(self) -> None:
         """Writes the changed groups; windows past their retention go, unwritten if they were never stored."""
@@ -240,7 +253,9 @@ class AggregateOperator(Operator[AggregateNode]):
             if self._window is not None:
                 starts = self._groups.starts[slots].tolist()
                 keys = [window_key(start, key) for start, key in zip(starts, keys, strict=True)]
-            self.context.stores.put_many(self._store, keys, self._states.encode(slots), self._groups.timestamps[slots].tolist())
+            self.context.stores.put_many(
+                self._store, keys, self._states.encode(slots), self._groups.timestamps[slots].tolist()
+            )
         self._let_go()
         if self._window is not None:
             self.context.save_clock(self.node.name, [self._observed, self._closed_to, self._expired_to])

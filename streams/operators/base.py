@@ -1,8 +1,8 @@
 """What every operator is: a step's run state in one task.
 
-An operator is synchronous. `process` takes a batch and gives the batch for its children, or None. A step that has to wait (an agent
-that awaits, a retry that backs off) raises `Blocked` with what to await and how to go on; the task then waits without holding up the
-event loop or losing its place.
+An operator is synchronous. `process` takes a batch and gives the batch for its children, or None. A step that has to
+wait (an agent that awaits, a retry that backs off) raises `Blocked` with what to await and how to go on; the task then
+waits without holding up the event loop or losing its place.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from streams.graph.nodes import Node
 if TYPE_CHECKING:
     from state.task_stores import TaskStores
     from streams.graph.definitions import StoreDef
-    from streams.operators.failures import Failures
     from streams.operators.clocks import Clocks
+    from streams.operators.failures import Failures
     from streams.operators.outputs import Outputs
     from streams.operators.table_view import TableView
 
@@ -28,7 +28,7 @@ NO_TIME = -(2**62)
 """Stream time before the first record; far enough from the end of int64 to subtract a window from it."""
 
 
-class Blocked(Exception):  # noqa: N818 - an answer, not an error
+class Blocked(Exception):
     """The operator waits: await `awaitable`, then call `resume`, which answers as `process` would have."""
 
     def __init__(self, awaitable: Awaitable[Any], resume: Callable[[], Batch | None]) -> None:

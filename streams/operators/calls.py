@@ -1,7 +1,7 @@
 """The user's functions, called once for each record of a batch.
 
-A function that raises asks the error policy (`Failures`) about its record. The calls made so far are kept, so a record that is tried
-again after a back-off does not make the records before it run twice.
+A function that raises asks the error policy (`Failures`) about its record. The calls made so far are kept, so a record
+that is tried again after a back-off does not make the records before it run twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Calls:
         self._context = context
 
     def run(self, batch: Batch, finish: Finish) -> Batch | None:
-        """`finish(results)`, with one result a record and FAILED for those left out. Raises Blocked while a retry backs off."""
+        """`finish(results)`, with one result a record and FAILED for those left out. Raises Blocked while a retry
+        backs off.
+        """
         return self._continue(batch, finish, [])
 
     def _continue(self, batch: Batch, finish: Finish, results: list[Any]) -> Batch | None:

@@ -1,7 +1,7 @@
 """What happens to a record that a step cannot process: the error policy, applied.
 
-A record may be tried again after a back-off, written to a dead-letter topic with the reason in its headers, skipped (and counted), or
-stop the app. Whatever happens, it is counted by step and outcome; nothing is dropped unseen.
+A record may be tried again after a back-off, written to a dead-letter topic with the reason in its headers, skipped
+(and counted), or stop the app. Whatever happens, it is counted by step and outcome; nothing is dropped unseen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Raw = tuple[bytes | None, bytes | None]
 
 
-class TryAgain(Exception):  # noqa: N818 - an answer, not an error
+class TryAgain(Exception):
     """The policy wants the record tried once more after `delay_s` seconds."""
 
     def __init__(self, delay_s: float) -> None:
@@ -72,7 +72,9 @@ class Failures:
             raise TryAgain(policy.delay_ms(attempt + 1) / 1000)
         self._attempts.pop((node.name, offset), None)
 
-    def _dead_letter(self, policy: DeadLetter, node: Node, batch: Batch, index: int, error: Exception, raw: Raw | None) -> None:
+    def _dead_letter(
+        self, policy: DeadLetter, node: Node, batch: Batch, index: int, error: Exception, raw: Raw | None
+    ) -> None:
         key, value = raw if raw is not None else (_bytes(batch.keys[index]), _bytes(batch.values[index]))
         reason: list[tuple[str, bytes | None]] = [
             ("error.step", node.name.encode()),
@@ -97,7 +99,9 @@ def described(error: Exception, node: Node, batch: Batch, index: int) -> RecordE
 
 
 def _bytes(value: Any) -> bytes | None:
-    """A value as it can stand in a dead-letter record: bytes and text as they are, the rest as JSON, and failing that its repr."""
+    """A value as it can stand in a dead-letter record: bytes and text as they are, the rest as JSON, and failing that
+    its repr.
+    """
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, str):

@@ -1,6 +1,7 @@
 """Folding rows into states: what `reduce`, `aggregate(initial, f)` and named aggregates do with the slots of `Groups`.
 
-A fold keeps one state a slot. `update` folds (row, slot) pairs in order; `encode` and `decode` are the state's form in the store.
+A fold keeps one state a slot. `update` folds (row, slot) pairs in order; `encode` and `decode` are the state's form in
+the store.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class FoldStates(Protocol):
     def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, *, each: bool) -> Batch | None:
         """Fold row `rows[i]` of the batch into `slots[i]`, in order, then answer `finish(results)`.
 
-        `results` has the state's result after each fold, FAILED where the error policy left the record out; it may be None when
-        all went well and `each` is false.
+        `results` has the state's result after each fold, FAILED where the error policy left the record out; it may be
+        None when all went well and `each` is false.
         """
 
     def encode(self, slots: Slots) -> list[bytes]:
@@ -87,7 +88,9 @@ class RowStates:
                 self._failed(batch, pairs, finish, results, error)
         return finish(results)
 
-    def _failed(self, batch: Batch, pairs: list[tuple[int, int]], finish: Finish, results: list[Any], error: Exception) -> None:
+    def _failed(
+        self, batch: Batch, pairs: list[tuple[int, int]], finish: Finish, results: list[Any], error: Exception
+    ) -> None:
         try:
             self._context.failures.handle(self._node, batch, pairs[len(results)][0], error)
         except TryAgain as again:
@@ -104,7 +107,9 @@ class RowStates:
 
 _NOTHING: Any = object()
 _IMMUTABLE = frozenset({int, float, str, bytes, bool, tuple, type(None), object})
-"""Types of states that a function cannot change in place; others are copied first, as a result may already be on its way."""
+"""Types of states that a function cannot change in place; others are copied first, as a result may already be on its
+way.
+"""
 
 
 def _first_of(fold: object) -> Callable[[], Any]:

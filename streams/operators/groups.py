@@ -1,7 +1,7 @@
 """Slots for groups: a small integer for each (key, window start) that an aggregation keeps in memory.
 
-States live in arrays or lists indexed by slot, so that a batch is folded by a few array operations. Slots of windows that are closed,
-and of groups that were written out and are not needed, are used again.
+States live in arrays or lists indexed by slot, so that a batch is folded by a few array operations. Slots of windows
+that are closed, and of groups that were written out and are not needed, are used again.
 """
 
 from __future__ import annotations

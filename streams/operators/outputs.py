@@ -1,6 +1,7 @@
 """What a task has to write: records by topic and partition, in order, until the transaction takes them.
 
-Keys and values arrive as bytes. `drain` gives them as encoded record batches; the runtime sends those in its transaction.
+Keys and values arrive as bytes. `drain` gives them as encoded record batches; the runtime sends those in its
+transaction.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Outputs:
         *,
         partition: int | None = None,
     ) -> None:
-        """Records for a topic, spread over its partitions by key (murmur2, as Kafka's clients do) unless `partition` is given."""
+        """Records for a topic, spread over its partitions by key (murmur2, as Kafka's clients do) unless `partition`
+        is given.
+        """
         self.pending_records += len(keys)
         count = self._partitions(topic)
         if partition is None and count == 1:
@@ -91,7 +94,9 @@ class Outputs:
         return self._lanes.setdefault(TopicPartition(topic, partition), _Lane())
 
     def drain(self) -> Iterator[tuple[TopicPartition, bytearray, int]]:
-        """Everything added so far as record batches, each with its number of records; what was handed out is forgotten."""
+        """Everything added so far as record batches, each with its number of records; what was handed out is
+        forgotten.
+        """
         lanes, self._lanes = self._lanes, {}
         self.pending_records = 0
         for tp, lane in lanes.items():
@@ -119,13 +124,17 @@ class Outputs:
 def _pieces(lane: _Lane) -> Iterator[tuple[int, int]]:
     """Ranges of a lane that each make one batch within the limits."""
     total = len(lane.keys)
-    size = sum(len(value) for value in lane.values if value is not None) + sum(len(key) for key in lane.keys if key is not None)
+    size = sum(len(value) for value in lane.values if value is not None) + sum(
+        len(key) for key in lane.keys if key is not None
+    )
     if total <= BATCH_RECORDS_MAX and size + 30 * total <= BATCH_BYTES_MAX:
         yield 0, total
         return
     start, size = 0, 0
     for index, (key, value) in enumerate(zip(lane.keys, lane.values, strict=True)):
-        headers = 0 if lane.headers is None else sum(len(name) + len(text or b"") + 10 for name, text in lane.headers[index])
+        headers = (
+            0 if lane.headers is None else sum(len(name) + len(text or b"") + 10 for name, text in lane.headers[index])
+        )
         record = len(key or b"") + len(value or b"") + headers + 30
         if index > start and (index - start >= BATCH_RECORDS_MAX or size + record > BATCH_BYTES_MAX):
             yield start, index

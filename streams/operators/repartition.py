@@ -1,4 +1,6 @@
-"""The writing half of a repartition: records go to an internal topic by their key; records without a key are left out and counted."""
+"""The writing half of a repartition: records go to an internal topic by their key; records without a key are left out
+and counted.
+"""
 
 from __future__ import annotations
 

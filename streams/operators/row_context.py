@@ -9,7 +9,9 @@ from streams.operators.base import TaskContext
 
 
 class RowContext:
-    """The record at hand: `topic`, `partition`, `offset`, `timestamp` (ms), `headers`, and the task it is processed in."""
+    """The record at hand: `topic`, `partition`, `offset`, `timestamp` (ms), `headers`, and the task it is processed
+    in.
+    """
 
     __slots__ = ("_batch", "_context", "_index")
 

@@ -39,7 +39,10 @@ class SinkOperator(Operator[SinkNode]):
     def _topic(self, name: str) -> TopicDef:
         topic = (self.node.topics or {}).get(name)
         if topic is None:
-            raise TopologyError(f"{self.node.name}: the function gave the topic name {name!r}, which the app does not declare; add app.topic({name!r})")
+            raise TopologyError(
+                f"{self.node.name}: the function gave the topic name {name!r}, which the app does not declare; "
+                f"add app.topic({name!r})"
+            )
         return topic
 
     def _write(self, topic: TopicDef, batch: Batch) -> None:
@@ -47,5 +50,3 @@ class SinkOperator(Operator[SinkNode]):
         if encoder is None:
             encoder = self._encoders[topic.name] = RecordEncoder(topic, self.node, self.context)
         encoder.write(batch)
-
-

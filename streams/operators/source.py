@@ -23,7 +23,9 @@ from streams.serde import key_serde_for, serde_for
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A record of a repartition topic that carries a writer's stream time instead of data (see `streams.runtime.stream_time`)."""
+    """A record of a repartition topic that carries a writer's stream time instead of data (see
+    `streams.runtime.stream_time`).
+    """
 
     offset: int
     value: bytes
@@ -45,9 +47,11 @@ class SourceOperator(Operator[SourceNode]):
         One batch; of a repartition topic as many as the markers leave, with the markers between them.
         """
         parts = [records.decode(part) for part in raw]
-        key_bytes = [key for part in parts for key in part.keys()]
+        key_bytes = [key for part in parts for key in part.keys()]  # noqa: SIM118 - Records is no dict
         values = [value for part in parts for value in part.values()]
-        headers = [entry for part in parts for entry in part.headers()] if any(part.has_headers for part in parts) else None
+        headers = (
+            [entry for part in parts for entry in part.headers()] if any(part.has_headers for part in parts) else None
+        )
         offsets = np.concatenate([part.offsets for part in parts])
         timestamps = np.concatenate([part.timestamps for part in parts])
         skip = int(np.searchsorted(offsets, from_offset))
@@ -102,7 +106,9 @@ class SourceOperator(Operator[SourceNode]):
             batch = self._without(batch, bad, key_bytes, value_bytes)
         return self._with_event_time(batch) if self._event_time is not None else batch
 
-    def _without(self, batch: Batch, bad: dict[int, Any], keys: list[bytes | None], values: list[bytes | None]) -> Batch:
+    def _without(
+        self, batch: Batch, bad: dict[int, Any], keys: list[bytes | None], values: list[bytes | None]
+    ) -> Batch:
         for index in sorted(bad):
             error = DecodeError(
                 f"does not decode: {bad[index]}",
@@ -128,6 +134,10 @@ class SourceOperator(Operator[SourceNode]):
         """The timestamp is the record's own field of type `Timestamp`, where it has a value."""
         assert self._event_time is not None
         column = batch.column(self._event_time)
-        own = column.values.astype(np.int64) if column.valid is None else np.where(column.valid, column.values, 0).astype(np.int64)
+        own = (
+            column.values.astype(np.int64)
+            if column.valid is None
+            else np.where(column.valid, column.values, 0).astype(np.int64)
+        )
         batch.timestamps = own if column.valid is None else np.where(column.valid, own, batch.timestamps)
         return batch

@@ -1,7 +1,9 @@
-"""join, left_join of a stream with a table: each record with the table's value for its key, as the table stands when it is processed.
+"""join, left_join of a stream with a table: each record with the table's value for its key, as the table stands when it
+is processed.
 
-Only the stream's records trigger results; their timestamp is the stream record's (Kafka Streams' `KStreamKTableJoinProcessor`).
-A record without key or value is left out and counted; with `left_join` a record without key meets no row.
+Only the stream's records trigger results; their timestamp is the stream record's (Kafka Streams'
+`KStreamKTableJoinProcessor`). A record without key or value is left out and counted; with `left_join` a record without
+key meets no row.
 """
 
 from __future__ import annotations

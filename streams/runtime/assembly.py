@@ -41,7 +41,16 @@ PURGE_RECORDS = 100_000
 class Assembly:
     """The parts of a running worker. Made by `assemble`."""
 
-    def __init__(self, app: App, plan: Plan, transport: Transport, topics: Topics, producer: Producer, now_ms: Callable[[], int], where: str) -> None:
+    def __init__(
+        self,
+        app: App,
+        plan: Plan,
+        transport: Transport,
+        topics: Topics,
+        producer: Producer,
+        now_ms: Callable[[], int],
+        where: str,
+    ) -> None:
         self.app = app
         self.settings = app.settings
         self.plan = plan
@@ -54,7 +63,9 @@ class Assembly:
         self._purged: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self.extra = self._outputs()
-        self.tasks = [self._task(sub, partition) for sub in plan.subtopologies for partition in range(topics.tasks[sub.id])]
+        self.tasks = [
+            self._task(sub, partition) for sub in plan.subtopologies for partition in range(topics.tasks[sub.id])
+        ]
         self.ingests = [self._ingest(source) for source in app.sources]
         self.task_of: dict[TopicPartition, Task] = {}
         self.commit = Commit(
@@ -69,14 +80,16 @@ class Assembly:
             source_checkpoint=self._source_of,
         )
 
-    # -- parts --------------------------------------------------------------------------------------------------------------------
+    # -- parts
 
     def _outputs(self) -> Outputs:
         return Outputs(self.topics.partitions, self.topics.codec)
 
     def _failures(self, outputs: Outputs) -> Failures:
         policy = self.settings.on_error
-        return Failures(policy_from_text(policy) if isinstance(policy, str) else policy, outputs, f"{self.app.id}-dead-letter")
+        return Failures(
+            policy_from_text(policy) if isinstance(policy, str) else policy, outputs, f"{self.app.id}-dead-letter"
+        )
 
     def _task(self, sub: SubTopology, partition: int) -> Task:
         outputs = self._outputs()
@@ -111,16 +124,27 @@ class Assembly:
     def _writers(self, sub: SubTopology) -> dict[str, int]:
         """For each repartition topic that the sub-topology reads, how many tasks write it."""
         read = {source.topic.name for source in sub.sources if source.topic.internal}
-        written = ((node.topic.name, self.topics.tasks[other.id]) for other in self.plan.subtopologies for node in other.repartitions)
+        written = (
+            (node.topic.name, self.topics.tasks[other.id])
+            for other in self.plan.subtopologies
+            for node in other.repartitions
+        )
         return {topic: count for topic, count in written if topic in read}
 
     def _ingest(self, source: Source) -> Ingest:
         outputs = self._outputs()
-        context = TaskContext(source.name, 0, TaskStores(MemoryBackend(), [], lambda *_: None), outputs, self._failures(outputs), self._now_ms)
+        context = TaskContext(
+            source.name,
+            0,
+            TaskStores(MemoryBackend(), [], lambda *_: None),
+            outputs,
+            self._failures(outputs),
+            self._now_ms,
+        )
         encoder = RecordEncoder(source.topic, Node(name=source.name, where=source.where), context)
         return Ingest(source, outputs, encoder, position_topic(self.app.id, source.name), self._now_ms, self.woken.set)
 
-    # -- opening ------------------------------------------------------------------------------------------------------------------
+    # -- opening
 
     async def open(self, tell: Callable[[Restoring], None]) -> None:
         """Restores the stores and opens tasks and sources where the last commit left them."""
@@ -185,7 +209,7 @@ class Assembly:
                 at = fetched.next_offset
         return position
 
-    # -- while running ------------------------------------------------------------------------------------------------------------
+    # -- while running
 
     @property
     def records(self) -> int:
@@ -202,11 +226,15 @@ class Assembly:
         return [tp for task in self.tasks for tp in task.positions() if tp.topic not in own]
 
     def at_end(self) -> bool:
-        """All that was there is processed: sources are finished, every partition is read, foreign topics as far as they went at start."""
+        """All that was there is processed: sources are finished, every partition is read, foreign topics as far as
+        they went at start.
+        """
         if not all(ingest.finished for ingest in self.ingests):
             return False
         return all(
-            queue.consumed >= self._ends[queue.tp] if queue.tp in self._ends else queue.is_empty() and not queue.lagging()
+            queue.consumed >= self._ends[queue.tp]
+            if queue.tp in self._ends
+            else queue.is_empty() and not queue.lagging()
             for task in self.tasks
             for queue in task.queues
         )

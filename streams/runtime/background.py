@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class Background:
-    """`async with Background(app, now_ms)`: everything is started, and cancelled at the end. `failed` gives the first error."""
+    """`async with Background(app, now_ms)`: everything is started, and cancelled at the end. `failed` gives the first
+    error.
+    """
 
     def __init__(self, app: App, now_ms: Callable[[], int]) -> None:
         self._app = app
@@ -32,7 +34,9 @@ class Background:
             self._begin(_call(function), function.__name__)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,8 +1,8 @@
 """A commit: outputs, changelogs and offsets in one transaction; then the local stores. In this order, and no other.
 
-A crash before the transaction ends leaves everything at the commit before. A crash after it leaves the stores behind the log, and
-restore reads the missing changes from the changelog. Were the stores written first, a crash between the two would leave them ahead of
-the log, with changes whose input is read again: counted twice.
+A crash before the transaction ends leaves everything at the commit before. A crash after it leaves the stores behind
+the log, and restore reads the missing changes from the changelog. Were the stores written first, a crash between the
+two would leave them ahead of the log, with changes whose input is read again: counted twice.
 """
 
 from __future__ import annotations
@@ -71,7 +71,14 @@ class Commit:
 
     def steps(self) -> list[Callable[[], Awaitable[None]]]:
         """The order that exactly-once rests on."""
-        return [self._prepare, self._send_changelogs, self._send_outputs, self._send_offsets, self._end, self._write_stores]
+        return [
+            self._prepare,
+            self._send_changelogs,
+            self._send_outputs,
+            self._send_offsets,
+            self._end,
+            self._write_stores,
+        ]
 
     async def _prepare(self) -> None:
         reach("commit: emit and save")
@@ -101,7 +108,9 @@ class Commit:
     async def _send_outputs(self) -> None:
         """Markers of stream time go last: a reader is to meet them behind the data of every task."""
         reach("commit: send outputs")
-        quiet = not any(part.outputs.pending_records for part in (*self._tasks, *self._ingests)) and not any(t.news() for t in self._tasks)
+        quiet = not any(part.outputs.pending_records for part in (*self._tasks, *self._ingests)) and not any(
+            t.news() for t in self._tasks
+        )
         await self._drain()
         for task in self._tasks:
             task.mark_time(self._marks, self._partitions, quiet=quiet)

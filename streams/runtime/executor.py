@@ -1,6 +1,7 @@
 """Pushes batches through the operators of a task, parents before children, one branch to its end before the next.
 
-Work waits on a stack, so a step that has to wait (`Blocked`) leaves everything in its place, and the task goes on from there.
+Work waits on a stack, so a step that has to wait (`Blocked`) leaves everything in its place, and the task goes on from
+there.
 """
 
 from __future__ import annotations

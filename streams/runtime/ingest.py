@@ -1,7 +1,7 @@
 """Sources: the user's generator, its records and its position in one transaction.
 
-The position is whatever the generator wraps in `Position`; the last one committed is handed back as `position=` after a restart. It is
-kept as JSON in a compacted topic of its own.
+The position is whatever the generator wraps in `Position`; the last one committed is handed back as `position=` after a
+restart. It is kept as JSON in a compacted topic of its own.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ class Ingest:
         if not parts:
             return
         if len(parts) > 3:
-            raise StreamsError(f"{self.source.name} ({self.source.where}): yield [Position(...),] key, value[, timestamp], not {row!r}")
+            raise StreamsError(
+                f"{self.source.name} ({self.source.where}): yield [Position(...),] key, value[, timestamp], not {row!r}"
+            )
         key, value, time = (None, *parts, None) if len(parts) == 1 else (*parts, None) if len(parts) == 2 else parts
         keys.append(key)
         values.append(value)
@@ -132,9 +134,15 @@ class Ingest:
         now = self._now_ms()
         if self._event_time is not None:
             name = self._event_time
-            times = [getattr(value, name, None) if time is None else time for value, time in zip(values, times, strict=True)]
+            times = [
+                getattr(value, name, None) if time is None else time for value, time in zip(values, times, strict=True)
+            ]
         stamps = np.array([now if time is None else time for time in times], np.int64)
-        self._encoder.write(Batch(offsets=np.arange(len(keys)), timestamps=stamps, keys=keys, values=values, topic=self.source.topic.name))
+        self._encoder.write(
+            Batch(
+                offsets=np.arange(len(keys)), timestamps=stamps, keys=keys, values=values, topic=self.source.topic.name
+            )
+        )
 
     def has_news(self) -> bool:
         return bool(self.outputs.pending_records) or self._position != self._committed

@@ -1,7 +1,7 @@
 """The loop that owns the flow: fetch, a turn for each task and source, commit when it is time.
 
-A commit comes at once when the input is drained, unless commits already cost more than a tenth of the time; at the latest after
-`commit_interval_ms`; and earlier when too much is uncommitted. Between turns the event loop is let run.
+A commit comes at once when the input is drained, unless commits already cost more than a tenth of the time; at the
+latest after `commit_interval_ms`; and earlier when too much is uncommitted. Between turns the event loop is let run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ PROGRESS_S = 1.0
 class Loop:
     """Runs the tasks and sources of an assembly."""
 
-    def __init__(self, assembly: Assembly, stopping: asyncio.Event, *, until_end: bool, progress: Callable[[int, float], None]) -> None:
+    def __init__(
+        self, assembly: Assembly, stopping: asyncio.Event, *, until_end: bool, progress: Callable[[int, float], None]
+    ) -> None:
         self._assembly = assembly
         self._stopping = stopping
         self._until_end = until_end

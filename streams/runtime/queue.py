@@ -60,7 +60,9 @@ class PartitionQueue:
         return None if segment is None else int(segment.timestamps[self._at])
 
     def take(self, count: int, until: int | None) -> Batch | Marker | None:
-        """The next run: at most `count` records, none later than `until` (ms) but the first; or a marker; None when empty."""
+        """The next run: at most `count` records, none later than `until` (ms) but the first; or a marker; None when
+        empty.
+        """
         segment = self._segment()
         if segment is None:
             return None
@@ -87,7 +89,9 @@ class PartitionQueue:
         return run
 
     def _settle(self) -> None:
-        """When nothing is left, everything fetched was processed: control batches and aborted records at the end too."""
+        """When nothing is left, everything fetched was processed: control batches and aborted records at the end
+        too.
+        """
         if self.is_empty():
             self.consumed = self.fetch_offset
 

@@ -70,7 +70,11 @@ class Restore:
             part = records.decode(data)
             keys, values, times = part.keys(), part.values(), part.timestamps.tolist()
             for restorer in restorers:
-                skip = sum(1 for offset in part.offsets.tolist() if offset < restorer.position) if header.base_offset < restorer.position else 0
+                skip = (
+                    sum(1 for offset in part.offsets.tolist() if offset < restorer.position)
+                    if header.base_offset < restorer.position
+                    else 0
+                )
                 restorer.feed(header.next_offset, keys[skip:], values[skip:], times[skip:])  # type: ignore[arg-type]
             self.records += len(keys)
             await asyncio.sleep(0)
@@ -86,4 +90,12 @@ class Restore:
     def _event(self, event: RestoreEvent, partition: int) -> None:
         if event.state == "started" and event.position >= event.end and event.reason is None:
             return
-        self._tell(Restoring(event.store, partition, event.restored_records, max(0, event.end - event.position) + event.restored_records, event.state == "done"))
+        self._tell(
+            Restoring(
+                event.store,
+                partition,
+                event.restored_records,
+                max(0, event.end - event.position) + event.restored_records,
+                event.state == "done",
+            )
+        )

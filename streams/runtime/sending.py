@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from streams.topic import Topic
 
 
-def send(app: App, topic: Topic | str, key: Any, value: Any, timestamp: int | None, headers: list[tuple[str, bytes]] | None) -> None:
+def send(
+    app: App, topic: Topic | str, key: Any, value: Any, timestamp: int | None, headers: list[tuple[str, bytes]] | None
+) -> None:
     """Adds one record to the worker's outputs. Raises StreamsError when no worker runs the app here."""
     name = topic if isinstance(topic, str) else topic.name
     if app.outputs is None:
         raise StreamsError(
-            f"send to {name!r}: no worker runs {app.id!r} in this process. Outside a worker use `async with app.client() as client: client.send(...)`."
+            f"send to {name!r}: no worker runs {app.id!r} in this process. "
+            "Outside a worker use `async with app.client() as client: client.send(...)`."
         )
     definition = app.builder.graph.topics.get(name)
     if definition is None:

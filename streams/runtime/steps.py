@@ -1,7 +1,7 @@
 """The steps of a commit and of a restore by name, and a seam where a test may make any of them fail.
 
-Exactly-once is a statement about what may happen between two of these steps; tests crash at each (`reach`), so a step that is missing
-here is a step that was never tried.
+Exactly-once is a statement about what may happen between two of these steps; tests crash at each (`reach`), so a step
+that is missing here is a step that was never tried.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Time behind a repartition: held back to the smallest stream time of the tasks that write there.
 
-At each commit a task writes, to each partition of each repartition topic it feeds, a marker with its own stream time: a record without
-a key (data always has one) whose value is `writer, time, idle`. Behind a repartition with several writers an operator's time goes no
-further than the smallest of the writers' last markers, so a backfill with one partition far ahead drops nothing as late. A writer that
-is idle no longer holds back. With one writer the rule of Kafka Streams is left as it is.
+At each commit a task writes, to each partition of each repartition topic it feeds, a marker with its own stream time: a
+record without a key (data always has one) whose value is `writer, time, idle`. Behind a repartition with several
+writers an operator's time goes no further than the smallest of the writers' last markers, so a backfill with one
+partition far ahead drops nothing as late. A writer that is idle no longer holds back. With one writer the rule of Kafka
+Streams is left as it is.
 """
 
 from __future__ import annotations

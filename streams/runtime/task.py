@@ -1,7 +1,9 @@
-"""A task: one sub-topology over one partition of its topics. It owns its operators, its stores and its place in the input.
+"""A task: one sub-topology over one partition of its topics. It owns its operators, its stores and its place in the
+input.
 
-Records of several partitions are taken in the order of their timestamps: the task hands on the longest run of the earliest partition
-that is not later than the next one's head, and waits while a partition has more in the log than has been fetched (KIP-695).
+Records of several partitions are taken in the order of their timestamps: the task hands on the longest run of the
+earliest partition that is not later than the next one's head, and waits while a partition has more in the log than has
+been fetched (KIP-695).
 """
 
 from __future__ import annotations
@@ -78,7 +80,7 @@ class Task:
         for operator in self.operators.values():
             operator.open()
 
-    # -- input --------------------------------------------------------------------------------------------------------------------
+    # -- input
 
     def wants(self) -> Iterator[PartitionQueue]:
         """The partitions that have nothing waiting here: what the next fetch asks for. All others are paused."""
@@ -127,7 +129,7 @@ class Task:
             fitting = int(rows * TURN_S / max(seconds, 1e-6))
             self._rows = max(1, min(fitting, 2 * self._rows, self._rows_max))
 
-    # -- time ---------------------------------------------------------------------------------------------------------------------
+    # -- time
 
     @property
     def stream_time(self) -> int:
@@ -156,7 +158,7 @@ class Task:
         for topic, times in self._writer_times.items():
             self.context.save_clock(f"writers of {topic}", times.dump())
 
-    # -- commit -------------------------------------------------------------------------------------------------------------------
+    # -- commit
 
     async def prepare(self) -> None:
         """Before a commit: emits what waits for it, and puts everything in memory into stores and outputs."""
@@ -166,7 +168,9 @@ class Task:
         self._save_times()
 
     def _mark(self) -> tuple[int, bool] | None:
-        """What the tasks behind a repartition are to know: this one's time, and whether it is idle. None: nothing to tell."""
+        """What the tasks behind a repartition are to know: this one's time, and whether it is idle. None: nothing to
+        tell.
+        """
         if not self.sub.repartitions:
             return None
         if self.context.stream_time_seen == NO_TIME:
@@ -177,7 +181,9 @@ class Task:
         return self.stream_time, idle
 
     def mark_time(self, outputs: Outputs, partitions: Callable[[str], int], *, quiet: bool) -> None:
-        """Adds the marker, if there is something new to tell. Unless all is `quiet`, nobody is called idle: data may be on its way."""
+        """Adds the marker, if there is something new to tell. Unless all is `quiet`, nobody is called idle: data may
+        be on its way.
+        """
         mark = self._mark()
         if mark is None or mark == self._marked or (mark[1] and not quiet):
             return

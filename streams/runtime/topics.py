@@ -1,7 +1,7 @@
 """The topics of a plan: which are there, which have to be made, and with how many partitions.
 
-A sub-topology has as many tasks as the largest of its source topics has partitions. Repartition topics that say nothing take the
-number of the tasks that write them; changelogs have one partition a task.
+A sub-topology has as many tasks as the largest of its source topics has partitions. Repartition topics that say nothing
+take the number of the tasks that write them; changelogs have one partition a task.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Topics:
     async def prepare(self) -> None:
         """Makes the topics that are missing.
 
-        Raises PartitionCountError, StoreRenamedError, or TopologyError when topics that are read together differ in partitions.
+        Raises PartitionCountError, StoreRenamedError, or TopologyError when topics that are read together differ in
+        partitions.
         """
         await self._external()
         await self._repartitions()
@@ -76,12 +77,17 @@ class Topics:
         while waiting:
             ready = [sub for sub in waiting if all(source.topic.name in self.infos for source in sub.sources)]
             if not ready:
-                raise TopologyError(f"these sub-topologies feed one another in a circle: {', '.join(sub.id for sub in waiting)}; give repartition partitions=")
+                raise TopologyError(
+                    f"these sub-topologies feed one another in a circle: {', '.join(sub.id for sub in waiting)}; "
+                    "give the repartition partitions="
+                )
             for sub in ready:
                 waiting.remove(sub)
                 self.tasks[sub.id] = max(self.partitions(source.topic.name) for source in sub.sources)
                 made = [node.topic for node in sub.repartitions]
-                await self._ensure([TopicSpec(t.name, t.partitions or self.tasks[sub.id], t.config | REPARTITION_CONFIG) for t in made])
+                await self._ensure(
+                    [TopicSpec(t.name, t.partitions or self.tasks[sub.id], t.config | REPARTITION_CONFIG) for t in made]
+                )
 
     def _check_co_partitioned(self) -> None:
         for sub in self._plan.subtopologies:
@@ -90,7 +96,8 @@ class Topics:
                 if len(set(counts.values())) > 1:
                     listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
                     raise TopologyError(
-                        f"topics whose records meet by key need equal partition counts: {listed}. Put .repartition(partitions=...) before the join."
+                        f"topics whose records meet by key need equal partition counts: {listed}. "
+                        "Put .repartition(partitions=...) before the join."
                     )
 
     async def _changelogs(self) -> None:
@@ -102,15 +109,25 @@ class Topics:
     def _changelog_names(self) -> list[tuple[SubTopology, str]]:
         stores = ((sub, store) for sub in self._plan.subtopologies for store in sub.stores)
         named = [(sub, store.changelog) for sub, store in stores if store.source_topic is None]
-        return named + [(sub, clock.changelog) for sub in self._plan.subtopologies if (clock := clock_store(sub, self._plan.app_id))]
+        return named + [
+            (sub, clock.changelog) for sub in self._plan.subtopologies if (clock := clock_store(sub, self._plan.app_id))
+        ]
 
     async def _check_renamed(self, declared: set[str]) -> None:
         prefix, suffix = f"{self._plan.app_id}-", "-changelog"
         for name in await self._transport.topics():
-            # Clocks follow the sub-topology: they are ours, and going on without them costs nothing that a name could save.
-            if name.startswith(prefix) and name.endswith(suffix) and name not in declared and not name.endswith("-clocks-changelog"):
+            # Clocks follow the sub-topology: they are ours, and going on without them costs nothing that a name could
+            # save.
+            if (
+                name.startswith(prefix)
+                and name.endswith(suffix)
+                and name not in declared
+                and not name.endswith("-clocks-changelog")
+            ):
                 store = name.removeprefix(prefix).removesuffix(suffix)
-                raise StoreRenamedError(store, data_dir=self._data_dir, names=[store.name for store in self._plan.stores.values()])
+                raise StoreRenamedError(
+                    store, data_dir=self._data_dir, names=[store.name for store in self._plan.stores.values()]
+                )
 
     async def _ensure(self, specs: list[TopicSpec]) -> None:
         if not specs:

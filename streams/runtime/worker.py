@@ -1,7 +1,7 @@
 """The worker: from an app to running tasks, and back to nothing running.
 
-It plans the app, makes its topics, opens and restores the stores, then loops: fetch, one turn for each task and source, commit. One
-coroutine owns all of this; timers and the user's tasks run beside it.
+It plans the app, makes its topics, opens and restores the stores, then loops: fetch, one turn for each task and source,
+commit. One coroutine owns all of this; timers and the user's tasks run beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Worker:
     """Runs one app in this process.
 
-    `until_end`: process what is there, then stop. `now_ms` is the wall clock. `transport` None opens the one that the settings name.
+    `until_end`: process what is there, then stop. `now_ms` is the wall clock. `transport` None opens the one that the
+    settings name.
     """
 
     def __init__(
@@ -156,4 +157,3 @@ async def _run(app: App, observer: Observer, *, until_end: bool) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
     return 130 if signal.SIGINT in received else 0
-
