@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from types import MemberDescriptorType, NoneType
 from typing import TYPE_CHECKING, Any, dataclass_transform
@@ -12,7 +13,16 @@ from streams.errors import ConfigError
 from streams.expressions.tree import Field, col
 from streams.timestamps import Timestamp, arms, declared_timestamps, is_timestamp, post_init
 
-__all__ = ["Record", "Timestamp", "col", "column_kind", "nested_record", "timestamp_field"]
+__all__ = [
+    "Record",
+    "Timestamp",
+    "col",
+    "column_kind",
+    "define_record",
+    "field_type",
+    "nested_record",
+    "timestamp_field",
+]
 
 _class_attribute = msgspec.StructMeta.__getattribute__
 
@@ -66,6 +76,16 @@ class Record(msgspec.Struct, metaclass=RecordMeta):
         return msgspec.structs.asdict(self)
 
 
+def define_record(name: str, fields: Mapping[str, Any]) -> type[Record]:
+    """A Record class made while the program runs: field names and their types, all required.
+
+    >>> define_record("Hourly", {"flights": int, "mean": float})(flights=2, mean=1.5)
+    Hourly(flights=2, mean=1.5)
+    """
+    made: Any = RecordMeta(name, (Record,), {"__annotations__": dict(fields), "__module__": __name__})
+    return made  # type: ignore[no-any-return]
+
+
 @cache
 def timestamp_field(record: type) -> str | None:
     """The name of the `Timestamp` field of a Record class; None if there is none, or it is no Record.
@@ -102,6 +122,19 @@ def nested_record(record: type, path: str) -> type | None:
 
 
 @cache
+def field_type(record: Any, path: str) -> Any:
+    """The declared type of field `path` of `record`; None if there is no such field, or no class that declares it.
+
+    >>> class Flight(Record):
+    ...     delay: float | None
+    >>> field_type(Flight, "delay")
+    float | None
+    """
+    *holders, name = path.split(".")
+    return _field_types(nested_record(record, ".".join(holders)) if holders else record).get(name)
+
+
+@cache
 def column_kind(record: type, path: str) -> type | None:
     """bool, int or float where field `path` of `record` is declared as that (or None); None for all other fields.
 
@@ -112,9 +145,7 @@ def column_kind(record: type, path: str) -> type | None:
     >>> column_kind(Flight, "delay"), column_kind(Flight, "at"), column_kind(Flight, "carrier")
     (<class 'float'>, <class 'int'>, None)
     """
-    *holders, name = path.split(".")
-    holder = nested_record(record, ".".join(holders)) if holders else record
-    kind = _field_types(holder).get(name)
+    kind = field_type(record, path)
     if is_timestamp(kind):
         return int
     declared = [arm for arm in arms(kind) if arm is not NoneType]

@@ -1,0 +1,136 @@
+"""The states of one aggregate for many groups, by slot: in arrays while arrays hold them exactly, else as objects."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.aggregates import Aggregate
+from streams.columns import Column
+from streams.errors import NeedsRows
+from streams.kernels.aggregate import KERNELS, Arrays, Kernel
+
+_KINDS: dict[type, str] = {int: "i", float: "f", NoneType: ""}
+
+Slots = npt.NDArray[np.intp]
+
+
+class SlotStates:
+    """One state a slot. The first input decides which kernel runs; inputs that don't fit it move all states to objects.
+
+    >>> from streams.aggregates import sum
+    >>> states = SlotStates(sum("x"))
+    >>> states.resize(2)
+    >>> states.update(np.array([0, 1, 0]), Column(np.array([1.5, 2.0, 3.0])))
+    >>> states.results(np.array([0, 1]))
+    [4.5, 2.0]
+    """
+
+    def __init__(self, aggregate: Aggregate) -> None:
+        self._aggregate = aggregate
+        self._kernels = KERNELS.get(aggregate.name, {})
+        self._kernel: Kernel | None = None
+        self._arrays: Arrays = ()
+        self._objects: list[Any] | None = None if self._kernels else []
+        self._capacity = 0
+
+    def resize(self, capacity: int) -> None:
+        """Make room for slots below `capacity`, each with nothing folded in."""
+        more = max(0, capacity - self._capacity)
+        if self._objects is not None:
+            self._objects.extend([self._aggregate.initialize()] * more)
+        elif self._kernel is not None and more:
+            added = self._kernel.allocate(more)
+            self._arrays = tuple(np.concatenate(pair) for pair in zip(self._arrays, added, strict=True))
+        self._capacity += more
+
+    def start(self, slots: Slots) -> None:
+        """These slots begin with nothing folded in."""
+        if self._objects is not None:
+            for slot in slots.tolist():
+                self._objects[slot] = self._aggregate.initialize()
+        elif self._kernel is not None:
+            self._kernel.reset(self._arrays, slots)
+
+    def load(self, slot: int, state: Any) -> None:
+        """This slot, just started, begins with `state`, as `states` gave it."""
+        if self._objects is None and self._kernel is None:
+            self._choose(_KINDS.get(type(state[0] if isinstance(state, tuple) else state)))
+        if self._objects is None and self._kernel is not None:
+            try:
+                return self._kernel.load(self._arrays, slot, state)
+            except NeedsRows:
+                self._as_objects()
+        if self._objects is not None:
+            self._objects[slot] = state
+
+    def update(self, slots: Slots, inputs: Column) -> None:
+        """Fold row i of `inputs` into `slots[i]`, in order; None is left out. Nothing is changed if a fold raises."""
+        if inputs.valid is not None:
+            slots, inputs = slots[inputs.valid], Column(inputs.values[inputs.valid])
+        if not len(slots) or (self._objects is None and self._fold_arrays(slots, inputs.values)):
+            return
+        states, fold = self._as_objects(), self._aggregate.fold
+        changed: dict[int, Any] = {}
+        for slot, value in zip(slots.tolist(), inputs.values.tolist(), strict=True):
+            changed[slot] = fold(changed[slot] if slot in changed else states[slot], value)
+        for slot, state in changed.items():
+            states[slot] = state
+
+    def update_each(self, slots: Slots, inputs: Column) -> list[Any]:
+        """`update`, and the result of `slots[i]` as it is after row i."""
+        fold, finalize = self._aggregate.fold, self._aggregate.finalize
+        touched = np.unique(slots)
+        states = dict(zip(touched.tolist(), self.states(touched), strict=True))
+        results = []
+        for slot, value in zip(slots.tolist(), inputs.to_list(), strict=True):
+            if value is not None:
+                states[slot] = fold(states[slot], value)
+            results.append(finalize(states[slot]))
+        self.start(touched)
+        for slot, state in states.items():
+            self.load(slot, state)
+        return results
+
+    def states(self, slots: Slots) -> list[Any]:
+        """The states as plain values."""
+        if self._objects is not None:
+            objects = self._objects
+            return [objects[slot] for slot in slots.tolist()]
+        if self._kernel is None:
+            return [self._aggregate.initialize()] * len(slots)
+        return self._kernel.states(self._arrays, slots)
+
+    def results(self, slots: Slots) -> list[Any]:
+        """What the user sees of the states."""
+        return list(map(self._aggregate.finalize, self.states(slots)))
+
+    def _choose(self, kind: str | None) -> None:
+        """The kernel for inputs of a kind; none yet for "", which tells nothing; objects where there is no kernel."""
+        if kind == "":
+            return
+        self._kernel = self._kernels.get(kind or "")
+        if self._kernel is None:
+            self._as_objects()
+        else:
+            self._arrays = self._kernel.allocate(self._capacity)
+
+    def _fold_arrays(self, slots: Slots, values: npt.NDArray[Any]) -> bool:
+        if self._kernel is None:
+            self._choose(values.dtype.kind)
+        if self._kernel is None or self._kernels.get(values.dtype.kind) is not self._kernel:
+            return False
+        try:
+            self._kernel.update(self._arrays, slots, values)
+        except NeedsRows:
+            return False
+        return True
+
+    def _as_objects(self) -> list[Any]:
+        if self._objects is None:
+            self._objects = self.states(np.arange(self._capacity))
+            self._arrays = ()
+        return self._objects
