@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from types import new_class
 from typing import Any
-
-import msgspec
 
 from streams.aggregates import Aggregate, count
 from streams.dsl.naming import suffix
@@ -110,7 +109,8 @@ class GroupedStream:
                     f"aggregate at {caller()}: {field}= is {aggregate!r}; give agg.count(), agg.sum(...) and the like"
                 )
         title = "".join(word.capitalize() for word in (name or "result").replace(".", "-").replace("_", "-").split("-"))
-        row = msgspec.defstruct(title, [(field, Any) for field in named], bases=(Record,))
+        annotations = {field: aggregate.result_type for field, aggregate in named.items()}
+        row = new_class(title, (Record,), exec_body=lambda space: space.update(__annotations__=annotations))
         return self._aggregated(
             NamedAggregates(tuple(named.items())), "aggregate", None, row, name, retention, ttl, on_error
         )

@@ -52,7 +52,7 @@ class AggregateOperator(Operator[AggregateNode]):
         return Groups(1 if self._window is None else self._window.step_ms)
 
     def _new_states(self) -> FoldStates:
-        if isinstance(self.node.fold, NamedAggregates):
+        if isinstance(self.node.fold, NamedAggregates) and self.node.emit != "update":
             from streams.operators.named_aggregates import NamedStates
 
             return NamedStates(self.node, self.context)
@@ -218,8 +218,8 @@ class AggregateOperator(Operator[AggregateNode]):
         closed_to = self._window.closed_start(self.context.stream_time(self._observed))
         if closed_to <= self._closed_to:
             return None
-        self._closed_to = closed_to
-        starts = sorted(start for start in {*self._groups.open_starts, *self._partial} if start <= closed_to)
+        before, self._closed_to = self._closed_to, closed_to
+        starts = sorted(start for start in {*self._groups.open_starts, *self._partial} if before < start <= closed_to)
         if self.node.emit != "close" or not starts:
             return None
         slots = [slot for start in starts for slot in self._whole_window(start)]

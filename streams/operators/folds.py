@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.batch import Batch
-from streams.graph.nodes import AggregateNode, FunctionFold, ReduceFold
+from streams.graph.nodes import AggregateNode, FunctionFold, NamedAggregates, ReduceFold
 from streams.operators.base import Blocked, TaskContext
 from streams.operators.calls import FAILED
 from streams.operators.failures import TryAgain
@@ -59,7 +59,7 @@ class RowStates:
         self._context = context
         self._step = _step_of(node.fold)
         self._first = _first_of(node.fold)
-        self._serde = serde_for(node.store.value_type, default="msgpack")
+        self._form = _form_of(node)
         self._states: list[Any] = []
 
     def resize(self, capacity: int) -> None:
@@ -70,20 +70,21 @@ class RowStates:
             self._states[slot] = self._first()
 
     def load(self, slot: int, payload: bytes) -> None:
-        self._states[slot] = self._serde.decode(payload)
+        self._states[slot] = self._form.decode(payload)
 
     def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, *, each: bool) -> Batch | None:
         return self._continue(batch, list(zip(rows.tolist(), slots.tolist(), strict=True)), finish, [])
 
     def _continue(self, batch: Batch, pairs: list[tuple[int, int]], finish: Finish, results: list[Any]) -> Batch | None:
         keys, values, states, step = batch.keys, batch.values, self._states, self._step
+        result = self._form.result
         while len(results) < len(pairs):
             try:
                 for row, slot in pairs[len(results) :]:
                     old = states[slot]
                     state = step(keys[row], old if type(old) in _IMMUTABLE else deepcopy(old), values[row])
                     states[slot] = state
-                    results.append(state)
+                    results.append(result(state))
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises goes to the error policy
                 self._failed(batch, pairs, finish, results, error)
         return finish(results)
@@ -99,10 +100,29 @@ class RowStates:
         results.append(FAILED)
 
     def encode(self, slots: Slots) -> list[bytes]:
-        return [self._serde.encode(self._states[slot]) for slot in slots.tolist()]
+        return [self._form.encode(self._states[slot]) for slot in slots.tolist()]
 
     def results(self, slots: Slots) -> list[Any]:
-        return [self._states[slot] for slot in slots.tolist()]
+        return [self._form.result(self._states[slot]) for slot in slots.tolist()]
+
+
+class _Plain:
+    """States that are what the user sees."""
+
+    def __init__(self, value_type: Any) -> None:
+        serde = serde_for(value_type, default="msgpack")
+        self.encode, self.decode = serde.encode, serde.decode
+
+    def result(self, state: Any) -> Any:
+        return state
+
+
+def _form_of(node: AggregateNode) -> Any:
+    if not isinstance(node.fold, NamedAggregates):
+        return _Plain(node.store.value_type)
+    from streams.operators.named_aggregates import GroupForm
+
+    return GroupForm(node.fold, node.store.value_type)
 
 
 _NOTHING: Any = object()
@@ -115,6 +135,9 @@ way.
 def _first_of(fold: object) -> Callable[[], Any]:
     if isinstance(fold, FunctionFold):
         return fold.initial
+    if isinstance(fold, NamedAggregates):
+        start = tuple(part.initialize() for _, part in fold.parts)
+        return lambda: start
     return lambda: _NOTHING
 
 
@@ -125,6 +148,11 @@ def _step_of(fold: object) -> Callable[[Any, Any, Any], Any]:
         if fold.function.arity == 2:
             return lambda key, old, value: value if old is _NOTHING else reduce(old, value)
         return lambda key, old, value: value if old is _NOTHING else reduce(key, old, value)
+    if isinstance(fold, NamedAggregates):
+        updates = [part.update for _, part in fold.parts]
+        return lambda key, states, value: tuple(
+            update(state, value) for update, state in zip(updates, states, strict=True)
+        )
     assert isinstance(fold, FunctionFold)
     function = fold.function.call
     if fold.function.arity == 2:

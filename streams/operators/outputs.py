@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from broker_embedded import records
 from streams.batch import Headers
@@ -17,6 +18,7 @@ from streams.transport.contract import TopicPartition
 BATCH_RECORDS_MAX = 10_000
 BATCH_BYTES_MAX = 900_000
 """Below Kafka's default `max.message.bytes` (1,048,588)."""
+RECORD_OVERHEAD_BYTES = 30
 
 
 @dataclass(slots=True)
@@ -101,7 +103,7 @@ class Outputs:
         self.pending_records = 0
         for tp, lane in lanes.items():
             codec = self._codec(tp.topic)
-            for start, stop in _pieces(lane):
+            for start, stop in _pieces(lane, 0, len(lane.keys)):
                 headers = None if lane.headers is None else lane.headers[start:stop]
                 yield (
                     tp,
@@ -121,23 +123,22 @@ class Outputs:
         self.pending_records = 0
 
 
-def _pieces(lane: _Lane) -> Iterator[tuple[int, int]]:
-    """Ranges of a lane that each make one batch within the limits."""
-    total = len(lane.keys)
-    size = sum(len(value) for value in lane.values if value is not None) + sum(
-        len(key) for key in lane.keys if key is not None
-    )
-    if total <= BATCH_RECORDS_MAX and size + 30 * total <= BATCH_BYTES_MAX:
-        yield 0, total
+def _pieces(lane: _Lane, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Ranges of a lane that each make one batch within the limits: halved until they fit."""
+    count = stop - start
+    fits = count <= BATCH_RECORDS_MAX and _size(lane, start, stop) + RECORD_OVERHEAD_BYTES * count <= BATCH_BYTES_MAX
+    if fits or count == 1:
+        yield start, stop
         return
-    start, size = 0, 0
-    for index, (key, value) in enumerate(zip(lane.keys, lane.values, strict=True)):
-        headers = (
-            0 if lane.headers is None else sum(len(name) + len(text or b"") + 10 for name, text in lane.headers[index])
-        )
-        record = len(key or b"") + len(value or b"") + headers + 30
-        if index > start and (index - start >= BATCH_RECORDS_MAX or size + record > BATCH_BYTES_MAX):
-            yield start, index
-            start, size = index, 0
-        size += record
-    yield start, total
+    middle = (start + stop) // 2
+    yield from _pieces(lane, start, middle)
+    yield from _pieces(lane, middle, stop)
+
+
+def _size(lane: _Lane, start: int, stop: int) -> int:
+    keys = sum(map(len, filter(None, lane.keys[start:stop])))
+    values = sum(map(len, filter(None, lane.values[start:stop])))
+    if lane.headers is None:
+        return keys + values
+    pairs = chain.from_iterable(lane.headers[start:stop])
+    return keys + values + sum(len(name) + len(text or b"") + 10 for name, text in pairs)

@@ -1,0 +1,89 @@
+"""A table seen from outside a worker: what its changelog says, up to the last commit.
+
+The changelog is read once and then followed, so a look-up costs what was added since the last one. It needs no local state and holds
+no lock on any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from broker_embedded import records
+from state.keys import split_window_key, window_key
+from streams.graph.definitions import StoreDef
+from streams.operators.stored import StoredForm
+from streams.transport.committed import read_committed
+from streams.transport.contract import TopicPartition, Transport
+from streams.windows import Windowed
+
+
+class ClientTable:
+    """A read-only table. Keys of a windowed one are `Windowed(key, start, end)`."""
+
+    def __init__(self, transport: Transport, store: StoreDef) -> None:
+        self._transport = transport
+        self._store = store
+        self._form = StoredForm(store)
+        self._rows: dict[bytes, bytes] = {}
+        self._positions: dict[TopicPartition, int] | None = None
+
+    async def get(self, key: Any, default: Any = None) -> Any:
+        """The value of a key; `default` if the table lacks it."""
+        await self._follow()
+        payload = self._rows.get(self._store_key(key))
+        return default if payload is None else self._form.decode(payload)
+
+    async def window(self, key: Any, timestamp: int) -> Any:
+        """The value of a key in the window that holds `timestamp` (ms); None if there is none. Tumbling windows only."""
+        size = self._store.window_size_ms or 1
+        start = timestamp // size * size
+        return await self.get(Windowed(key, start, start + size))
+
+    async def items(self) -> AsyncIterator[tuple[Any, Any]]:
+        """(key, value) of every entry, in the order of the stored keys."""
+        await self._follow()
+        for store_key in sorted(self._rows):
+            yield self._key(store_key), self._form.decode(self._rows[store_key])
+
+    async def range(self, start: Any, stop: Any) -> AsyncIterator[tuple[Any, Any]]:
+        """(key, value) of entries with start <= key < stop, by the bytes of the keys."""
+        low, high = self._store_key(start), self._store_key(stop)
+        async for key, value in self.items():
+            if low <= self._store_key(key) < high:
+                yield key, value
+
+    def _store_key(self, key: Any) -> bytes:
+        if not self._store.windowed:
+            return self._form.keys.encode(key)
+        return window_key(key.start, self._form.keys.encode(key.key))
+
+    def _key(self, store_key: bytes) -> Any:
+        if not self._store.windowed:
+            return self._form.keys.decode(store_key)
+        start, key = split_window_key(store_key)
+        return Windowed(self._form.keys.decode(key), start, start + (self._store.window_size_ms or 0))
+
+    async def _follow(self) -> None:
+        """Reads what was added to the changelog."""
+        info = (await self._transport.describe([self._store.changelog])).get(self._store.changelog)
+        if info is None:
+            return
+        tps = [TopicPartition(self._store.changelog, partition) for partition in range(info.partitions)]
+        if self._positions is None:
+            self._positions = await self._transport.earliest(tps)
+        ends = await self._transport.latest(tps)
+        while waiting := {tp: at for tp, at in self._positions.items() if at < ends[tp]}:
+            for fetched in await self._transport.fetch(waiting, wait_ms=1_000):
+                for _, data in read_committed(fetched):
+                    self._take(records.decode(data), fetched.start_offset)
+                self._positions[fetched.tp] = fetched.next_offset
+
+    def _take(self, part: records.Records, from_offset: int) -> None:
+        for offset, key, value in zip(part.offsets.tolist(), part.keys(), part.values(), strict=True):
+            if key is None or offset < from_offset:
+                continue
+            if value is None:
+                self._rows.pop(key, None)
+            else:
+                self._rows[key] = value

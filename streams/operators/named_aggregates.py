@@ -1,0 +1,129 @@
+"""Named aggregates: `aggregate(flights=agg.count(), mean=agg.mean(Flight.delay))`, on columns where the inputs allow it.
+
+The states of all aggregates of a group are stored together, as one MessagePack array.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from streams.aggregates import Aggregate
+from streams.batch import Batch
+from streams.columns import Column, column_from_values
+from streams.errors import NeedsRows
+from streams.expressions import Expression
+from streams.graph.functions import UserFunction
+from streams.graph.nodes import AggregateNode, NamedAggregates
+from streams.operators.base import TaskContext
+from streams.operators.calls import FAILED, Calls
+from streams.operators.folds import Finish
+from streams.slot_states import SlotStates
+
+Slots = npt.NDArray[np.intp]
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+
+class GroupForm:
+    """A group's states as they are stored, and as the user sees them: a row of results, or the one result of `count()`."""
+
+    def __init__(self, fold: NamedAggregates, value_type: Any) -> None:
+        self.parts: tuple[Aggregate, ...] = tuple(part for _, part in fold.parts)
+        self._scalar = fold.scalar
+        self._row = value_type
+
+    def encode(self, states: tuple[Any, ...]) -> bytes:
+        return _pack([part.encode(state) for part, state in zip(self.parts, states, strict=True)])
+
+    def decode(self, payload: bytes) -> tuple[Any, ...]:
+        stored = _unpack(payload)
+        return tuple(part.decode(state) for part, state in zip(self.parts, stored, strict=True))
+
+    def result(self, states: tuple[Any, ...]) -> Any:
+        finals = [part.finalize(state) for part, state in zip(self.parts, states, strict=True)]
+        return finals[0] if self._scalar else self._row(*finals)
+
+    def rows(self, columns: list[list[Any]]) -> list[Any]:
+        """Results of many groups, given a list for each aggregate."""
+        return columns[0] if self._scalar else [self._row(*finals) for finals in zip(*columns, strict=True)]
+
+
+class NamedStates:
+    """The states of named aggregates by slot, in arrays as long as those hold them exactly."""
+
+    def __init__(self, node: AggregateNode, context: TaskContext) -> None:
+        assert isinstance(node.fold, NamedAggregates)
+        self._form = GroupForm(node.fold, node.store.value_type)
+        self._states = [SlotStates(part) for part in self._form.parts]
+        self._node = node
+        self._context = context
+
+    def resize(self, capacity: int) -> None:
+        for states in self._states:
+            states.resize(capacity)
+
+    def start(self, slots: Slots) -> None:
+        for states in self._states:
+            states.start(slots)
+
+    def load(self, slot: int, payload: bytes) -> None:
+        for states, state in zip(self._states, self._form.decode(payload), strict=True):
+            states.load(slot, state)
+
+    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, *, each: bool) -> Batch | None:
+        """Never asked for `each`: the row form folds where every change is to leave."""
+        inputs = [_column(part, batch) for part in self._form.parts]
+        missing = [at for at, column in enumerate(inputs) if column is None]
+        if missing:
+            return self._by_rows(batch, rows, slots, finish, inputs, missing)
+        self._fold([column for column in inputs if column is not None], rows, slots)
+        return finish(None)
+
+    def _by_rows(
+        self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, inputs: list[Column | None], missing: list[int]
+    ) -> Batch | None:
+        """Inputs that columns cannot give are read row by row; a row that fails is the error policy's."""
+        parts = [self._form.parts[at] for at in missing]
+        read = UserFunction(lambda value: [part.read(value) for part in parts], step=self._node.kind, takes=1)
+
+        def fold(results: list[Any]) -> Batch | None:
+            failed = np.fromiter((result is FAILED for result in results), np.bool_, len(results))
+            for at, column in enumerate(missing):
+                inputs[column] = column_from_values([None if r is FAILED else r[at] for r in results])
+            chosen = ~failed[rows]
+            self._fold([column for column in inputs if column is not None], rows[chosen], slots[chosen])
+            return finish([FAILED if gone else None for gone in failed[rows].tolist()] if failed.any() else None)
+
+        return Calls(read, self._node, self._context).run(batch, fold)
+
+    def _fold(self, inputs: list[Column], rows: Slots, slots: Slots) -> None:
+        straight = len(rows) == len(inputs[0]) and bool((rows == np.arange(len(rows))).all())
+        for states, column in zip(self._states, inputs, strict=True):
+            states.update(slots, column if straight else column[rows])
+
+    def encode(self, slots: Slots) -> list[bytes]:
+        columns = [states.states(slots) for states in self._states]
+        try:
+            return [_pack(states) for states in zip(*columns, strict=True)]
+        except OverflowError:  # an integer of more than 64 bits among the states
+            return [self._form.encode(states) for states in zip(*columns, strict=True)]
+
+    def results(self, slots: Slots) -> list[Any]:
+        return self._form.rows([states.results(slots) for states in self._states])
+
+
+def _column(part: Aggregate, batch: Batch) -> Column | None:
+    """An aggregate's input as a column; None when it has to be read row by row."""
+    if part.argument is None:
+        return Column(np.ones(len(batch), np.bool_))
+    if not isinstance(part.argument, Expression) or not hasattr(batch.value_type, "__struct_fields__"):
+        return None
+    try:
+        return part.argument.evaluate_columns({name: batch.column(name) for name in part.argument.fields})
+    except NeedsRows:
+        return None

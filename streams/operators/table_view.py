@@ -1,0 +1,306 @@
+"""A task's view of one table: decoded values in memory in front of the store, for agents and pipelines alike.
+
+Entries are store keys (bytes), so a lookup by key bytes costs no decoding. Numbers, text and bytes are kept as they
+are; every other value is kept encoded, and each `get` decodes its own: nobody can change a value under the table, and
+what is read is what would be read after a restart. A number that is changed often is encoded once a commit, at `save`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from state.keys import TIME_MIN, time_prefix, window_key
+from streams.errors import DecodeError, EncodeError
+from streams.graph.definitions import StoreDef
+from streams.serde import key_serde_for, serde_for
+from streams.serde.types import without_none
+
+if TYPE_CHECKING:
+    from streams.operators.base import TaskContext
+
+CACHE_BYTES = 16 << 20
+"""About what one view may take in memory between two batches."""
+
+ENTRY_OVERHEAD_BYTES = 250
+"""What an entry costs beyond twice its encoded value: slots of two dicts, key, value header."""
+
+_INT_MAX = 2**63 - 1
+_UNKNOWN: Final = object()
+_GONE: Final = object()
+
+Undo = list[tuple["TableView", bytes, Any, int | None]]
+"""What a record's changes replaced: view, entry, the value in memory before, its timestamp if it was not saved yet."""
+
+
+class _Packed:
+    """An encoded value; `shared` is its decoded form for readers that leave it as it is, made when first asked for."""
+
+    __slots__ = ("data", "shared")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.shared: Any = _UNKNOWN
+
+
+class TableView:
+    """The table `definition` in the task of `context`. Keys and values are typed; a value of None deletes.
+
+    A windowed table's entries have a window start besides: `get_at`, `put_at`. Changes reach the store with `save`.
+    """
+
+    def __init__(self, definition: StoreDef, context: TaskContext, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self.definition = definition
+        self._stores = context.stores
+        self._name = definition.name
+        self._keys = key_serde_for(definition.key_type)
+        # A table that has a topic as its changelog holds values as they stand in the topic.
+        self._values = serde_for(definition.value_type, default="json" if definition.source_topic else "msgpack")
+        self._encode_key = str.encode if self._keys is key_serde_for(str) else self._keys.encode
+        self._plain = _plain_types(definition)
+        self.written_elsewhere = False
+        """Set for a table that an aggregation keeps: nothing read from its store may be kept here."""
+        self._cache: dict[bytes, Any] = {}
+        self._dirty: dict[bytes, int] = {}
+        self._cache_bytes = cache_bytes
+        self._value_bytes, self._values_sized = 64, 1
+        self._times: dict[str, int] = {}
+        self._starts: set[int] | None = None
+
+    def __repr__(self) -> str:
+        return f"<TableView {self._name}: {len(self._cache)} entries in memory, {len(self._dirty)} changed>"
+
+    # -- one key -----------------------------------------------------------------------------------------------------
+
+    def get(self, key: Any, absent: Any = None) -> Any:
+        """The value of a key, the caller's own."""
+        return self._read(self._encode_key(key), absent)
+
+    def put(self, key: Any, value: Any, timestamp: int, undo: Undo | None = None) -> None:
+        """Sets the value of a key. Raises EncodeError for a value that is not of the table's type."""
+        self._write(self._encode_key(key), value, timestamp, undo)
+
+    def delete(self, key: Any, timestamp: int, undo: Undo | None = None) -> None:
+        self._write(self._encode_key(key), None, timestamp, undo)
+
+    def get_at(self, key: Any, start: int, absent: Any = None) -> Any:
+        """The value of a key in the window that starts at `start` (ms)."""
+        return self._read(window_key(start, self._encode_key(key)), absent)
+
+    def put_at(self, key: Any, start: int, value: Any, timestamp: int, undo: Undo | None = None) -> None:
+        """Sets the value of a key in a window; None deletes."""
+        if self._starts is not None:
+            self._starts.add(start)
+        self._write(window_key(start, self._encode_key(key)), value, timestamp, undo)
+
+    def _read(self, entry: bytes, absent: Any) -> Any:
+        value = self._cache.get(entry, _UNKNOWN)
+        if value is _UNKNOWN:
+            value = self._load(entry)
+        if type(value) is _Packed:
+            return self._decoded(value.data)
+        return absent if value is _GONE else value
+
+    def _write(self, entry: bytes, value: Any, timestamp: int, undo: Undo | None) -> None:
+        kind = type(value)
+        if kind not in self._plain or (kind is int and not -_INT_MAX <= value <= _INT_MAX):
+            value = _GONE if value is None else self._pack(value)
+        cache, dirty = self._cache, self._dirty
+        if undo is not None:
+            undo.append((self, entry, cache.get(entry, _UNKNOWN), dirty.get(entry)))
+        cache[entry] = value
+        dirty[entry] = timestamp
+
+    def _load(self, entry: bytes) -> Any:
+        found = self._stores.get(self._name, entry)
+        value = _GONE if found is None else self._unpack(found[0])
+        if not self.written_elsewhere:
+            self._cache[entry] = value
+        return value
+
+    def _pack(self, value: Any) -> Any:
+        """The value encoded. It is read back at once: one that cannot be must not get into the table."""
+        try:
+            data = self._values.encode(value)
+            back = self._values.decode(data)
+        except Exception as error:
+            raise EncodeError(
+                f"table {self._name!r} does not take {type(value).__name__} {_short(value)}: {error}"
+            ) from error
+        return back if self._is_plain(back) else _Packed(data)
+
+    def _unpack(self, data: bytes) -> Any:
+        self._value_bytes += len(data)
+        self._values_sized += 1
+        if not self._plain:
+            return _Packed(data)
+        value = self._decoded(data)
+        return value if self._is_plain(value) else _Packed(data)
+
+    def _is_plain(self, value: Any) -> bool:
+        return type(value) in self._plain or type(value) is str
+
+    def _decoded(self, data: bytes) -> Any:
+        try:
+            return self._values.decode(data)
+        except Exception as error:
+            raise DecodeError(
+                f"table {self._name!r} holds {_short(data)}, which is no {self.definition.value_type}: {error}. If the "
+                f"table's type was changed, give it back, or empty the table: `streams reset APP --store {self._name}`."
+            ) from error
+
+    def undo(self, entry: bytes, value: Any, timestamp: int | None) -> None:
+        """Puts an entry back to what it was in memory before a change."""
+        if value is _UNKNOWN:
+            self._cache.pop(entry, None)
+        else:
+            self._cache[entry] = value
+        if timestamp is None:
+            self._dirty.pop(entry, None)
+        else:
+            self._dirty[entry] = timestamp
+
+    # -- many keys ---------------------------------------------------------------------------------------------------
+
+    def get_many(self, keys: Sequence[Any] | None = None, key_bytes: Sequence[bytes | None] | None = None) -> list[Any]:
+        """The value of each key, None where there is none; by keys or their bytes. Values are shared: read only."""
+        entries = self._keys.encode_many(keys or ()) if key_bytes is None else key_bytes
+        cache = self._cache
+        try:
+            found = [cache[entry] for entry in entries]  # type: ignore[index]
+        except KeyError:
+            self._load_many({entry for entry in entries if entry is not None and entry not in cache})
+            found = [_GONE if entry is None else cache[entry] for entry in entries]
+        shared = self._shared
+        return [shared(value) if type(value) is _Packed or value is _GONE else value for value in found]
+
+    def put_many(self, keys: Sequence[bytes], values: Sequence[Any], timestamps: Sequence[int]) -> None:
+        """Sets many values under key bytes, in order; None deletes. The values are of the table's type."""
+        encode, plain = self._values.encode, self._plain
+        self._cache.update(
+            zip(
+                keys,
+                (
+                    value if type(value) in plain else _GONE if value is None else _Packed(encode(value))
+                    for value in values
+                ),
+                strict=True,
+            )
+        )
+        self._dirty.update(zip(keys, timestamps, strict=True))
+
+    def _load_many(self, entries: set[bytes]) -> None:
+        wanted = list(entries)
+        for entry, found in zip(wanted, self._stores.get_many(self._name, wanted), strict=True):
+            self._cache[entry] = _GONE if found is None else self._unpack(found[0])
+
+    def _shared(self, value: Any) -> Any:
+        if value is _GONE:
+            return None
+        if value.shared is _UNKNOWN:
+            value.shared = self._decoded(value.data)
+        return value.shared
+
+    # -- in order ----------------------------------------------------------------------------------------------------
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """(key, value) of everything, in the order of key bytes, as it was when the iteration began."""
+        return self.range()
+
+    def range(self, start: Any = None, stop: Any = None) -> Iterator[tuple[Any, Any]]:
+        """(key, value) with start <= key < stop in the order of key bytes; None is an open end."""
+        self._push()
+        low = None if start is None else self._encode_key(start)
+        high = None if stop is None else self._encode_key(stop)
+        with self._stores.key_value(self._name).scan(low, high) as rows:
+            for key, value, _ in rows:
+                yield self._keys.decode(key), self._decoded(value)
+
+    def window(self, start: int) -> Iterator[tuple[Any, Any]]:
+        """(key, value) of one window, in the order of key bytes."""
+        self._push()
+        with self._stores.window(self._name).block(start) as rows:
+            for key, value, _ in rows:
+                yield self._keys.decode(key), self._decoded(value)
+
+    def starts(self) -> list[int]:
+        """Starts (ms) of the windows that hold anything, ascending."""
+        self._push()
+        return self._stores.window(self._name).starts()
+
+    # -- time and commit ---------------------------------------------------------------------------------------------
+
+    def observe(self, step: str, stream_time: int) -> None:
+        """A step's stream time (ms). Windows go when the slowest step that uses the table has left them behind."""
+        self._times[step] = stream_time
+
+    def save(self) -> None:
+        """Before a commit: what has expired goes, what changed is encoded and put into the store."""
+        if self.definition.windowed:
+            self._expire()
+        self._push()
+        if self.definition.ttl_ms is not None:
+            self._cache.clear()
+        self.trim()
+
+    def trim(self) -> None:
+        """Drops the oldest half of the memory when it has outgrown its bound; call it between records."""
+        room = self._cache_bytes // (ENTRY_OVERHEAD_BYTES + 2 * self._value_bytes // self._values_sized)
+        if len(self._cache) > room:
+            self._push()
+            for entry in list(islice(self._cache, len(self._cache) - room // 2)):
+                del self._cache[entry]
+
+    def _push(self) -> None:
+        if not self._dirty:
+            return
+        entries, timestamps = list(self._dirty), list(self._dirty.values())
+        cache, encode = self._cache, self._values.encode
+        values: list[bytes | None] = []
+        for entry in entries:
+            value = cache[entry]
+            values.append(None if value is _GONE else value.data if type(value) is _Packed else encode(value))
+        self._value_bytes += sum(len(value) for value in values if value is not None)
+        self._values_sized += len(values)
+        self._stores.put_many(self._name, entries, values, timestamps)
+        self._dirty.clear()
+
+    def _expire(self) -> None:
+        retention_ms = self.definition.retention_ms
+        if retention_ms is None or not self._times:
+            return
+        before = min(self._times.values()) - retention_ms + 1
+        if before <= TIME_MIN:
+            return
+        if self._starts is None:
+            self._starts = {*self._stores.window(self._name).starts(), *self._starts_in_memory()}
+        gone = {start for start in self._starts if start < before}
+        if gone:
+            self._starts -= gone
+            limit = time_prefix(before)
+            for entry in [entry for entry in self._cache if entry < limit]:
+                del self._cache[entry]
+                self._dirty.pop(entry, None)
+            self._stores.window(self._name).expire(before)
+
+    def _starts_in_memory(self) -> set[int]:
+        from state.keys import split_window_key
+
+        return {split_window_key(entry)[0] for entry in self._dirty}
+
+
+def _plain_types(definition: StoreDef) -> frozenset[type]:
+    """Types of values that nobody can change, and that come back from the store as they were.
+
+    Text is not among them: it may hold what UTF-8 cannot (lone surrogates), and that has to be found out at once.
+    """
+    kind = without_none(definition.value_type)
+    if kind is None or kind is Any:
+        return frozenset({int, float, bool})
+    return frozenset({kind}) & {int, float, bool, bytes} if isinstance(kind, type) else frozenset()
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
