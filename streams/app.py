@@ -22,6 +22,7 @@ from streams.topic import Topic, topic_config
 if TYPE_CHECKING:
     from streams.agent import Agent
     from streams.client import Client
+    from streams.operators.base import TaskContext
     from streams.operators.outputs import Outputs
     from streams.table import Table as AgentTable
     from streams.timers import Schedule, TimerCall
@@ -55,6 +56,8 @@ class App:
         self._plan: Plan | None = None
         self.outputs: Outputs | None = None
         """Where `send` puts records while a worker runs this app; they go into its transaction."""
+        self.task_contexts: Callable[[], list[TaskContext]] | None = None
+        """The running tasks' contexts, while a worker runs this app: where tables are looked up."""
 
     def __repr__(self) -> str:
         return f"<App {self.id}>"

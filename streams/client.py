@@ -183,8 +183,8 @@ class Client:
     ) -> AsyncIterator[ClientRecord]:
         """The records of a topic, in the order of each partition.
 
-        `start` is "beginning", "end", or an offset; up to the end as of now, or with `follow` for ever. A value that does
-        not decode raises DecodeError with its place. A topic that is not there yet has no records.
+        `start` is "beginning", "end", or an offset; up to the end as of now, or with `follow` for ever. A value that
+        does not decode raises DecodeError with its place. A topic that is not there yet has no records.
         """
         name, definition = self._definition(topic)
         if self._app is not None and name in self._topics:
@@ -213,7 +213,9 @@ class Client:
         raise TopologyError(f'start={start!r}: "beginning", "end", or an offset')
 
     def table(self, name: str) -> ClientTable:
-        """A table of the app, as its committed changelog tells it. Raises TopologyError for a name the app does not have."""
+        """A table of the app, as its committed changelog tells it. Raises TopologyError for a name the app does not
+        have.
+        """
         stores = {} if self._app is None else self._app.plan().stores
         if name not in stores:
             raise TopologyError(f"the app has no table {name!r}; it has {', '.join(sorted(stores)) or 'none'}")

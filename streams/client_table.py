@@ -1,7 +1,7 @@
 """A table seen from outside a worker: what its changelog says, up to the last commit.
 
-The changelog is read once and then followed, so a look-up costs what was added since the last one. It needs no local state and holds
-no lock on any.
+The changelog is read once and then followed, so a look-up costs what was added since the last one. It needs no local
+state and holds no lock on any.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class ClientTable:
         return default if payload is None else self._form.decode(payload)
 
     async def window(self, key: Any, timestamp: int) -> Any:
-        """The value of a key in the window that holds `timestamp` (ms); None if there is none. Tumbling windows only."""
+        """The value of a key in the window that holds `timestamp` (ms); None if there is none. Tumbling windows
+        only.
+        """
         size = self._store.window_size_ms or 1
         start = timestamp // size * size
         return await self.get(Windowed(key, start, start + size))

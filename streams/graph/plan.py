@@ -203,7 +203,7 @@ def _shared_output(sub: SubTopology, ancestors: dict[int, set[str]]) -> str | No
     outputs: dict[str, list[Node]] = defaultdict(list)
     for node in sub.nodes:
         if isinstance(node, SinkNode):
-            names = [node.topic.name] if node.topic is not None else sorted(node.topics or {"chosen topics": None})
+            names = [node.topic.name] if node.topic is not None else sorted(node.topics or {})
             for name in names:
                 outputs[name].append(node)
     for name, writers in outputs.items():

@@ -94,7 +94,7 @@ class Groups:
         return self._used - 1
 
     def key(self, slot: int) -> bytes:
-        return self._key_of[self.codes[slot]]
+        return self._key_of[int(self.codes[slot])]
 
     def keys(self, slots: Slots) -> list[bytes]:
         """The key of each slot."""

@@ -1,4 +1,5 @@
-"""Named aggregates: `aggregate(flights=agg.count(), mean=agg.mean(Flight.delay))`, on columns where the inputs allow it.
+"""Named aggregates: `aggregate(flights=agg.count(), mean=agg.mean(Flight.delay))`, on columns where the inputs allow
+it.
 
 The states of all aggregates of a group are stored together, as one MessagePack array.
 """
@@ -30,7 +31,9 @@ _unpack = msgspec.msgpack.Decoder().decode
 
 
 class GroupForm:
-    """A group's states as they are stored, and as the user sees them: a row of results, or the one result of `count()`."""
+    """A group's states as they are stored, and as the user sees them: a row of results, or the one result of
+    `count()`.
+    """
 
     def __init__(self, fold: NamedAggregates, value_type: Any) -> None:
         self.parts: tuple[Aggregate, ...] = tuple(part for _, part in fold.parts)

@@ -111,7 +111,7 @@ class Outputs:
                         lane.keys[start:stop],
                         lane.values[start:stop],
                         lane.timestamps[start:stop],
-                        headers,  # type: ignore[arg-type]
+                        headers,
                         codec=codec,
                     ),
                     stop - start,

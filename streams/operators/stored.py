@@ -11,8 +11,8 @@ from streams.serde import key_serde_for, serde_for
 class StoredForm:
     """Key serde, and values in both directions.
 
-    A table of a topic holds the topic's own values; every other table MessagePack, and one of named aggregates their states, of which
-    the user sees the results.
+    A table of a topic holds the topic's own values; every other table MessagePack, and one of named aggregates their
+    states, of which the user sees the results.
     """
 
     def __init__(self, store: StoreDef) -> None:

@@ -157,6 +157,8 @@ class Assembly:
         for ingest in self.ingests:
             ingest.open(await self._source_position(ingest.source))
         self._ends = await self.transport.latest(self._outside())
+        self.app.outputs = self.extra
+        self.app.task_contexts = lambda: [task.context for task in self.tasks]
 
     async def _positions(self) -> dict[TopicPartition, int]:
         """The committed offset of every source partition; where there is none, the beginning."""
@@ -218,7 +220,7 @@ class Assembly:
 
     @property
     def outputs_pending(self) -> int:
-        return self.extra.pending_records + sum(part.outputs.pending_records for part in (*self.tasks, *self.ingests))
+        return self.extra.pending_records + sum(part.outputs.pending_records for part in self.commit.parts)
 
     def _outside(self) -> list[TopicPartition]:
         """Source partitions that others than this app write."""
@@ -253,6 +255,7 @@ class Assembly:
 
     async def close(self, *, clean: bool) -> None:
         """Lets everything go. What was not committed is dropped: it will be read again."""
+        self.app.outputs = self.app.task_contexts = None
         for ingest in self.ingests:
             await ingest.close()
         for task in self.tasks:

@@ -8,7 +8,7 @@ two would leave them ahead of the log, with changes whose input is read again: c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from state.api import Checkpoint
@@ -50,6 +50,7 @@ class Commit:
         self._group = group
         self._tasks = tasks
         self._ingests = ingests
+        self.parts: list[Task | Ingests] = [*tasks, *ingests]
         self._extra = extra
         self._marks = marks
         self._partitions = partitions
@@ -61,8 +62,7 @@ class Commit:
 
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
-        parts: Iterable[Task | Ingests] = (*self._tasks, *self._ingests)
-        return self._open or bool(self._extra.pending_records) or any(part.has_news() for part in parts)
+        return self._open or bool(self._extra.pending_records) or any(part.has_news() for part in self.parts)
 
     async def run(self) -> None:
         """All steps in order."""
@@ -108,16 +108,14 @@ class Commit:
     async def _send_outputs(self) -> None:
         """Markers of stream time go last: a reader is to meet them behind the data of every task."""
         reach("commit: send outputs")
-        quiet = not any(part.outputs.pending_records for part in (*self._tasks, *self._ingests)) and not any(
-            t.news() for t in self._tasks
-        )
+        quiet = not any(part.outputs.pending_records for part in self.parts) and not any(t.news() for t in self._tasks)
         await self._drain()
         for task in self._tasks:
             task.mark_time(self._marks, self._partitions, quiet=quiet)
         await self._drain_one(self._marks)
 
     async def _drain(self) -> None:
-        for part in (*self._tasks, *self._ingests):
+        for part in self.parts:
             await self._drain_one(part.outputs)
         await self._drain_one(self._extra)
 
@@ -136,7 +134,7 @@ class Commit:
         reach("commit: end transaction")
         await self._producer.commit()
         self._open = False
-        for part in (*self._tasks, *self._ingests):
+        for part in self.parts:
             part.committed()
 
     async def _write_stores(self) -> None:

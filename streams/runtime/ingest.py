@@ -95,7 +95,7 @@ class Ingest:
 
     async def _awaited_row(self, rows: AsyncIterator[Any]) -> Any:
         if self._waiting is None:
-            self._waiting = asyncio.ensure_future(anext(rows))  # type: ignore[arg-type]
+            self._waiting = asyncio.ensure_future(anext(rows))
             self._waiting.add_done_callback(lambda _: self._wake())
             await asyncio.sleep(0)
         if not self._waiting.done():

@@ -81,8 +81,8 @@ class Worker:
         background = Background(self.app, self._now_ms)
         async with background:
             working = asyncio.ensure_future(self.loop.run())
-            done, _ = await asyncio.wait({working, background.failed}, return_when=asyncio.FIRST_COMPLETED)
-            if background.failed in done:
+            await asyncio.wait({working, background.failed}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+            if background.failed.done():
                 self._stopping.set()
                 working.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
