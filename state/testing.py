@@ -8,7 +8,9 @@ def test_my_backend(tmp_path):
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 from typing import TypeAlias
 
@@ -42,6 +44,22 @@ def check_store(make: Make, crash: Crash | None = None) -> None:
             raise AssertionError(f"{check.__name__}: {check.__doc__} {error}") from error
         finally:
             backend.close()
+
+
+def copy_live_folder(source: Path, target: Path) -> Path:
+    """Copy a folder in use, as a killed process would leave it; again from the start if files came or went meanwhile."""
+    while True:
+        before = _sizes(source)
+        target.mkdir(parents=True)
+        try:
+            for name in before:
+                shutil.copy2(source / name, target / name)
+        except FileNotFoundError:
+            shutil.rmtree(target)
+            continue
+        if _sizes(source) == before:
+            return target
+        shutil.rmtree(target)
 
 
 def check_values(backend: Backend) -> None:
@@ -241,6 +259,10 @@ def _catch_up(stores: TaskStores, store: str, log: list[tuple[bytes, bytes | Non
         keys, values, timestamps = (list(column) for column in zip(*missing, strict=True))
         restorer.feed(len(log), keys, values, timestamps)
     _finish(restorer.finish())
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in folder.iterdir() if path.name != "LOG"}
 
 
 def _finish(steps: Iterator[None]) -> None:
