@@ -38,7 +38,10 @@ class Reader:
     def read(self, offset: int, max_bytes: int, limit: int, *, at_least_one: bool) -> tuple[memoryview, int]:
         """Whole batches of one segment, from that of `offset` on and below `limit`, and the offset to go on with."""
         cursor = self._cursors.pop(offset, None)
-        segment, position = self._locate(offset) if cursor is None else cursor
+        # Its segment may have been finished just there since.
+        if cursor is None or cursor[1] == cursor[0].size_bytes:
+            cursor = self._locate(offset)
+        segment, position = cursor
         self._use(segment)
         stop, stop_offset = self._end(segment, limit)
         data, after = segment.read_batches(position, max_bytes, stop, at_least_one=at_least_one)

@@ -138,7 +138,7 @@ class Segment:
         except CorruptBatchError as error:
             raise self._damaged(start, str(error)) from error
         self._since_index_bytes = self.size_bytes - start
-        self.first_timestamp = self.header(0).max_timestamp if self.size_bytes else NO_TIMESTAMP
+        self.first_timestamp = self.header(0).max_timestamp if self._whole_bytes else NO_TIMESTAMP
 
     @property
     def is_whole(self) -> bool:
