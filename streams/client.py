@@ -56,6 +56,7 @@ class ClientRecord(NamedTuple):
 
 class _Unsent(NamedTuple):
     topic: str
+    partition: int | None
     key: bytes | None
     value: bytes | None
     timestamp: int
@@ -109,8 +110,11 @@ class Client:
         value: Any = None,
         timestamp: int | None = None,
         headers: list[tuple[str, bytes | None]] | None = None,
+        partition: int | None = None,
     ) -> asyncio.Future[Sent]:
         """Sends one record, without waiting: `await` the answer to know where it lies, once acknowledged.
+
+        Its partition is that of its key, as Kafka's clients choose it, unless `partition` is given.
 
         Records sent in one turn of the event loop leave together.
         """
@@ -120,6 +124,7 @@ class Client:
         self._unsent.append(
             _Unsent(
                 name,
+                partition,
                 _encoded(key_serde_for(definition.key_type), key),
                 _encoded(serde_for(definition.value_type), value),
                 now,
@@ -154,7 +159,9 @@ class Client:
         found: dict[TopicPartition, list[_Unsent]] = {}
         for row in unsent:
             count = self._partitions[row.topic]
-            partition = self._turn % count if row.key is None else partition_for(row.key, count)
+            partition = row.partition
+            if partition is None:
+                partition = self._turn % count if row.key is None else partition_for(row.key, count)
             found.setdefault(TopicPartition(row.topic, partition), []).append(row)
         return found
 

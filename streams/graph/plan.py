@@ -7,7 +7,7 @@ counter, so adding a step elsewhere moves no state.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from streams.errors import TopologyError
@@ -82,6 +82,12 @@ class SubTopology:
     @property
     def stores(self) -> list[StoreDef]:
         return list({id(store): store for node in self.nodes for store in node.stores}.values())
+
+    @property
+    def shared_stores(self) -> frozenset[str]:
+        """Names of the stores that more than one step uses."""
+        users = Counter(store.name for node in self.nodes for store in node.stores)
+        return frozenset(name for name, count in users.items() if count > 1)
 
     @property
     def repartitions(self) -> list[RepartitionNode]:

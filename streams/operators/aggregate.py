@@ -47,6 +47,7 @@ class AggregateOperator(Operator[AggregateNode]):
         self._closed_to = NO_TIME
         self._expired_to = NO_TIME
         self._changed: dict[int, None] = {}
+        self._shared = node.store.name in context.shared_stores
 
     def _new_groups(self) -> Groups:
         return Groups(1 if self._window is None else self._window.step_ms)
@@ -150,6 +151,8 @@ class AggregateOperator(Operator[AggregateNode]):
             return updates
         np.maximum.at(self._groups.timestamps, slots, batch.timestamps[rows])
         self._groups.dirty[slots] = True
+        if self._shared:
+            self._write()
         if self.node.emit == "commit":
             self._changed.update(dict.fromkeys(slots.tolist()))
         return self._close()
@@ -164,6 +167,8 @@ class AggregateOperator(Operator[AggregateNode]):
             times.append(max(time, int(timestamps[slot])))
             timestamps[slot] = times[-1]
         self._groups.dirty[slots] = True
+        if self._shared:
+            self._write()
         return self._batch(slots, results, np.array(times, np.int64), batch.offsets[rows], batch) if results else None
 
     def _batch(
@@ -238,7 +243,7 @@ class AggregateOperator(Operator[AggregateNode]):
                 self._states.start(fresh)
                 for key, slot in zip(missing, slots.tolist(), strict=True):
                     self._load(slot, *stored[key])
-        return sorted(self._groups.of_start(start), key=self._groups.key)
+        return self._groups.of_start(start)
 
     # -- commit
 
@@ -246,19 +251,24 @@ class AggregateOperator(Operator[AggregateNode]):
         """Writes the changed groups; windows past their retention go, unwritten if they were never stored."""
         if self._window is not None:
             self._expire()
-        slots = self._groups.dirty_slots()
-        if len(slots):
-            self._groups.dirty[slots] = False
-            keys = self._groups.keys(slots)
-            if self._window is not None:
-                starts = self._groups.starts[slots].tolist()
-                keys = [window_key(start, key) for start, key in zip(starts, keys, strict=True)]
-            self.context.stores.put_many(
-                self._store, keys, self._states.encode(slots), self._groups.timestamps[slots].tolist()
-            )
+        self._write()
         self._let_go()
         if self._window is not None:
             self.context.save_clock(self.node.name, [self._observed, self._closed_to, self._expired_to])
+
+    def _write(self) -> None:
+        slots = self._groups.dirty_slots()
+        if not len(slots):
+            return
+        self._groups.dirty[slots] = False
+        keys = self._groups.keys(slots)
+        if self._window is not None:
+            starts = self._groups.starts[slots].tolist()
+            keys = [window_key(start, key) for start, key in zip(starts, keys, strict=True)]
+        timestamps = self._groups.timestamps[slots].tolist()
+        self.context.stores.put_many(self._store, keys, self._states.encode(slots), timestamps)
+        if self._shared:
+            self.context.view(self.node.store).forget(keys)
 
     def _expire(self) -> None:
         retention = self.node.store.retention_ms

@@ -54,6 +54,8 @@ class TaskContext:
 
     clocks: Clocks | None = None
 
+    shared_stores: frozenset[str] = frozenset()
+    """Stores that more than one step uses: what one writes the others see at once."""
     views: dict[str, TableView] = field(default_factory=dict)
 
     def view(self, store: StoreDef) -> TableView:

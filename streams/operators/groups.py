@@ -1,12 +1,11 @@
 """Slots for groups: a small integer for each (key, window start) that an aggregation keeps in memory.
 
 States live in arrays or lists indexed by slot, so that a batch is folded by a few array operations. Slots of windows
-that are closed, and of groups that were written out and are not needed, are used again.
+that are let go are used again.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,8 +29,7 @@ class Groups:
         self._step_ms = step_ms
         self._code_of: dict[bytes, int] = {}
         self._key_of: list[bytes] = []
-        self._slot_of: dict[tuple[int, int], int] = {}
-        self._by_start: dict[int, list[int]] = defaultdict(list)
+        self._windows: dict[int, dict[int, int]] = {}
         self._free: list[int] = []
         self._used = 0
         self.codes = np.zeros(_FIRST_CAPACITY, np.int64)
@@ -40,7 +38,7 @@ class Groups:
         self.dirty = np.zeros(_FIRST_CAPACITY, np.bool_)
 
     def __len__(self) -> int:
-        return len(self._slot_of)
+        return self._used - len(self._free)
 
     @property
     def capacity(self) -> int:
@@ -49,8 +47,13 @@ class Groups:
 
     @property
     def open_starts(self) -> list[int]:
-        """Window starts that have groups in memory, ascending."""
-        return sorted(self._by_start)
+        """Window starts that have groups in memory."""
+        return list(self._windows)
+
+    @property
+    def key_codes(self) -> int:
+        """How many keys have a code; only ever grows."""
+        return len(self._key_of)
 
     def encode_keys(self, keys: Sequence[bytes]) -> Int64Array:
         """A dense code for each key."""
@@ -58,10 +61,9 @@ class Groups:
         try:
             return np.fromiter(map(code_of.__getitem__, keys), np.int64, len(keys))
         except KeyError:
-            for key in keys:
-                if key not in code_of:
-                    code_of[key] = len(self._key_of)
-                    self._key_of.append(key)
+            new = [key for key in dict.fromkeys(keys) if key not in code_of]
+            code_of.update(zip(new, range(len(self._key_of), len(self._key_of) + len(new)), strict=True))
+            self._key_of += new
             return np.fromiter(map(code_of.__getitem__, keys), np.int64, len(keys))
 
     def locate(self, codes: Int64Array, starts: Int64Array) -> tuple[Slots, Slots]:
@@ -69,29 +71,45 @@ class Groups:
         first, width = int(starts.min()), len(self._key_of)
         index = (starts - first) // self._step_ms
         unique, inverse = group_rows(index * width + codes, (int(index.max()) + 1) * width)
-        pairs = list(zip((unique // width * self._step_ms + first).tolist(), (unique % width).tolist(), strict=True))
-        slots = [self._slot_of.get(pair, -1) for pair in pairs]
-        fresh = [self._assign(pairs, slots, row) for row, slot in enumerate(slots) if slot < 0]
+        offsets, unique_codes = np.divmod(unique, width)
+        # Pairs come sorted by start, so each window is one piece of them.
+        edges = np.flatnonzero(np.diff(offsets)) + 1
+        slots: list[int] = []
+        fresh: list[int] = []
+        for piece in np.split(np.arange(len(unique)), edges):
+            start = int(offsets[piece[0]]) * self._step_ms + first
+            self._locate_window(start, unique_codes[piece[0] : piece[-1] + 1].tolist(), slots, fresh)
         return np.array(slots, np.intp)[inverse], np.array(fresh, np.intp)
 
-    def _assign(self, pairs: list[tuple[int, int]], slots: list[int], row: int) -> int:
-        slot = self._free.pop() if self._free else self._grow()
-        start, code = pairs[row]
-        self._slot_of[start, code] = slots[row] = slot
-        self._by_start[start].append(slot)
-        self.codes[slot] = code
-        self.starts[slot] = start
-        self.timestamps[slot] = -1
-        self.dirty[slot] = False
-        return slot
+    def _locate_window(self, start: int, codes: list[int], slots: list[int], fresh: list[int]) -> None:
+        window = self._windows.setdefault(start, {})
+        new = codes if not window else [code for code in codes if code not in window]
+        if new:
+            given = self._take(len(new))
+            window.update(zip(new, given, strict=True))
+            fresh += given
+            at = np.array(given, np.intp)
+            self.codes[at] = new
+            self.starts[at] = start
+            self.timestamps[at] = -1
+            self.dirty[at] = False
+        slots += map(window.__getitem__, codes)
 
-    def _grow(self) -> int:
-        if self._used == self.capacity:
+    def _take(self, count: int) -> list[int]:
+        """Slots that nobody has."""
+        given = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        more = count - len(given)
+        while self._used + more > self.capacity:
             for name in ("codes", "starts", "timestamps", "dirty"):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
-        self._used += 1
-        return self._used - 1
+        given += range(self._used, self._used + more)
+        self._used += more
+        return given
+
+    def holds(self, start: int, key: bytes) -> bool:
+        """Whether the group has a slot."""
+        return self._code_of.get(key, -1) in self._windows.get(start, {})
 
     def key(self, slot: int) -> bytes:
         return self._key_of[int(self.codes[slot])]
@@ -101,25 +119,18 @@ class Groups:
         key_of = self._key_of
         return [key_of[code] for code in self.codes[slots].tolist()]
 
-    def holds(self, start: int, key: bytes) -> bool:
-        """Whether the group has a slot."""
-        return (start, self._code_of.get(key, -1)) in self._slot_of
-
     def of_start(self, start: int) -> list[int]:
-        """Slots of one window, in no order."""
-        return self._by_start.get(start, [])
+        """Slots of one window, in the order of their keys."""
+        window = self._windows.get(start, {})
+        by_key = sorted(window, key=self._key_of.__getitem__)
+        return [window[code] for code in by_key]
 
     def dirty_slots(self) -> Slots:
         return np.flatnonzero(self.dirty[: self._used])
 
     def drop_start(self, start: int) -> None:
         """Forgets a window's groups."""
-        for slot in self._by_start.pop(start, ()):
-            del self._slot_of[start, int(self.codes[slot])]
-            self.dirty[slot] = False
-            self._free.append(slot)
-
-    @property
-    def key_codes(self) -> int:
-        """How many keys have a code; only ever grows."""
-        return len(self._key_of)
+        slots = list(self._windows.pop(start, {}).values())
+        if slots:
+            self.dirty[np.array(slots, np.intp)] = False
+            self._free += slots

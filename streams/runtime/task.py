@@ -55,7 +55,9 @@ class Task:
         self.outputs = outputs
         self.failures = failures
         clocks = None if clock_store is None else Clocks(stores, clock_store)
-        self.context = TaskContext(self.id, partition, stores, outputs, failures, now_ms, clocks=clocks)
+        self.context = TaskContext(
+            self.id, partition, stores, outputs, failures, now_ms, clocks=clocks, shared_stores=sub.shared_stores
+        )
         self.operators: dict[str, Operator[Any]] = {node.name: operator_for(node, self.context) for node in sub.nodes}
         self.executor = Executor(sub, self.operators)
         self.queues: list[PartitionQueue] = []
