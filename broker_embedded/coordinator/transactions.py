@@ -183,6 +183,7 @@ class Transactions:
         self._settle(txn)
         if txn.state is State.ONGOING:
             if commit and self._cluster.config.sync_on_commit:
+                txn.ending = True  # at once: the work below begins in a later turn of the loop
                 await self._cluster.keep_running(self._commit_synced(txn))
             else:
                 self._end(txn, states.PREPARE[commit])
@@ -195,7 +196,6 @@ class Transactions:
         self._finish(txn)
 
     async def _commit_synced(self, txn: Transaction) -> None:
-        txn.ending = True
         try:
             await self._cluster.sync([self._cluster.log(*partition) for partition in txn.partitions])
             self._move(txn, State.PREPARE_COMMIT)

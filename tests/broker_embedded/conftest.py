@@ -1,0 +1,186 @@
+"""A clock to set, and a client that speaks in short calls to a cluster over a temporary folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker_embedded import records
+from broker_embedded.cluster import Cluster
+from broker_embedded.config import BrokerConfig
+from broker_embedded.handlers import LOCAL, RequestContext
+from broker_embedded.wire import messages as m
+
+NOW_MS = 1_700_000_000_000
+
+
+@dataclass
+class Clock:
+    now: int = NOW_MS
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@dataclass
+class Writer:
+    """A producer's identity and its sequence numbers."""
+
+    transactional_id: str | None
+    producer_id: int
+    epoch: int
+    sequences: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
+@dataclass
+class Client:
+    """Short calls to a cluster. Those that may fail give the error code; reads give plain values."""
+
+    cluster: Cluster
+    clock: Clock
+
+    async def create(self, name: str, partitions: int = 1, **configs: str) -> m.CreatableTopicResult:
+        rows = [m.CreatableTopicConfig(key.replace("_", "."), value) for key, value in configs.items()]
+        request = m.CreateTopicsRequest([m.CreatableTopic(name, partitions, configs=rows)])
+        return (await self.cluster.handle(request)).topics[0]
+
+    async def init(self, transactional_id: str | None = "t", **fields: Any) -> Writer:
+        answer = await self.cluster.handle(m.InitProducerIdRequest(transactional_id, **fields))
+        assert answer.error_code == 0
+        return Writer(transactional_id, answer.producer_id, answer.producer_epoch)
+
+    async def produce(
+        self,
+        topic: str,
+        *values: str,
+        partition: int = 0,
+        writer: Writer | None = None,
+        context: RequestContext = LOCAL,
+        sequence: int | None = None,
+    ) -> m.PartitionProduceResponse:
+        batch = records.encode(
+            [b"k"] * len(values), [value.encode() for value in values], [self.clock.now] * len(values)
+        )
+        transactional_id = None
+        if writer is not None:
+            transactional_id = writer.transactional_id
+            if sequence is None:
+                sequence = writer.sequences.get((topic, partition), 0)
+            writer.sequences[topic, partition] = sequence + len(values)
+            records.set_producer(
+                batch,
+                producer_id=writer.producer_id,
+                producer_epoch=writer.epoch,
+                base_sequence=sequence,
+                is_transactional=transactional_id is not None,
+            )
+        data = m.TopicProduceData(topic, None, [m.PartitionProduceData(partition, batch)])
+        answer = await self.cluster.handle(m.ProduceRequest(transactional_id, topic_data=[data]), context)
+        row: m.PartitionProduceResponse = answer.responses[0].partition_responses[0]
+        return row
+
+    async def send_offset(self, writer: Writer, group: str, topic: str, offset: int, partition: int = 0) -> int:
+        row = m.TxnOffsetCommitRequestTopic(topic, [m.TxnOffsetCommitRequestPartition(partition, offset)])
+        answer = await self.cluster.handle(
+            m.TxnOffsetCommitRequest(
+                writer.transactional_id or "", group, writer.producer_id, writer.epoch, topics=[row]
+            )
+        )
+        code: int = answer.topics[0].partitions[0].error_code
+        return code
+
+    async def end(self, writer: Writer, commit: bool = True, context: RequestContext = LOCAL) -> int:
+        request = m.EndTxnRequest(writer.transactional_id or "", writer.producer_id, writer.epoch, commit)
+        code: int = (await self.cluster.handle(request, context)).error_code
+        return code
+
+    async def commit_offset(self, group: str, topic: str, offset: int, partition: int = 0) -> int:
+        row = m.OffsetCommitRequestTopic(topic, None, [m.OffsetCommitRequestPartition(partition, offset)])
+        code: int = (
+            (await self.cluster.handle(m.OffsetCommitRequest(group, topics=[row]))).topics[0].partitions[0].error_code
+        )
+        return code
+
+    async def offsets(self, group: str) -> dict[tuple[str, int], int]:
+        answer = await self.cluster.handle(m.OffsetFetchRequest([m.OffsetFetchRequestGroup(group)]))
+        return {
+            (topic.name, row.partition_index): row.committed_offset
+            for topic in answer.groups[0].topics
+            for row in topic.partitions
+        }
+
+    async def fetch(self, topic: str, offset: int = 0, partition: int = 0, **fields: Any) -> m.PartitionData:
+        fields = {"max_wait_ms": 0, "isolation_level": m.READ_COMMITTED} | fields
+        rows = [m.FetchTopic(topic, None, [m.FetchPartition(partition, offset)])]
+        row: m.PartitionData = (
+            (await self.cluster.handle(m.FetchRequest(topics=rows, **fields))).responses[0].partitions[0]
+        )
+        return row
+
+    def read(self, topic: str, partition: int = 0) -> list[str]:
+        """What a read_committed reader sees, found out from the batches and nothing else: the tests' own oracle."""
+        source = self.cluster.log(topic, partition)
+        open_values: dict[int, list[tuple[int, str]]] = {}
+        seen: list[tuple[int, str]] = []
+        for header, batch in self.cluster.read_all(source):
+            if header.is_control:
+                ended = open_values.pop(header.producer_id, [])
+                seen += ended if records.read_control(batch) else []
+                continue
+            columns = records.decode(batch)
+            values = [(value or b"").decode() for value in columns.values()]
+            rows = list(zip(columns.offsets.tolist(), values, strict=True))
+            if header.is_transactional:
+                open_values.setdefault(header.producer_id, []).extend(rows)
+            else:
+                seen += rows
+        return [value for _, value in sorted(seen)]
+
+
+class Folder:
+    """Opens clusters over a folder and over copies of it: a copy is what `kill -9` leaves."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._copies = count(1)
+        self._opened: list[Cluster] = []
+        self.clock = Clock()
+
+    def open(self, **config: Any) -> Client:
+        cluster = Cluster.open(self.path, config=BrokerConfig(**config), now_ms=self.clock)
+        self._opened.append(cluster)
+        return Client(cluster, self.clock)
+
+    def kill(self) -> None:
+        """Go on with a copy; the cluster over the old folder knows nothing of it."""
+        copy = self.path.with_name(f"{self.path.name.partition('~')[0]}~{next(self._copies)}")
+        shutil.copytree(self.path, copy)
+        self.path = copy
+
+    async def close(self) -> None:
+        for cluster in self._opened:
+            await cluster.close()
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> AsyncIterator[Folder]:
+    opened = Folder(tmp_path / "data")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def client(folder: Folder) -> Client:
+    return folder.open()
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[[], Folder]:
+    names = count()
+    return lambda: Folder(tmp_path / f"made-{next(names)}")

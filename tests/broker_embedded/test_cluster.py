@@ -1,0 +1,242 @@
+"""The cluster: topics that last, a folder that is held, unclean starts, progress, disk failures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker_embedded.cluster import Cluster
+from broker_embedded.errors import KafkaStorageError
+from broker_embedded.lock import FolderInUseError
+from broker_embedded.log import disk
+from broker_embedded.topics import TopicsFile
+from broker_embedded.wire import messages as m
+
+
+async def test_topics_last(folder: Any) -> None:
+    client = folder.open()
+    made = await client.create("flights", 3, retention_ms="1000")
+    await client.produce("flights", "a", "b", partition=2)
+    await client.cluster.close()
+
+    again = folder.open().cluster
+    topic = again.topics["flights"]
+    assert (topic.id, topic.configs) == (made.topic_id, {"retention.ms": "1000"})
+    assert [source.log_end_offset for source in topic.partitions] == [0, 0, 2]
+    assert topic.partitions[0].config.retention_ms == 1000
+    assert again.topics["__consumer_offsets"].is_internal
+
+
+async def test_topics_survive_a_kill(folder: Any) -> None:
+    client = folder.open()
+    await client.create("flights", 2)
+    await client.produce("flights", "a", partition=1)
+    folder.kill()
+    again = folder.open()
+    assert again.read("flights", 1) == ["a"]
+
+
+async def test_a_folder_is_opened_once(client: Any) -> None:
+    with pytest.raises(FolderInUseError):
+        Cluster.open(client.cluster.folder.path)
+
+
+async def test_a_failed_open_gives_the_folder_back(tmp_path: Path) -> None:
+    (tmp_path / "topics.json").write_text('{"format": 99, "topics": {}}')
+    for _ in range(2):
+        with pytest.raises(ValueError, match="has format 99, this version reads 1"):
+            Cluster.open(tmp_path)
+
+
+async def test_a_topic_deleted_and_made_again_is_empty(folder: Any) -> None:
+    client = folder.open()
+    first = await client.create("flights")
+    await client.produce("flights", "old")
+    await client.commit_offset("group", "flights", 1)
+    await client.cluster.handle(m.DeleteTopicsRequest([m.DeleteTopicState("flights")]))
+    assert await client.offsets("group") == {}
+    second = await client.create("flights")
+    assert first.topic_id != second.topic_id
+    folder.kill()
+    again = folder.open()
+    assert again.read("flights") == []
+    assert await again.offsets("group") == {}
+
+
+async def test_a_deletion_cut_short_is_finished(folder: Any) -> None:
+    client = folder.open()
+    await client.create("flights", 2)
+    await client.produce("flights", "old")
+    folder.kill()
+    file = TopicsFile(folder.path)
+    file.topics["flights"].deleted = True
+    file.save()
+
+    again = folder.open()
+    assert "flights" not in again.cluster.topics
+    assert not list(folder.path.glob("flights-*"))
+
+
+async def test_partitions_of_a_creation_cut_short_are_replaced(folder: Any) -> None:
+    client = folder.open()
+    await client.create("flights")
+    await client.produce("flights", "of another topic of that name")
+    folder.kill()
+    file = TopicsFile(folder.path)
+    del file.topics["flights"]
+    file.save()
+
+    again = folder.open()
+    await again.create("flights")
+    assert again.read("flights") == []
+
+
+async def test_a_missing_partition_folder_is_made(folder: Any) -> None:
+    # The topics file names them all from the moment of creation, the folders follow.
+    client = folder.open()
+    await client.create("flights")
+    folder.kill()
+    for file in (folder.path / "flights-0").iterdir():
+        file.unlink()
+    (folder.path / "flights-0").rmdir()
+    assert folder.open().read("flights") == []
+
+
+async def test_producer_ids_are_never_given_twice(folder: Any) -> None:
+    seen = set()
+    for _ in range(3):
+        client = folder.open()
+        for _ in range(2):
+            seen.add((await client.init(None)).producer_id)
+        folder.kill()
+    assert len(seen) == 6
+
+
+async def test_offsets_beyond_a_lost_tail_go_back(folder: Any, caplog: pytest.LogCaptureFixture) -> None:
+    client = folder.open()
+    await client.create("flights")
+    await client.produce("flights", "a", "b")
+    await client.produce("flights", "c")
+    await client.commit_offset("group", "flights", 3)
+    folder.kill()
+    segment = folder.path / "flights-0" / f"{0:020d}.log"
+    segment.write_bytes(segment.read_bytes()[:-5])
+
+    with caplog.at_level(logging.WARNING, "broker_embedded"):
+        again = folder.open()
+    assert again.read("flights") == ["a", "b"]
+    assert await again.offsets("group") == {("flights", 0): 2}
+    assert "group 'group' had committed offset 3 of flights-0, whose log ends at 2" in caplog.text
+    folder.kill()
+    assert await folder.open().offsets("group") == {("flights", 0): 2}
+
+
+async def test_progress_is_told_once_asked_for(client: Any) -> None:
+    await client.create("flights", 2)
+    calls: list[int] = []
+    unsubscribe = client.cluster.on_progress("flights", 0, lambda: calls.append(0))
+    await client.produce("flights", "a")
+    await client.produce("flights", "b", partition=1)
+    writer = await client.init()
+    await client.produce("flights", "c", writer=writer)
+    await client.end(writer)
+    assert len(calls) == 3  # two batches and a marker
+    unsubscribe()
+    await client.produce("flights", "d")
+    assert len(calls) == 3
+
+
+async def test_a_failed_sync_stops_the_broker(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = folder.open(sync_on_commit=True)
+    await client.create("flights")
+    writer = await client.init()
+    await client.produce("flights", "a", writer=writer)
+
+    def fail(fd: int, path: str) -> None:
+        raise KafkaStorageError(f"{path}: fsync failed")
+
+    monkeypatch.setattr(disk, "sync_file", fail)
+    assert await client.end(writer) == KafkaStorageError.info.code
+    with pytest.raises(KafkaStorageError, match=r"has stopped serving: .*flights-0.*fsync failed"):
+        await client.fetch("flights")
+
+
+async def test_everything_of_a_commit_is_synced(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = folder.open(sync_on_commit=True)
+    await client.create("flights", 2)
+    writer = await client.init()
+    await client.produce("flights", "a", writer=writer)
+    await client.send_offset(writer, "group", "flights", 7)
+    ends = {}
+    synced: list[str] = []
+    monkeypatch.setattr(disk, "observer", lambda kind, path, size: synced.append(Path(path).parent.name))
+    for source in client.cluster.logs():
+        ends[f"{source.topic}-{source.partition}"] = source.log_end_offset
+    assert await client.end(writer) == 0
+    data = [name for name in synced if name.startswith(("flights", "__consumer"))]
+    assert sorted(set(data)) == ["__consumer_offsets-0", "flights-0"]
+    assert synced.index("__transaction_state-0") > max(synced.index(name) for name in data)
+    for source in client.cluster.logs():
+        if source.topic in ("flights", "__consumer_offsets"):
+            assert source.recovery_point >= ends[f"{source.topic}-{source.partition}"]
+
+
+async def test_a_commit_goes_on_when_its_caller_is_cancelled(folder: Any) -> None:
+    client = folder.open(sync_on_commit=True)
+    await client.create("flights")
+    writer = await client.init()
+    await client.produce("flights", "a", writer=writer)
+    ending = asyncio.create_task(client.end(writer))
+    await asyncio.sleep(0)
+    assert (await client.produce("flights", "b", writer=writer)).error_code == 51  # CONCURRENT_TRANSACTIONS
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    await client.cluster.close()
+    assert folder.open().read("flights") == ["a"]
+
+
+async def test_flush_messages_syncs_before_the_answer(client: Any) -> None:
+    await client.create("flights", flush_messages="2")
+    source = client.cluster.log("flights", 0)
+    await client.produce("flights", "a")
+    assert source.recovery_point == 0
+    await client.produce("flights", "b")
+    assert source.recovery_point == 2
+
+
+async def test_flush_ms_is_done_when_due(client: Any) -> None:
+    await client.create("flights", flush_ms="1000")
+    source = client.cluster.log("flights", 0)
+    await client.produce("flights", "a")
+    await client.cluster.flush_due()
+    assert source.recovery_point == 0
+    client.clock.now += 1000
+    await client.cluster.flush_due()
+    assert source.recovery_point == 1
+
+
+async def test_tick_removes_what_retention_lets_go(client: Any) -> None:
+    await client.create("flights", retention_ms="1000")
+    await client.produce("flights", "a")
+    client.cluster.tick()
+    assert client.read("flights") == ["a"]
+    client.clock.now += 60_000
+    client.cluster.tick()
+    assert client.cluster.log("flights", 0).log_start_offset == 1
+
+
+async def test_closed_is_closed(client: Any) -> None:
+    await client.create("flights")
+    waiting = asyncio.create_task(client.fetch("flights", max_wait_ms=30_000))
+    await asyncio.sleep(0)
+    await client.cluster.close()
+    with pytest.raises(KafkaStorageError, match="is closed"):
+        await waiting
+    with pytest.raises(KafkaStorageError, match="is closed"):
+        await client.fetch("flights")
+    await client.cluster.close()
