@@ -21,6 +21,7 @@ from msgspec.msgpack import Ext
 from streams.errors import ConfigError, EncodeError
 from streams.expressions import Expression, Field, col
 from streams.models import field_type
+from streams.serde.types import without_none
 
 __all__ = ["Aggregate", "count", "first", "last", "max", "mean", "min", "stddev", "sum", "variance"]
 
@@ -86,30 +87,23 @@ class Aggregate:
         return state if given is None else self.fold(state, given)
 
     def encode(self, state: Any) -> Any:
-        """The state as MessagePack can hold it.
+        """The state as MessagePack can hold it: an int of more than 64 bits becomes an extension.
 
-        >>> sum("n").encode(2**70)
-        Ext(code=1, data=b'1180591620717411303424')
+        >>> sum("n").encode(2**70).data
+        b'1180591620717411303424'
         """
-        if isinstance(self.initial, tuple):
-            return [_encode_int(part) for part in state]
-        if type(state) not in _PLAIN and self.result_type is Any:
-            raise EncodeError(
-                f"{self!r} has a state of type {type(state).__name__}, and nothing declares it: it would be read back as "
-                "something else. Give a field of a Record, or a function of it that gives a number or text."
-            )
-        return _encode_int(state)
+        return tuple(map(_encode_int, state)) if isinstance(self.initial, tuple) else _encode_int(state)
 
     def decode(self, stored: Any) -> Any:
-        """The state that `encode` stored.
+        """The state that `encode` stored, after MessagePack without a type.
 
         >>> sum("n").decode(sum("n").encode(2**70)) == 2**70, mean("n").decode([7, 2])
         (True, (7, 2))
         """
         if isinstance(self.initial, tuple):
             return tuple(map(_decode_int, stored))
-        state = _decode_int(stored)
-        return state if type(state) in _PLAIN else convert(state, self.result_type)
+        state, kind = _decode_int(stored), without_none(self.result_type)
+        return state if kind is Any or kind in _PLAIN or state is None else convert(state, kind)
 
 
 def count(argument: Argument | None = None) -> Aggregate:
@@ -218,7 +212,23 @@ def _argument(name: str, argument: Argument) -> Expression | Callable[[Any], Any
 def _of(
     name: str, argument: Argument, initial: Any, fold: Callable[[Any, Any], Any], combine: Callable[[Any, Any], Any]
 ) -> Aggregate:
-    return Aggregate(name, _argument(name, argument), initial, fold, combine, _same)
+    read = _argument(name, argument)
+    declared = isinstance(read, Field) and read.owner is not None
+    return Aggregate(name, read, initial, fold if declared else _plain_only(name, fold), combine, _same)
+
+
+def _plain_only(name: str, fold: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A state of which nothing declares the type is stored as it is, and must be read back as it was."""
+
+    def checked(state: Any, value: Any) -> Any:
+        if type(value) not in _PLAIN:
+            raise EncodeError(
+                f"{name}() got a {type(value).__name__}, and nothing declares its type: it would be read back as "
+                "something else. Give it a field of a Record, or a function that gives a number or text."
+            )
+        return fold(state, value)
+
+    return checked
 
 
 def _spread(name: str, argument: Argument, finalize: Callable[[Any], Any]) -> Aggregate:

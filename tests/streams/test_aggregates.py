@@ -137,8 +137,8 @@ def test_a_record_as_state() -> None:
 
 
 def test_values_of_no_declared_type_are_refused() -> None:
-    with pytest.raises(EncodeError, match=r"last\(.*\) has a state of type Flight, and nothing declares it"):
-        agg.last("x").encode(Flight("AA"))
+    with pytest.raises(EncodeError, match=r"last\(\) got a Flight, and nothing declares its type"):
+        agg.last("x").update(None, {"x": Flight("AA")})
 
 
 def exactly(state: Any) -> Any:

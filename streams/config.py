@@ -1,0 +1,217 @@
+"""Every setting, in one typed struct: its type, default, bounds and meaning stand in one place.
+
+A setting is given in code by its name or by Kafka's dotted name where there is one, in the environment as
+`STREAMS_<NAME>`, or as a flag of the command line. A flag wins over the environment, the environment over code, code
+over the default; each value remembers where it came from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from streams.errors import ConfigError, did_you_mean
+from streams.policies import DeadLetter, Policy, Retry, Skip, Stop, policy_from_text
+
+Origin: TypeAlias = Literal["default", "code", "environment", "flag"]
+
+ENVIRONMENT_PREFIX = "STREAMS_"
+
+
+def _setting(text: str, kafka: str = "", **bounds: Any) -> Meta:
+    return Meta(description=text, extra={"kafka": kafka}, **bounds)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of an app. Made by `load_settings`, which checks them.
+
+    >>> settings = load_settings("flights", {"commit.interval.ms": 200}, environment={"STREAMS_LOG_LEVEL": "debug"})
+    >>> settings.commit_interval_ms, settings.log_level, settings.data_dir
+    (200, 'debug', './flights-data')
+    >>> settings.origins["commit_interval_ms"], settings.origins["log_level"], settings.origins["data_dir"]
+    ('code', 'environment', 'default')
+    """
+
+    id: Annotated[
+        str, _setting("Name of the app: of its consumer group, and in front of its internal topics.", "application.id")
+    ]
+    broker: Annotated[
+        str,
+        _setting(
+            '"embedded": the built-in broker, in data_dir. Or kafka://host:port,... for a cluster.', "bootstrap.servers"
+        ),
+    ] = "embedded"
+    data_dir: Annotated[
+        str,
+        _setting(
+            "Folder of the stores, and of the built-in broker's log. Default: ./<id>-data.", "state.dir", min_length=1
+        ),
+    ] = ""
+    processing_guarantee: Annotated[
+        Literal["exactly_once", "at_least_once"],
+        _setting("exactly_once: outputs, changelogs and offsets in one transaction.", "processing.guarantee"),
+    ] = "exactly_once"
+    commit_interval_ms: Annotated[
+        int,
+        _setting(
+            "Commits come at the latest after so long; sooner when the input is drained.", "commit.interval.ms", ge=1
+        ),
+    ] = 1_000
+    flush_on_commit: Annotated[
+        bool, _setting("The built-in broker has a commit on disk before it answers: no commit is lost to a power cut.")
+    ] = False
+    on_error: Annotated[
+        str | Stop | Skip | DeadLetter | Retry,
+        _setting("What becomes of a record that can't be handled: stop, skip, dead-letter[:TOPIC], retry[:TIMES]."),
+    ] = "stop"
+    store: Annotated[
+        Literal["rocksdb", "memory"], _setting("Where tables live. Memory is filled from the changelog at start.")
+    ] = "rocksdb"
+    state_memory_bytes: Annotated[
+        int, _setting("Memory of all RocksDB stores of a process together: cache and write buffers.", ge=1 << 20)
+    ] = 256 << 20
+    uncommitted_entries_max: Annotated[
+        int, _setting("So many changed entries in a task's stores force a commit.", ge=1)
+    ] = 100_000
+    uncommitted_bytes_max: Annotated[
+        int, _setting("So many bytes of changed entries in a task's stores force a commit.", ge=1 << 10)
+    ] = 64 << 20
+    batch_records_max: Annotated[int, _setting("A batch has at most so many records.", "max.poll.records", ge=1)] = (
+        16_384
+    )
+    idle_after_ms: Annotated[
+        int, _setting("Behind a repartition, a writer without input for so long no longer holds time back.", ge=0)
+    ] = 5_000
+    default_partitions: Annotated[
+        int, _setting("Partitions of a topic that the app makes and that doesn't say how many.", "num.partitions", ge=1)
+    ] = 1
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _setting("The least severe log lines that are written.")
+    ] = "info"
+    origins: Mapping[str, Origin] = {}
+
+    @property
+    def policy(self) -> Policy:
+        """`on_error` as a policy.
+
+        >>> load_settings("flights", {"on_error": "dead-letter"}, environment={}).policy
+        DeadLetter(topic=None)
+        """
+        return policy_from_text(self.on_error) if isinstance(self.on_error, str) else self.on_error
+
+    def with_values(self, values: Mapping[str, Any], origin: Origin = "code") -> Settings:
+        """The same settings with `values` over them, whatever was there. Raises ConfigError as `load_settings` does.
+
+        >>> load_settings("flights", environment={}).with_values({"log_level": "error"}, "flag").origins["log_level"]
+        'flag'
+        """
+        checked = _checked(values, origin)
+        return msgspec.structs.replace(self, **checked, origins={**self.origins, **dict.fromkeys(checked, origin)})
+
+
+class SettingInfo(NamedTuple):
+    """A setting as manual, flags and `streams config show` need it. `kafka` is Kafka's name, "" if it has none."""
+
+    name: str
+    type: Any
+    default: Any
+    description: str
+    kafka: str
+
+    @property
+    def environment(self) -> str:
+        """Its environment variable."""
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """Its flag on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+def settings_info() -> Iterator[SettingInfo]:
+    """All settings, in the order of the manual.
+
+    >>> next(info for info in settings_info() if info.kafka == "commit.interval.ms").environment
+    'STREAMS_COMMIT_INTERVAL_MS'
+    """
+    for field in msgspec.structs.fields(Settings):
+        if field.name != "origins":
+            meta: Meta = field.type.__metadata__[0]
+            default = None if field.required else field.default
+            kafka = (meta.extra or {})["kafka"]
+            yield SettingInfo(field.name, field.type, default, meta.description or "", kafka)
+
+
+def load_settings(
+    id: str, values: Mapping[str, Any] | None = None, *, environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings of the app `id`: `values` from code, the environment over them.
+
+    Raises ConfigError for a name that doesn't exist and for a value of a wrong type or out of bounds. An environment
+    variable counts as a misspelt setting if it resembles one; others that begin with STREAMS_ are left alone.
+
+    >>> load_settings("flights", {"comit_interval_ms": 5}, environment={})
+    Traceback (most recent call last):
+    streams.errors.ConfigError: no setting is called 'comit_interval_ms'. Did you mean 'commit_interval_ms'?
+    """
+    base = Settings(id=id, data_dir=f"./{id}-data", origins={info.name: "default" for info in settings_info()})
+    in_code = base.with_values({"id": id, **(values or {})}, "code")
+    return in_code.with_values(_from_environment(environment), "environment")
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    names = [info.name for info in settings_info()]
+    found = {}
+    for variable, text in environment.items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name == variable.lower():
+            continue
+        if name in names:
+            found[name] = text
+        elif near := did_you_mean(name, names):
+            raise ConfigError(f"the environment variable {variable} is no setting.{near}")
+    return found
+
+
+def _checked(values: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
+    infos = {info.name: info for info in settings_info()}
+    by_kafka_name = {info.kafka: info.name for info in infos.values() if info.kafka}
+    checked: dict[str, Any] = {}
+    for given, value in values.items():
+        name = by_kafka_name.get(given, given)
+        if name not in infos:
+            raise ConfigError(f"no setting is called {given!r}.{did_you_mean(given, [*infos, *by_kafka_name])}")
+        if name in checked:
+            raise ConfigError(f"{name} is given twice, once as {given!r}.")
+        checked[name] = _value(infos[name], given, value, origin)
+    return checked
+
+
+def _value(info: SettingInfo, given: str, value: Any, origin: Origin) -> Any:
+    source = {"environment": info.environment, "flag": info.flag}.get(origin, given)
+    if info.name == "on_error":
+        return _policy(value, source)
+    if given == "bootstrap.servers" and isinstance(value, str) and "://" not in value:
+        value = f"kafka://{value}"
+    if info.name == "processing_guarantee" and value == "exactly_once_v2":
+        value = "exactly_once"
+    try:
+        return msgspec.convert(value, info.type, strict=origin == "code")
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}={value!r}: {error}. {info.description}") from None
+
+
+def _policy(value: Any, source: str) -> Any:
+    if isinstance(value, Policy):
+        return value
+    if not isinstance(value, str):
+        raise ConfigError(
+            f"{source}={value!r}: give streams.stop(), skip(), dead_letter() or retry(), or its name as text."
+        )
+    policy_from_text(value)
+    return value
