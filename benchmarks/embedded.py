@@ -6,16 +6,17 @@ The input is appended as raw record batches, so it is the same bytes for every r
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from streams.transport.contract import TopicPartition, TopicSpec, Transport, read_committed
-from streams.transport.embedded import EmbeddedTransport
-
 from benchmarks.data import PARTITIONS
 from benchmarks.workload import Inputs, WrongAnswerError
 from broker_embedded import records
+from streams.transport.committed import read_committed
+from streams.transport.contract import TopicPartition, TopicSpec, Transport
+from streams.transport.embedded import EmbeddedTransport
 
 T = TypeVar("T")
 Row = tuple[bytes | None, bytes | None, int]  # key, value, timestamp
@@ -40,11 +41,16 @@ def load(data_dir: Path, inputs: Inputs, *, closing: bool) -> None:
     _with_transport(data_dir, append)
 
 
+def delete_local_state(data_dir: Path) -> None:
+    """Removes the stores of every task and leaves the log: what a worker on a new machine finds."""
+    shutil.rmtree(data_dir / "state")
+
+
 class Log:
     """What a run left in the topics of a data folder."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
+    def __init__(self, data_dir: Path | str) -> None:
+        self.data_dir = Path(data_dir)
 
     def rows(self, topic: str) -> list[Row]:
         """The committed records of a topic, partition after partition."""
@@ -82,7 +88,7 @@ class Log:
 
 def _with_transport(data_dir: Path, work: Callable[[Transport], Coroutine[Any, Any, T]]) -> T:
     async def run() -> T:
-        transport = EmbeddedTransport(data_dir)
+        transport = EmbeddedTransport(data_dir / "log")
         await transport.start()
         try:
             return await work(transport)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from benchmarks.data import USERS, Dataset
+from benchmarks.data import PARTITIONS, USERS, Dataset
 from benchmarks.plain import PlainEvent
 from benchmarks.workload import Answer, Inputs, unique
 
@@ -48,7 +48,7 @@ def app(data_dir: Path) -> App:
     app = streams.App("join", data_dir=str(data_dir), on_error="dead-letter")
     users = app.topic("users", key_type=str, value_type=Event).table(name="users")
     events = app.topic("events", key_type=str, value_type=Event)
-    enriched = app.topic("enriched", key_type=str, value_type=Enriched)
+    enriched = app.topic("enriched", key_type=str, value_type=Enriched, partitions=PARTITIONS)
 
     def enrich(event: Event, user: Event) -> Enriched:
         return Enriched(event.user, event.ts, event.amount, user.amount or 0.0)

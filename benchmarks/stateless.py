@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.data import Dataset
+from benchmarks.data import PARTITIONS, Dataset
 from benchmarks.plain import PlainEvent
 from benchmarks.workload import Answer, Inputs, unique
 
@@ -40,7 +40,7 @@ def app(data_dir: Path) -> App:
     def double(event: Event) -> Event:
         return Event(event.user, event.ts, (event.amount or 0.0) * 2)
 
-    doubled = app.topic("doubled", key_type=str, value_type=Event)
+    doubled = app.topic("doubled", key_type=str, value_type=Event, partitions=PARTITIONS)
     events.stream().filter(streams.col(Event.amount) > 250).map_values(double).to(doubled)
     return app
 

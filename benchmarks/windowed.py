@@ -35,8 +35,8 @@ class Totals(msgspec.Struct):
     total: float
 
 
-class Window(msgspec.Struct):
-    """The key of a result."""
+class Window(msgspec.Struct, array_like=True):
+    """The key of a result, JSON as every key that is neither text nor bytes."""
 
     key: str
     start: int

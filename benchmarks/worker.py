@@ -1,0 +1,111 @@
+"""Our worker under the clock: the real entry, the app as a user builds it, until the end of its input.
+
+`commits` spans the first fetch to the end of the last commit, local stores written. `restore` spans the first fetch,
+which reads a changelog there, to the last store ready; its records are those that the stores read.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import embedded, workload
+from benchmarks.data import CACHE
+from benchmarks.measure import Job, Stopwatch, peak_rss_mb
+from benchmarks.profile import Sampler
+from streams.runtime import worker
+from streams.runtime.observer import Failed, Restoring, Silent
+from streams.runtime.steps import on_step
+from streams.transport.contract import Fetched
+from streams.transport.embedded import EmbeddedTransport
+
+
+class Clock(Silent):
+    """Watches a worker from inside its process: when its work began, when it was last done, and what it was."""
+
+    def __init__(self, what: str, sampler: Sampler | None) -> None:
+        self.watch = Stopwatch()
+        self.sampler = sampler
+        self.last_step = "commit: done" if what == "commits" else "restore: done"
+        self.commits = 0
+        self.restored: dict[tuple[str, int], int] = {}
+        self.failure: Failed | None = None
+
+    def begin(self) -> None:
+        self.watch.start()
+        if self.sampler is not None:
+            self.sampler.start()
+
+    def step(self, step: str) -> None:
+        self.commits += step == "commit: done"
+        if step == self.last_step:
+            self.watch.stop()
+
+    def restoring(self, event: Restoring) -> None:
+        self.restored[event.store, event.partition] = event.records
+
+    def failed(self, failure: Failed) -> None:
+        self.failure = failure
+
+    def ending(self) -> None:
+        if self.sampler is not None:
+            self.sampler.stop()
+
+
+def measure(job: Job) -> dict[str, Any]:
+    """Runs the worker over what is in the job's folder, then looks at the answer it left."""
+    module = workload.load(job.workload)
+    clock = Clock(module.CLOCK, Sampler() if job.profile else None)
+    app = module.app(Path(job.data_dir))
+    _call_at_first_fetch(clock.begin)
+    forget = on_step(clock.step)
+    code = worker.run(app, clock, until_end=True)
+    forget()
+    if clock.failure is not None:
+        raise clock.failure.error
+    if code != 0:
+        raise RuntimeError(f"the worker ended with exit code {code}")
+    figures = {
+        "seconds": clock.watch.seconds,
+        "cpu_s": clock.watch.cpu_s,
+        "peak_rss_mb": peak_rss_mb(),
+        "commits": clock.commits,
+    }
+    if clock.restored:
+        figures["n"] = sum(clock.restored.values())
+    if clock.sampler is not None:
+        _show(clock.sampler, job)
+    inputs, log = module.inputs(job.dataset, job.n), embedded.Log(job.data_dir)
+    workload.check(module.found(log, inputs), module.expected(inputs))
+    _check_dead_letters(log, f"{app.id}-dead-letter", inputs)
+    return figures
+
+
+def _check_dead_letters(log: embedded.Log, topic: str, inputs: workload.Inputs) -> None:
+    """Every value that does not decode is in the dead-letter topic, as it was read."""
+    cut: dict[bytes, int] = {}
+    for data in inputs.values():
+        values = data.values() if not data.facts.decodable.all() else []
+        cut.update((value, 1) for value, whole in zip(values, data.facts.decodable, strict=False) if not whole)
+    if cut:
+        workload.check(workload.unique((value, 1) for value in log.values(topic)), cut)
+
+
+def _call_at_first_fetch(begin: Callable[[], None]) -> None:
+    """Puts a wrapper around `fetch` that takes itself away, so that no later call pays for it."""
+    original = EmbeddedTransport.fetch
+
+    async def first(self: EmbeddedTransport, *args: Any, **options: Any) -> list[Fetched]:
+        EmbeddedTransport.fetch = original  # type: ignore[method-assign]
+        begin()
+        return await original(self, *args, **options)
+
+    EmbeddedTransport.fetch = first  # type: ignore[method-assign]
+
+
+def _show(sampler: Sampler, job: Job) -> None:
+    path = CACHE / f"profile-{job.workload}-{job.dataset}.txt"
+    sampler.write(path)
+    print(f"{sampler.report()}\n\nstacks in {path}", file=sys.stderr)
