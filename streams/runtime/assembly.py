@@ -20,10 +20,9 @@ from streams.operators.base import TaskContext
 from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
-from streams.policies import policy_from_text
 from streams.runtime.commit import Commit
 from streams.runtime.ingest import Ingest
-from streams.runtime.observer import Observer, Restoring
+from streams.runtime.observer import Restoring
 from streams.runtime.restore import ChangelogPlace, Restore
 from streams.runtime.task import Task
 from streams.runtime.topics import Topics, clock_store, position_topic
@@ -50,6 +49,8 @@ class Assembly:
         producer: Producer,
         now_ms: Callable[[], int],
         where: str,
+        *,
+        replay: bool,
     ) -> None:
         self.app = app
         self.settings = app.settings
@@ -58,6 +59,7 @@ class Assembly:
         self.topics = topics
         self.producer = producer
         self.where = where
+        self.replay = replay
         self.woken = asyncio.Event()
         self._now_ms = now_ms
         self._purged: dict[TopicPartition, int] = {}
@@ -86,10 +88,7 @@ class Assembly:
         return Outputs(self.topics.partitions, self.topics.codec)
 
     def _failures(self, outputs: Outputs) -> Failures:
-        policy = self.settings.on_error
-        return Failures(
-            policy_from_text(policy) if isinstance(policy, str) else policy, outputs, f"{self.app.id}-dead-letter"
-        )
+        return Failures(self.settings.policy, outputs, f"{self.app.id}-dead-letter")
 
     def _task(self, sub: SubTopology, partition: int) -> Task:
         outputs = self._outputs()
@@ -100,7 +99,13 @@ class Assembly:
         def log(store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
             outputs.add(changelogs[store], keys, values, timestamps, partition=partition)  # type: ignore[arg-type]
 
-        stores = TaskStores(self._backend(sub, partition, bool(defs)), [_spec(store) for store in defs], log)
+        stores = TaskStores(
+            self._backend(sub, partition, bool(defs)),
+            [_spec(store) for store in defs],
+            log,
+            max_pending_entries=self.settings.uncommitted_entries_max,
+            max_pending_bytes=self.settings.uncommitted_bytes_max,
+        )
         return Task(
             sub,
             partition,
@@ -111,14 +116,16 @@ class Assembly:
             writers=self._writers(sub),
             clock_store=None if clock is None else clock.name,
             batch_records_max=self.settings.batch_records_max,
-            idle_after_ms=self.settings.idle_after_ms,
+            idle_after_ms=None if self.replay else self.settings.idle_after_ms,
         )
 
     def _backend(self, sub: SubTopology, partition: int, needed: bool) -> Backend:
         if not needed or self.settings.store == "memory":
             return MemoryBackend()
         from state.backends.rocks import RocksBackend
+        from state.budget import StateMemory
 
+        StateMemory.shared().resize(self.settings.state_memory_bytes)
         return RocksBackend(Path(self.settings.data_dir) / "state" / f"{sub.id}-{partition}")
 
     def _writers(self, sub: SubTopology) -> dict[str, int]:
@@ -275,8 +282,11 @@ def _spec(store: StoreDef) -> StoreSpec:
     return StoreSpec(store.name, kind, ttl_ms=store.ttl_ms, logged=store.source_topic is None)  # type: ignore[arg-type]
 
 
-async def assemble(app: App, transport: Transport | None, now_ms: Callable[[], int], observer: Observer) -> Assembly:
-    """Plans the app, opens its transport, makes its topics. Raises what is wrong with any of these."""
+async def assemble(app: App, transport: Transport | None, now_ms: Callable[[], int], *, replay: bool) -> Assembly:
+    """Plans the app, opens its transport, makes its topics. Raises what is wrong with any of these.
+
+    In a `replay` nobody is idle: what a partition lacks may still come.
+    """
     plan = app.plan()
     where = "a given transport"
     if transport is None:
@@ -295,7 +305,7 @@ async def assemble(app: App, transport: Transport | None, now_ms: Callable[[], i
         await topics.prepare()
         producer = transport.producer(transactional_id=f"{app.id}-0")
         await producer.start()
-        return Assembly(app, plan, transport, topics, producer, now_ms, where)
+        return Assembly(app, plan, transport, topics, producer, now_ms, where, replay=replay)
     except BaseException:
         await transport.stop()
         raise

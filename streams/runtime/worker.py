@@ -70,7 +70,7 @@ class Worker:
         return summary
 
     async def _start(self) -> None:
-        self.assembly = await assemble(self.app, self._transport, self._now_ms, self.observer)
+        self.assembly = await assemble(self.app, self._transport, self._now_ms, replay=self._until_end)
         self.observer.started(self._info(self.assembly))
         await self.assembly.open(self.observer.restoring)
         self.loop = Loop(self.assembly, self._stopping, until_end=self._until_end, progress=self._progress)
