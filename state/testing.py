@@ -1,9 +1,13 @@
 """The conformance suite for backends: what any of them must do for the layers above, crashes included.
 
-from state.testing import check_store
+from state.testing import check_store, copy_live_folder
 
 def test_my_backend(tmp_path):
-    check_store(lambda: MyBackend(tmp_path / uuid4().hex), crash=lambda backend: MyBackend(backend.copy_folder()))
+    folders = (tmp_path / str(number) for number in count())
+    check_store(
+        lambda: MyBackend(next(folders)),
+        crash=lambda mine: MyBackend(copy_live_folder(mine.path, next(folders))),
+    )
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ def check_store(make: Make, crash: Crash | None = None) -> None:
 
 
 def copy_live_folder(source: Path, target: Path) -> Path:
-    """Copy a folder in use, as a killed process would leave it; again from the start if files came or went meanwhile."""
+    """Copy a folder in use, as a killed process leaves it; again from the start if files came or went meanwhile."""
     while True:
         before = _sizes(source)
         target.mkdir(parents=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -14,7 +13,7 @@ from state.api import Changes
 from state.backends.memory import MemoryBackend
 from state.backends.rocks import RocksBackend
 from state.budget import StateMemory
-from state.testing import check_store
+from state.testing import check_store, copy_live_folder
 
 
 def test_memory_backend_passes() -> None:
@@ -28,7 +27,7 @@ def test_rocks_backend_passes(tmp_path: Path) -> None:
         return RocksBackend(tmp_path / f"{next(numbers)}", memory)
 
     def crash(backend: RocksBackend) -> RocksBackend:
-        return RocksBackend(shutil.copytree(backend.path, tmp_path / f"{next(numbers)}"), memory)
+        return RocksBackend(copy_live_folder(backend.path, tmp_path / f"{next(numbers)}"), memory)
 
     check_store(make, crash=crash)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,6 +18,7 @@ from state.budget import StateMemory
 from state.keys import split_window_key, time_prefix, window_key
 from state.restore import Restorer
 from state.task_stores import TaskStores
+from state.testing import copy_live_folder
 from state.ttl import index_name
 
 TTL_MS = 10
@@ -97,6 +97,7 @@ class World:
                 return
         assert self.stores.in_progress() == {}
         assert self.stores.checkpoints() == new
+        self.check_backend()
 
     def abort(self) -> None:
         """The transaction aborts: its records stay in the log as a gap."""
@@ -232,7 +233,7 @@ def test_rocks(steps: list[tuple]) -> None:
 
         def crash(backend: Backend) -> Backend:
             assert isinstance(backend, RocksBackend)
-            left = shutil.copytree(backend.path, Path(folder, f"{next(numbers)}"))
+            left = copy_live_folder(backend.path, Path(folder, f"{next(numbers)}"))
             backend.close()
             return RocksBackend(left, memory)
 
