@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-import sysconfig
 import traceback
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -137,7 +136,13 @@ class NeedsRows(StreamsError):
 
 
 _OURS = tuple(str(Path(__file__).parents[1] / package) + "/" for package in ("streams", "state", "broker_embedded"))
-_LIBRARIES = tuple({sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    import sysconfig
+
+    return ("<frozen", *{sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 def user_line(trace: TracebackType | None) -> str | None:
@@ -147,7 +152,7 @@ def user_line(trace: TracebackType | None) -> str | None:
     but the line to look at is the one that called it.
     """
     frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_OURS)]
-    own = [frame for frame in frames if not frame.filename.startswith((*_LIBRARIES, "<frozen"))]
+    own = [frame for frame in frames if not frame.filename.startswith(_libraries())]
     chosen = own or frames
     if not chosen:
         return None
@@ -165,5 +170,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("zzz", ["data_dir"])
     ''
     """
+    import difflib
+
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -38,15 +38,17 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "%": operator.mod,
     "**": operator.pow,
 }
-_FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "-": lambda value, _: -value,
-    "abs": lambda value, _: abs(value),
-    "lower": lambda value, _: value.lower(),
-    "upper": lambda value, _: value.upper(),
-    "startswith": lambda value, prefix: value.startswith(prefix),
-    "length": lambda value, _: len(value),
-    "isin": lambda value, items: value in items,
+_FUNCTIONS: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
+    "-": lambda _: operator.neg,
+    "abs": lambda _: abs,
+    "lower": lambda _: operator.methodcaller("lower"),
+    "upper": lambda _: operator.methodcaller("upper"),
+    "startswith": lambda prefix: operator.methodcaller("startswith", prefix),
+    "length": lambda _: len,
+    "isin": lambda items: frozenset(items).__contains__,
 }
+"""By the constant argument: the function of one value."""
+
 _INT64_MAX = 2**63 - 1
 _FLOAT_EXACT_MAX = 2**53
 
@@ -128,13 +130,12 @@ def apply(name: str, operand: Operand, argument: Any = None) -> Operand:
         return _is_null(operand)
     if name == "~":
         return _invert(operand)
-    if name == "isin":
-        argument = frozenset(argument)
+    function = _FUNCTIONS[name](argument)
     if not isinstance(operand, Column):
-        return None if operand is None else _in_python(_FUNCTIONS[name], operand, argument)
+        return None if operand is None else _in_python(function, operand)
     if name in ("-", "abs") and operand.values.dtype != object:
         return Column(_sign_step(name, _numbers(operand)), operand.valid)
-    return _map_objects(_FUNCTIONS[name], operand.to_list(), argument)
+    return _map_objects(name, function, operand)
 
 
 def _is_null(operand: Operand) -> Operand:
@@ -221,23 +222,45 @@ def _check_int64(results: Any) -> None:
 
 
 def _objects(symbol: str, function: Callable[[Any, Any], Any], left: Operand, right: Operand) -> Column:
-    length = len(left if isinstance(left, Column) else right)
-    pairs = zip(_values(left, length), _values(right, length), strict=True)
+    """Python's own operators, value by value; for comparisons numpy's loop over objects calls them."""
+    valid = _both_valid(left, right)
+    a, b = _present(left, valid), _present(right, valid)
     try:
-        results = [None if a is None or b is None else function(a, b) for a, b in pairs]
+        if symbol in _COMPARE:
+            return _spread(function(a, b).astype(np.bool_, copy=False), valid)
+        a, b = np.broadcast_arrays(a, b)
+        return _spread(column_from_values(list(map(function, a.tolist(), b.tolist()))).values, valid)
     except Exception as error:
         raise NeedsRows(f"{symbol} raised {error!r}") from error
-    return column_from_values(results, bool if symbol in _COMPARE else None)
 
 
-def _map_objects(function: Callable[[Any, Any], Any], values: list[Any], argument: Any) -> Column:
+def _map_objects(name: str, function: Callable[[Any], Any], operand: Column) -> Column:
     try:
-        return column_from_values([None if value is None else function(value, argument) for value in values])
+        results = list(map(function, _present(operand, operand.valid).tolist()))
     except Exception as error:
-        raise NeedsRows(f"a function raised {error!r}") from error
+        raise NeedsRows(f"{name} raised {error!r}") from error
+    return _spread(column_from_values(results).values, operand.valid)
 
 
-def _in_python(function: Callable[[Any, Any], Any], *operands: Any) -> Any:
+def _present(operand: Operand, valid: Valid) -> npt.NDArray[np.object_]:
+    """The values without those that are missing, as Python objects; what is the same in every row has no dimension."""
+    if isinstance(operand, Column):
+        return (operand.values if valid is None else operand.values[valid]).astype(object, copy=False)
+    constant = np.empty((), object)
+    constant[()] = operand
+    return constant
+
+
+def _spread(found: Array, valid: Valid) -> Column:
+    """A column out of the results for the rows that are valid."""
+    if valid is None:
+        return Column(found)
+    values = np.zeros(len(valid), found.dtype)
+    values[valid] = found
+    return Column(values, valid)
+
+
+def _in_python(function: Callable[..., Any], *operands: Any) -> Any:
     try:
         return function(*operands)
     except Exception as error:
@@ -255,10 +278,6 @@ def _condition(operand: Operand, length: int) -> Column:
 
 def _broadcast(operand: Operand, length: int) -> Column:
     return operand if isinstance(operand, Column) else column_from_values([operand] * length)
-
-
-def _values(operand: Operand, length: int) -> list[Any]:
-    return operand.to_list() if isinstance(operand, Column) else [operand] * length
 
 
 def _all_null(length: int) -> Column:

@@ -38,8 +38,9 @@ floats = st.one_of(
     st.sampled_from([0.0, -0.0, 1.0, 0.1, -2.5, math.inf, -math.inf, math.nan, 2.0**53, 2.0**63, 1e308, 5e-324]),
     st.floats(-1e6, 1e6),
 )
-texts = st.sampled_from(["", "AA", "aa", "Ä", "ß", "AAx"])
-anything = st.one_of(small_ints, floats, texts, st.booleans(), st.just(2**70), st.none())
+texts = st.sampled_from(["", "AA", "aa", "Ä", "ß", "AAx", "AA\0"])
+lists = st.sampled_from([[], [1], [1, 2], ["AA"]])
+anything = st.one_of(small_ints, floats, texts, st.booleans(), st.just(2**70), st.none(), lists)
 
 
 def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -58,7 +59,7 @@ rows = st.builds(
     x=anything,
     plane=maybe(st.builds(Plane, maybe(small_ints))),
 )
-literals = st.one_of(small_ints, ints, floats, texts, st.booleans(), st.just(2**80), st.none())
+literals = st.one_of(small_ints, ints, floats, texts, st.booleans(), st.just(2**80), st.none(), lists)
 leaves = st.one_of(
     st.sampled_from(["i", "j", "f", "g", "b", "c", "s", "x"]).map(lambda name: getattr(Row, name)),
     st.just(Row.plane.seats),  # type: ignore[union-attr]
