@@ -82,6 +82,31 @@ _ROWS: Final[tuple[tuple[str, ConfigType, str, str], ...]] = (
 TOPIC_CONFIGS: Final = {name: TopicConfig(kind, default, text) for name, kind, default, text in _ROWS}
 
 
+class Layered(NamedTuple):
+    """A config of a topic with all its values, the one in force first."""
+
+    name: str
+    config: TopicConfig
+    values: list[tuple[str, ConfigSource]]
+
+
+def layered(configs: Mapping[str, str], broker_defaults: Mapping[str, str]) -> list[Layered]:
+    """Every config: as set on the topic, as the broker has it for all topics, and as it is by default.
+
+    >>> layered({"cleanup.policy": "compact"}, {})[0].values
+    [('compact', <ConfigSource.TOPIC: 1>), ('delete', <ConfigSource.DEFAULT: 5>)]
+    """
+    rows = []
+    for name, config in TOPIC_CONFIGS.items():
+        values = [
+            (layer[name], source)
+            for layer, source in ((configs, ConfigSource.TOPIC), (broker_defaults, ConfigSource.BROKER))
+            if name in layer
+        ]
+        rows.append(Layered(name, config, [*values, (config.default, ConfigSource.DEFAULT)]))
+    return rows
+
+
 def to_log_config(configs: Mapping[str, str]) -> LogConfig:
     """Check every value and give the log its part. Raises InvalidConfigError.
 

@@ -22,9 +22,11 @@ from broker_embedded.errors import (
 )
 from broker_embedded.folder import log_config
 from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.topic_configs import layered
 from broker_embedded.topics import Topic, check_name
 from broker_embedded.wire.messages import (
     CreatableTopic,
+    CreatableTopicConfigs,
     CreatableTopicResult,
     CreateTopicsRequest,
     CreateTopicsResponse,
@@ -45,9 +47,7 @@ async def handle(cluster: Cluster, request: CreateTopicsRequest, context: Reques
                 raise InvalidRequestError(f"topic {row.name!r} is named twice in one request")
             topic = _checked(cluster, row, made)
             made.append(topic)
-            results[row.name] = CreatableTopicResult(
-                row.name, topic.id, num_partitions=topic.partition_count, replication_factor=1
-            )
+            results[row.name] = _made(cluster, topic)
         except KafkaError as error:
             results[row.name] = CreatableTopicResult(row.name, None, error.code, str(error))
     if made and not request.validate_only:
@@ -57,6 +57,16 @@ async def handle(cluster: Cluster, request: CreateTopicsRequest, context: Reques
             for topic in made:
                 results[topic.name] = CreatableTopicResult(topic.name, None, error.code, str(error))
     return CreateTopicsResponse(list(results.values()))
+
+
+def _made(cluster: Cluster, topic: Topic) -> CreatableTopicResult:
+    configs = [
+        CreatableTopicConfigs(row.name, row.values[0][0], config_source=row.values[0][1])
+        for row in layered(topic.configs, cluster.config.topic_defaults)
+    ]
+    return CreatableTopicResult(
+        topic.name, topic.id, num_partitions=topic.partition_count, replication_factor=1, configs=configs
+    )
 
 
 def _checked(cluster: Cluster, row: CreatableTopic, made: list[Topic]) -> Topic:

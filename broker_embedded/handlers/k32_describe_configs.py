@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.topic_configs import TOPIC_CONFIGS, ConfigSource, ConfigType
+from broker_embedded.topic_configs import ConfigSource, ConfigType, layered
 from broker_embedded.wire.messages import (
     RESOURCE_BROKER,
     RESOURCE_TOPIC,
@@ -40,7 +40,7 @@ def _describe(
     answer = DescribeConfigsResult(resource.resource_type, resource.resource_name)
     try:
         if resource.resource_type == RESOURCE_TOPIC:
-            answer.configs = topic_rows(cluster, resource.resource_name, request.include_documentation)
+            answer.configs = _topic_rows(cluster, resource.resource_name, request.include_documentation)
         elif resource.resource_type == RESOURCE_BROKER:
             answer.configs = _broker_rows(cluster, resource.resource_name)
         else:
@@ -57,31 +57,18 @@ def _describe(
     return answer
 
 
-def topic_rows(cluster: Cluster, name: str, with_documentation: bool = False) -> list[DescribeConfigsResourceResult]:
-    """Every config of a topic. Raises UnknownTopicOrPartitionError."""
-    layers = (
-        (ConfigSource.TOPIC, cluster.topic(name).configs),
-        (ConfigSource.BROKER, cluster.config.topic_defaults),
-        (ConfigSource.DEFAULT, {config: row.default for config, row in TOPIC_CONFIGS.items()}),
-    )
-    rows = []
-    for config, row in TOPIC_CONFIGS.items():
-        synonyms = [
-            DescribeConfigsSynonym(config, values[config], source) for source, values in layers if config in values
-        ]
-        documentation = row.documentation if with_documentation else None
-        first = synonyms[0]
-        rows.append(
-            DescribeConfigsResourceResult(
-                config,
-                first.value,
-                config_source=first.source,
-                synonyms=synonyms,
-                config_type=row.type,
-                documentation=documentation,
-            )
+def _topic_rows(cluster: Cluster, name: str, with_documentation: bool) -> list[DescribeConfigsResourceResult]:
+    return [
+        DescribeConfigsResourceResult(
+            row.name,
+            row.values[0][0],
+            config_source=row.values[0][1],
+            synonyms=[DescribeConfigsSynonym(row.name, value, source) for value, source in row.values],
+            config_type=row.config.type,
+            documentation=row.config.documentation if with_documentation else None,
         )
-    return rows
+        for row in layered(cluster.topic(name).configs, cluster.config.topic_defaults)
+    ]
 
 
 def _broker_rows(cluster: Cluster, name: str) -> list[DescribeConfigsResourceResult]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -169,7 +170,8 @@ class Folder:
 
 
 @pytest.fixture
-async def folder(tmp_path: Path) -> AsyncIterator[Folder]:
+async def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Folder]:
+    monkeypatch.setattr(os, "fsync", lambda fd: None)  # what is tested is when it is called; a power cut is not
     opened = Folder(tmp_path / "data")
     yield opened
     await opened.close()
@@ -178,9 +180,3 @@ async def folder(tmp_path: Path) -> AsyncIterator[Folder]:
 @pytest.fixture
 def client(folder: Folder) -> Client:
     return folder.open()
-
-
-@pytest.fixture
-def make_folder(tmp_path: Path) -> Callable[[], Folder]:
-    names = count()
-    return lambda: Folder(tmp_path / f"made-{next(names)}")
