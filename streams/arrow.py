@@ -131,7 +131,7 @@ def _on_destroy_capsule(capsule: int) -> None:
         stream.release(ctypes.byref(stream))
 
 
-# -- the stream's functions ------------------------------------------------------------------------------------------
+# -- the stream's functions
 
 
 def _export_of(stream: Any) -> _Export:
@@ -175,7 +175,7 @@ def _on_release_stream(stream: Any) -> None:
     stream.contents.release = _StreamRelease()
 
 
-# -- schemas ---------------------------------------------------------------------------------------------------------
+# -- schemas
 
 
 def _fill_root_schema(out: Any, columns: Sequence[ArrowColumn]) -> None:
@@ -201,7 +201,7 @@ def _on_release_schema(schema: Any) -> None:
     _release(schema.contents, _SchemaRelease())
 
 
-# -- arrays ----------------------------------------------------------------------------------------------------------
+# -- arrays
 
 
 def _fill_root_array(out: Any, export: _Export) -> None:
@@ -249,7 +249,7 @@ def _release(struct: Any, released: Any) -> None:
     del _alive[struct.private_data]
 
 
-# -- as C calls them ---------------------------------------------------------------------------------------------------
+# -- as C calls them
 
 _destroy_capsule = CFUNCTYPE(None, c_void_p)(_on_destroy_capsule)
 _get_schema = _GetSchema(_on_get_schema)

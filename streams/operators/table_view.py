@@ -7,14 +7,15 @@ what is read is what would be read after a restart. A number that is changed oft
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from state.keys import TIME_MIN, time_prefix, window_key
+from state.keys import TIME_MIN, time_prefix
 from streams.errors import DecodeError, EncodeError
 from streams.graph.definitions import StoreDef
-from streams.serde import key_serde_for, serde_for
+from streams.operators.stored import StoredForm
+from streams.serde import TEXT, key_serde_for
 from streams.serde.types import without_none
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ _INT_MAX = 2**63 - 1
 _UNKNOWN: Final = object()
 _GONE: Final = object()
 
-Undo = list[tuple["TableView", bytes, Any, int | None]]
-"""What a record's changes replaced: view, entry, the value in memory before, its timestamp if it was not saved yet."""
+Undo = list[tuple["TableView", bytes, Any, int | None, Any]]
+"""A record's changes: view, entry, what was in memory before, its timestamp if it was not saved yet, the new value."""
 
 
 class _Packed:
@@ -47,7 +48,7 @@ class _Packed:
 class TableView:
     """The table `definition` in the task of `context`. Keys and values are typed; a value of None deletes.
 
-    A windowed table's entries have a window start besides: `get_at`, `put_at`. Changes reach the store with `save`.
+    A windowed table's entries have a window start besides: `entry_at`. Changes reach the store with `save`.
     """
 
     def __init__(self, definition: StoreDef, context: TaskContext, *, cache_bytes: int = CACHE_BYTES) -> None:
@@ -55,46 +56,42 @@ class TableView:
         self._stores = context.stores
         self._name = definition.name
         self._keys = key_serde_for(definition.key_type)
-        # A table that has a topic as its changelog holds values as they stand in the topic.
-        self._values = serde_for(definition.value_type, default="json" if definition.source_topic else "msgpack")
-        self._encode_key = str.encode if self._keys is key_serde_for(str) else self._keys.encode
+        self._values = StoredForm(definition)
+        self.entry: Callable[[Any], bytes] = str.encode if self._keys is TEXT else self._keys.encode
+        """The store key of a key."""
         self._plain = _plain_types(definition)
-        self.written_elsewhere = False
-        """Set for a table that an aggregation keeps: nothing read from its store may be kept here."""
         self._cache: dict[bytes, Any] = {}
         self._dirty: dict[bytes, int] = {}
         self._cache_bytes = cache_bytes
         self._value_bytes, self._values_sized = 64, 1
         self._times: dict[str, int] = {}
-        self._starts: set[int] | None = None
+        starts = self._stores.window(self._name).starts() if definition.windowed else ()
+        self._prefixes = {start: time_prefix(start) for start in starts}
+        """Starts (ms) of the windows that have been asked for and have not expired, as in store keys."""
+        self._stored = set(self._prefixes.values())
+        """Those that the store may have anything of."""
 
     def __repr__(self) -> str:
         return f"<TableView {self._name}: {len(self._cache)} entries in memory, {len(self._dirty)} changed>"
 
-    # -- one key -----------------------------------------------------------------------------------------------------
+    # -- one key
 
     def get(self, key: Any, absent: Any = None) -> Any:
         """The value of a key, the caller's own."""
-        return self._read(self._encode_key(key), absent)
+        return self.read(self.entry(key), absent)
 
     def put(self, key: Any, value: Any, timestamp: int, undo: Undo | None = None) -> None:
-        """Sets the value of a key. Raises EncodeError for a value that is not of the table's type."""
-        self._write(self._encode_key(key), value, timestamp, undo)
+        """Sets the value of a key; None deletes. Raises EncodeError for a value that is not of the table's type."""
+        self.write(self.entry(key), value, timestamp, undo)
 
-    def delete(self, key: Any, timestamp: int, undo: Undo | None = None) -> None:
-        self._write(self._encode_key(key), None, timestamp, undo)
+    def entry_at(self, key: Any, start: int) -> bytes:
+        """The store key of a key in the window that starts at `start` (ms)."""
+        prefix = self._prefixes.get(start)
+        if prefix is None:
+            prefix = self._prefixes[start] = time_prefix(start)
+        return prefix + self.entry(key)
 
-    def get_at(self, key: Any, start: int, absent: Any = None) -> Any:
-        """The value of a key in the window that starts at `start` (ms)."""
-        return self._read(window_key(start, self._encode_key(key)), absent)
-
-    def put_at(self, key: Any, start: int, value: Any, timestamp: int, undo: Undo | None = None) -> None:
-        """Sets the value of a key in a window; None deletes."""
-        if self._starts is not None:
-            self._starts.add(start)
-        self._write(window_key(start, self._encode_key(key)), value, timestamp, undo)
-
-    def _read(self, entry: bytes, absent: Any) -> Any:
+    def read(self, entry: bytes, absent: Any) -> Any:
         value = self._cache.get(entry, _UNKNOWN)
         if value is _UNKNOWN:
             value = self._load(entry)
@@ -102,21 +99,22 @@ class TableView:
             return self._decoded(value.data)
         return absent if value is _GONE else value
 
-    def _write(self, entry: bytes, value: Any, timestamp: int, undo: Undo | None) -> None:
+    def write(self, entry: bytes, value: Any, timestamp: int, undo: Undo | None) -> None:
         kind = type(value)
         if kind not in self._plain or (kind is int and not -_INT_MAX <= value <= _INT_MAX):
             value = _GONE if value is None else self._pack(value)
         cache, dirty = self._cache, self._dirty
         if undo is not None:
-            undo.append((self, entry, cache.get(entry, _UNKNOWN), dirty.get(entry)))
+            undo.append((self, entry, cache.get(entry, _UNKNOWN), dirty.get(entry), value))
         cache[entry] = value
         dirty[entry] = timestamp
 
     def _load(self, entry: bytes) -> Any:
-        found = self._stores.get(self._name, entry)
-        value = _GONE if found is None else self._unpack(found[0])
-        if not self.written_elsewhere:
-            self._cache[entry] = value
+        if self.definition.windowed and entry[:8] not in self._stored:
+            found = None
+        else:
+            found = self._stores.get(self._name, entry)
+        value = self._cache[entry] = _GONE if found is None else self._unpack(found[0])
         return value
 
     def _pack(self, value: Any) -> Any:
@@ -150,10 +148,19 @@ class TableView:
                 f"table's type was changed, give it back, or empty the table: `streams reset APP --store {self._name}`."
             ) from error
 
-    def undo(self, entry: bytes, value: Any, timestamp: int | None) -> None:
-        """Puts an entry back to what it was in memory before a change."""
-        if value is _UNKNOWN:
+    def forget(self, entries: Iterable[bytes]) -> None:
+        """Another step has written these entries to the store: what memory knows of them is old."""
+        for entry in entries:
             self._cache.pop(entry, None)
+            if self.definition.windowed:
+                self._stored.add(entry[:8])
+
+    def undo(self, entry: bytes, value: Any, timestamp: int | None, new: Any) -> None:
+        """Puts an entry back to what it was in memory before a change, unless someone else has changed it since."""
+        if self._cache.get(entry, _UNKNOWN) is not new:
+            return
+        if value is _UNKNOWN:
+            del self._cache[entry]
         else:
             self._cache[entry] = value
         if timestamp is None:
@@ -161,7 +168,7 @@ class TableView:
         else:
             self._dirty[entry] = timestamp
 
-    # -- many keys ---------------------------------------------------------------------------------------------------
+    # -- many keys
 
     def get_many(self, keys: Sequence[Any] | None = None, key_bytes: Sequence[bytes | None] | None = None) -> list[Any]:
         """The value of each key, None where there is none; by keys or their bytes. Values are shared: read only."""
@@ -202,7 +209,7 @@ class TableView:
             value.shared = self._decoded(value.data)
         return value.shared
 
-    # -- in order ----------------------------------------------------------------------------------------------------
+    # -- in order
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """(key, value) of everything, in the order of key bytes, as it was when the iteration began."""
@@ -211,8 +218,8 @@ class TableView:
     def range(self, start: Any = None, stop: Any = None) -> Iterator[tuple[Any, Any]]:
         """(key, value) with start <= key < stop in the order of key bytes; None is an open end."""
         self._push()
-        low = None if start is None else self._encode_key(start)
-        high = None if stop is None else self._encode_key(stop)
+        low = None if start is None else self.entry(start)
+        high = None if stop is None else self.entry(stop)
         with self._stores.key_value(self._name).scan(low, high) as rows:
             for key, value, _ in rows:
                 yield self._keys.decode(key), self._decoded(value)
@@ -229,7 +236,7 @@ class TableView:
         self._push()
         return self._stores.window(self._name).starts()
 
-    # -- time and commit ---------------------------------------------------------------------------------------------
+    # -- time and commit
 
     def observe(self, step: str, stream_time: int) -> None:
         """A step's stream time (ms). Windows go when the slowest step that uses the table has left them behind."""
@@ -264,6 +271,8 @@ class TableView:
         self._value_bytes += sum(len(value) for value in values if value is not None)
         self._values_sized += len(values)
         self._stores.put_many(self._name, entries, values, timestamps)
+        if self.definition.windowed:
+            self._stored.update({entry[:8] for entry in entries})
         self._dirty.clear()
 
     def _expire(self) -> None:
@@ -273,21 +282,15 @@ class TableView:
         before = min(self._times.values()) - retention_ms + 1
         if before <= TIME_MIN:
             return
-        if self._starts is None:
-            self._starts = {*self._stores.window(self._name).starts(), *self._starts_in_memory()}
-        gone = {start for start in self._starts if start < before}
+        gone = [start for start in self._prefixes if start < before]
         if gone:
-            self._starts -= gone
+            for start in gone:
+                self._stored.discard(self._prefixes.pop(start))
             limit = time_prefix(before)
             for entry in [entry for entry in self._cache if entry < limit]:
                 del self._cache[entry]
                 self._dirty.pop(entry, None)
             self._stores.window(self._name).expire(before)
-
-    def _starts_in_memory(self) -> set[int]:
-        from state.keys import split_window_key
-
-        return {split_window_key(entry)[0] for entry in self._dirty}
 
 
 def _plain_types(definition: StoreDef) -> frozenset[type]:

@@ -1,0 +1,232 @@
+"""`@app.agent`: a coroutine of the user's over a stream, as a part of the topology."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from streams.errors import ConfigError, TopologyError
+from streams.expressions import Expression
+from streams.graph.definitions import TopicDef, check_name
+from streams.graph.functions import name_of, where
+from streams.graph.nodes import AgentNode, Node, RepartitionNode, SelectKeyNode, SourceNode
+from streams.policies import Policy
+
+if TYPE_CHECKING:
+    from streams.app import App
+    from streams.dsl.builder import Builder
+    from streams.dsl.stream import Stream
+    from streams.table import Table
+    from streams.topic import Topic
+
+Grouping = tuple[Any, str | None]
+"""The key of a `group_by` (a field or a function), and its name."""
+
+
+class Agent:
+    """What `@app.agent` makes of a function: calling it calls the function, `send` and `cast` write to its topic.
+
+    `topic` is a topic, several, or None for one of the agent's own, `<app id>-<name>`. `sink` takes topics, other
+    agents and functions of the yielded value, plain or async. `tables` are the tables it uses, where they cannot be
+    found by name. With `concurrency` the function runs that many times in each task; records are dealt out by key, and
+    stay in order for each key.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        function: Callable[..., Any],
+        *,
+        topic: Topic | str | Iterable[Topic | str] | None = None,
+        name: str | None = None,
+        sink: Iterable[Any] = (),
+        group_by: Any = None,
+        tables: Iterable[Table[Any, Any]] | None = None,
+        concurrency: int = 1,
+        on_error: Policy | None = None,
+    ) -> None:
+        self.app = app
+        self.function = function
+        self.where = where(function)
+        self.name = check_name(name or name_of(function), "agent")
+        self.sinks = list(sink)
+        self.concurrency = concurrency
+        self.on_error = on_error
+        self.topics = _topics(app, topic, f"{app.id}-{self.name}")
+        self._group_by = group_by
+        self._tables = list(tables or ())
+        self._grouping: Grouping | None = None
+        _check_function(self)
+
+    def __repr__(self) -> str:
+        return f"<Agent {self.name} ({self.where})>"
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.function(*arguments, **named)
+
+    @property
+    def topic(self) -> Topic:
+        """The (first) topic that the agent reads, and that `send` writes to."""
+        return self.topics[0]
+
+    async def send(self, *, key: Any = None, value: Any = None, **options: Any) -> Any:
+        """Writes a record to the agent's topic; `options` are those of `app.send`: `timestamp=`, `headers=`."""
+        return await self.app.send(self.topic, key=key, value=value, **options)
+
+    async def cast(self, value: Any = None, *, key: Any = None, **options: Any) -> Any:
+        """`send`, value first."""
+        return await self.send(key=key, value=value, **options)
+
+    # -- what the plan needs
+
+    @property
+    def tables(self) -> list[Table[Any, Any]]:
+        """The tables it uses: those given, and those found in the function."""
+        from streams.discovery import find_tables
+
+        found = {table.name: table for table in (*self._tables, *find_tables(self.function))}
+        return list(found.values())
+
+    @property
+    def functions(self) -> list[Callable[[Any], Any]]:
+        """The sinks that are functions."""
+        return [sink for sink in self.sinks if callable(sink) and not isinstance(sink, Agent)]
+
+    @property
+    def output_type(self) -> Any:
+        """The type of what it yields, as far as its topics say."""
+        types = {topic.value_type for topic in self._sink_topics() if isinstance(topic, TopicDef)}
+        return types.pop() if len(types) == 1 else None
+
+    def _sink_topics(self) -> list[TopicDef | str]:
+        topics = [sink.topic if isinstance(sink, Agent) else sink for sink in self.sinks if sink not in self.functions]
+        return [topic if isinstance(topic, str) else topic.definition for topic in topics]
+
+    def grouping(self) -> Grouping | None:
+        """The key by which records are moved before the agent gets them, from `group_by=` or the function's body.
+
+        Raises TopologyError when both say something, or when the body's cannot be found out.
+        """
+        from streams.discovery import names_used
+
+        if self._group_by is not None:
+            return self._group_by, None
+        if self._grouping is None and "group_by" in names_used(self.function):
+            self._grouping = _grouping_in_body(self)
+        return self._grouping
+
+    def on_group_by(self, key: Any, name: str | None) -> None:
+        """The running body calls `stream.group_by`: it must be what the plan has. Raises TopologyError otherwise."""
+        planned = self.grouping()
+        if planned is None or not _same_key(planned[0], key):
+            raise TopologyError(
+                f"agent {self.name!r} ({self.where}): group_by({key!r}) is not in the plan, for which the function "
+                "is started up to its first iteration. Group before that, always by one key; or say group_by= in @app.agent."
+            )
+
+    def build(self, builder: Builder) -> None:
+        """Adds the agent's steps to the graph."""
+        from streams.dsl.stream import Stream
+
+        streams = [topic.stream() for topic in self.topics]
+        grouping = self.grouping()
+        if grouping is not None:
+            merged = streams[0].merge(*streams[1:]) if len(streams) > 1 else streams[0]
+            streams = [self._grouped(builder, merged, *grouping)]
+        node = AgentNode(
+            name=self.name,
+            parents=tuple(stream.node for stream in streams),
+            where=self.where,
+            on_error=self.on_error,
+            agent=self,
+            function=self.function,
+            tables=tuple(table.definition for table in self.tables),
+            concurrency=self.concurrency,
+        )
+        builder.graph.add_node(node)
+        key_types = {stream.key_type for stream in streams}
+        key_type = key_types.pop() if len(key_types) == 1 else None
+        made = Stream(builder, node, label=self.name, key_type=key_type, value_type=self.output_type)
+        for sink in self.sinks:
+            if sink not in self.functions:
+                made.to(sink.topic if isinstance(sink, Agent) else sink)
+
+    def _grouped(self, builder: Builder, stream: Stream, key: Any, name: str | None) -> Stream:
+        """The stream by another key; agents that group the same stream in the same way share its topic."""
+        source = _shared_source(builder.graph.nodes, stream.node, key, name)
+        if source is not None:
+            topic = source.topic
+            from streams.dsl.stream import Stream
+
+            return Stream(builder, source, label=topic.name, key_type=topic.key_type, value_type=topic.value_type)
+        partitions = {table.partitions for table in self.tables if table.partitions is not None}
+        if len(partitions) > 1:
+            raise TopologyError(
+                f"agent {self.name!r} ({self.where}): its tables have {' and '.join(map(str, sorted(partitions)))} "
+                "partitions; tables of one agent lie beside each other, so give them one number"
+            )
+        return stream.select_key(key).repartition(name=name, partitions=partitions.pop() if partitions else None)
+
+
+def _topics(app: App, given: Any, own: str) -> list[Topic]:
+    if given is None:
+        return [app.topic(own)]
+    several = [given] if isinstance(given, str) or hasattr(given, "definition") else list(given)
+    if not several:
+        raise ConfigError("an agent needs a topic: the list of topics is empty")
+    return [app.topic(topic) if isinstance(topic, str) else topic for topic in several]
+
+
+def _check_function(agent: Agent) -> None:
+    from streams.discovery import plain_function
+
+    plain = plain_function(agent.function)
+    if plain is None or not (inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)):
+        raise TopologyError(
+            f"agent {agent.name!r} ({agent.where}): give an `async def` function that takes the stream and iterates "
+            "over it with `async for`."
+        )
+    if agent.concurrency < 1:
+        raise ConfigError(f"agent {agent.name!r}: concurrency={agent.concurrency} must be 1 or more")
+
+
+def _same_key(one: Any, other: Any) -> bool:
+    if isinstance(one, Expression) and isinstance(other, Expression):
+        return repr(one) == repr(other)
+    # A lambda in the body is a new function each time: what makes it the same one is its code.
+    return one is other or getattr(one, "__code__", one) == getattr(other, "__code__", other)
+
+
+def _shared_source(nodes: list[Node], parent: Node, key: Any, name: str | None) -> SourceNode | None:
+    """The source behind a repartition of the same stream by the same key, if there is one; a name asks for its own."""
+    for select in nodes:
+        if name is None and isinstance(select, SelectKeyNode) and select.parents == (parent,):
+            function = select.function
+            if _same_key(function if isinstance(function, Expression) else function.call, key):
+                topics = [n.topic for n in nodes if isinstance(n, RepartitionNode) and n.parents == (select,)]
+                return next((n for n in nodes if isinstance(n, SourceNode) and n.topic in topics), None)
+    return None
+
+
+def _grouping_in_body(agent: Agent) -> Grouping | None:
+    """Starts the function with a stream that only listens, up to its first iteration.
+
+    Raises TopologyError when the body groups twice, or does not come to its first iteration without an event loop.
+    """
+    from streams.agent_stream import AgentStream
+    from streams.planning_feed import PlanningFeed, start
+
+    found: list[Grouping] = []
+    stream: AgentStream[Any] = AgentStream(PlanningFeed(), lambda key, name: found.append((key, name)))
+    try:
+        copy_context().run(start, agent.function, stream)
+    except Exception as error:
+        raise TopologyError(
+            f"agent {agent.name!r} ({agent.where}) calls group_by, so it is started up to its first iteration when the "
+            f"app is planned; it failed before: {type(error).__name__}: {error}. Say group_by= in @app.agent instead."
+        ) from error
+    if len(found) > 1:
+        raise TopologyError(f"agent {agent.name!r} ({agent.where}) calls group_by {len(found)} times; once is enough")
+    return found[0] if found else None

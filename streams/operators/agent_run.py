@@ -1,0 +1,187 @@
+"""One run of an agent's function: its asyncio task, its feed, and what it has done for the record at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from streams.agent_feed import Feed, Piece
+from streams.agent_stream import AgentStream
+from streams.batch import Batch, Int64Array
+from streams.errors import StreamsError
+from streams.graph.nodes import AgentNode
+from streams.operators.base import TaskContext
+from streams.table import running
+
+if TYPE_CHECKING:
+    from streams.operators.table_view import TableView, Undo
+
+
+class Yielded(NamedTuple):
+    """A value that the function yielded while row `row` of `batch` was the current one."""
+
+    batch: Batch
+    row: int
+    value: Any
+
+
+class AgentEndedError(StreamsError):
+    """An agent's function came to its end."""
+
+
+class Owner(Protocol):
+    """Who is told when a run begins and ends to work."""
+
+    def working(self, run: AgentRun) -> None: ...
+
+    def idle(self, run: AgentRun) -> None: ...
+
+
+class AgentRun:
+    """Is also what tables ask about the agent at work (`streams.table.Running`)."""
+
+    def __init__(self, owner: Owner, node: AgentNode, context: TaskContext, views: dict[str, TableView]) -> None:
+        self.views = views
+        self.failure: Exception | None = None
+        self.undo: Undo = []
+        self.feed = Feed(lambda: owner.idle(self), context.now_ms)
+        self._owner = owner
+        self._node = node
+        self._context = context
+        self._sinks: list[Callable[[Any], Any]] = node.agent.functions
+        self._stream: AgentStream[Any] = AgentStream(self.feed, node.agent.on_group_by)
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._yielded: list[Yielded] = []
+        self._origin: tuple[Batch, Batch, list[int]] | None = None
+        self._piece: Piece | None = None
+        self._row = -1
+        self._timestamps: list[int] = []
+
+    # -- life
+
+    def start(self) -> None:
+        """Starts the function, in a context where tables know this run."""
+        context = copy_context()
+        context.run(running.set, self)
+        name = f"agent {self._node.name}, task {self._context.task}"
+        self._owner.working(self)
+        self._task = asyncio.get_running_loop().create_task(self._body(), name=name, context=context)
+        self._task.add_done_callback(self._done)
+
+    def restart(self, *, again: bool) -> None:
+        """Starts the function anew after a failure, for the next record or once more for the one that failed."""
+        self._take_back()
+        self.failure = None
+        self.feed.rewind(again=again)
+        self.start()
+
+    def close(self) -> None:
+        self._closing = True
+        self.feed.close()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def ended(self) -> None:
+        """Returns when the function has come to its end."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _body(self) -> None:
+        made = self._node.function(self._stream)
+        if not inspect.isasyncgen(made):
+            await made
+        else:
+            try:
+                async for value in made:
+                    self._yielded.append(Yielded(self.feed.piece_at_hand.batch, self.feed.row, value))
+                    for sink in self._sinks:
+                        result = sink(value)
+                        if inspect.isawaitable(result):
+                            await result
+            finally:
+                await made.aclose()
+        raise AgentEndedError(
+            f"agent {self._node.name!r} ({self._node.where}) came to its end. An agent runs as long as its worker: let "
+            "it iterate over its stream, `async for value in stream`, and not leave the loop."
+        )
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.feed.close_iterators()
+        if self._closing:
+            return
+        if task.cancelled():
+            self.failure = AgentEndedError(f"agent {self._node.name!r} ({self._node.where}) was cancelled")
+        else:
+            error = task.exception()
+            self.failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+        self._owner.idle(self)
+
+    # -- records
+
+    def give(self, batch: Batch, times: Int64Array, origin: tuple[Batch, list[int]] | None = None) -> None:
+        """Records for the function; `origin` is the batch that they are chosen from, and the chosen rows."""
+        self._origin = None if origin is None else (batch, *origin)
+        self._owner.working(self)
+        self.feed.give(batch, times)
+
+    def hand_over(self) -> None:
+        self._owner.working(self)
+        self.feed.hand_over()
+
+    def take_yielded(self) -> Iterator[Yielded]:
+        """What was yielded since the last time, by rows of the batch that was dealt out."""
+        yielded, self._yielded = self._yielded, []
+        if self._origin is None:
+            return iter(yielded)
+        part, whole, rows = self._origin
+        return (Yielded(whole, rows[one.row], one.value) if one.batch is part else one for one in yielded)
+
+    def _take_back(self) -> None:
+        """Undoes what the function did for the records it failed at."""
+        for view, entry, old, timestamp, new in reversed(self.undo if self._at_hand() else []):
+            view.undo(entry, old, timestamp, new)
+        self.undo.clear()
+        current = self.feed.current()
+        while self._yielded and any(
+            self._yielded[-1].batch is piece.batch and piece.start <= self._yielded[-1].row < piece.stop
+            for piece in current
+        ):
+            self._yielded.pop()
+
+    # -- for tables
+
+    def moment(self) -> int:
+        feed = self.feed
+        cursor = feed.cursor
+        row = feed.last_row if cursor is None else feed.rows_max - length_hint(cursor)
+        if feed.piece_at_hand is not self._piece:
+            self._turn_to(feed.piece_at_hand)
+        elif row != self._row:
+            self.undo.clear()
+        self._row = row
+        return self._timestamps[row] if row >= 0 else max(0, self._context.stream_time_seen)
+
+    def _turn_to(self, piece: Piece) -> None:
+        if self._piece is None or piece.batch is not self._piece.batch:
+            self._timestamps = piece.batch.timestamps.tolist()
+        self._piece = piece
+        self.undo.clear()
+
+    def _at_hand(self) -> bool:
+        """Whether what is noted in `undo` was done for the current record."""
+        return self._row == self.feed.row and self._piece is self.feed.piece_at_hand
+
+    def stream_time(self) -> int:
+        row = self.feed.row
+        return int(self.feed.piece_at_hand.stream_time[row]) if row >= 0 else self._context.stream_time_seen
+
+    def now_ms(self) -> int:
+        return self._context.now_ms()
+
+    def late(self, table: str) -> None:
+        self._context.failures.dropped(self._node, "late", 1)

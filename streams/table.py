@@ -1,0 +1,268 @@
+"""`app.Table`: what agents remember. A mapping in the agent's own task, kept in a store and its changelog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from streams.durations import Duration, to_ms
+from streams.errors import ConfigError, StreamsError
+from streams.graph.definitions import StoreDef, check_name
+from streams.graph.functions import caller
+from streams.graph.nodes import AggregateNode
+from streams.windows import HoppingWindow, TumblingWindow
+
+if TYPE_CHECKING:
+    from streams.app import App
+    from streams.operators.table_view import TableView, Undo
+    from streams.windowed_table import WindowedTable
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+ABSENT: Any = object()
+"""Stands for a value that is not there."""
+
+
+class TableAccessError(StreamsError):
+    """A table was used where it can't be: outside an agent, or in an agent that is not known to use it."""
+
+
+class Running(Protocol):
+    """What a table needs of the agent at work: its task's views, and the record at hand."""
+
+    views: dict[str, TableView]
+    undo: Undo
+
+    def moment(self) -> int:
+        """The timestamp (ms) of the record at hand."""
+
+    def stream_time(self) -> int:
+        """The agent's stream time (ms) at the record at hand."""
+
+    def now_ms(self) -> int:
+        """The clock on the wall (ms), which is virtual in tests."""
+
+    def late(self, table: str) -> None:
+        """Counts a change to a window that has expired."""
+
+
+running: ContextVar[Running] = ContextVar("running agent")
+"""The agent whose function is being run, in the context of that function."""
+
+
+class Table(MutableMapping[K, V]):
+    """A table of an app: `table[key] += 1` in an agent.
+
+    `table[key]` of a key that is not there is `default()`, without making it; without a default it raises KeyError.
+    Values are values: each look-up of one that could be changed in place (list, dict, Record) gives a copy of its own,
+    so a change counts when it is assigned: `rows = table[key]; rows.append(row); table[key] = rows`. None deletes.
+
+    Made by `app.Table(...)`; inside an agent it holds the keys of the agent's partition. In reports and timers of a
+    worker it can be read, over all partitions that the worker has, as of the last commit.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        name: str,
+        *,
+        default: Callable[[], V] | None = None,
+        key_type: Any = None,
+        value_type: Any = None,
+        partitions: int | None = None,
+        ttl: Duration | None = None,
+    ) -> None:
+        if default is not None and not callable(default):
+            raise ConfigError(
+                f"Table({name!r}, default={default!r}): give a function, such as int or lambda: {default!r}"
+            )
+        self._app = app
+        self.name = name
+        self.default = default
+        self.partitions = partitions
+        self.written_by_agents = True
+        self.definition = app.builder.graph.add_store(
+            StoreDef(
+                name=check_name(name, "table"),
+                changelog=app.builder.changelog(name),
+                key_type=key_type,
+                value_type=value_type,
+                ttl_ms=None if ttl is None else to_ms(ttl, "ttl"),
+                where=caller(),
+            )
+        )
+
+    @classmethod
+    def of_store(cls, app: App, store: StoreDef) -> Table[Any, Any]:
+        """The table that a pipeline keeps in `store`, for reading."""
+        from streams.windowed_table import WindowedTable
+
+        nodes = (node for node in app.builder.graph.nodes if isinstance(node, AggregateNode) and node.store is store)
+        window = next((node.window for node in nodes), None)
+        made: Table[Any, Any] = cls.__new__(cls) if window is None else WindowedTable.__new__(WindowedTable)
+        made._app, made.name, made.definition, made.default, made.partitions = app, store.name, store, None, None
+        made.written_by_agents = False
+        if isinstance(made, WindowedTable):
+            made.window = cast(HoppingWindow, window)
+        return made
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def tumbling(self, size: Duration, expires: Duration | None = None) -> WindowedTable[K, V]:
+        """The table by windows side by side of that size; a window goes when stream time is `expires` past its start.
+
+        Without `expires` windows are kept for ever.
+        """
+        from streams.windowed_table import WindowedTable
+
+        return WindowedTable.over(self, TumblingWindow(size), expires)
+
+    def hopping(self, size: Duration, step: Duration, expires: Duration | None = None) -> WindowedTable[K, V]:
+        """The table by overlapping windows, one every `step`; else as `tumbling`."""
+        from streams.windowed_table import WindowedTable
+
+        return WindowedTable.over(self, HoppingWindow(size, step), expires)
+
+    # -- mapping
+
+    def __getitem__(self, key: K) -> V:
+        value = self._read(key)
+        if value is not ABSENT:
+            return cast(V, value)
+        if self.default is None:
+            raise KeyError(key)
+        return self.default()
+
+    def __setitem__(self, key: K, value: V) -> None:
+        agent = running.get(None)
+        if agent is None or not self.written_by_agents:
+            raise self._not_writable()
+        view = agent.views.get(self.name)
+        if view is None:
+            raise self._unknown()
+        view.write(view.entry(key), value, agent.moment(), agent.undo)
+
+    def __delitem__(self, key: K) -> None:
+        if self._read(key) is ABSENT:
+            raise KeyError(key)
+        self[key] = cast(V, None)
+
+    def __contains__(self, key: object) -> bool:
+        return self._read(key) is not ABSENT
+
+    def get(self, key: K, default: Any = None) -> Any:
+        """The value of a key, or `default`; the table's own default is not asked."""
+        value = self._read(key)
+        return default if value is ABSENT else value
+
+    def setdefault(self, key: K, default: Any = None) -> Any:
+        """The value of a key; if it is not there, `default` (or the table's own) is put there first."""
+        value = self.get(key, ABSENT)
+        if value is ABSENT:
+            value = self.default() if default is None and self.default is not None else default
+            self[key] = value
+        return value
+
+    def pop(self, key: K, default: Any = ABSENT) -> Any:
+        """Removes a key and gives its value; `default`, or KeyError, if it is not there."""
+        value = self.get(key, ABSENT)
+        if value is not ABSENT:
+            del self[key]
+            return value
+        if default is ABSENT:
+            raise KeyError(key)
+        return default
+
+    def __iter__(self) -> Iterator[K]:
+        return (key for key, _ in self._rows())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._rows())
+
+    def clear(self) -> None:
+        """Deletes every key of the agent's partition."""
+        for key in list(self):
+            del self[key]
+
+    def items(self) -> Any:
+        """(key, value) pairs in the order of key bytes, as they are now."""
+        return self._rows()
+
+    def values(self) -> Any:
+        """The values, in the order of key bytes."""
+        return (value for _, value in self._rows())
+
+    def keys(self) -> Any:
+        """The keys, in the order of their bytes."""
+        return iter(self)
+
+    def range(self, start: K | None = None, stop: K | None = None) -> Iterator[tuple[K, V]]:
+        """(key, value) with start <= key < stop in the order of key bytes."""
+        for view in self._views():
+            yield from view.range(start, stop)
+
+    # -- where it is
+
+    def _read(self, key: Any) -> Any:
+        agent = running.get(None)
+        if agent is None:
+            return self._read_outside(key)
+        view = agent.views.get(self.name)
+        if view is None:
+            raise self._unknown()
+        return view.read(view.entry(key), ABSENT)
+
+    def _view(self, agent: Running) -> TableView:
+        view = agent.views.get(self.name)
+        if view is None:
+            raise self._unknown()
+        return view
+
+    def _unknown(self) -> TableAccessError:
+        return TableAccessError(
+            f"the agent uses table {self.name!r}, and the plan does not know. Tables are found by name in the agent's "
+            "function and the functions it calls in the same module; name others in @app.agent(..., tables=[...])."
+        )
+
+    def _writer(self) -> Running:
+        agent = running.get(None)
+        if agent is None or not self.written_by_agents:
+            raise self._not_writable()
+        return agent
+
+    def _not_writable(self) -> TableAccessError:
+        if self.written_by_agents:
+            return TableAccessError(
+                f"table {self.name!r} is written outside an agent, and only agents write tables: send a record to an "
+                "agent's topic, and write there."
+            )
+        return TableAccessError(
+            f"table {self.name!r} is kept by a pipeline ({self.definition.where}): agents can only read it."
+        )
+
+    def _views(self) -> list[TableView]:
+        """The view of the agent's task; outside an agent those of all tasks of this worker."""
+        agent = running.get(None)
+        if agent is not None:
+            return [self._view(agent)]
+        contexts = self._app.task_contexts
+        if contexts is None:
+            raise TableAccessError(
+                f"table {self.name!r} is read outside an agent, and no worker runs {self._app.id!r} in this process. "
+                "Outside a worker use `async with app.client() as client: client.table(...)`."
+            )
+        return [context.view(self.definition) for context in contexts() if self.name in context.stores.specs]
+
+    def _read_outside(self, key: Any) -> Any:
+        for view in self._views():
+            value = view.get(key, ABSENT)
+            if value is not ABSENT:
+                return value
+        return ABSENT
+
+    def _rows(self) -> Iterator[tuple[K, V]]:
+        for view in self._views():
+            yield from view.items()
