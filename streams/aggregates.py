@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import convert
 from msgspec.msgpack import Ext
@@ -25,7 +25,8 @@ from streams.serde.types import without_none
 
 __all__ = ["Aggregate", "count", "first", "last", "max", "mean", "min", "stddev", "sum", "variance"]
 
-Argument = Expression | Callable[[Any], Any] | str
+Argument: TypeAlias = object
+"""A field (`Flight.delay`, to a type checker a float), an expression, a function of the value, or a field's name."""
 
 _INT64 = range(-(2**63), 2**63)
 _BIG_INT = 1
