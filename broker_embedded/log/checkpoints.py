@@ -71,12 +71,13 @@ def _lines(rows: list[str]) -> bytes:
 
 def _read_lines(path: Path, fields: int) -> list[str]:
     """The entries of one of Kafka's checkpoint files: version 0, their number, one a line."""
-    lines = _read_text(path).splitlines()
-    if not lines:  # also Kafka creates the file before it has anything to write
+    text = _read_text(path)
+    if not text:  # also Kafka creates the file before it has anything to write
         return []
+    lines = text.splitlines()
     rows = lines[2:]
     numbers = [word for row in rows for word in row.split()[-2:]]
-    sound = lines[0] == "0" and lines[1:2] == [str(len(rows))]
+    sound = text.endswith("\n") and lines[0] == "0" and lines[1:2] == [str(len(rows))]
     sound = sound and all(len(row.split()) == fields for row in rows)
     if not (sound and all(word.lstrip("-").isdigit() for word in numbers)):
         raise KafkaStorageError(
@@ -97,21 +98,17 @@ def _read_text(path: Path) -> str:
         raise
 
 
-def write_partition_metadata(path: Path, topic_id: uuid.UUID) -> None:
-    """Write `partition.metadata`. Raises KafkaStorageError."""
-    disk.write_file(path, f"version: 0\ntopic_id: {uuid_text(topic_id)}".encode())
+def is_partition_of(path: Path, topic_id: uuid.UUID) -> bool:
+    """Whether a folder's `partition.metadata` names this topic; written if it is missing or was cut short.
 
-
-def read_partition_metadata(path: Path) -> uuid.UUID | None:
-    """The topic id a partition's folder belongs to; None without the file. Raises KafkaStorageError."""
-    text = _read_text(path)
-    if not text:
-        return None
-    try:
-        fields = dict(line.split(": ", 1) for line in text.splitlines())
-        return parse_uuid(fields["topic_id"])
-    except (KeyError, ValueError) as error:
-        raise KafkaStorageError(f"{path}: no topic id in it ({error}); restore it, or remove the folder") from error
+    Raises KafkaStorageError.
+    """
+    expected = f"version: 0\ntopic_id: {uuid_text(topic_id)}"
+    found = _read_text(path)
+    if found != expected and expected.startswith(found):
+        disk.write_file(path, expected.encode())
+        return True
+    return found == expected
 
 
 class MetaProperties(NamedTuple):

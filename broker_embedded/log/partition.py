@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from broker_embedded.errors import (
     CorruptMessageError,
@@ -34,6 +34,8 @@ from broker_embedded.log.recovery import Loaded, Loader
 from broker_embedded.log.retention import DeletedFiles, expired_count
 from broker_embedded.log.segment import SUFFIXES, Segment
 from broker_embedded.records import BatchHeader, CorruptBatchError, encode_control, read_header, verify
+
+_SMALL_FILES: Final = (checkpoints.PARTITION_METADATA, checkpoints.LEADER_EPOCHS)
 
 Isolation = Literal["read_uncommitted", "read_committed"]
 
@@ -103,6 +105,7 @@ class PartitionLog:
         self._aborted = loaded.aborted
         self._reader = Reader(self._segments)
         self._changed = loaded.changed  # the active file is not on the disk as it is, whatever the recovery point says
+        self._sealed_offset = -1 if loaded.changed else self.log_end_offset
 
     @classmethod
     def open(
@@ -126,7 +129,11 @@ class PartitionLog:
         is_new = not folder.exists()
         with disk.storing(folder, "open"):
             folder.mkdir(exist_ok=True)
-            _check_topic_id(folder, where, topic_id)
+            if not checkpoints.is_partition_of(folder / checkpoints.PARTITION_METADATA, topic_id):
+                raise InconsistentTopicIdError(
+                    f"{where}: {folder} does not belong to topic id {topic_id}: the topic was deleted and made again. "
+                    "Move the folder away"
+                )
             loaded = Loader(folder, where, config, now_ms()).load(
                 clean_shutdown=clean_shutdown, recovery_point=recovery_point, log_start_offset=log_start_offset
             )
@@ -334,6 +341,8 @@ class PartitionLog:
                 # The indexes of the active segment are left out: after a crash they are made again.
                 if end > self.recovery_point or self._changed:
                     paths.append(self._active.path)
+                if str(self.folder) in self._dirty_folders:
+                    paths += [str(self.folder / name) for name in _SMALL_FILES]
                 files = [(opened.enter_context(open(path, "rb", buffering=0)), path) for path in paths]
                 folders, self._dirty_folders, self._changed = self._dirty_folders, set(), False
             try:
@@ -369,6 +378,7 @@ class PartitionLog:
         if offset > self.log_start_offset:
             self.log_start_offset = offset
             self.epochs.truncate_start(offset)
+            self._dirty_folders.add(str(self.folder))
 
     def enforce_retention(self) -> int:
         """Remove the oldest segments that time, size or the start of the log let go; how many.
@@ -435,8 +445,8 @@ class PartitionLog:
         """
         if self._closed:
             return
-        changed = self._changed or self._dirty_folders or self.recovery_point < self.log_end_offset
-        if changed or not all(segment.is_synced for segment in self._segments):
+        as_opened = self.log_end_offset == self._sealed_offset and not self._dirty_folders
+        if not (as_opened and all(segment.is_synced for segment in self._segments)):
             with self._files:
                 self._seal()
                 self._active.is_synced = False
@@ -456,18 +466,6 @@ class PartitionLog:
             doomed = self.folder.with_name(f"{self.folder.name}.{uuid.uuid4().hex}-delete")
             os.rename(self.folder, doomed)
             shutil.rmtree(doomed)
-
-
-def _check_topic_id(folder: Path, where: str, topic_id: uuid.UUID) -> None:
-    path = folder / checkpoints.PARTITION_METADATA
-    found = checkpoints.read_partition_metadata(path)
-    if found is None:
-        checkpoints.write_partition_metadata(path, topic_id)
-    elif found != topic_id:
-        raise InconsistentTopicIdError(
-            f"{where}: {folder} belongs to topic id {found}, not to {topic_id}: the topic was deleted and made again. "
-            "Move the folder away"
-        )
 
 
 def _files_of(folder: Path, segment: Segment) -> list[str]:

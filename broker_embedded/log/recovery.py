@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker_embedded.errors import CorruptMessageError
+from broker_embedded.errors import CorruptMessageError, KafkaStorageError
 from broker_embedded.log import checkpoints
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.epochs import LeaderEpochs
@@ -49,11 +49,11 @@ class Loader:
         self._now_ms = now_ms
         self._producers = ProducerStateManager(where)
         self._aborted = AbortedTransactions(folder)
-        self._epochs = LeaderEpochs.load(folder / checkpoints.LEADER_EPOCHS)
         self._names = self._clear_left_overs()
 
     def load(self, *, clean_shutdown: bool, recovery_point: int, log_start_offset: int) -> Loaded:
         """The log as it was closed or, after a crash, its longest sound beginning. Raises KafkaStorageError."""
+        self._epochs = self._load_epochs(clean_shutdown)
         segments = self._segments()
         dirty = self._first_dirty(segments, clean_shutdown, recovery_point)
         changed = dirty < len(segments) or not segments
@@ -80,6 +80,17 @@ class Loader:
         for name in orphans:
             (self._folder / name).unlink()
         return names - orphans
+
+    def _load_epochs(self, clean_shutdown: bool) -> LeaderEpochs:
+        path = self._folder / checkpoints.LEADER_EPOCHS
+        try:
+            return LeaderEpochs.load(path)
+        except KafkaStorageError as error:
+            if clean_shutdown:
+                raise
+            # A power cut may leave a part of the file; the batches that are checked name their epochs.
+            _log.warning("%s: %s", self._where, error)
+            return LeaderEpochs(path, [])
 
     def _create(self, base_offset: int) -> Segment:
         return Segment.create(

@@ -17,7 +17,9 @@ sizes = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 400)), min_size=1, 
 
 @fast
 @given(sizes, st.integers(2_600, 12_000), st.integers(0, 3_000), st.integers(0, 20_000))
-def test_batches_come_back_as_they_were(lab: Any, sizes: Any, segment_bytes: int, interval: int, max_bytes: int) -> None:
+def test_batches_come_back_as_they_were(
+    lab: Any, sizes: Any, segment_bytes: int, interval: int, max_bytes: int
+) -> None:
     log = lab.open(segment_bytes=segment_bytes, index_interval_bytes=interval)
     expected = b""
     for count, value_bytes in sizes:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from broker_embedded import records
 
-fast = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fast = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 PRODUCERS = st.sampled_from([1, 2, 3])
 steps = st.lists(
@@ -91,7 +91,7 @@ def test_interleaved_transactions(lab: Any, steps: list[Any], segment_bytes: int
                 log.append(lab.produce(producer_id, sequences[producer_id], count, txn=True))
                 sequences[producer_id] += count
                 model.write(producer_id, count)
-            case ("commit" | "abort"), [producer_id]:
+            case (("commit" | "abort"), [producer_id]):
                 log.append_marker(producer_id, 0, commit=name == "commit")
                 model.end(producer_id, "committed" if name == "commit" else "aborted")
             case "restart", _:
@@ -132,6 +132,16 @@ def test_transaction_index_has_kafkas_layout(lab: Any) -> None:
     entries = [(1, 1, 3, 2), (2, 2, 4, 5)]  # producer, first, last, last stable offset afterwards
     expected = b"".join(b"\0\0" + b"".join(number.to_bytes(8) for number in entry) for entry in entries)
     assert (log.folder / f"{0:020d}.txnindex").read_bytes() == expected
+
+
+def test_an_abort_that_was_synced_is_still_written_by_close(lab: Any) -> None:
+    log = lab.open()
+    log.append(lab.produce(1, 0, txn=True))
+    log = lab.restart(log)
+    log.append_marker(1, 0, commit=False)
+    log.sync()
+    log = lab.restart(log)
+    assert log.read(0, 1 << 20, isolation="read_committed").aborted == [(1, 0)]
 
 
 def test_a_marker_without_a_transaction_changes_nothing(lab: Any) -> None:
