@@ -34,14 +34,13 @@ def inputs(dataset: str, n: int) -> Inputs:
 def app(data_dir: Path) -> App:
     import streams
     from benchmarks.event import Event
-    from streams import Stream
 
     app = streams.App("agent", data_dir=str(data_dir), on_error="dead-letter")
     events = app.topic("events", key_type=str, value_type=Event)
     spent = app.Table("spent", key_type=str, value_type=float, default=float)
 
     @app.agent(events)
-    async def spend(stream: Stream[Event]) -> None:
+    async def spend(stream: streams.Stream[Event]) -> None:
         async for event in stream:
             if event.amount is not None:
                 spent[event.user] += event.amount

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.data import PARTITIONS
-from benchmarks.workload import Inputs, WrongAnswerError
+from benchmarks.workload import Answer, Inputs, WrongAnswerError
 from broker_embedded import records
 from streams.transport.committed import read_committed
 from streams.transport.contract import TopicPartition, TopicSpec, Transport
@@ -47,10 +47,11 @@ def delete_local_state(data_dir: Path) -> None:
 
 
 class Log:
-    """What a run left in the topics of a data folder."""
+    """What a run left in the topics of a data folder; `tables` are the stores of a restored worker, by name."""
 
-    def __init__(self, data_dir: Path | str) -> None:
+    def __init__(self, data_dir: Path | str, tables: Mapping[str, Answer]) -> None:
         self.data_dir = Path(data_dir)
+        self.tables = tables
 
     def rows(self, topic: str) -> list[Row]:
         """The committed records of a topic, partition after partition."""

@@ -90,8 +90,18 @@ def summary(plan: Plan, lines: Sequence[Line]) -> Line:
         "ratio": {
             peer: _spread([a[figure] / b[figure] for a, b in zip(ours, by_system[peer], strict=True)]) for peer in peers
         },
+        "cpu_ratio": {
+            peer: _spread([_per_cpu(a) / _per_cpu(b) for a, b in zip(ours, by_system[peer], strict=True)])
+            for peer in peers
+            if all("cpu_s" in line for line in by_system[peer])
+        },
         "target": {module.PEERS[0]: module.TARGET},
     }
+
+
+def _per_cpu(line: Line) -> float:
+    """Records for each second of processor time: what the machine's other work disturbs less."""
+    return float(line["n"] / line["cpu_s"])
 
 
 def _medians(lines: Sequence[Line], names: Sequence[str]) -> dict[str, float]:

@@ -48,7 +48,7 @@ def app(data_dir: Path) -> App:
     app = streams.App("join", data_dir=str(data_dir), on_error="dead-letter")
     users = app.topic("users", key_type=str, value_type=Event).table(name="users")
     events = app.topic("events", key_type=str, value_type=Event)
-    enriched = app.topic("enriched", key_type=str, value_type=Enriched, partitions=PARTITIONS)
+    enriched = app.topic("enriched", key_type=str, value_type=Enriched, partitions=PARTITIONS, retention="forever")
 
     def enrich(event: Event, user: Event) -> Enriched:
         return Enriched(event.user, event.ts, event.amount, user.amount or 0.0)

@@ -13,6 +13,7 @@ from benchmarks.data import Dataset
 from benchmarks.workload import Answer, Inputs
 
 if TYPE_CHECKING:
+    from benchmarks.embedded import Log
     from streams import App
 
 N = 2_000_000
@@ -33,6 +34,10 @@ def app(data_dir: Path) -> App:
     app = streams.App("restore", data_dir=str(data_dir))
     app.topic("updates", key_type=str, value_type=Event).table(name="latest")
     return app
+
+
+def found(log: Log, inputs: Inputs) -> Answer:
+    return {key: (event.amount, event.ts) for key, event in log.tables["latest"].items()}
 
 
 def expected(inputs: Inputs) -> Answer:

@@ -40,7 +40,7 @@ def app(data_dir: Path) -> App:
     def double(event: Event) -> Event:
         return Event(event.user, event.ts, (event.amount or 0.0) * 2)
 
-    doubled = app.topic("doubled", key_type=str, value_type=Event, partitions=PARTITIONS)
+    doubled = app.topic("doubled", key_type=str, value_type=Event, partitions=PARTITIONS, retention="forever")
     events.stream().filter(streams.col(Event.amount) > 250).map_values(double).to(doubled)
     return app
 

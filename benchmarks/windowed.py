@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from benchmarks.data import Dataset
+from benchmarks.data import PARTITIONS, Dataset
 from benchmarks.plain import PlainEvent
 from benchmarks.workload import GRACE, WINDOW_MS, Answer, Inputs, Void, unique
 
@@ -54,14 +54,15 @@ def app(data_dir: Path, retention: str | None = RETENTION) -> App:
 
     app = streams.App("windowed", data_dir=str(data_dir), on_error="dead-letter")
     events = app.topic("events", key_type=str, value_type=Event)
+    results = app.topic("totals", key_type=streams.Windowed, partitions=PARTITIONS, retention="forever")
     totals = (
         events.stream()
         .group_by_key()
         .windowed_by(streams.TumblingWindow("10s", grace=GRACE))
-        .aggregate(count=agg.count(), total=agg.sum(Event.amount), name="totals", retention=retention)
+        .aggregate(count=agg.count(), total=agg.sum(streams.col(Event.amount)), name="totals", retention=retention)
         .emit("close")
     )
-    totals.to_stream().to("totals")
+    totals.to_stream().to(results)
     return app
 
 

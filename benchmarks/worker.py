@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import embedded, workload
 from benchmarks.data import CACHE
@@ -21,16 +21,23 @@ from streams.runtime.steps import on_step
 from streams.transport.contract import Fetched
 from streams.transport.embedded import EmbeddedTransport
 
+if TYPE_CHECKING:
+    from streams import App
+
 
 class Clock(Silent):
     """Watches a worker from inside its process: when its work began, when it was last done, and what it was."""
 
-    def __init__(self, what: str, sampler: Sampler | None) -> None:
+    def __init__(self, app: App, what: str, sampler: Sampler | None) -> None:
+        self.app = app
+        self.what = what
         self.watch = Stopwatch()
         self.sampler = sampler
         self.last_step = "commit: done" if what == "commits" else "restore: done"
         self.commits = 0
         self.restored: dict[tuple[str, int], int] = {}
+        self.tables: dict[str, workload.Answer] = {}
+        self.peak_rss_mb = 0.0
         self.failure: Failed | None = None
 
     def begin(self) -> None:
@@ -52,13 +59,16 @@ class Clock(Silent):
     def ending(self) -> None:
         if self.sampler is not None:
             self.sampler.stop()
+        self.peak_rss_mb = peak_rss_mb()
+        if self.what == "restore":  # the restored stores themselves, not what a changelog says they hold
+            self.tables = {name: dict(table.items()) for name, table in self.app.tables.items()}
 
 
 def measure(job: Job) -> dict[str, Any]:
     """Runs the worker over what is in the job's folder, then looks at the answer it left."""
     module = workload.load(job.workload)
-    clock = Clock(module.CLOCK, Sampler() if job.profile else None)
     app = module.app(Path(job.data_dir))
+    clock = Clock(app, module.CLOCK, Sampler() if job.profile else None)
     _call_at_first_fetch(clock.begin)
     forget = on_step(clock.step)
     code = worker.run(app, clock, until_end=True)
@@ -70,14 +80,14 @@ def measure(job: Job) -> dict[str, Any]:
     figures = {
         "seconds": clock.watch.seconds,
         "cpu_s": clock.watch.cpu_s,
-        "peak_rss_mb": peak_rss_mb(),
+        "peak_rss_mb": clock.peak_rss_mb,
         "commits": clock.commits,
     }
     if clock.restored:
-        figures["n"] = sum(clock.restored.values())
+        figures["n"] = sum(records for (store, _), records in clock.restored.items() if store in app.tables)
     if clock.sampler is not None:
         _show(clock.sampler, job)
-    inputs, log = module.inputs(job.dataset, job.n), embedded.Log(job.data_dir)
+    inputs, log = module.inputs(job.dataset, job.n), embedded.Log(job.data_dir, clock.tables)
     workload.check(module.found(log, inputs), module.expected(inputs))
     _check_dead_letters(log, f"{app.id}-dead-letter", inputs)
     return figures
