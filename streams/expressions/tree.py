@@ -1,4 +1,7 @@
-"""The formula itself: five kinds of node, and the operators that build them."""
+"""The formula itself: five kinds of node, and the operators that build them.
+
+Long because Python has thirty operators, two lines each.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 What differs between numpy and Python, and so goes to the rows: an int64 that may overflow, a division by zero, a
 comparison or division of ints beyond 2^53 with floats, powers of floats, `//` and `%` of infinities and NaN. Columns of
-Python objects are worked on one by one with Python's own operators.
+Python objects are worked on one by one with Python's own operators. In one file, as every step stands on the same few
+rules about dtypes and missing values.
 """
 
 from __future__ import annotations

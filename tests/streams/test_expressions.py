@@ -134,7 +134,7 @@ def by_columns(expression: Expression, values: list[Any]) -> list[Any] | None:
         return None
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(expressions, st.lists(rows, max_size=6))
 def test_columns_give_exactly_the_rows_answer_or_refuse(expression: Expression, values: list[Row]) -> None:
     expected, found = by_rows(expression, values), by_columns(expression, values)
