@@ -267,7 +267,7 @@ class AggregateOperator(Operator[AggregateNode]):
             keys = [window_key(start, key) for start, key in zip(starts, keys, strict=True)]
         timestamps = self._groups.timestamps[slots].tolist()
         self.context.stores.put_many(self._store, keys, self._states.encode(slots), timestamps)
-        if self._shared:
+        if self._store in self.context.views:
             self.context.view(self.node.store).forget(keys)
 
     def _expire(self) -> None:
