@@ -26,7 +26,7 @@ def delays() -> Iterator[dict[str, Any]]:
     names = json.loads((DATA / "airlines.json").read_text())
     groups = defaultdict(list)
     for flight in lines("flights-2013-01.jsonl.gz"):
-        groups[f"{flight['at'][:13]}:00", names[flight["carrier"]]].append(flight["delay"])
+        groups[f"{flight['at'][:13].replace('T', ' ')}:00Z", names[flight["carrier"]]].append(flight["delay"])
     for (hour, airline), all_delays in groups.items():
         known = [delay for delay in all_delays if delay is not None]
         yield {
@@ -40,7 +40,7 @@ def delays() -> Iterator[dict[str, Any]]:
         }
 
 
-def makers() -> Iterator[dict[str, Any]]:
+def planes_by_maker() -> Iterator[dict[str, Any]]:
     """One row per maker of planes, over the flights whose plane is in the register."""
     planes = {plane["tailnum"]: plane for plane in lines("planes.jsonl.gz")}
     groups = defaultdict(list)
@@ -50,12 +50,14 @@ def makers() -> Iterator[dict[str, Any]]:
     for maker, all_delays in groups.items():
         known = [delay for delay in all_delays if delay is not None]
         mean = sum(known) / len(known) if known else None
-        yield {"report": "makers", "manufacturer": maker, "flights": len(all_delays), "mean": mean}
+        yield {"report": "planes_by_maker", "manufacturer": maker, "flights": len(all_delays), "mean": mean}
 
 
 def differences(reported: Iterable[dict[str, Any]]) -> list[str]:
     """What is missing (-) and what should not be there (+)."""
-    found, wanted = ({json.dumps(row, sort_keys=True) for row in rows} for rows in (reported, [*delays(), *makers()]))
+    found, wanted = (
+        {json.dumps(row, sort_keys=True) for row in rows} for rows in (reported, [*delays(), *planes_by_maker()])
+    )
     return [f"- {row}" for row in sorted(wanted - found)] + [f"+ {row}" for row in sorted(found - wanted)]
 
 

@@ -12,6 +12,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,30 @@ makers = (
     .group_by(Trip.manufacturer, name="by-maker")
     .aggregate(flights=agg.count(), seats=agg.sum(Trip.seats), mean=agg.mean(Trip.delay), name="makers")
 )
+
+
+# What the worker shows while it runs, and at the end.
+@app.report
+def planes_by_maker() -> list[Any]:
+    """Who built the planes, by how many flights."""
+    rows = [
+        {"manufacturer": maker, "flights": row.flights, "mean": row.mean} for maker, row in app.tables["makers"].items()
+    ]
+    return sorted(rows, key=lambda row: row["flights"])
+
+
+@app.report
+def delays() -> list[Any]:
+    """Both faces side by side, hour by hour; the last rows are the hour that is going on."""
+    windows = sorted(app.tables["hourly"].all_windows(), key=lambda window: (window[1], window[0]))
+    return [
+        {
+            "hour": f"{datetime.fromtimestamp(start / 1000, UTC):%Y-%m-%d %H:%MZ}",
+            "airline": AIRLINES[carrier],
+            "flights": row.flights,
+            "mean": row.mean,
+            "worst": row.worst,
+            "late": late.at(carrier, start, 0),
+        }
+        for carrier, start, _, row in windows
+    ]

@@ -57,11 +57,14 @@ def summary_line(summary: Stopped) -> str:
 
 
 def utc(timestamp_ms: int) -> str:
-    """A timestamp for people, in UTC.
+    """A timestamp for people, in UTC; the bare number if no calendar has it, as when an app mixes up its units.
 
-    >>> utc(0)
-    '1970-01-01 00:00:00'
+    >>> utc(0), utc(1357034100000000)
+    ('1970-01-01 00:00:00', '1357034100000000 ms')
     """
     from datetime import UTC, datetime
 
-    return f"{datetime.fromtimestamp(timestamp_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    try:
+        return f"{datetime.fromtimestamp(timestamp_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return f"{timestamp_ms} ms"

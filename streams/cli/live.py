@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -38,12 +39,16 @@ class LiveView(LogLines):
         self._draw(self.bars)
 
     def progress(self, stats: Progress) -> None:
-        tables = [report_table(name, as_rows(rows()), self._room()) for name, rows in self.reports.items()]
+        reports = ((name, as_rows(report())) for name, report in self.reports.items())
+        tables = [report_table(name, rows, self._room()) for name, rows in reports if rows]
         self._draw(Group(*tables, rate_line(stats)))
 
     def stopped(self, summary: Stopped) -> None:
         self.live.stop()
         super().stopped(summary)
+
+    def _show_table(self, name: str, rows: Sequence[Row]) -> None:
+        self.console.print(report_table(name, rows, self._room()))
 
     def _room(self) -> int:
         """Rows that each report may take so that all fit on the screen."""
@@ -55,7 +60,7 @@ class LiveView(LogLines):
         self.live.update(view, refresh=True)
 
 
-def report_table(name: str, rows: list[Row], count: int) -> Table:
+def report_table(name: str, rows: Sequence[Row], count: int) -> Table:
     """The last rows of a report, numbers to the right."""
     shown, hidden = tail(rows, count)
     table = Table(title=f"{name} ({hidden:,} rows before these)" if hidden else name)

@@ -7,8 +7,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import click
+
 from streams.cli.banner import banner, rate_line, restoring_line, summary_line
-from streams.cli.report import Row, as_rows
+from streams.cli.report import Row, as_rows, json_lines, text_table
 from streams.errors import StreamsError
 from streams.runtime.observer import Failed, Progress, Restoring, Silent, Started, Stopped
 
@@ -32,7 +34,7 @@ class LogLines(Silent):
             log.info("%-8s %s", heading, text)
 
     def restoring(self, event: Restoring) -> None:
-        if event.done or event.records == 0 or self._is_due():
+        if event.records > 0 and (event.done or self._is_due()):
             log.info(restoring_line(event))
 
     def progress(self, stats: Progress) -> None:
@@ -48,6 +50,17 @@ class LogLines(Silent):
 
     def stopped(self, summary: Stopped) -> None:
         log.info(summary_line(summary))
+
+    def show_final(self, *, as_json: bool) -> None:
+        """Writes the last reports: to standard output as JSON lines, or as tables to standard error."""
+        if as_json:
+            click.echo(json_lines(self.final), nl=False)
+        else:
+            for name, rows in self.final.items():
+                self._show_table(name, rows)
+
+    def _show_table(self, name: str, rows: Sequence[Row]) -> None:
+        click.echo(f"\n{name}\n{text_table(rows)}", err=True)
 
     def _is_due(self) -> bool:
         now = time.monotonic()
