@@ -163,7 +163,7 @@ class Batch:
                 parent, start, stop = self._parent
                 found = parent.column(field)[start:stop]
             else:
-                found = column_from_rows(self.values, field, _kind(self.value_type, field))
+                found = column_from_rows(self.values, field, self.value_type)
             self._columns[field] = found
         return found
 
@@ -268,12 +268,6 @@ class Batch:
         from streams.arrow import export_stream
 
         return export_stream(self, requested_schema)
-
-
-def _kind(value_type: Any, field: str) -> type | None:
-    from streams.models import column_kind
-
-    return column_kind(value_type, field) if hasattr(value_type, "__struct_fields__") else None
 
 
 class _ColumnArrays(Mapping[str, npt.NDArray[Any]]):

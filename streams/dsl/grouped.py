@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from types import new_class
 from typing import Any
 
 from streams.aggregates import Aggregate, count
@@ -16,7 +15,7 @@ from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.functions import UserFunction, caller
 from streams.graph.nodes import AggregateNode, Fold, FunctionFold, NamedAggregates, ReduceFold
-from streams.models import Record
+from streams.models import define_record
 from streams.policies import Policy
 from streams.windows import HoppingWindow
 
@@ -109,8 +108,7 @@ class GroupedStream:
                     f"aggregate at {caller()}: {field}= is {aggregate!r}; give agg.count(), agg.sum(...) and the like"
                 )
         title = "".join(word.capitalize() for word in (name or "result").replace(".", "-").replace("_", "-").split("-"))
-        annotations = {field: aggregate.result_type for field, aggregate in named.items()}
-        row = new_class(title, (Record,), exec_body=lambda space: space.update(__annotations__=annotations))
+        row = define_record(title, {field: aggregate.result_type for field, aggregate in named.items()})
         return self._aggregated(
             NamedAggregates(tuple(named.items())), "aggregate", None, row, name, retention, ttl, on_error
         )
