@@ -139,7 +139,8 @@ def _fault(header: BatchHeader) -> str:
         return f"magic (byte 16) is {header.magic}; only version {_MAGIC} is read"
     if header.count < 0:
         return f"record count (bytes 57-60) is {header.count}"
-    return f"length (bytes 8-11) is {header.length}; a header alone has {BATCH_OVERHEAD_BYTES} - 12 bytes"
+    smallest = BATCH_OVERHEAD_BYTES - _BYTES_BEFORE_LENGTH_COUNTS
+    return f"length (bytes 8-11) is {header.length}; a header alone makes {smallest}"
 
 
 def batches(buffer: Buffer, position: int = 0) -> Iterator[tuple[BatchHeader, memoryview]]:

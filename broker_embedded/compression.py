@@ -104,6 +104,8 @@ def decompress_snappy(data: Buffer, max_bytes: int) -> bytes:
     parts: list[bytes] = []
     # Two version numbers follow the magic. Nobody looks: there is one version, and some write it little-endian.
     position = len(_XERIAL_HEADER)
+    if position > len(view):
+        raise CorruptPayloadError(f"snappy: the header of {position} bytes is cut short at {len(view)}")
     while position < len(view):
         start = position + _BLOCK_LENGTH.size
         if start > len(view):

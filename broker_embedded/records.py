@@ -25,7 +25,7 @@ from broker_embedded.batch_header import (
     set_producer,
     verify,
 )
-from broker_embedded.compression import Buffer, CorruptPayloadError, decompress
+from broker_embedded.compression import MAX_UNCOMPRESSED_BYTES, Buffer, CorruptPayloadError, decompress
 from broker_embedded.record_decoder import read_records
 from broker_embedded.record_encoder import (
     CONTROL_ABORT,
@@ -212,9 +212,9 @@ def decode(batch: Buffer) -> Records:
             f"{describe(header)}: by its length (bytes 8-11) it has {header.length_bytes} bytes, here are {len(batch)}"
         )
     area = memoryview(batch)[BATCH_OVERHEAD_BYTES:]
-    if header.attributes & 7:
+    if header.codec != "none":
         try:
-            area = memoryview(decompress(header.codec, area))
+            area = memoryview(decompress(header.codec, area, MAX_UNCOMPRESSED_BYTES))
         except CorruptPayloadError as error:
             raise CorruptBatchError(
                 f"{describe(header)}: the records (from byte 61 on) do not unpack: {error}"
@@ -229,15 +229,20 @@ def decode(batch: Buffer) -> Records:
 
 
 def read_control(batch: Buffer) -> bool | None:
-    """True for the marker of a commit, False for that of an abort, None for other control records.
+    """True for the marker of a commit, False for that of an abort, None for other control batches and emptied ones.
 
-    Raises CorruptBatchError when the batch is none, or its key is not a control record's.
+    Raises CorruptBatchError when it is not a control batch, or its record's key is not that of one.
 
     >>> read_control(encode_control(commit=True, producer_id=1, producer_epoch=0, timestamp=1000))
     True
     """
+    header = read_header(batch)
+    if not header.is_control:
+        raise CorruptBatchError(f"{describe(header)} is not a control batch: attributes {header.attributes:#06x}")
+    if not header.count:
+        return None
     key = decode(batch).keys()[0]
     if key is None or len(key) < CONTROL_KEY.size:
-        raise CorruptBatchError(f"{describe(read_header(batch))}: key {key!r} is not that of a control record, 4 bytes")
+        raise CorruptBatchError(f"{describe(header)}: key {key!r} is not that of a control record, version and type")
     _, kind = CONTROL_KEY.unpack_from(key)
     return {CONTROL_ABORT: False, CONTROL_COMMIT: True}.get(kind)
