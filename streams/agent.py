@@ -122,8 +122,9 @@ class Agent:
         planned = self.grouping()
         if planned is None or not _same_key(planned[0], key):
             raise TopologyError(
-                f"agent {self.name!r} ({self.where}): group_by({key!r}) is not in the plan, for which the function "
-                "is started up to its first iteration. Group before that, always by one key; or say group_by= in @app.agent."
+                f"agent {self.name!r} ({self.where}): group_by({key!r}) is not in the plan, for which the function is "
+                "started up to its first iteration. Group before that, always by one key; or say group_by= in "
+                "@app.agent."
             )
 
     def build(self, builder: Builder) -> None:
@@ -215,11 +216,11 @@ def _grouping_in_body(agent: Agent) -> Grouping | None:
 
     Raises TopologyError when the body groups twice, or does not come to its first iteration without an event loop.
     """
-    from streams.agent_stream import AgentStream
+    from streams.agent_stream import Stream
     from streams.planning_feed import PlanningFeed, start
 
     found: list[Grouping] = []
-    stream: AgentStream[Any] = AgentStream(PlanningFeed(), lambda key, name: found.append((key, name)))
+    stream: Stream[Any] = Stream(PlanningFeed(), lambda key, name: found.append((key, name)))
     try:
         copy_context().run(start, agent.function, stream)
     except Exception as error:

@@ -137,7 +137,7 @@ class Feed:
         """Up to `limit` of the next rows, to be held until `take_held`; None when what is held is to be handed over."""
         self._settle()
         while not self._waiting:
-            if self._hand_over:
+            if self._hand_over and self._held:
                 self._hand_over = False
                 return None
             await self._ask()

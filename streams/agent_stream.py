@@ -62,7 +62,7 @@ class Event(msgspec.Struct, eq=False):
         return f"Event(key={self.key!r}, value={self.value!r}, timestamp={self.timestamp}, {place})"
 
 
-class AgentStream(Generic[V]):
+class Stream(Generic[V]):
     """The stream given to an agent's function; iterate over it, or over one of its views.
 
     All views share one position: a record is given out once. A record that the body asks the next one after is done
@@ -110,14 +110,14 @@ class AgentStream(Generic[V]):
         """
         return self._feed.iterator(self._batches())
 
-    def filter(self, keep: Callable[[V], Any]) -> AgentStream[V]:
+    def filter(self, keep: Callable[[V], Any]) -> Stream[V]:
         """The stream without the values for which `keep` (a function or an expression) is false or None."""
         wanted: Keep = getattr(keep, "row_function", keep)
         already = self._keep
         both = wanted if already is None else lambda value: already(value) and wanted(value)
-        return AgentStream(self._feed, self._on_group_by, both)
+        return Stream(self._feed, self._on_group_by, both)
 
-    def group_by(self, key: Any, *, name: str | None = None) -> AgentStream[V]:
+    def group_by(self, key: Any, *, name: str | None = None) -> Stream[V]:
         """The stream with records moved to the partition of another key: a field (`Flight.carrier`) or a function.
 
         The move itself is part of the plan, for which the agent's function is started up to its first iteration: call

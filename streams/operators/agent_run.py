@@ -10,7 +10,7 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from streams.agent_feed import Feed, Piece
-from streams.agent_stream import AgentStream
+from streams.agent_stream import Stream
 from streams.batch import Batch, Int64Array
 from streams.errors import StreamsError
 from streams.graph.nodes import AgentNode
@@ -53,7 +53,7 @@ class AgentRun:
         self._node = node
         self._context = context
         self._sinks: list[Callable[[Any], Any]] = node.agent.functions
-        self._stream: AgentStream[Any] = AgentStream(self.feed, node.agent.on_group_by)
+        self._stream: Stream[Any] = Stream(self.feed, node.agent.on_group_by)
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._yielded: list[Yielded] = []
