@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,7 @@ from broker_embedded import records
 from broker_embedded.cluster import Cluster
 from broker_embedded.config import BrokerConfig
 from broker_embedded.handlers import LOCAL, RequestContext
+from broker_embedded.log.partition import PartitionLog
 from broker_embedded.wire import messages as m
 
 NOW_MS = 1_700_000_000_000
@@ -144,6 +146,25 @@ class Client:
         return [value for _, value in sorted(seen)]
 
 
+class FailAt:
+    """Lets `left` writes to logs happen; the next one raises."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, left: int, error: BaseException) -> None:
+        self.left = left
+        self.error = error
+        for name in ("append", "append_marker"):
+            monkeypatch.setattr(PartitionLog, name, self._wrap(getattr(PartitionLog, name)))
+
+    def _wrap(self, method: Any) -> Any:
+        def write(log: PartitionLog, *args: Any, **kwargs: Any) -> Any:
+            if self.left == 0:
+                raise self.error
+            self.left -= 1
+            return method(log, *args, **kwargs)
+
+        return write
+
+
 class Folder:
     """Opens clusters over a folder and over copies of it: a copy is what `kill -9` leaves."""
 
@@ -175,6 +196,26 @@ async def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     opened = Folder(tmp_path / "data")
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Folder]:
+    """For tests that need a folder per example; they close what they open."""
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    numbers = count()
+    return lambda: Folder(tmp_path / f"data-{next(numbers)}")
+
+
+@pytest.fixture
+def fail_at() -> Callable[[int, BaseException], AbstractContextManager[FailAt]]:
+    """`with fail_at(n, error):` n writes to logs happen, the next raises."""
+
+    @contextmanager
+    def failing(left: int, error: BaseException) -> Iterator[FailAt]:
+        with pytest.MonkeyPatch.context() as patch:
+            yield FailAt(patch, left, error)
+
+    return failing
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from broker_embedded.coordinator.states import State
 from broker_embedded.errors import KafkaStorageError
 from broker_embedded.faults import SimulatedCrash
 from broker_embedded.handlers import RequestContext
-from broker_embedded.log.partition import PartitionLog
 from broker_embedded.wire import messages as m
 
 INVALID_PRODUCER_EPOCH = 47
@@ -237,31 +236,10 @@ async def test_a_transaction_of_nobody_is_aborted(folder: Any, client: Any, capl
     assert again.cluster.log("flights", 0).last_stable_offset == 3
 
 
-class FailAt:
-    """Lets `left` writes to logs happen; the next one raises."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, left: int, error: BaseException) -> None:
-        self.left = left
-        self.error = error
-        for name in ("append", "append_marker"):
-            monkeypatch.setattr(PartitionLog, name, self._wrap(getattr(PartitionLog, name)))
-
-    def _wrap(self, method: Any) -> Any:
-        def write(log: PartitionLog, *args: Any, **kwargs: Any) -> Any:
-            if self.left == 0:
-                raise self.error
-            self.left -= 1
-            return method(log, *args, **kwargs)
-
-        return write
-
-
 # A commit over two partitions and an offset writes: PrepareCommit, three markers, CompleteCommit.
 @pytest.mark.parametrize("writes", range(6))
 @pytest.mark.parametrize("sync_on_commit", [False, True])
-async def test_a_crash_at_every_step_of_a_commit(
-    folder: Any, monkeypatch: pytest.MonkeyPatch, writes: int, sync_on_commit: bool
-) -> None:
+async def test_a_crash_at_every_step_of_a_commit(folder: Any, fail_at: Any, writes: int, sync_on_commit: bool) -> None:
     folder.kill()
     before = folder.open(sync_on_commit=sync_on_commit)
     await before.create("flights", 3)
@@ -269,8 +247,7 @@ async def test_a_crash_at_every_step_of_a_commit(
     await before.produce("flights", "a", writer=writer)
     await before.produce("flights", "b", partition=1, writer=writer)
     await before.send_offset(writer, "group", "flights", 1)
-    with monkeypatch.context() as patch:
-        fail = FailAt(patch, writes, SimulatedCrash())
+    with fail_at(writes, SimulatedCrash()) as fail:
         if writes < 5:
             with pytest.raises(SimulatedCrash):
                 await before.end(writer)
@@ -292,15 +269,12 @@ async def test_a_crash_at_every_step_of_a_commit(
 
 
 @pytest.mark.parametrize("writes", range(5))
-async def test_a_full_disk_in_mid_commit_is_made_good(
-    client: Any, monkeypatch: pytest.MonkeyPatch, writes: int
-) -> None:
+async def test_a_full_disk_in_mid_commit_is_made_good(client: Any, fail_at: Any, writes: int) -> None:
     writer = await client.init()
     await client.produce("flights", "a", writer=writer)
     await client.produce("flights", "b", partition=1, writer=writer)
     await client.send_offset(writer, "group", "flights", 1)
-    with monkeypatch.context() as patch:
-        FailAt(patch, writes, KafkaStorageError("no space left on device"))
+    with fail_at(writes, KafkaStorageError("no space left on device")):
         assert await client.end(writer) == KafkaStorageError.info.code
     assert await client.end(writer) == 0
     assert (client.read("flights"), client.read("flights", 1)) == (["a"], ["b"])
