@@ -78,14 +78,13 @@ def _by_columns(buffer: bytes, header: BatchHeader) -> Columns | None:
         key_stop = key_start + np.maximum(key_length, 0)
         value_length, value_start = read_column(view, key_stop)
         value_stop = value_start + np.maximum(value_length, 0)
-        header_count = np.frombuffer(buffer, np.uint8)[value_stop]
+        complete = value_stop + 1 == stop
+        has_headers = np.count_nonzero(np.frombuffer(buffer, np.uint8)[value_stop]) > 0
+        if has_headers:
+            number, position = read_column(view, value_stop)
+            complete = (number >= 0) & (position <= stop) & ((number == 0) == (position == stop))
     except (VarintError, IndexError):
         return None
-    complete = value_stop + 1 == stop
-    has_headers = np.count_nonzero(header_count) > 0
-    if has_headers:
-        negative = header_count & 1  # the sign of a zigzag varint
-        complete = (value_stop < stop) & (complete | (header_count > 0)) & (negative == 0)
     if np.count_nonzero(complete) < header.count:
         return None
     key = _null(key_length, key_start, key_stop)
@@ -124,6 +123,7 @@ def _read_offsets(view: UInt64Array, position: Int64Array, header: BatchHeader) 
 def _counting(length_bits: int) -> tuple[Int64Array, UInt64Array, UInt64Array, Int64Array]:
     """The numbers from 0 to before 2 ** `length_bits`: themselves, as varints, the bits those take, and the bytes."""
     number = np.arange(1 << length_bits)
+    number.flags.writeable = False  # parts of it are given out
     raw = zigzag(number)
     bits = column_bits(raw)
     mask = (np.uint64(1) << bits) - np.uint64(1)
@@ -222,8 +222,8 @@ def _read_record(buffer: bytes, position: int, end: int) -> tuple[int, ...]:
     if value_stop >= stop:
         raise VarintError(f"its value, {value_length} bytes at byte {value_start}, runs past its end at byte {stop}")
     header_count, position = read_varint(buffer, value_stop)
-    if header_count < 0 or (header_count == 0 and position != stop):
-        raise VarintError(f"it has {header_count} headers at byte {value_stop} and ends at byte {stop}")
+    if header_count < 0 or position > stop or (header_count == 0) != (position == stop):
+        raise VarintError(f"it has {header_count} headers after byte {value_stop} and ends at byte {stop}")
     return (
         offset,
         timestamp,

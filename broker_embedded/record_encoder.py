@@ -149,6 +149,8 @@ def _encode_records(
 
 
 def _encode_headers(entries: Sequence[Header]) -> bytes:
+    if not entries:
+        return _NO_HEADERS
     parts = [encode_varint(len(entries))]
     for name, value in entries:
         parts += (_encode_field(name.encode()), _encode_field(value))

@@ -145,7 +145,7 @@ LIES = {
         1,
         "its value, 1 bytes at byte 7, runs past its end at byte 8",
     ),
-    "a length beyond the record": (area(record() + b"\x00"), 1, "it has 0 headers at byte 8 and ends at byte 10"),
+    "a length beyond the record": (area(record() + b"\x00"), 1, "it has 0 headers after byte 8 and ends at byte 10"),
     "a length that does not end": (ENDLESS + record(), 1, "the varint at byte 0 is longer than 10 bytes"),
     "a timestamp that does not end": (area(record(timestamp=ENDLESS)), 1, "the varint at byte 2 is longer than 10"),
     "an offset that does not end": (area(record(offset=ENDLESS)), 1, "the varint at byte 3 is longer than 10 bytes"),
@@ -162,7 +162,8 @@ LIES = {
     "a value past the record": (area(record(value=b"\x06v")), 1, "its value, 3 bytes at byte 7, runs past"),
     "a value that does not end": (area(record(value=ENDLESS)), 1, "the varint at byte 6 is longer than 10 bytes"),
     "no header count": (area(record(headers=b"")), 1, "its value, 1 bytes at byte 7, runs past its end at byte 8"),
-    "fewer than no headers": (area(record(headers=b"\x01")), 1, "it has -1 headers at byte 8"),
+    "headers without bytes": (area(record(headers=b"\x02")), 1, "it has 1 headers after byte 8 and ends at byte 9"),
+    "fewer than no headers": (area(record(headers=b"\x01")), 1, "it has -1 headers after byte 8"),
 }
 
 
