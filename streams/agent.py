@@ -32,6 +32,16 @@ class Agent:
     agents and functions of the yielded value, plain or async. `tables` are the tables it uses, where they cannot be
     found by name. With `concurrency` the function runs that many times in each task; records are dealt out by key, and
     stay in order for each key.
+
+    >>> from streams.app import App
+    >>> app = App("flights")
+    >>> late = app.Table("late", key_type=str, value_type=int, default=int)
+    >>> @app.agent(app.topic("flights"))
+    ... async def count(stream):
+    ...     async for carrier in stream:
+    ...         late[carrier] += 1
+    >>> count.name, count.topic, count.tables
+    ('count', <Topic flights>, [<Table late>])
     """
 
     def __init__(

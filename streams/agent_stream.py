@@ -65,8 +65,12 @@ class Event(msgspec.Struct, eq=False):
 class Stream(Generic[V]):
     """The stream given to an agent's function; iterate over it, or over one of its views.
 
-    All views share one position: a record is given out once. A record that the body asks the next one after is done
-    with; one that it raises at goes to the error policy.
+    All views share one position: a record is given out once. When the body asks for the next record, the one before is
+    done; a record that it raises at goes to the error policy.
+
+    >>> async def watch(stream):
+    ...     async for event in stream.filter(lambda delay: delay > 15).events():
+    ...         yield f"{event.key} is late"
     """
 
     def __init__(self, feed: Feed, on_group_by: Grouped, keep: Keep | None = None) -> None:

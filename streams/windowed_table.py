@@ -18,6 +18,10 @@ class WindowedTable(Table[K, Any], Generic[K, V]):
 
     `table[key] += 1` changes every window that the record at hand falls into; `table[key] = value` sets it there,
     `del table[key]` deletes it there. A change to a window that has expired is left out and counted as late.
+
+    >>> from streams.app import App
+    >>> App("flights").Table("late", default=int).tumbling("1h", expires="1d").window
+    TumblingWindow('1h')
     """
 
     window: HoppingWindow

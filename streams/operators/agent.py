@@ -8,7 +8,8 @@ policy: what it yielded and changed in tables for that record is taken back, and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
+from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -116,7 +117,7 @@ class AgentOperator(Operator[AgentNode]):
                 self._failed(run, run.failure)
         if self._working:
             raise Blocked(self._all_idle(), self._go_on)
-        return self._output(yielded for run in self._runs for yielded in run.take_yielded())
+        return self._output()
 
     def _all_idle(self) -> Awaitable[None]:
         self._settled = asyncio.get_running_loop().create_future()
@@ -152,24 +153,29 @@ class AgentOperator(Operator[AgentNode]):
 
     # -- out
 
-    def _output(self, yielded: Iterable[Yielded]) -> Batch | None:
-        by_batch: dict[int, list[Yielded]] = {}
-        for one in yielded:
-            by_batch.setdefault(id(one.batch), []).append(one)
-        if not by_batch:
+    def _output(self) -> Batch | None:
+        yielded = [one for run in self._runs for one in run.take_yielded()]
+        if not yielded:
             return None
-        parts = [self._part(rows) for rows in by_batch.values()]
+        parts = [self._part(rows) for rows in _by_batch(yielded)]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def _part(self, yielded: list[Yielded]) -> Batch:
         """What was yielded at the rows of one batch, in the order of rows."""
-        yielded.sort(key=lambda one: one.row)
-        batch = yielded[0].batch
-        rows = [one.row for one in yielded]
+        if len(self._runs) > 1:
+            yielded.sort(key=itemgetter(1))
+        batch = yielded[0][0]
+        rows = [row for _, row, _ in yielded]
         keys = batch.keys
-        return batch.expand(
-            rows, [keys[row] for row in rows], [one.value for one in yielded], self.node.agent.output_type
-        )
+        values = [value for _, _, value in yielded]
+        return batch.expand(rows, [keys[row] for row in rows], values, self.node.agent.output_type)
+
+
+def _by_batch(yielded: list[Yielded]) -> list[list[Yielded]]:
+    batches = {id(batch): batch for batch, _, _ in yielded}
+    if len(batches) == 1:
+        return [yielded]
+    return [[one for one in yielded if one[0] is batch] for batch in batches.values()]
 
 
 def _joined(parts: list[Batch]) -> Batch:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextvars import copy_context
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from streams.agent_feed import Feed, Piece
 from streams.agent_stream import Stream
@@ -21,12 +21,8 @@ if TYPE_CHECKING:
     from streams.operators.table_view import TableView, Undo
 
 
-class Yielded(NamedTuple):
-    """A value that the function yielded while row `row` of `batch` was the current one."""
-
-    batch: Batch
-    row: int
-    value: Any
+Yielded: TypeAlias = tuple[Batch, int, Any]
+"""A batch, the row of it that was the current one, and the value that the function yielded then."""
 
 
 class AgentEndedError(StreamsError):
@@ -92,23 +88,27 @@ class AgentRun:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _body(self) -> None:
-        made = self._node.function(self._stream)
-        if not inspect.isasyncgen(made):
-            await made
+        made: Any = self._node.function(self._stream)
+        if inspect.isasyncgen(made):
+            await self._collect(made)
         else:
-            try:
-                async for value in made:
-                    self._yielded.append(Yielded(self.feed.piece_at_hand.batch, self.feed.row, value))
-                    for sink in self._sinks:
-                        result = sink(value)
-                        if inspect.isawaitable(result):
-                            await result
-            finally:
-                await made.aclose()
+            await made
         raise AgentEndedError(
             f"agent {self._node.name!r} ({self._node.where}) came to its end. An agent runs as long as its worker: let "
             "it iterate over its stream, `async for value in stream`, and not leave the loop."
         )
+
+    async def _collect(self, made: AsyncGenerator[Any, Any]) -> None:
+        feed = self.feed
+        try:
+            async for value in made:
+                self._yielded.append((feed.piece_at_hand.batch, feed.row, value))
+                for sink in self._sinks:
+                    result = sink(value)
+                    if inspect.isawaitable(result):
+                        await result
+        finally:
+            await made.aclose()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self.feed.close_iterators()
@@ -133,13 +133,13 @@ class AgentRun:
         self._owner.working(self)
         self.feed.hand_over()
 
-    def take_yielded(self) -> Iterator[Yielded]:
+    def take_yielded(self) -> list[Yielded]:
         """What was yielded since the last time, by rows of the batch that was dealt out."""
         yielded, self._yielded = self._yielded, []
         if self._origin is None:
-            return iter(yielded)
+            return yielded
         part, whole, rows = self._origin
-        return (Yielded(whole, rows[one.row], one.value) if one.batch is part else one for one in yielded)
+        return [(whole, rows[row], value) if batch is part else (batch, row, value) for batch, row, value in yielded]
 
     def _take_back(self) -> None:
         """Undoes what the function did for the records it failed at."""
@@ -147,10 +147,7 @@ class AgentRun:
             view.undo(entry, old, timestamp, new)
         self.undo.clear()
         current = self.feed.current()
-        while self._yielded and any(
-            self._yielded[-1].batch is piece.batch and piece.start <= self._yielded[-1].row < piece.stop
-            for piece in current
-        ):
+        while self._yielded and _is_among(self._yielded[-1], current):
             self._yielded.pop()
 
     # -- for tables
@@ -185,3 +182,8 @@ class AgentRun:
 
     def late(self, table: str) -> None:
         self._context.failures.dropped(self._node, "late", 1)
+
+
+def _is_among(yielded: Yielded, pieces: list[Piece]) -> bool:
+    batch, row, _ = yielded
+    return any(batch is piece.batch and piece.start <= row < piece.stop for piece in pieces)

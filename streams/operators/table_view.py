@@ -8,10 +8,12 @@ what is read is what would be read after a restart. A number that is changed oft
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from state.keys import TIME_MIN, time_prefix
+from state.keys import TIME_MIN, split_window_key, time_prefix, window_block
 from streams.errors import DecodeError, EncodeError
 from streams.graph.definitions import StoreDef
 from streams.operators.stored import StoredForm
@@ -19,6 +21,7 @@ from streams.serde import TEXT, key_serde_for
 from streams.serde.types import without_none
 
 if TYPE_CHECKING:
+    from state.api import KeyValueStore
     from streams.operators.base import TaskContext
 
 CACHE_BYTES = 16 << 20
@@ -48,7 +51,8 @@ class _Packed:
 class TableView:
     """The table `definition` in the task of `context`. Keys and values are typed; a value of None deletes.
 
-    A windowed table's entries have a window start besides: `entry_at`. Changes reach the store with `save`.
+    A windowed table's entries have a window start besides: `entry_at`. Changes reach the store with `save`; a commit
+    whose outcome is unknown needs a new view.
     """
 
     def __init__(self, definition: StoreDef, context: TaskContext, *, cache_bytes: int = CACHE_BYTES) -> None:
@@ -172,6 +176,7 @@ class TableView:
 
     def get_many(self, keys: Sequence[Any] | None = None, key_bytes: Sequence[bytes | None] | None = None) -> list[Any]:
         """The value of each key, None where there is none; by keys or their bytes. Values are shared: read only."""
+        self.trim()
         entries = self._keys.encode_many(keys or ()) if key_bytes is None else key_bytes
         cache = self._cache
         try:
@@ -184,6 +189,7 @@ class TableView:
 
     def put_many(self, keys: Sequence[bytes], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """Sets many values under key bytes, in order; None deletes. The values are of the table's type."""
+        self.trim()
         encode, plain = self._values.encode, self._plain
         self._cache.update(
             zip(
@@ -217,24 +223,35 @@ class TableView:
 
     def range(self, start: Any = None, stop: Any = None) -> Iterator[tuple[Any, Any]]:
         """(key, value) with start <= key < stop in the order of key bytes; None is an open end."""
-        self._push()
         low = None if start is None else self.entry(start)
         high = None if stop is None else self.entry(stop)
-        with self._stores.key_value(self._name).scan(low, high) as rows:
-            for key, value, _ in rows:
-                yield self._keys.decode(key), self._decoded(value)
+        return self._in_order(self._stores.key_value(self._name), low, high, 0)
 
     def window(self, start: int) -> Iterator[tuple[Any, Any]]:
         """(key, value) of one window, in the order of key bytes."""
-        self._push()
-        with self._stores.window(self._name).block(start) as rows:
-            for key, value, _ in rows:
-                yield self._keys.decode(key), self._decoded(value)
+        return self._in_order(self._stores.window(self._name).inner, *window_block(start), 8)
 
     def starts(self) -> list[int]:
         """Starts (ms) of the windows that hold anything, ascending."""
-        self._push()
-        return self._stores.window(self._name).starts()
+        changed = {split_window_key(entry)[0] for entry in self._dirty}
+        starts = sorted(changed.union(self._stores.window(self._name).starts()))
+        return [start for start in starts if start not in changed or next(self.window(start), None) is not None]
+
+    def _in_order(
+        self, store: KeyValueStore, low: bytes | None, high: bytes | None, key_at: int
+    ) -> Iterator[tuple[Any, Any]]:
+        """What the store has in a range, and over it what has changed since; keys begin at byte `key_at` of an entry."""
+        changed = {
+            entry: self._cache[entry]
+            for entry in self._dirty
+            if (low is None or low <= entry) and (high is None or entry < high)
+        }
+        with store.scan(low, high) as rows:
+            stored = ((entry, _Packed(data)) for entry, data, _ in rows if entry not in changed)
+            for entry, value in merge(sorted(changed.items(), key=itemgetter(0)), stored, key=itemgetter(0)):
+                if value is not _GONE:
+                    plain = self._decoded(value.data) if type(value) is _Packed else value
+                    yield self._keys.decode(entry[key_at:]), plain
 
     # -- time and commit
 
