@@ -61,10 +61,10 @@ class Table(MutableMapping[K, V]):
 
     >>> from streams.app import App
     >>> late = App("flights").Table("late", key_type=str, value_type=int, default=int)
-    >>> late["AA"]
+    >>> late["AA"] += 1
     Traceback (most recent call last):
-    streams.table.TableAccessError: table 'late' is read outside an agent, and no worker runs 'flights' in this process. \
-Outside a worker use `async with app.client() as client: client.table(...)`.
+    streams.table.TableAccessError: table 'late' is read outside an agent, and no worker runs 'flights' in this \
+process. Outside a worker use `async with app.client() as client: client.table(...)`.
 
     Made by `app.Table(...)`; inside an agent it holds the keys of the agent's partition. In reports and timers of a
     worker it can be read, over all partitions that the worker has, as of the last commit.

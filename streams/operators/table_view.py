@@ -240,7 +240,7 @@ class TableView:
     def _in_order(
         self, store: KeyValueStore, low: bytes | None, high: bytes | None, key_at: int
     ) -> Iterator[tuple[Any, Any]]:
-        """What the store has in a range, and over it what has changed since; keys begin at byte `key_at` of an entry."""
+        """What the store has in a range, under what has changed since; a key begins at byte `key_at` of its entry."""
         changed = {
             entry: self._cache[entry]
             for entry in self._dirty
