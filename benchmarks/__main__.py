@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         for line in plan.lines():
             lines.append(line)
             print(json.dumps(line), flush=True)
-    except FailedRunError as error:
+    except (FailedRunError, workload.WrongAnswerError) as error:
         print(error, file=sys.stderr)
         return 1
     lines.append(summary(plan, lines))

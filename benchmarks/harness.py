@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import statistics
@@ -62,7 +63,7 @@ class Plan:
             "dataset": self.dataset,
             "n": n,
             "run": run,
-            "events_per_s": round(n / seconds),
+            "events_per_s": None if self.workload == "start" else round(n / seconds),
             **{name: round(figure, 4) for name, figure in figures.items()},
             "versions": versions(),
             "answer_ok": True,
@@ -132,6 +133,8 @@ def _run_streams(plan: Plan, system: str) -> dict[str, Any]:
     data_dir = Path(tempfile.mkdtemp(dir=CACHE / "runs", prefix=f"{plan.workload}-"))
     try:
         embedded.load(data_dir, inputs, closing=module.CLOSING)
+        if module.CLOCK == "first-record":
+            return _start(data_dir, module, inputs)
         job = Job(plan.workload, system, plan.dataset, plan.n, str(data_dir), profile=plan.profile)
         if module.CLOCK == "restore":
             _measure(job)
@@ -139,6 +142,22 @@ def _run_streams(plan: Plan, system: str) -> dict[str, Any]:
         return _measure(job)
     finally:
         shutil.rmtree(data_dir)
+
+
+def _start(data_dir: Path, module: workload.Workload, inputs: workload.Inputs) -> dict[str, Any]:
+    """The app of `start_app` by the command a user types; the app writes down the moment of its first record."""
+    from benchmarks import embedded
+
+    moment = data_dir / "first-record"
+    command = [str(Path(sys.executable).with_name("streams")), "worker", "benchmarks.start_app:app", "--until-end"]
+    environment = os.environ | {"BENCHMARKS_FIRST_RECORD": str(moment), "STREAMS_DATA_DIR": str(data_dir)}
+    began = time.monotonic_ns()
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise FailedRunError(f"streams worker ended with exit code {done.returncode}: {done.stderr}")
+    seconds = (int(moment.read_text()) - began) / 1e9
+    workload.check(module.found(embedded.Log(data_dir, {}), inputs), module.expected(inputs))
+    return {"seconds": seconds}
 
 
 def _run_bare_python(plan: Plan, system: str) -> dict[str, Any]:

@@ -29,10 +29,10 @@ RETENTION = "1d"
 
 
 class Totals(msgspec.Struct):
-    """A result of the bound and of the app: count and sum."""
+    """A result: how many events, and the sum of their amounts; None where none of them had one."""
 
     count: int
-    total: float
+    total: float | None
 
 
 class Window(msgspec.Struct, array_like=True):
@@ -80,10 +80,14 @@ def bound(inputs: Mapping[str, list[bytes]]) -> dict[tuple[str, int], list[Any]]
         key = (event.user, event.ts - event.ts % WINDOW_MS)
         group = find(key)
         if group is None:
-            groups[key] = group = [0, 0.0]
+            groups[key] = [1, event.amount]
+            continue
         group[0] += 1
         if event.amount is not None:
-            group[1] += event.amount
+            try:
+                group[1] += event.amount
+            except TypeError:  # the group had no amount yet; asking first would cost every event
+                group[1] = event.amount
     return groups
 
 
@@ -96,11 +100,13 @@ def expected(inputs: Inputs) -> Answer:
     facts = data.facts
     user, amount, ts = (column[facts.decodable] for column in (facts.user, facts.amount, facts.ts))
     first = int(ts.min()) // WINDOW_MS
-    groups, rows = np.unique((ts // WINDOW_MS - first) * 1_000_000 + user, return_inverse=True)
+    numbers, rows = np.unique((ts // WINDOW_MS - first) * 1_000_000 + user, return_inverse=True)
     counts = np.bincount(rows).tolist()
     sums = np.bincount(rows, weights=np.nan_to_num(amount)).tolist()
-    keys = ((data.key(g % 1_000_000).decode(), (first + g // 1_000_000) * WINDOW_MS) for g in groups.tolist())
-    return {key: [count, total] for key, count, total in zip(keys, counts, sums, strict=True)}
+    added = np.bincount(rows, weights=~np.isnan(amount)).tolist()
+    keys = ((data.key(g % 1_000_000).decode(), (first + g // 1_000_000) * WINDOW_MS) for g in numbers.tolist())
+    groups = zip(keys, counts, sums, added, strict=True)
+    return {key: [count, total if some else None] for key, count, total, some in groups}
 
 
 def found(log: Log, inputs: Inputs) -> Answer:
