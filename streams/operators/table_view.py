@@ -3,6 +3,8 @@
 Entries are store keys (bytes), so a lookup by key bytes costs no decoding. Numbers, text and bytes are kept as they
 are; every other value is kept encoded, and each `get` decodes its own: nobody can change a value under the table, and
 what is read is what would be read after a restart. A number that is changed often is encoded once a commit, at `save`.
+
+Over 300 lines: reading, writing, taking back and expiry share one small state, and apart each would need all of it.
 """
 
 from __future__ import annotations
