@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import doctest
+import inspect
+import os
 import re
 import shlex
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import click
 import pytest
 
+from streams import aggregates
 from streams.cli import streams as command_line
+from streams.config import settings_info
+from streams.dsl import grouped, table
+from streams.dsl import stream as dsl
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"^(?:\$ )?(?:\S*/)?streams (.+)$", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|[ /])streams ([a-z][^&|>\n]*)", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)")
 
 
@@ -48,8 +56,7 @@ def test_python_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=relative)
 def test_command_lines_parse(page: Path) -> None:
     for line in COMMAND.findall("\n".join(blocks(page, "sh"))):
-        arguments = shlex.split(line.split(" | ")[0].split(" > ")[0], comments=True)
-        parse(command_line, arguments, line)
+        parse(command_line, shlex.split(line, comments=True), line)
 
 
 def parse(command: click.Command, arguments: list[str], line: str) -> None:
@@ -80,6 +87,102 @@ def test_links_lead_somewhere(page: Path) -> None:
 def anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def settings_page() -> str:
+    """`reference/settings.md`, from the struct that lists the settings."""
+    rows = [
+        f"| `{info.name}` | {code(info.default)} | {code(info.kafka)} | {cell(info.description)} |"
+        for info in settings_info()
+    ]
+    return SETTINGS_HEAD + "\n".join(rows) + "\n"
+
+
+def code(value: object) -> str:
+    return "" if value in ("", None) else f"`{value}`"
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "\\<")
+
+
+SETTINGS_HEAD = """# Settings
+
+Each is a keyword of `streams.App(...)`, by this name or by Kafka's, a flag of `streams worker` (`--commit-interval-ms`)
+and an environment variable (`STREAMS_COMMIT_INTERVAL_MS`). A flag wins over the environment, the environment over code,
+code over the default; `streams config show` tells which it was. A name that does not exist is refused with the one you
+may have meant.
+
+| name | default | Kafka's name | meaning |
+|---|---|---|---|
+"""
+
+
+def cli_page() -> str:
+    """`reference/cli.md`, from the commands' own help."""
+    return "# Commands\n\n" + "\n".join(section(path, command) for path, command in commands(command_line, "streams"))
+
+
+def section(path: str, command: click.Command) -> str:
+    text = inspect.cleandoc(command.help or "")
+    example = re.search(r"\x08\nExample:\n(.*)", text, re.DOTALL)
+    prose = text[: example.start()] if example else text
+    given = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    rows = "".join(f"| `{', '.join(option.opts)}` | {cell(option.help or '')} |\n" for option in given)
+    return "\n".join(
+        [
+            f"## {path}\n",
+            f"{prose.strip()}\n",
+            *([f"```sh\n{inspect.cleandoc(example[1])}\n```\n"] if example else []),
+            *([f"| option | meaning |\n|---|---|\n{rows}"] if rows else []),
+        ]
+    )
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            sub = command.get_command(click.Context(command), name)
+            assert sub is not None
+            yield from commands(sub, f"{path} {name}")
+
+
+@pytest.mark.parametrize(("name", "make"), [("settings.md", settings_page), ("cli.md", cli_page)])
+def test_reference_is_what_the_code_says(name: str, make: Callable[[], str]) -> None:
+    """`UPDATE_DOCS=1 pytest tests/test_docs.py` writes the pages anew."""
+    page = ROOT / "docs" / "reference" / name
+    if os.environ.get("UPDATE_DOCS"):
+        page.write_text(make(), encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == make()
+
+
+@pytest.mark.parametrize("cls", [dsl.Stream, grouped.GroupedStream, table.Table], ids=lambda cls: cls.__name__)
+def test_every_step_is_in_the_manual(cls: type) -> None:
+    manual = (ROOT / "docs" / "reference" / "operators.md").read_text(encoding="utf-8")
+    steps = [name for name, member in vars(cls).items() if not name.startswith("_") and inspect.isfunction(member)]
+    assert not [name for name in steps if not re.search(rf"`[^`]*\b{name}\(", manual)]
+
+
+def test_every_aggregate_is_in_the_manual() -> None:
+    manual = (ROOT / "docs" / "reference" / "operators.md").read_text(encoding="utf-8")
+    made = [
+        name
+        for name, member in vars(aggregates).items()
+        if inspect.isfunction(member) and member.__module__ == aggregates.__name__ and not name.startswith("_")
+    ]
+    assert made and not [name for name in made if f"agg.{name}(" not in manual]
+
+
+def test_the_first_app_of_the_tutorial_shows_what_the_tutorial_says(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "tutorial" / "first-app.md"
+    (tmp_path / "shop.py").write_text(blocks(page, "python")[0])
+    (command, *_), (output, *_) = blocks(page, "sh"), blocks(page, "text")
+    program, *arguments = shlex.split(command)
+    done = subprocess.run(
+        [Path(sys.executable).parent / program, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stderr.endswith(output)
 
 
 def test_readme_has_one_command_to_run_and_one_to_test() -> None:
