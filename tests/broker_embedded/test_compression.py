@@ -11,7 +11,7 @@ import aiokafka.codec
 import cramjam
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker_embedded import compression
@@ -30,12 +30,14 @@ def pyarrow_unpacks(codec: str, size: int) -> Callable[[bytes], bytes]:
     return lambda data: pa.Codec(codec).decompress(data, size, asbytes=True)
 
 
+@settings(deadline=None)
 @given(ANY, st.sampled_from(CODECS))
 def test_what_is_packed_is_unpacked(data: bytes, codec: str) -> None:
     assert decompress(codec, compress(codec, data)) == data
     assert decompress(codec, memoryview(compress(codec, memoryview(bytearray(data))))) == data
 
 
+@settings(deadline=None)
 @given(ANY.filter(len), st.sampled_from(PACKED))  # an empty snappy stream, a header alone, is not read by aiokafka
 def test_aiokafka_unpacks_ours_and_we_unpack_theirs(data: bytes, codec: str) -> None:
     assert getattr(aiokafka.codec, f"{codec}_decode")(compress(codec, data)) == data
@@ -122,6 +124,7 @@ def test_cut_payloads_are_refused(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", PACKED)
+@settings(deadline=None)
 @given(payload=st.binary(max_size=60))
 def test_garbage_is_refused_or_unpacked_and_nothing_else(codec: str, payload: bytes) -> None:
     head = compress(codec, b"")[:16]

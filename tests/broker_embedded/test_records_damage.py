@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastcrc import crc32
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker_embedded import record_decoder, records
@@ -63,6 +63,7 @@ def test_every_bit_of_a_batch_counts() -> None:
                     verify(damaged)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(CODECS), st.data())
 def test_any_other_byte_anywhere_is_noticed(codec: str, data: st.DataObject) -> None:
     damaged = bytearray(LARGER[codec])
@@ -239,6 +240,7 @@ def mutated(draw: st.DrawFn) -> tuple[bytes, int]:
     return bytes(octets), count
 
 
+@settings(deadline=None)
 @given(mutated())
 def test_columns_accept_nothing_that_the_loop_does_not(mutated: tuple[bytes, int]) -> None:
     octets, count = mutated
@@ -254,6 +256,7 @@ def assert_equal(one: record_decoder.Columns, other: record_decoder.Columns) -> 
         np.testing.assert_array_equal(column, getattr(other, name), name)
 
 
+@settings(deadline=None)
 @given(mutated())
 def test_damaged_records_are_read_or_refused_and_nothing_else(mutated: tuple[bytes, int]) -> None:
     try:

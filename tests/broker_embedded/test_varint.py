@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker_embedded.varint import (
@@ -46,12 +46,14 @@ def test_their_bytes(number: int, octets: str) -> None:
     assert encode_varint(number).hex() == octets
 
 
+@settings(deadline=None)
 @given(NUMBER, st.binary(max_size=3))
 def test_one_at_a_time(number: int, before: bytes) -> None:
     octets = encode_varint(number)
     assert read_varint(before + octets + b"\x05", len(before)) == (number, len(before) + len(octets))
 
 
+@settings(deadline=None)
 @given(NUMBER, NUMBER)
 def test_numbers_beyond_64_bits_wrap_around(one: int, other: int) -> None:
     wrapped = int(np.array([one]).__sub__(np.array([other]))[0])
@@ -79,6 +81,7 @@ def test_varints_without_an_end(octets: bytes, message: str) -> None:
         read_varint(octets, 0)
 
 
+@settings(deadline=None)
 @given(OF_A_WIDTH)
 def test_columns(numbers: list[int]) -> None:
     octets = [encode_varint(number) for number in numbers]
