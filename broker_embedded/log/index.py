@@ -71,10 +71,10 @@ class Index:
         """The number of the last entry whose value is not larger than `value`; -1 when there is none."""
         return bisect_right(self.values, value) - 1
 
-    def truncate(self, count: int) -> None:
-        """Keep the first `count` entries, in memory; `write` makes the file follow."""
-        del self.keys[count:], self.values[count:]
-        self._written = min(self._written, count)
+    def clear(self) -> None:
+        """No entries, in memory; `write` makes the file follow."""
+        del self.keys[:], self.values[:]
+        self._written = 0
 
     def write(self) -> None:
         """Bring the file up to date, at its true size. Raises KafkaStorageError."""

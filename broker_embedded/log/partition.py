@@ -105,7 +105,7 @@ class PartitionLog:
         self._aborted = loaded.aborted
         self._reader = Reader(self._segments)
         self._changed = loaded.changed  # the active file is not on the disk as it is, whatever the recovery point says
-        self._sealed_offset = -1 if loaded.changed else self.log_end_offset
+        self._sealed_offset = self.log_end_offset
 
     @classmethod
     def open(
@@ -400,7 +400,6 @@ class PartitionLog:
                 self._roll(now_ms)
             gone = self._segments[:count]
             del self._segments[:count]
-            self._reader.forget()
             first = self._segments[0].base_offset
             self._advance_start(first)
             self._aborted.drop_before(first)
@@ -414,8 +413,7 @@ class PartitionLog:
         if offset >= self.log_end_offset:
             return self.log_end_offset
         with self._syncing, self._files, disk.storing(self.folder, "truncate"):
-            self._reader.forget()
-            self._active.seal()
+            self._reader.release()
             self._active.release()
             keep = max(1, sum(segment.base_offset <= offset for segment in self._segments))
             for segment in self._segments[keep:]:
@@ -423,10 +421,11 @@ class PartitionLog:
             last = self._segments[keep - 1]
             last.load()
             found = last.find(offset)
+            end = last.next_offset if found is None else found[1].base_offset
             if found is not None:
-                last.truncate(found[0], found[1].base_offset)
+                last.cut(found[0])
             last.release()
-            self._reload(last.next_offset)
+            self._reload(end)
         return self.log_end_offset
 
     def _reload(self, end: int) -> None:
@@ -456,7 +455,7 @@ class PartitionLog:
 
     def _release(self) -> None:
         self._closed = True
-        self._reader.forget()
+        self._reader.release()
         self._active.release()
 
     def delete(self) -> None:

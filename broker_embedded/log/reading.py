@@ -13,7 +13,7 @@ _CURSORS_KEPT: Final = 16
 
 
 class Reader:
-    """Reads in `segments`, a list that its owner changes; `forget` is called when segments go or are cut.
+    """Reads in `segments`, a list that its owner adds to at the end and removes from at the start.
 
     Where each of the last readers stopped is remembered, so that reading on does no search. The last segment is open;
     of the others one at a time is.
@@ -27,10 +27,8 @@ class Reader:
         self._opened: Segment | None = None
         self._stop: tuple[int, Segment, int] | None = None
 
-    def forget(self) -> None:
-        """Positions remembered may be wrong from now on."""
-        self._cursors.clear()
-        self._stop = None
+    def release(self) -> None:
+        """Close the file of a segment that is not the last."""
         if self._opened is not None and self._opened is not self._segments[-1]:
             self._opened.release()
         self._opened = None
@@ -108,7 +106,22 @@ class Reader:
             self._use(segment)
             if segment.size_bytes:
                 largest = max(largest, segment.max_timestamp)
-        return self.find_timestamp(largest, start_offset) if largest >= 0 else None
+        found = self.find_timestamp(largest, start_offset) if largest >= 0 else None
+        # The one with the largest may lie before the start, in a segment that is still there.
+        return found or self._scan_for_largest(start_offset)
+
+    def _scan_for_largest(self, start_offset: int) -> tuple[int, int] | None:
+        largest: tuple[int, int] | None = None
+        for segment in self._segments[self._number(start_offset) :]:
+            self._use(segment)
+            start = segment.find(start_offset)
+            for _, header, batch in segment.walk(segment.size_bytes, start[0]) if start else ():
+                if header.max_timestamp > (largest[0] if largest else -1):
+                    records = decode(batch)
+                    for row in zip(records.timestamps.tolist(), records.offsets.tolist(), strict=True):
+                        if row[1] >= start_offset and row[0] > (largest[0] if largest else -1):
+                            largest = row
+        return largest
 
 
 def _base_offset(segment: Segment) -> int:

@@ -230,7 +230,7 @@ class Loader:
                 segment.next_offset,
                 fault,
             )
-            segment.truncate(segment.size_bytes, segment.next_offset)
+            segment.cut(segment.size_bytes)
         segment.seal()
         self._aborted.write(segment.base_offset)
         segment.release()

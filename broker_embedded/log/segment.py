@@ -12,7 +12,7 @@ from typing import Final
 
 from broker_embedded.errors import CorruptMessageError, KafkaStorageError
 from broker_embedded.log.config import LogConfig
-from broker_embedded.log.disk import storage_error
+from broker_embedded.log.disk import storage_error, storing
 from broker_embedded.log.index import OFFSET_ENTRY, TIME_ENTRY, CorruptIndexError, Index
 from broker_embedded.records import BATCH_OVERHEAD_BYTES, BatchHeader, CorruptBatchError, read_header
 
@@ -78,10 +78,8 @@ class Segment:
         """A new empty one, its files on disk. Raises KafkaStorageError."""
         segment = cls(folder, base_offset, 0, created_ms=created_ms, index_interval_bytes=index_interval_bytes)
         segment._loaded = True
-        try:
+        with storing(segment._path, "create"):
             segment._fd = os.open(segment._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-        except OSError as error:
-            raise storage_error(error, segment._path, "create") from error
         try:
             segment.write_indexes()
         except KafkaStorageError:
@@ -149,8 +147,8 @@ class Segment:
         """As if empty; `note` fills it again with the batches that are in the file."""
         self._loaded = True
         self.size_bytes = 0
-        self.offsets.truncate(0)
-        self.times.truncate(0)
+        self.offsets.clear()
+        self.times.clear()
         self.first_timestamp = self.max_timestamp = NO_TIMESTAMP
         self.max_timestamp_offset = self.next_offset = self.base_offset
         self._since_index_bytes = 0
@@ -294,17 +292,10 @@ class Segment:
             raise self._damaged(position, str(error)) from error
         return None
 
-    def truncate(self, position: int, next_offset: int) -> None:
-        """Cut the file at `position`, where a batch begins with `next_offset`, and the indexes with it."""
-        last = next_offset - 1 - self.base_offset
-        self.offsets.truncate(self.offsets.floor(last) + 1)
-        self.times.truncate(self.times.floor_value(last) + 1)
-        try:
+    def cut(self, position: int) -> None:
+        """Cut the file at `position`, where a batch begins; the indexes stay. Raises KafkaStorageError."""
+        with storing(self._path, "truncate"):
             os.ftruncate(self.open(), position)
-        except OSError as error:
-            raise storage_error(error, self._path, "truncate") from error
-        self.size_bytes = position
-        self._restore_tail()
 
     def seal(self) -> None:
         """Write what the indexes must have once nothing more is appended: a last entry for the largest timestamp."""

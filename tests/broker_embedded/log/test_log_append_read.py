@@ -165,18 +165,21 @@ def test_roll_before_relative_offsets_overflow(lab: Any) -> None:
     assert lab.names(log, ".log")[1:] == [f"{MAX_RELATIVE_OFFSET + 1:020d}.log"]
 
 
-def test_index_files(lab: Any) -> None:
-    log = lab.open(index_interval_bytes=0, segment_bytes=400)
+@pytest.mark.parametrize(("interval", "step"), [(0, 1), (100, 2), (250, 3)])
+def test_index_files(lab: Any, interval: int, step: int) -> None:
+    log = lab.open(index_interval_bytes=interval)
     size = len(lab.batch())
-    for timestamp in (5, 7, 6, 9, 8):
+    timestamps = (5, 7, 6, 9, 8, 9, 4, 30)
+    for timestamp in timestamps:
         log.append(lab.batch(timestamp=timestamp))
+    log.close()
     index = (log.folder / f"{0:020d}.index").read_bytes()
     times = (log.folder / f"{0:020d}.timeindex").read_bytes()
-    count = 400 // size
-    rows = [(offset, offset * size) for offset in range(1, count)]
-    assert index == b"".join(offset.to_bytes(4) + position.to_bytes(4) for offset, position in rows)
-    rising = [(7, 1), (9, 3)] if count == 4 else [(7, 1)]
-    assert times == b"".join(timestamp.to_bytes(8) + offset.to_bytes(4) for timestamp, offset in rising)
+    noted = range(step, len(timestamps), step)
+    assert index == b"".join(offset.to_bytes(4) + (offset * size).to_bytes(4) for offset in noted)
+    largest = {max(timestamps[: offset + 1]) for offset in (*noted, len(timestamps) - 1)}
+    rows = [(timestamp, timestamps.index(timestamp)) for timestamp in sorted(largest)]
+    assert times == b"".join(timestamp.to_bytes(8) + offset.to_bytes(4) for timestamp, offset in rows)
 
 
 def test_two_file_descriptors_at_most(lab: Any) -> None:

@@ -88,7 +88,8 @@ def test_garbage_behind_the_last_batch(lab: Any, garbage: bytes, caplog: pytest.
     assert f"orders-0: {len(garbage)} bytes cut from the end of {last}" in caplog.text
 
 
-def test_damage_in_a_finished_segment_ends_the_log_there(lab: Any) -> None:
+@pytest.mark.parametrize("policy", ["delete", "compact"])
+def test_damage_in_a_finished_segment_ends_the_log_there(lab: Any, policy: str) -> None:
     log = _filled(lab)
     before = lab.read_all(log)
     names = lab.names(log, ".log")
@@ -97,7 +98,7 @@ def test_damage_in_a_finished_segment_ends_the_log_there(lab: Any) -> None:
     first_bytes = lab.headers(content)[0].length_bytes
     content[first_bytes + 30] ^= 1
     (folder / names[1]).write_bytes(content)
-    log = lab.open(folder, clean=False, **SEGMENTS)
+    log = lab.open(folder, clean=False, cleanup_policy=policy, **SEGMENTS)
     assert lab.names(log, ".log") == names[:2]
     assert lab.read_all(log) == before[: (folder / names[0]).stat().st_size + first_bytes]
     _goes_on(lab, log)
@@ -114,15 +115,17 @@ def test_segments_below_the_recovery_point_are_not_checked(lab: Any) -> None:
     assert lab.names(log, ".log") == names
 
 
-def test_a_hole_between_segments_ends_the_log(lab: Any) -> None:
+@pytest.mark.parametrize(("policy", "segments"), [("delete", 2), ("compact", None)])
+def test_a_hole_between_segments_ends_the_log(lab: Any, policy: str, segments: int | None) -> None:
     log = _filled(lab)
     names = lab.names(log, ".log")
     folder = lab.kill(log)
     cut = lab.headers((folder / names[1]).read_bytes())[-1].length_bytes
     with open(folder / names[1], "r+b") as file:
         file.truncate((folder / names[1]).stat().st_size - cut)
-    log = lab.open(folder, clean=False, **SEGMENTS)
-    assert lab.names(log, ".log") == names[:2]
+    log = lab.open(folder, clean=False, cleanup_policy=policy, **SEGMENTS)
+    assert lab.names(log, ".log") == names[:segments]
+    assert lab.read_all(log)[-100:] == (folder / names[:segments][-1]).read_bytes()[-100:]
 
 
 @fast

@@ -121,6 +121,15 @@ def test_aborted_are_those_that_touch_what_was_read(lab: Any) -> None:
     assert log.read(0, 1 << 20).aborted == []
 
 
+def test_aborted_that_begin_later_are_left_out(lab: Any) -> None:
+    log = lab.open()
+    for producer_id in (1, 2):
+        log.append(lab.produce(producer_id, 0, txn=True))  # offsets 0 and 1
+    for producer_id in (2, 1):
+        log.append_marker(producer_id, 0, commit=False)
+    assert log.read(0, 1, isolation="read_committed").aborted == [(1, 0)]
+
+
 def test_transaction_index_has_kafkas_layout(lab: Any) -> None:
     log = lab.open()
     log.append(lab.batch())
