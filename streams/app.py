@@ -52,7 +52,7 @@ class App:
         self.timers: list[TimerCall] = []
         self.background: list[Callable[..., Any]] = []
         self.reports: dict[str, Callable[[], Iterable[object]]] = {}
-        self._tables: dict[str, AgentTable] = {}
+        self._tables: dict[str, AgentTable[Any, Any]] = {}
         self._plan: Plan | None = None
         self.outputs: Outputs | None = None
         """Where `send` puts records while a worker runs this app; they go into its transaction."""
@@ -136,20 +136,20 @@ class App:
         value_type: Any = None,
         partitions: int | None = None,
         ttl: Duration | None = None,
-    ) -> AgentTable:
+    ) -> AgentTable[Any, Any]:
         """A table that agents read and write: `table[key] += 1`. `.tumbling(size)` and `.hopping(size, step)` make it
         windowed.
         """
         from streams.table import Table
 
-        made = Table(
+        made: AgentTable[Any, Any] = Table(
             self, name, default=default, key_type=key_type, value_type=value_type, partitions=partitions, ttl=ttl
         )
         self._tables[name] = made
         return made
 
     @property
-    def tables(self) -> dict[str, AgentTable]:
+    def tables(self) -> dict[str, AgentTable[Any, Any]]:
         """Every table of the app by name, whichever face made it; for agents, timers and reports."""
         from streams.table import Table
 

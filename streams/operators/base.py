@@ -106,5 +106,13 @@ class Operator(Generic[N]):
     def save(self) -> None:
         """Called before a commit, after every `flush`: writes what the operator keeps in memory to its stores."""
 
+    @property
+    def pending(self) -> int | None:
+        """Up to when (wall clock, ms) a commit may be put off, because something is being collected; None: no need."""
+        return None
+
     def close(self) -> None:
         """Called once, when the task stops."""
+
+    async def closed(self) -> None:
+        """Returns when nothing of the operator runs any more."""

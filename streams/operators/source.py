@@ -1,13 +1,15 @@
-"""Reading a topic: raw record batches become one `Batch` with typed keys and values.
+"""Reading a topic: raw record batches become batches with typed keys and values.
 
-A record that does not decode goes to the error policy with its bytes, so that a dead letter is what was read.
+What is no data stands between them in its place: markers of stream time, and records that do not decode. Those go to
+the error policy when the task comes to them, not when they are read, so that a commit in between knows nothing of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,17 +20,33 @@ from streams.graph.nodes import SourceNode
 from streams.models import timestamp_field
 from streams.operators.base import Operator, TaskContext
 from streams.operators.failures import TryAgain
-from streams.serde import key_serde_for, serde_for
+from streams.serde import RAW, TEXT, key_serde_for, serde_for
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A record of a repartition topic that carries a writer's stream time instead of data (see
-    `streams.runtime.stream_time`).
-    """
+    """A record of a repartition topic that carries a writer's stream time (see `streams.runtime.stream_time`)."""
 
     offset: int
     value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A record that does not decode: its place in the log as a batch of one, its bytes, and what is wrong with them."""
+
+    record: Batch
+    raw: tuple[bytes | None, bytes | None]
+    error: Exception
+
+    @property
+    def offset(self) -> int:
+        return int(self.record.offsets[0])
+
+
+_T = TypeVar("_T")
+
+Segment = Batch | Marker | Undecodable
 
 
 class SourceOperator(Operator[SourceNode]):
@@ -41,103 +59,99 @@ class SourceOperator(Operator[SourceNode]):
     def process(self, batch: Batch) -> Batch | None:
         return batch
 
-    def decode(self, raw: Sequence[memoryview], partition: int, from_offset: int) -> list[Batch | Marker]:
-        """The records of whole raw batches from `from_offset` on (a fetch may begin in the middle of a batch).
-
-        One batch; of a repartition topic as many as the markers leave, with the markers between them.
-        """
+    def decode(self, raw: Sequence[memoryview], partition: int, from_offset: int) -> list[Segment]:
+        """The records of whole raw batches from `from_offset` on (a fetch may begin in the middle of a batch)."""
         parts = [records.decode(part) for part in raw]
-        key_bytes = [key for part in parts for key in part.keys()]  # noqa: SIM118 - Records is no dict
-        values = [value for part in parts for value in part.values()]
-        headers = (
-            [entry for part in parts for entry in part.headers()] if any(part.has_headers for part in parts) else None
-        )
-        offsets = np.concatenate([part.offsets for part in parts])
-        timestamps = np.concatenate([part.timestamps for part in parts])
-        skip = int(np.searchsorted(offsets, from_offset))
-        if skip:
-            key_bytes, values, offsets, timestamps = key_bytes[skip:], values[skip:], offsets[skip:], timestamps[skip:]
-            headers = None if headers is None else headers[skip:]
+        key_bytes = _joined([part.keys() for part in parts])
+        values = _joined([part.values() for part in parts])
+        headers = _joined([part.headers() for part in parts]) if any(part.has_headers for part in parts) else None
         whole = Batch(
-            offsets=offsets,
-            timestamps=timestamps,
+            offsets=np.concatenate([part.offsets for part in parts]),
+            timestamps=np.concatenate([part.timestamps for part in parts]),
             key_bytes=key_bytes,
             values=values,
-            headers=headers,  # type: ignore[arg-type]
+            headers=headers,  # type: ignore[arg-type]  # lists are invariant
             topic=self.node.topic.name,
             partition=partition,
             value_type=self.node.topic.value_type,
         )
-        if self.node.topic.internal and None in key_bytes:
-            return self._apart(whole, [row for row, key in enumerate(key_bytes) if key is None])
-        return self._decoded(whole)
+        raw_records = whole[int(np.searchsorted(whole.offsets, from_offset)) :]
+        return self._apart(raw_records) if self.node.topic.internal else self._typed(raw_records)
 
-    def _apart(self, raw: Batch, marker_rows: list[int]) -> list[Batch | Marker]:
-        segments: list[Batch | Marker] = []
+    def _apart(self, raw: Batch) -> list[Segment]:
+        """Data and markers, which are the records of a repartition topic that have no key."""
+        segments: list[Segment] = []
         start = 0
-        for row in marker_rows:
-            segments += self._decoded(raw[start:row])
+        for row in [row for row, key in enumerate(raw.key_bytes or ()) if key is None]:
+            segments += self._typed(raw[start:row])
             segments.append(Marker(int(raw.offsets[row]), raw.values[row]))
             start = row + 1
-        return segments + self._decoded(raw[start:])
+        return segments + self._typed(raw[start:])
 
-    def _decoded(self, raw: Batch) -> list[Batch | Marker]:
+    def _typed(self, raw: Batch) -> list[Segment]:
         if not len(raw):
             return []
-        batch = self._typed(raw, raw.key_bytes or [], raw.values)
-        return [batch] if len(batch) else []
-
-    def _typed(self, raw: Batch, key_bytes: list[bytes | None], value_bytes: list[bytes | None]) -> Batch:
-        keys, bad_keys = self._keys.decode_many(key_bytes)
-        values, bad_values = self._values.decode_many(value_bytes)
+        key_bytes = raw.key_bytes or []
+        values, bad = self._values.decode_many(raw.values)
+        keys, bad_keys = (None, []) if self._is_plain_text(key_bytes) else self._keys.decode_many(key_bytes)
         batch = Batch(
             offsets=raw.offsets,
             timestamps=raw.timestamps,
             keys=keys,
             key_bytes=key_bytes,
+            decode_keys=self._keys.decode_each,
             values=values,
             headers=raw.headers,
             topic=raw.topic,
             partition=raw.partition,
             value_type=raw.value_type,
         )
-        bad = dict(bad_keys) | dict(bad_values)
-        if bad:
-            batch = self._without(batch, bad, key_bytes, value_bytes)
-        return self._with_event_time(batch) if self._event_time is not None else batch
+        return self._around(batch, raw, dict(bad) | dict(bad_keys))
 
-    def _without(
-        self, batch: Batch, bad: dict[int, Any], keys: list[bytes | None], values: list[bytes | None]
-    ) -> Batch:
-        for index in sorted(bad):
-            error = DecodeError(
-                f"does not decode: {bad[index]}",
-                step=self.node.name,
-                topic=batch.topic,
-                partition=batch.partition,
-                offset=int(batch.offsets[index]),
-            )
-            self._failed(batch, index, error, (keys[index], values[index]))
-        kept = np.ones(len(batch), np.bool_)
-        kept[list(bad)] = False
-        return batch.take(kept)
+    def _is_plain_text(self, keys: list[bytes | None]) -> bool:
+        """Whether all keys surely decode, so that they need not be decoded before somebody asks for them."""
+        if self._keys is not TEXT or None in keys:
+            return self._keys is RAW
+        return b"".join(keys).isascii()  # type: ignore[arg-type]  # none of them is None
 
-    def _failed(self, batch: Batch, index: int, error: DecodeError, raw: tuple[bytes | None, bytes | None]) -> None:
-        """Bytes that do not decode will not decode the next time either: retries are used up at once."""
+    def _around(self, batch: Batch, raw: Batch, bad: dict[int, Exception]) -> list[Segment]:
+        """The batch in pieces, with the records that did not decode between them."""
+        segments: list[Segment] = []
+        start = 0
+        for row in sorted(bad):
+            segments += self._timed(batch[start:row])
+            bytes_ = (raw.key_bytes or [])[row], raw.values[row]
+            segments.append(Undecodable(batch[row : row + 1], bytes_, self._error(batch, row, bad[row])))
+            start = row + 1
+        return segments + self._timed(batch[start:])
+
+    def _error(self, batch: Batch, row: int, error: Exception) -> DecodeError:
+        return DecodeError(
+            f"does not decode: {error}",
+            step=self.node.name,
+            topic=batch.topic,
+            partition=batch.partition,
+            offset=int(batch.offsets[row]),
+        )
+
+    def reject(self, found: Undecodable) -> None:
+        """Hands the record to the error policy. What does not decode will not the next time: retries are used up."""
         while True:
             try:
-                return self.context.failures.handle(self.node, batch, index, error, raw)
+                return self.context.failures.handle(self.node, found.record, 0, found.error, found.raw)
             except TryAgain:
                 continue
 
-    def _with_event_time(self, batch: Batch) -> Batch:
+    def _timed(self, batch: Batch) -> list[Segment]:
         """The timestamp is the record's own field of type `Timestamp`, where it has a value."""
-        assert self._event_time is not None
-        column = batch.column(self._event_time)
-        own = (
-            column.values.astype(np.int64)
-            if column.valid is None
-            else np.where(column.valid, column.values, 0).astype(np.int64)
-        )
-        batch.timestamps = own if column.valid is None else np.where(column.valid, own, batch.timestamps)
-        return batch
+        if not len(batch):
+            return []
+        if self._event_time is not None:
+            column = batch.column(self._event_time)
+            times = column.values if column.valid is None else np.where(column.valid, column.values, batch.timestamps)
+            batch.timestamps = times.astype(np.int64, copy=False)
+        return [batch]
+
+
+def _joined(lists: list[list[_T]]) -> list[_T]:
+    return lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))

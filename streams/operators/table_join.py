@@ -28,7 +28,8 @@ class TableJoinOperator(Operator[TableJoinNode]):
         self._table = self.context.view(self.node.table)
 
     def process(self, batch: Batch) -> Batch | None:
-        rights = self._table.get_many(batch.keys)
+        known = batch.key_bytes
+        rights = self._table.get_many(batch.keys) if known is None else self._table.get_many(key_bytes=known)
         if not self.node.left and None in rights:
             found = np.fromiter((right is not None for right in rights), np.bool_, len(rights))
             batch = batch.take(found)

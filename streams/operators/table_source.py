@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from streams.batch import Batch
 from streams.graph.nodes import TableSourceNode
 from streams.operators.base import Operator
+from streams.serde import key_serde_for
 
 
 class TableSourceOperator(Operator[TableSourceNode]):
@@ -14,16 +17,16 @@ class TableSourceOperator(Operator[TableSourceNode]):
 
     def open(self) -> None:
         self._table = self.context.view(self.node.store)
+        self._keys = key_serde_for(self.node.store.key_type)
 
     def process(self, batch: Batch) -> Batch | None:
-        keys = batch.keys
+        keys: list[Any] = batch.key_bytes or self._keys.encode_many(batch.keys)
         if None in keys:
             present = np.fromiter((key is not None for key in keys), np.bool_, len(keys))
             self.context.failures.dropped(self.node, "null_key", len(keys) - int(present.sum()))
             batch = batch.take(present)
-        put = self._table.put
-        for key, value, timestamp in batch.rows():
-            put(key, value, timestamp)
+            keys = [key for key in keys if key is not None]
+        self._table.put_many(keys, batch.values, batch.timestamps.tolist())
         return batch if len(batch) else None
 
     def save(self) -> None:

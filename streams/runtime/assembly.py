@@ -234,6 +234,11 @@ class Assembly:
         own = self.plan.produced | {source.topic.name for source in self.app.sources}
         return [tp for task in self.tasks for tp in task.positions() if tp.topic not in own]
 
+    def collecting_s(self) -> float:
+        """For how many seconds a commit may be put off, because a step is collecting records."""
+        until = min((at for task in self.tasks if (at := task.pending) is not None), default=None)
+        return 0.0 if until is None else (until - self._now_ms()) / 1000
+
     def at_end(self) -> bool:
         """All that was there is processed: sources are finished, every partition is read, foreign topics as far as
         they went at start.
@@ -266,7 +271,7 @@ class Assembly:
         for ingest in self.ingests:
             await ingest.close()
         for task in self.tasks:
-            task.close()
+            await task.close()
         await self.producer.close()
         for task in self.tasks:
             task.stores.backend.close()

@@ -78,7 +78,9 @@ class Loop:
         """Nothing to process: commit, or wait for something. True at the end of the input."""
         assembly = self._assembly
         if assembly.commit.has_news():
-            wait_s = self._committed_s + self._commit_cost_s / COMMIT_SHARE - time.monotonic()
+            wait_s = max(
+                self._committed_s + self._commit_cost_s / COMMIT_SHARE - time.monotonic(), assembly.collecting_s()
+            )
             if wait_s <= 0 or self._until_end:
                 await self._commit()
                 return False

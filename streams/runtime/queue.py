@@ -11,7 +11,7 @@ import numpy as np
 
 from streams.batch import Batch
 from streams.operators.base import NO_TIME
-from streams.operators.source import Marker, SourceOperator
+from streams.operators.source import Marker, Segment, SourceOperator, Undecodable
 from streams.transport.committed import read_committed
 from streams.transport.contract import Fetched, TopicPartition
 
@@ -34,7 +34,7 @@ class PartitionQueue:
         self.end_offset = offset
         self.stream_time = NO_TIME
         self._raw: deque[tuple[int, memoryview]] = deque()
-        self._decoded: deque[Batch | Marker] = deque()
+        self._decoded: deque[Segment] = deque()
         self._at = 0
 
     def offer(self, fetched: Fetched) -> None:
@@ -53,20 +53,20 @@ class PartitionQueue:
         return self.is_empty() and self.fetch_offset < self.end_offset
 
     def head(self) -> int | None:
-        """Timestamp of the next record. A marker comes with the record before it: it is not put off."""
+        """Timestamp of the next record. What is no data comes with the record before it: it is not put off."""
         segment = self._segment()
-        if isinstance(segment, Marker):
-            return self.stream_time
-        return None if segment is None else int(segment.timestamps[self._at])
+        if isinstance(segment, Batch):
+            return int(segment.timestamps[self._at])
+        return None if segment is None else self.stream_time
 
-    def take(self, count: int, until: int | None) -> Batch | Marker | None:
+    def take(self, count: int, until: int | None) -> Segment | None:
         """The next run: at most `count` records, none later than `until` (ms) but the first; or a marker; None when
         empty.
         """
         segment = self._segment()
         if segment is None:
             return None
-        if isinstance(segment, Marker):
+        if isinstance(segment, Marker | Undecodable):
             self._decoded.popleft()
             self.consumed = segment.offset + 1
             self._settle()
@@ -95,7 +95,7 @@ class PartitionQueue:
         if self.is_empty():
             self.consumed = self.fetch_offset
 
-    def _segment(self) -> Batch | Marker | None:
+    def _segment(self) -> Segment | None:
         while not self._decoded and self._raw:
             raw: list[memoryview] = []
             count = 0

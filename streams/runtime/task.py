@@ -9,7 +9,7 @@ been fetched (KIP-695).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from state.task_stores import TaskStores
@@ -20,7 +20,7 @@ from streams.operators.clocks import Clocks
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.registry import operator_for
-from streams.operators.source import Marker, SourceOperator
+from streams.operators.source import Marker, SourceOperator, Undecodable
 from streams.runtime.executor import Executor
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.stream_time import NO_BOUND, WriterTimes, marker, read_marker
@@ -98,15 +98,18 @@ class Task:
         queue, until = self._next()
         if queue is None:
             return 0
-        started = perf_counter()
+        started = process_time()  # an agent that waits costs nothing
         run = queue.take(self._rows, until)
         if isinstance(run, Marker):
             await self._move_time(queue.tp.topic, run)
             return 1
+        if isinstance(run, Undecodable):
+            queue.source.reject(run)
+            return 1
         if run is None:
             return 0
         await self._process(queue, run)
-        self._adapt(len(run), perf_counter() - started)
+        self._adapt(len(run), process_time() - started)
         return len(run)
 
     async def _process(self, queue: PartitionQueue, run: Batch) -> None:
@@ -216,6 +219,15 @@ class Task:
         """The offsets to commit."""
         return {queue.tp: queue.consumed for queue in self.queues}
 
-    def close(self) -> None:
+    @property
+    def pending(self) -> int | None:
+        """Up to when (wall clock, ms) a commit may be put off; None: there is no need to."""
+        asked = (operator.pending for operator in self.operators.values())
+        return min((until for until in asked if until is not None), default=None)
+
+    async def close(self) -> None:
+        """Ends the operators, and waits until nothing of them runs."""
         for operator in self.operators.values():
             operator.close()
+        for operator in self.operators.values():
+            await operator.closed()

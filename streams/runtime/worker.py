@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -132,6 +133,10 @@ def run(app: App, observer: Observer, *, until_end: bool = False) -> int:
 
     SIGTERM and SIGINT let it commit what it has done; a second one ends it at once.
     """
+    # A worker makes and drops tens of thousands of records a millisecond, nearly none of them in cycles. At Python's own
+    # threshold (700) the collector took a tenth of the time of a windowed count.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     return asyncio.run(_run(app, observer, until_end=until_end))
 
 
