@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,29 @@ def test_no_dead_modules() -> None:
 def names_of(path: Path) -> set[str]:
     """What others call a module: `table_join` is also the operator of `TableJoinNode`."""
     return {path.stem, "".join(word.capitalize() for word in path.stem.split("_")) + "Node"}
+
+
+def test_dependencies_are_declared() -> None:
+    """What the packages import is named in pyproject.toml, not only brought in by something else."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = (name for names in project["optional-dependencies"].values() for name in names)
+    declared = {re.split(r"[<>=!~\[ ;]", name)[0].lower() for name in (*project["dependencies"], *extras)}
+    homes = packages_distributions()
+    standard = {*sys.stdlib_module_names, "annotationlib"}  # there from Python 3.14 on
+    imported = {name for path in SOURCES for name in imports(path)} - standard - set(PACKAGES)
+    undeclared = {name for name in imported if not declared & {home.lower() for home in homes.get(name, [name])}}
+    assert not undeclared
+
+
+def imports(path: Path) -> set[str]:
+    """The top-level names of all that a module imports, wherever it does so."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
 
 
 def test_import_streams_is_lean() -> None:
