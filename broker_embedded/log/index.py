@@ -106,6 +106,11 @@ class AbortedTransactions:
 
     On disk each is in the `.txnindex` file of the segment that holds its marker; a segment without any has no such file
     (Kafka's TransactionIndex).
+
+    >>> aborted = AbortedTransactions(Path("/tmp"))
+    >>> aborted.append(AbortedTransaction(7, first_offset=3, last_offset=9, last_stable_offset=10))
+    >>> aborted.between(5, 8), aborted.between(10, 20)
+    ([(7, 3)], [])
     """
 
     __slots__ = ("_folder", "_last_offsets", "entries")

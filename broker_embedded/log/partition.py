@@ -65,7 +65,29 @@ class ReadResult(NamedTuple):
 
 
 class PartitionLog:
-    """The log of one partition in its folder. One thread uses it; `sync` may run in another at the same time."""
+    """The log of one partition in its folder. One thread uses it; `sync` may run in another at the same time.
+
+    >>> import tempfile
+    >>> from broker_embedded.records import decode, encode
+    >>> with tempfile.TemporaryDirectory() as data:
+    ...     log = PartitionLog.open(
+    ...         Path(data) / "orders-0",
+    ...         "orders",
+    ...         0,
+    ...         LogConfig(),
+    ...         now_ms=lambda: 0,
+    ...         clean_shutdown=True,
+    ...         topic_id=uuid.UUID(int=1),
+    ...     )
+    ...     log.append(encode([b"a", b"b"], [b"1", b"2"], [10, 20]))
+    ...     log.offset_for_timestamp(15)
+    ...     result = log.read(1, max_bytes=1 << 20)
+    ...     result.next_offset, decode(result.data[0]).offsets.tolist()
+    ...     log.close()
+    Appended(base_offset=0, last_offset=1, log_append_time_ms=-1, is_duplicate=False)
+    (20, 1)
+    (2, [0, 1])
+    """
 
     def __init__(
         self,
