@@ -1,9 +1,10 @@
-"""A sampling profiler for a run in this process: where the processor time of the main thread goes.
+"""A sampling profiler for a run in this process: where the main thread's processor time goes.
 
-`python -m benchmarks windowed --profile` samples our worker about a thousand times a second of its own processor time
-(SIGPROF) and prints tables by package, by function and by line. Time inside a compiled call (msgspec, numpy, RocksDB)
-is booked on the Python line that made it, since a signal handler runs when the interpreter gets to it. The stacks go to
-a file in the collapsed form that speedscope and flamegraph.pl read.
+`python -m benchmarks windowed --profile` looks at our worker a thousand times a second (SIGALRM) and prints tables by
+package, by function and by line. A sample weighs as much processor time as went by since the one before: a signal that
+arrives within a long compiled call is handled once, when the call is over. Time inside other libraries, compiled
+(msgspec, numpy, RocksDB) or not, is booked on the line of this repository that called them; the package table alone
+tells them apart. The stacks go to a file in the collapsed form that speedscope and flamegraph.pl read.
 """
 
 from __future__ import annotations
@@ -11,89 +12,102 @@ from __future__ import annotations
 import linecache
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-INTERVAL_S = 0.001
+INTERVAL_S = 0.001  # of wall time: timers of processor time tick with the kernel, every 4 ms
+ROOT = f"{Path(__file__).resolve().parents[1]}/"
 Place = tuple[str, int, str]  # file, line, function
 Stack = tuple[Place, ...]  # outermost first
-Namer = Callable[[Place], str]
+Namer = Callable[[Stack], set[str]]
 
-_ROOTS = ("site-packages/", f"lib/python{sys.version_info.major}.{sys.version_info.minor}/", "main/")
+_LIBRARIES = ("site-packages/", f"lib/python{sys.version_info.major}.{sys.version_info.minor}/")
 
 
 class Sampler:
     """Samples between `start` and `stop`; main thread only, where Python runs signal handlers.
 
+    `stacks` holds nanoseconds.
+
     >>> sampler = Sampler()
     >>> sampler.start(); sampler.stop()
-    >>> sampler.samples >= 0
+    >>> sampler.total_ns >= 0
     True
     """
 
     def __init__(self) -> None:
         self.stacks: Counter[Stack] = Counter()
+        self._last_ns = 0
 
     @property
-    def samples(self) -> int:
+    def total_ns(self) -> int:
         return self.stacks.total()
 
     def start(self) -> None:
-        signal.signal(signal.SIGPROF, self._sample)
-        signal.siginterrupt(signal.SIGPROF, False)
-        signal.setitimer(signal.ITIMER_PROF, INTERVAL_S, INTERVAL_S)
+        self._last_ns = time.thread_time_ns()
+        signal.signal(signal.SIGALRM, self._sample)
+        signal.siginterrupt(signal.SIGALRM, False)
+        signal.setitimer(signal.ITIMER_REAL, INTERVAL_S, INTERVAL_S)
 
     def stop(self) -> None:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _sample(self, _signal: int, frame: FrameType | None) -> None:
         stack: list[Place] = []
         while frame is not None:
-            stack.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname))
+            code = frame.f_code
+            stack.append((code.co_filename, frame.f_lineno or code.co_firstlineno, code.co_qualname))
             frame = frame.f_back
-        self.stacks[tuple(reversed(stack))] += 1
+        now_ns = time.thread_time_ns()
+        self.stacks[tuple(reversed(stack))] += now_ns - self._last_ns
+        self._last_ns = now_ns
 
     def report(self, top: int = 30) -> str:
-        """The tables as text: share of samples in a place itself, and with what it calls."""
-        sections = [f"{self.samples:,} samples of {INTERVAL_S * 1000:g} ms of processor time"]
-        for title, keep in (("package", _package), ("function", _function), ("line", _line)):
-            itself, within = self._shares(keep)
-            sections.append(f"\n{'itself':>7} {'within':>7}  {title}")
-            for name, count in itself.most_common(top):
-                sections.append(f"{count / self.samples:7.1%} {within[name] / self.samples:7.1%}  {name}")
-            if title == "function":
-                sections.append("\n        within  function, by what it calls")
-                sections += [f"        {count / self.samples:6.1%}  {name}" for name, count in within.most_common(top)]
-        return "\n".join(sections)
+        """The tables as text: a place's share of the samples itself, and together with what it calls."""
+        tables = [
+            f"{self.total_ns / 1e9:.2f} s of processor time",
+            self._table("itself   package", top, lambda stack: {_package(stack[-1])}),
+            self._table("itself   function", top, lambda stack: {_function(_innermost(stack))}),
+            self._table("itself   line", top, lambda stack: {_line(_innermost(stack))}),
+            self._table("within   function", 2 * top, lambda stack: {_function(p) for p in stack if _ours(p)}),
+        ]
+        return "\n\n".join(tables)
+
+    def _table(self, title: str, top: int, names_of: Namer) -> str:
+        spent: Counter[str] = Counter()
+        for stack, ns in self.stacks.items():
+            for name in names_of(stack):
+                spent[name] += ns
+        return "\n".join([title, *(f"{ns / self.total_ns:7.1%}  {name}" for name, ns in spent.most_common(top))])
 
     def write(self, path: Path) -> None:
-        """The stacks in collapsed form: `outer;inner count` a line."""
-        with path.open("w", encoding="utf-8") as file:
-            for stack, count in self.stacks.most_common():
-                file.write(f"{';'.join(_function(place) for place in stack)} {count}\n")
+        """The stacks in collapsed form: `outer;inner microseconds` a line."""
+        collapsed: Counter[str] = Counter()
+        for stack, ns in self.stacks.items():
+            collapsed[";".join(_function(place) for place in stack)] += ns // 1000
+        path.write_text("".join(f"{line} {us}\n" for line, us in collapsed.most_common()), encoding="utf-8")
 
-    def _shares(self, keep: Namer) -> tuple[Counter[str], Counter[str]]:
-        itself: Counter[str] = Counter()
-        within: Counter[str] = Counter()
-        for stack, count in self.stacks.items():
-            itself[keep(stack[-1])] += count
-            for name in {keep(place) for place in stack}:
-                within[name] += count
-        return itself, within
+
+def _ours(place: Place) -> bool:
+    return place[0].startswith(ROOT) and not place[0].startswith(f"{ROOT}.")
+
+
+def _innermost(stack: Stack) -> Place:
+    return next((place for place in reversed(stack) if _ours(place)), stack[-1])
 
 
 def _short(file: str) -> str:
-    for root in _ROOTS:
-        if root in file:
-            return file.rpartition(root)[2]
-    return file
+    for library in _LIBRARIES:
+        if library in file:
+            return file.rpartition(library)[2]
+    return file.removeprefix(ROOT)
 
 
 def _package(place: Place) -> str:
-    parts = _short(place[0]).removesuffix(".py").split("/")
-    return "/".join(parts[:2])
+    return "/".join(_short(place[0]).removesuffix(".py").split("/")[:2])
 
 
 def _function(place: Place) -> str:
@@ -101,4 +115,4 @@ def _function(place: Place) -> str:
 
 
 def _line(place: Place) -> str:
-    return f"{_short(place[0])}:{place[1]}  {linecache.getline(place[0], place[1]).strip()[:100]}"
+    return f"{_short(place[0])}:{place[1]}  {linecache.getline(place[0], place[1]).strip()[:110]}"

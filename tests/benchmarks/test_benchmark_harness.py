@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import data, harness, workload
+from benchmarks import data, harness, profile, workload
 from benchmarks.harness import Plan, summary
 from benchmarks.profile import Sampler
 
@@ -101,14 +101,22 @@ def test_every_workload_has_the_names_of_its_contract(name: str) -> None:
     assert all(isinstance(topic, str) and dataset.name in data._DRAW for topic, dataset in inputs.items())
 
 
-def test_the_sampler_books_samples_on_the_place_that_ran(tmp_path: Path) -> None:
+def test_the_sampler_books_time_in_libraries_on_the_line_that_called_them(tmp_path: Path) -> None:
     sampler = Sampler()
-    place = ("/x/site-packages/numpy/core.py", 3, "mean")
-    sampler.stacks[(("/home/main/streams/app.py", 1, "run"), place)] = 3
-    sampler.stacks[(("/home/main/streams/app.py", 1, "run"),)] = 1
-    report = sampler.report()
-    assert "4 samples" in report
-    assert "75.0%   75.0%  numpy/core.py:mean" in report
-    assert "25.0%  100.0%  streams/app.py:run" in report
+    ours, numpy = (f"{profile.ROOT}streams/app.py", 1, "run"), ("/x/site-packages/numpy/core.py", 3, "mean")
+    sampler.stacks.update({(ours, numpy): 3000, (ours,): 1000})
+    packages, functions, lines, within = sampler.report().split("\n\n")[1:]
+    assert packages.splitlines()[1:] == ["  75.0%  numpy/core", "  25.0%  streams/app"]
+    assert functions.splitlines()[1:] == within.splitlines()[1:] == [" 100.0%  streams/app.py:run"]
+    assert lines.splitlines()[1].startswith(" 100.0%  streams/app.py:1  ")
     sampler.write(tmp_path / "stacks.txt")
     assert (tmp_path / "stacks.txt").read_text().splitlines()[0] == "streams/app.py:run;numpy/core.py:mean 3"
+
+
+def test_the_sampler_sees_a_busy_function() -> None:
+    sampler = Sampler()
+    sampler.start()
+    while len(sampler.stacks) < 1:
+        sum(range(1000))
+    sampler.stop()
+    assert "test_benchmark_harness.py:test_the_sampler_sees_a_busy_function" in sampler.report()
