@@ -69,8 +69,8 @@ class Records:
     """Records in the order of their offsets, as columns; keys and values are cut out of `buffer` when asked for.
 
     `offsets` and `timestamps` (milliseconds since 1970) are int64[n], and so are the positions in `buffer` where keys
-    and values begin and end: both -1 for null. `header_start` and `header_stop`
-    enclose a record's headers, and are None when no record has any.
+    and values begin and end: both -1 for null. `header_start` and `header_stop` enclose a record's headers, and are None
+    when no record has any.
 
     >>> records = decode(encode([b"AA", None], [b"1", b"2"], [1000, 1005], base_offset=7))
     >>> records.offsets, records.keys(), records.values()
@@ -155,12 +155,16 @@ def _cut_at_once(buffer: bytes, start: Int64Array, stop: Int64Array) -> list[byt
     octets = np.frombuffer(buffer, np.uint8)
     if np.count_nonzero(octets[stop - 1]) < len(width):
         return None
+    # Only the part they lie in: a slice of a large batch must not cost as much as all of it.
+    first = int(start[0])
+    start, stop = start - first, stop - first
+    octets = octets[first : first + int(stop[-1]) + spread]
     if spread:
         # A record has at least 7 bytes between one key and the next, or one value and the next.
         octets = octets.copy()
         for position in range(spread):
             octets[stop + position] = 0
-    windows = np.ndarray((len(buffer) - widest + 1,), f"S{widest}", octets, strides=(1,))
+    windows = np.ndarray((len(octets) - widest + 1,), f"S{widest}", octets, strides=(1,))
     fields: list[bytes | None] = windows[start].tolist()
     return fields
 
