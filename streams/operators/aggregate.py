@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from state.keys import window_key
+from state.keys import time_prefix, window_key
 from streams.batch import Batch
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.base import NO_TIME, Operator, TaskContext
@@ -264,7 +264,8 @@ class AggregateOperator(Operator[AggregateNode]):
         keys = self._groups.keys(slots)
         if self._window is not None:
             starts = self._groups.starts[slots].tolist()
-            keys = [window_key(start, key) for start, key in zip(starts, keys, strict=True)]
+            prefixes = {start: time_prefix(start) for start in set(starts)}
+            keys = [prefixes[start] + key for start, key in zip(starts, keys, strict=True)]
         timestamps = self._groups.timestamps[slots].tolist()
         self.context.stores.put_many(self._store, keys, self._states.encode(slots), timestamps)
         if self._store in self.context.views:

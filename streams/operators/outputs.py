@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
 
 from broker_embedded import records
 from streams.batch import Headers
@@ -18,7 +20,6 @@ from streams.transport.contract import TopicPartition
 BATCH_RECORDS_MAX = 10_000
 BATCH_BYTES_MAX = 900_000
 """Below Kafka's default `max.message.bytes` (1,048,588)."""
-RECORD_OVERHEAD_BYTES = 30
 
 
 @dataclass(slots=True)
@@ -42,6 +43,18 @@ class _Lane:
         self.keys.extend(keys)
         self.values.extend(values)
         self.timestamps.extend(timestamps)
+
+    def encode(self, start: int, stop: int, codec: str) -> Iterator[tuple[bytearray, int]]:
+        """Some of the records as a batch, with their number; halved until a batch is within the limit."""
+        headers = None if self.headers is None else self.headers[start:stop]
+        keys, values, timestamps = self.keys[start:stop], self.values[start:stop], self.timestamps[start:stop]
+        batch = records.encode(keys, values, timestamps, headers, codec=codec)
+        if len(batch) <= BATCH_BYTES_MAX or stop - start == 1:
+            yield batch, stop - start
+            return
+        middle = (start + stop) // 2
+        yield from self.encode(start, middle, codec)
+        yield from self.encode(middle, stop, codec)
 
 
 class Outputs:
@@ -69,14 +82,20 @@ class Outputs:
         """
         self.pending_records += len(keys)
         count = self._partitions(topic)
+        if not keys:
+            return
         if partition is None and count == 1:
             partition = 0
         if partition is not None:
             self._lane(topic, partition).extend(keys, values, timestamps, headers)
             return
         lanes = self._chosen(keys, count)
-        for number in sorted(set(lanes)):
-            rows = [row for row, lane in enumerate(lanes) if lane == number]
+        if bool((lanes == lanes[0]).all()):
+            # What comes from one partition mostly goes to one: keys are kept, and spread alike.
+            self._lane(topic, int(lanes[0])).extend(keys, values, timestamps, headers)
+            return
+        for number in np.unique(lanes).tolist():
+            rows = np.flatnonzero(lanes == number).tolist()
             self._lane(topic, number).extend(
                 [keys[row] for row in rows],
                 [values[row] for row in rows],
@@ -84,13 +103,15 @@ class Outputs:
                 None if headers is None else [headers[row] for row in rows],
             )
 
-    def _chosen(self, keys: Sequence[bytes | None], count: int) -> list[int]:
+    def _chosen(self, keys: Sequence[bytes | None], count: int) -> npt.NDArray[np.int64]:
         """The partition of each key; records without a key stay together, one partition a call in turn."""
         if None not in keys:
-            return partitions_for(keys, count).tolist()  # type: ignore[arg-type, no-any-return]
+            return partitions_for(keys, count)  # type: ignore[arg-type]  # none of them is None
         self._round_robin = (self._round_robin + 1) % count
-        by_key = iter(partitions_for([key for key in keys if key is not None], count).tolist())
-        return [self._round_robin if key is None else next(by_key) for key in keys]
+        chosen = np.full(len(keys), self._round_robin, np.int64)
+        keyed = [row for row, key in enumerate(keys) if key is not None]
+        chosen[keyed] = partitions_for([key for key in keys if key is not None], count)
+        return chosen
 
     def _lane(self, topic: str, partition: int) -> _Lane:
         return self._lanes.setdefault(TopicPartition(topic, partition), _Lane())
@@ -103,42 +124,11 @@ class Outputs:
         self.pending_records = 0
         for tp, lane in lanes.items():
             codec = self._codec(tp.topic)
-            for start, stop in _pieces(lane, 0, len(lane.keys)):
-                headers = None if lane.headers is None else lane.headers[start:stop]
-                yield (
-                    tp,
-                    records.encode(
-                        lane.keys[start:stop],
-                        lane.values[start:stop],
-                        lane.timestamps[start:stop],
-                        headers,
-                        codec=codec,
-                    ),
-                    stop - start,
-                )
+            for start in range(0, len(lane.keys), BATCH_RECORDS_MAX):
+                for batch, count in lane.encode(start, min(start + BATCH_RECORDS_MAX, len(lane.keys)), codec):
+                    yield tp, batch, count
 
     def clear(self) -> None:
         """Forgets everything: the transaction was aborted."""
         self._lanes.clear()
         self.pending_records = 0
-
-
-def _pieces(lane: _Lane, start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Ranges of a lane that each make one batch within the limits: halved until they fit."""
-    count = stop - start
-    fits = count <= BATCH_RECORDS_MAX and _size(lane, start, stop) + RECORD_OVERHEAD_BYTES * count <= BATCH_BYTES_MAX
-    if fits or count == 1:
-        yield start, stop
-        return
-    middle = (start + stop) // 2
-    yield from _pieces(lane, start, middle)
-    yield from _pieces(lane, middle, stop)
-
-
-def _size(lane: _Lane, start: int, stop: int) -> int:
-    keys = sum(map(len, filter(None, lane.keys[start:stop])))
-    values = sum(map(len, filter(None, lane.values[start:stop])))
-    if lane.headers is None:
-        return keys + values
-    pairs = chain.from_iterable(lane.headers[start:stop])
-    return keys + values + sum(len(name) + len(text or b"") + 10 for name, text in pairs)
