@@ -41,7 +41,7 @@ def rate_line(stats: Progress) -> str:
     """
     parts = [f"{stats.records:,} records", f"{stats.records_per_s:,.0f}/s", f"{stats.lag_records:,} to go"]
     parts.append(f"{stats.commits:,} commits")
-    if stats.stream_time_ms is not None:
+    if stats.stream_time_ms is not None and stats.stream_time_ms > 0:  # 1970 is where records without a time are put
         parts.append(f"stream time {utc(stats.stream_time_ms)}")
     return ", ".join(parts)
 

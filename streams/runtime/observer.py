@@ -49,7 +49,7 @@ class Progress(NamedTuple):
     records_per_s: float  # since the progress before
     commits: int
     lag_records: int  # not yet processed, all partitions assigned here
-    stream_time_ms: int | None  # the smallest of all tasks; None before the first record
+    stream_time_ms: int | None  # of the task that is furthest; None before the first record
     elapsed_s: float
 
 
