@@ -13,7 +13,7 @@ from rich.table import Table
 
 from streams.cli.banner import rate_line
 from streams.cli.report import Row, as_rows, cell, is_number, tail
-from streams.cli.watchers import LogLines, Reports
+from streams.cli.watchers import SMALL_RESTORE_RECORDS, LogLines, Reports
 from streams.runtime.observer import Progress, Restoring, Stopped
 
 FRAME_LINES = 6  # heading, borders and the rate line around the rows of a report
@@ -31,6 +31,8 @@ class LiveView(LogLines):
         self.live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stdout=sys.stdout.isatty())
 
     def restoring(self, event: Restoring) -> None:
+        if event.records_total < SMALL_RESTORE_RECORDS:
+            return
         place = (event.store, event.partition)
         if place not in self.bar_of:
             self.bar_of[place] = self.bars.add_task(f"{event.store}-{event.partition}", total=event.records_total)

@@ -16,6 +16,7 @@ from streams.runtime.observer import Failed, Progress, Restoring, Silent, Starte
 
 Reports = Mapping[str, Callable[[], Iterable[object]]]
 
+SMALL_RESTORE_RECORDS = 1_000  # over before anybody has read a line about it
 LINE_EVERY_S = 10.0  # as often as Kafka Streams logs its restore
 
 log = logging.getLogger("streams.worker")
@@ -34,7 +35,7 @@ class LogLines(Silent):
             log.info("%-8s %s", heading, text)
 
     def restoring(self, event: Restoring) -> None:
-        if event.records > 0 and (event.done or self._is_due()):
+        if event.records_total >= SMALL_RESTORE_RECORDS and (event.done or self._is_due()):
             log.info(restoring_line(event))
 
     def progress(self, stats: Progress) -> None:
