@@ -409,15 +409,16 @@ class PartitionLog:
         producer.id.expiration.ms are forgotten.
         """
         now_ms = self._now_ms()
-        self._deleted.remove(now_ms)
         self.producers.expire(now_ms, self.config.producer_id_expiration_ms)
-        count = expired_count(self._segments, self.config, self.log_start_offset, now_ms)
-        if count:
-            self._remove_oldest(count, now_ms)
+        with disk.storing(self.folder, "remove segments"):
+            self._deleted.remove(now_ms)
+            count = expired_count(self._segments, self.config, self.log_start_offset, now_ms)
+            if count:
+                self._remove_oldest(count, now_ms)
         return count
 
     def _remove_oldest(self, count: int, now_ms: int) -> None:
-        with self._files, disk.storing(self.folder, "remove segments"):
+        with self._files:
             if count == len(self._segments):
                 self._roll(now_ms)
             gone = self._segments[:count]

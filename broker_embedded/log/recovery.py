@@ -55,11 +55,12 @@ class Loader:
         """The log as it was closed or, after a crash, its longest sound beginning. Raises KafkaStorageError."""
         self._epochs = self._load_epochs(clean_shutdown)
         segments = self._segments()
-        dirty = self._first_dirty(segments, clean_shutdown, recovery_point)
-        changed = dirty < len(segments) or not segments
+        dirty = self._load_transactions(segments[: self._first_dirty(segments, clean_shutdown, recovery_point)])
+        changed = dirty < len(segments)
+        for segment in segments[:dirty]:
+            segment.is_synced = True
         if segments:
             log_start_offset = max(log_start_offset, segments[0].base_offset)
-            dirty = self._load_transactions(segments[:dirty])
             self._replay(segments, dirty)
         if segments and segments[-1].next_offset < log_start_offset:
             _log.warning("%s: ends before its start offset %d; starting anew there", self._where, log_start_offset)
@@ -68,6 +69,7 @@ class Loader:
             self._aborted.truncate(0)
         if not segments:
             segments.append(self._create(log_start_offset))
+            changed = True
         self._epochs.truncate_end(segments[-1].next_offset)
         self._epochs.truncate_start(log_start_offset)
         segments[-1].open()
@@ -117,15 +119,10 @@ class Loader:
     def _first_dirty(self, segments: list[Segment], clean_shutdown: bool, recovery_point: int) -> int:
         """The number of the first segment that must be checked; their count when none."""
         if clean_shutdown and (not segments or self._ends_whole(segments[-1])):
-            dirty = len(segments)
-        elif clean_shutdown:
-            dirty = len(segments) - 1
-        else:
-            later = [number for number, segment in enumerate(segments) if segment.base_offset > recovery_point]
-            dirty = max(0, (later[0] if later else len(segments)) - 1)
-        for segment in segments[:dirty]:
-            segment.is_synced = True
-        return dirty
+            return len(segments)
+        if clean_shutdown:
+            return len(segments) - 1
+        return max(0, sum(segment.base_offset <= recovery_point for segment in segments) - 1)
 
     def _ends_whole(self, segment: Segment) -> bool:
         try:

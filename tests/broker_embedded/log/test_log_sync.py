@@ -115,6 +115,20 @@ def test_a_clean_log_is_closed_without_a_sync(lab: Any, durable: Durable) -> Non
     assert durable.size_bytes == {}
 
 
+def test_what_is_made_again_is_synced_by_close(lab: Any, durable: Durable) -> None:
+    log = lab.open(segment_bytes=300)
+    for sequence in range(6):
+        log.append(lab.produce(5, sequence, txn=True))
+        log.append_marker(5, 0, commit=False)
+    log.close()
+    first = log.folder / f"{0:020d}.txnindex"
+    first.write_bytes(b"damaged")
+    durable.size_bytes.clear()
+    lab.restart(lab.open(log.folder, segment_bytes=300))
+    assert durable.size_bytes[str(first)] == first.stat().st_size
+    assert len(lab.names(log, ".log")) > 2
+
+
 def _with(lab: Any, count: int, **config: Any) -> Any:
     log = lab.open(**config)
     for _ in range(count):
