@@ -69,8 +69,8 @@ class Records:
     """Records in the order of their offsets, as columns; keys and values are cut out of `buffer` when asked for.
 
     `offsets` and `timestamps` (milliseconds since 1970) are int64[n], and so are the positions in `buffer` where keys
-    and values begin and end: both -1 for null. `header_start` and `header_stop` enclose a record's headers, and are None
-    when no record has any.
+    and values begin and end: both -1 for null. `header_start` and `header_stop` enclose a record's headers; they are
+    None when no record has any.
 
     >>> records = decode(encode([b"AA", None], [b"1", b"2"], [1000, 1005], base_offset=7))
     >>> records.offsets, records.keys(), records.values()
