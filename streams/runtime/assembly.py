@@ -97,7 +97,7 @@ class Assembly:
         changelogs = {store.name: store.changelog for store in defs}
 
         def log(store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
-            outputs.add(changelogs[store], keys, values, timestamps, partition=partition)  # type: ignore[arg-type]
+            outputs.add(changelogs[store], keys, values, timestamps, partition=partition)
 
         stores = TaskStores(
             self._backend(sub, partition, bool(defs)),
