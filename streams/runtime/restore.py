@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from broker_embedded import records
 from state.restore import RestoreEvent, Restorer
 from streams.runtime.observer import Restoring
@@ -70,16 +72,14 @@ class Restore:
             part = records.decode(data)
             keys, values, times = part.keys(), part.values(), part.timestamps.tolist()
             for restorer in restorers:
-                skip = (
-                    sum(1 for offset in part.offsets.tolist() if offset < restorer.position)
-                    if header.base_offset < restorer.position
-                    else 0
-                )
-                restorer.feed(header.next_offset, keys[skip:], values[skip:], times[skip:])  # type: ignore[arg-type]
+                # What was committed of a source topic may end in the middle of a batch.
+                start, stop = np.searchsorted(part.offsets, (restorer.position, restorer.end)).tolist()
+                position = max(restorer.position, min(header.next_offset, restorer.end))
+                restorer.feed(position, keys[start:stop], values[start:stop], times[start:stop])  # type: ignore[arg-type]
             self.records += len(keys)
             await asyncio.sleep(0)
         for restorer in restorers:
-            restorer.feed(max(restorer.position, fetched.next_offset))
+            restorer.feed(max(restorer.position, min(fetched.next_offset, restorer.end)))
 
     async def _finish(self, restorer: Restorer) -> None:
         if restorer.restored_records or restorer.reason:
