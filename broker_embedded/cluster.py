@@ -101,7 +101,20 @@ class Cluster:
         self.offsets.load()
         self.transactions.load()
         if not folder.was_clean:
+            self._agree()
+        self.transactions.reconcile()
+        if not folder.was_clean:
             self.offsets.clamp()
+
+    def _agree(self) -> None:
+        from broker_embedded.coordinator.agreement import restore_agreement, rewrite_lost_markers
+
+        if restore_agreement(self):
+            self.offsets.load()
+            self.transactions.load()
+        rewrite_lost_markers(self)
+        if self.config.sync_on_commit:  # commits sync partitions; see the rules in agreement.py
+            _sync_all(self.topics[TRANSACTIONS_TOPIC].partitions)
 
     async def handle(self, request: Request, context: RequestContext = LOCAL) -> Any:
         """Answer one request. What goes wrong with a part of it is an error code in the answer's row of that part."""
@@ -136,10 +149,14 @@ class Cluster:
             self.folder.create(topics, self.config, self.now_ms)
             self.topics.update({topic.name: topic for topic in topics})
 
-    def remove_topic(self, topic: Topic) -> None:
-        """Delete a topic with its records and its committed offsets."""
+    async def remove_topic(self, topic: Topic) -> None:
+        """Delete a topic with its records and its committed offsets.
+
+        The offsets go first, and to the disk: they must not meet another topic of that name.
+        """
         del self.topics[topic.name]
         self.offsets.forget_topic(topic.name)
+        await self.flush(self.topics[OFFSETS_TOPIC].partitions)
         self.folder.delete(topic)
         for index in range(topic.partition_count):
             self.progressed(topic.name, index)  # whoever waits there learns that it is gone
@@ -161,9 +178,11 @@ class Cluster:
         for topic in self.topics.values():
             yield from topic.partitions
 
-    def read_all(self, source: PartitionLog) -> Iterator[tuple[records.BatchHeader, memoryview]]:
-        """Every batch of a log, decided or not, control batches included."""
-        offset = source.log_start_offset
+    def read_all(
+        self, source: PartitionLog, start: int | None = None
+    ) -> Iterator[tuple[records.BatchHeader, memoryview]]:
+        """Every batch of a log from that of `start` on, decided or not, control batches included."""
+        offset = source.log_start_offset if start is None else start
         while offset < source.log_end_offset:
             result = source.read(offset, _READ_BYTES)
             for piece in result.data:
@@ -186,13 +205,17 @@ class Cluster:
         return found
 
     def write_marker(
-        self, partition: Partition, producer_id: int, producer_epoch: int, commit: bool, coordinator_epoch: int
+        self, partition: Partition, producer_id: int, producer_epoch: int, *, commit: bool, first: int | None = None
     ) -> None:
-        """End the producer's transaction in one partition; nothing to do where that is done, or the topic is gone."""
+        """End the producer's transaction in one partition: the one that begins at `first`, if that is given.
+
+        Nothing is to do where it has ended already, or where the topic is gone.
+        """
         found = self.find_log(*partition)
-        if found is None or producer_id not in found.open_transactions():
+        since = None if found is None else found.open_transactions().get(producer_id)
+        if found is None or since is None or (first is not None and since != first):
             return
-        found.append_marker(producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch)
+        found.append_marker(producer_id, producer_epoch, commit=commit)
         if partition[0] == OFFSETS_TOPIC:
             self.offsets.end_transaction(partition[1], producer_id, commit=commit)
         self.progressed(*partition)
@@ -232,6 +255,10 @@ class Cluster:
             self._stopped = f"the broker over {self.folder.path} has stopped serving: {error}"
             raise
 
+    async def flush(self, logs: Sequence[PartitionLog]) -> None:
+        """See `logs` to the disk, and before them what was decided about them: see the rules in agreement.py."""
+        await self.sync([*self.topics[TRANSACTIONS_TOPIC].partitions, *logs])
+
     async def keep_running(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work`, which goes on to its end when the caller is cancelled."""
         task = asyncio.ensure_future(work)
@@ -253,7 +280,7 @@ class Cluster:
         """Sync the logs that `flush.ms` or `flush.messages` says are due."""
         due = [source for source in self.logs() if source.needs_sync()]
         if due:
-            await self.sync(due)
+            await self.flush(due)
 
     async def close(self) -> None:
         """Finish what runs, write everything down, and give the folder back. A second call does nothing."""

@@ -134,7 +134,7 @@ class DataFolder:
             topic.configs = before
             raise
         for partition in topic.partitions:
-            partition.config = settings
+            partition.configure(settings)
 
     def delete(self, topic: Topic) -> None:
         """Remove `topic` and its files. Written down first: a crash in between is finished by the next open."""

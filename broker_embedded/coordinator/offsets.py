@@ -129,8 +129,23 @@ class Offsets:
         self._cluster.log(*partition).append(batch, verified=True)
         self._cluster.progressed(*partition)
 
+    def positions(self) -> Iterator[tuple[Partition, OffsetValue]]:
+        """All offsets, undecided ones too."""
+        for offsets in self.groups.values():
+            yield from offsets.items()
+        for groups in self._pending.values():
+            for pending in groups.values():
+                yield from ((key, value) for key, value in pending.items() if value is not None)
+
+    def read_by(self, producer_id: int) -> set[Partition]:
+        """The partitions that the producer's open transaction commits offsets of."""
+        pending = [groups for (_, owner), groups in self._pending.items() if owner == producer_id]
+        return {partition for groups in pending for offsets in groups.values() for partition in offsets}
+
     def load(self) -> None:
         """Read `__consumer_offsets`. Offsets of transactions still open stay pending."""
+        self.groups.clear()
+        self._pending.clear()
         for index, offsets_log in enumerate(self._cluster.topics[OFFSETS_TOPIC].partitions):
             for header, batch in self._cluster.read_all(offsets_log):
                 if header.is_control:
@@ -138,7 +153,7 @@ class Offsets:
                     if outcome is not None:
                         self.end_transaction(index, header.producer_id, commit=outcome)
                     continue
-                for group, partition, value in _rows(batch):
+                for group, partition, value in offset_rows(batch):
                     if header.is_transactional:
                         pending = self._pending.setdefault((index, header.producer_id), {})
                         pending.setdefault(group, {})[partition] = value
@@ -162,7 +177,8 @@ class Offsets:
                 self.commit(group, beyond)
 
 
-def _rows(batch: memoryview) -> Iterator[tuple[str, Partition, OffsetValue | None]]:
+def offset_rows(batch: memoryview) -> Iterator[tuple[str, Partition, OffsetValue | None]]:
+    """Group, partition and value of each committed offset in a batch; None where it is removed."""
     columns = records.decode(batch)
     for key, value in zip(columns.keys(), columns.values(), strict=True):
         named = decode_offset_key(key or b"")

@@ -7,15 +7,16 @@ record first and memory second. The life of a transaction is the table in `state
   chance finishes them: the open, `expire`, or the next request of that id. Partitions that have theirs are passed over.
 - The log is told of a transaction once, when it begins, and of all its partitions when it ends. All partitions are in
   this process, so an open finds those of a transaction left open in the partitions themselves.
-- With `sync_on_commit`: data and offsets are synced, then the PrepareCommit record, then come markers and answer. The
-  markers need no sync, as an open writes them again. Only here does the coordinator wait; `ending` keeps others out.
+- With `sync_on_commit`: data, offsets and what was read are synced, then the PrepareCommit record, then come markers
+  and answer. The markers need no sync, as an open writes them again. Only here does the coordinator wait; `ending`
+  keeps others out.
 - An epoch is fenced in the coordinator and in the partitions: a marker carries the newest epoch of its producer.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from broker_embedded.coordinator.records import (
     encode_transaction_key,
     encode_transaction_value,
 )
+from broker_embedded.coordinator.spans import HEADER, NO_TOPIC, Span, decode_spans, encode_spans
 from broker_embedded.coordinator.states import State
 from broker_embedded.errors import (
     ConcurrentTransactionsError,
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EPOCH_MAX = 32_767
-_COORDINATOR_EPOCH = 0  # a single node: no coordinator ever replaces another
 
 
 @dataclass(slots=True)
@@ -68,6 +69,7 @@ class Transaction:
         -1
     )  # before the last InitProducerId that named its epoch: a retry of that one gets the same answer
     ending: bool = False
+    spans: dict[tuple[str, int], Span] = field(default_factory=dict)  # of a decided commit
 
 
 class Transactions:
@@ -197,7 +199,9 @@ class Transactions:
 
     async def _commit_synced(self, txn: Transaction) -> None:
         try:
-            await self._cluster.sync([self._cluster.log(*partition) for partition in txn.partitions])
+            read = self._cluster.offsets.read_by(txn.producer_id)
+            logs = (self._cluster.find_log(*partition) for partition in sorted(txn.partitions | read))
+            await self._cluster.sync([source for source in logs if source is not None])
             self._move(txn, State.PREPARE_COMMIT)
             await self._cluster.sync([self._state_log(txn.transactional_id)])
             self._finish(txn)
@@ -226,7 +230,9 @@ class Transactions:
     def _finish(self, txn: Transaction) -> None:
         commit = txn.state is State.PREPARE_COMMIT
         for partition in sorted(txn.partitions):
-            self._cluster.write_marker(partition, txn.producer_id, txn.producer_epoch, commit, _COORDINATOR_EPOCH)
+            span = txn.spans.get(partition)
+            first = None if span is None else span.first
+            self._cluster.write_marker(partition, txn.producer_id, txn.producer_epoch, commit=commit, first=first)
         self._move(txn, states.COMPLETE[txn.state], partitions=())
 
     # Time
@@ -251,7 +257,7 @@ class Transactions:
 
     def _forget(self, txn: Transaction) -> None:
         states.check(txn.transactional_id, txn.state, State.DEAD)
-        self._append(txn.transactional_id, None, self._cluster.now_ms())
+        self._append(txn.transactional_id, None, self._cluster.now_ms(), {})
         txn.state = State.DEAD
         del self.by_id[txn.transactional_id]
 
@@ -280,34 +286,56 @@ class Transactions:
             now_ms,
             txn.started_ms if started_ms is None else started_ms,
         )
-        self._append(txn.transactional_id, value, now_ms)
-        _apply(txn, value)
+        spans = self._spans(value) if state is State.PREPARE_COMMIT else {}
+        self._append(txn.transactional_id, value, now_ms, spans)
+        _apply(txn, value, spans)
 
-    def _append(self, transactional_id: str, value: TransactionValue | None, now_ms: int) -> None:
+    def _spans(self, value: TransactionValue) -> dict[tuple[str, int], Span]:
+        spans = {}
+        for partition in value.partitions:
+            source = self._cluster.find_log(*partition)
+            if source is None:
+                spans[partition] = Span(NO_TOPIC, -1, -1)
+            else:
+                first = source.open_transactions().get(value.producer_id, -1)
+                spans[partition] = Span(source.topic_id, first, source.log_end_offset)
+        return spans
+
+    def _append(
+        self,
+        transactional_id: str,
+        value: TransactionValue | None,
+        now_ms: int,
+        spans: Mapping[tuple[str, int], Span],
+    ) -> None:
         batch = records.encode(
             [encode_transaction_key(transactional_id)],
             [None if value is None else encode_transaction_value(value)],
             [now_ms],
+            [[(HEADER, encode_spans(spans))]] if spans else None,
         )
         self._state_log(transactional_id).append(batch, verified=True)
 
     def load(self) -> None:
-        """Read `__transaction_state`, then bring every transaction in every partition to where it must be."""
-        newest: dict[bytes | None, bytes | None] = {}
+        """Read `__transaction_state`."""
+        self.by_id.clear()
+        newest: dict[bytes | None, tuple[bytes | None, bytes | None]] = {}
         for state_log in self._cluster.topics[TRANSACTIONS_TOPIC].partitions:
             for _, batch in self._cluster.read_all(state_log):
                 columns = records.decode(batch)
-                newest.update(zip(columns.keys(), columns.values(), strict=True))
-        for key, data in newest.items():
+                headers = [dict(row).get(HEADER) for row in columns.headers()]
+                newest.update(zip(columns.keys(), zip(columns.values(), headers, strict=True), strict=True))
+        for key, (data, spans) in newest.items():
             transactional_id = decode_transaction_key(key or b"")
             if transactional_id is not None and data is not None:
                 value = decode_transaction_value(data)
                 txn = Transaction(transactional_id, value.producer_id, value.producer_epoch, value.timeout_ms)
-                _apply(txn, value)
+                _apply(txn, value, decode_spans(spans, value.partitions) if spans is not None else {})
                 self.by_id[transactional_id] = txn
-        self._reconcile()
 
-    def _reconcile(self) -> None:
+    def reconcile(self) -> None:
+        """After `load`: bring every transaction in every partition to where it must be."""
+        self._catch_up_with_epochs()
         by_producer = {txn.producer_id: txn for txn in self.by_id.values()}
         for txn in by_producer.values():
             if txn.state in states.PREPARED:
@@ -319,7 +347,15 @@ class Transactions:
                 found.partitions.add(partition)
             else:
                 log.warning("%s-%d: the open transaction of producer %d is nobody's: aborted", *partition, producer_id)
-                self._cluster.write_marker(partition, producer_id, epoch, False, _COORDINATOR_EPOCH)
+                self._cluster.write_marker(partition, producer_id, epoch, commit=False)
+
+    def _catch_up_with_epochs(self) -> None:
+        # A lost end of the log may have held a newer epoch that partitions have seen, and will insist on.
+        for txn in self.by_id.values():
+            for source in self._cluster.logs():
+                producer = source.producers.get(txn.producer_id)
+                if producer is not None and producer.epoch > txn.producer_epoch:
+                    txn.producer_epoch = producer.epoch
 
     def write_down_open(self) -> None:
         """Before a clean close: transactions still open, with all their partitions."""
@@ -332,10 +368,10 @@ class Transactions:
         return partitions[partition_for(transactional_id, len(partitions))]
 
 
-def _apply(txn: Transaction, value: TransactionValue) -> None:
+def _apply(txn: Transaction, value: TransactionValue, spans: dict[tuple[str, int], Span]) -> None:
     txn.producer_id, txn.producer_epoch = value.producer_id, value.producer_epoch
     txn.timeout_ms, txn.state, txn.partitions = value.timeout_ms, value.state, set(value.partitions)
-    txn.updated_ms, txn.started_ms = value.updated_ms, value.started_ms
+    txn.updated_ms, txn.started_ms, txn.spans = value.updated_ms, value.started_ms, spans
 
 
 def _fenced(txn: Transaction, producer_id: int, producer_epoch: int) -> ProducerFencedError:

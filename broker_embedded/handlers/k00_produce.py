@@ -51,7 +51,7 @@ async def handle(cluster: Cluster, request: ProduceRequest, context: RequestCont
                 row.partition_responses.append(answer)
         responses.append(row)
     if due:
-        await cluster.sync(due)
+        await cluster.flush(due)
     return ProduceResponse(responses)
 
 

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @handler(20)
 async def handle(cluster: Cluster, request: DeleteTopicsRequest, context: RequestContext) -> DeleteTopicsResponse:
-    return DeleteTopicsResponse([_delete(cluster, row) for row in request.topics])
+    return DeleteTopicsResponse([await _delete(cluster, row) for row in request.topics])
 
 
-def _delete(cluster: Cluster, row: DeleteTopicState) -> DeletableTopicResult:
+async def _delete(cluster: Cluster, row: DeleteTopicState) -> DeletableTopicResult:
     try:
         topic = cluster.topic(row.name, row.topic_id)
         if topic.is_internal:
             raise InvalidTopicError(f"topic {topic.name!r} is internal and cannot be deleted")
-        cluster.remove_topic(topic)
+        await cluster.remove_topic(topic)
     except KafkaError as error:
         return DeletableTopicResult(row.name, row.topic_id, error.code, str(error))
     return DeletableTopicResult(topic.name, topic.id)
