@@ -24,6 +24,7 @@ from streams.graph.nodes import AgentNode
 from streams.operators.agent_run import AgentRun, Yielded
 from streams.operators.base import NO_TIME, Blocked, Operator, TaskContext
 from streams.operators.failures import TryAgain
+from streams.operators.table_view import TableView
 
 
 class AgentOperator(Operator[AgentNode]):
@@ -31,8 +32,8 @@ class AgentOperator(Operator[AgentNode]):
 
     def __init__(self, node: AgentNode, context: TaskContext) -> None:
         super().__init__(node, context)
-        self._views = {store.name: context.view(store) for store in node.tables}
-        self._runs = [AgentRun(self, node, context, self._views) for _ in range(node.concurrency)]
+        self._views: dict[str, TableView] = {}
+        self._runs: list[AgentRun] = []
         self._working: set[AgentRun] = set()
         self._settled: asyncio.Future[None] | None = None
         self._observed = NO_TIME
@@ -42,6 +43,9 @@ class AgentOperator(Operator[AgentNode]):
     def open(self) -> None:
         clock = self.context.load_clock(self.node.name)
         self._observed = NO_TIME if clock is None else clock
+        # Not before: a view looks at once which windows there are, and now the stores are restored.
+        self._views = {store.name: self.context.view(store) for store in self.node.tables}
+        self._runs = [AgentRun(self, self.node, self.context, self._views) for _ in range(self.node.concurrency)]
         self._tell_time()
         for run in self._runs:
             run.start()
