@@ -40,6 +40,7 @@ class Restoring(NamedTuple):
     records: int
     records_total: int  # an upper bound: offsets left, gaps included
     done: bool = False
+    reason: str | None = None  # at the start: why the store was emptied, and is built again from the beginning
 
 
 class Progress(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from streams.runtime.steps import reach
 from streams.runtime.task import Task
 from streams.transport.committed import read_committed
 from streams.transport.contract import Fetched, TopicPartition, Transport
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,8 @@ class Restore:
     def _event(self, event: RestoreEvent, partition: int) -> None:
         if event.state == "started" and event.position >= event.end and event.reason is None:
             return
+        if event.reason is not None:
+            log.warning("task %s: store %s is built again from its changelog: %s", event.task, event.store, event.reason)
         self._tell(
             Restoring(
                 event.store,
@@ -97,5 +102,6 @@ class Restore:
                 event.restored_records,
                 max(0, event.end - event.position) + event.restored_records,
                 event.state == "done",
+                event.reason,
             )
         )
