@@ -13,7 +13,7 @@ from streams.dsl.stream import Stream
 from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.definitions import TopicDef, check_name
-from streams.graph.functions import caller, name_of, where
+from streams.graph.functions import caller, name_of, speaking_for, where
 from streams.graph.plan import Plan, plan
 from streams.policies import DeadLetter, Policy, Retry
 from streams.sources import Source
@@ -238,7 +238,8 @@ class App:
         """The topology, arranged. Agents and tables are found now, so that both faces share one graph."""
         if self._plan is None:
             for agent in self.agents:
-                agent.build(self.builder)
+                with speaking_for(agent.where):
+                    agent.build(self.builder)
             self._declare_dead_letters()
             for source in self.sources:
                 self.builder.graph.add_topic(source.topic)

@@ -6,7 +6,8 @@ operator that needs one face never pays for the other.
 
 Lifetime and ownership. A batch owns what it holds and never writes to it: arrays and lists may be shared with other
 batches (a slice shares its parent's) and must be treated as read-only. Key bytes are copies, not views of a fetch
-response, so a batch may outlive the response it came from. The Arrow stream given by `__arrow_c_stream__` keeps the
+response, so a batch may outlive the response it came from; `origin` keeps the bytes of its records, of which a dead
+letter is made. The Arrow stream given by `__arrow_c_stream__` keeps the
 batch alive until the consumer releases it.
 """
 
@@ -14,12 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from streams.columns import Column, column_from_rows
+
+if TYPE_CHECKING:
+    from streams.origin import Origin
 
 Int64Array = npt.NDArray[np.int64]
 Headers = Sequence[tuple[str, bytes | None]]
@@ -48,6 +52,7 @@ class Batch:
         "_values",
         "headers",
         "offsets",
+        "origin",
         "partition",
         "timestamps",
         "topic",
@@ -69,6 +74,7 @@ class Batch:
         topic: str = "",
         partition: int = 0,
         value_type: Any = None,
+        origin: Origin | None = None,
     ) -> None:
         self.topic = topic
         self.partition = partition
@@ -76,6 +82,7 @@ class Batch:
         self.timestamps = timestamps
         self.headers = headers
         self.value_type = value_type
+        self.origin = origin
         self._keys = keys
         self._values = values
         self._key_bytes = key_bytes
@@ -188,6 +195,7 @@ class Batch:
             topic=self.topic,
             partition=self.partition,
             value_type=self.value_type,
+            origin=self.origin,
         )
         part._parent = (self, start, stop)
         return part
@@ -210,6 +218,7 @@ class Batch:
             topic=self.topic,
             partition=self.partition,
             value_type=self.value_type,
+            origin=self.origin,
         )
         if key_bytes is None and made._keys is None:
             made._keys = list(compress(self.keys, chosen))
@@ -239,6 +248,7 @@ class Batch:
             topic=self.topic,
             partition=self.partition,
             value_type=value_type,
+            origin=self.origin,
         )
 
     def expand(self, index: Sequence[int], keys: list[Any], values: list[Any], value_type: Any = None) -> Batch:
@@ -255,6 +265,7 @@ class Batch:
             topic=self.topic,
             partition=self.partition,
             value_type=value_type,
+            origin=self.origin,
         )
 
     # -- Arrow

@@ -56,7 +56,8 @@ partitions than the ones whose state holds them: go back to 4, or start from the
 
 
 class RecordError(StreamsError):
-    """One record could not be handled; `step`, `topic`, `partition` and `offset` say which and where.
+    """One record could not be handled; `step`, `topic`, `partition` and `offset` say which and where, `line` where in
+    the user's code, if it was there.
 
     What goes to the error policy (see `streams.policies`).
     """
@@ -69,9 +70,11 @@ class RecordError(StreamsError):
         topic: str | None = None,
         partition: int | None = None,
         offset: int | None = None,
+        line: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.line = line
         self.step = step
         self.topic = topic
         self.partition = partition
@@ -92,7 +95,8 @@ class RecordError(StreamsError):
         return ", ".join(part for part in (self.step, record) if part)
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.reason}" if self.place else self.reason
+        what = f"{self.reason} ({self.line})" if self.line else self.reason
+        return f"{self.place}: {what}" if self.place else what
 
 
 class DecodeError(RecordError):
@@ -104,7 +108,7 @@ class EncodeError(RecordError):
 
 
 class UserCodeError(RecordError):
-    """A function of the user's app raised; `line` is where in the user's file, `cause` what it raised.
+    """A function of the user's app raised `cause`.
 
     >>> try:
     ...     {}["AA"]
@@ -123,11 +127,9 @@ class UserCodeError(RecordError):
         offset: int | None = None,
     ) -> None:
         self.cause = cause
-        self.line = user_line(cause.__traceback__)
         what = traceback.format_exception_only(cause)[-1].strip()
-        super().__init__(
-            f"{what} ({self.line})" if self.line else what, step=step, topic=topic, partition=partition, offset=offset
-        )
+        line = user_line(cause.__traceback__)
+        super().__init__(what, step=step, topic=topic, partition=partition, offset=offset, line=line)
         self.__cause__ = cause
 
 

@@ -7,7 +7,9 @@ once, when the app is built, so that a wrong signature is an error at the user's
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
 from typing import Any, get_type_hints
 
@@ -65,8 +67,24 @@ def name_of(function: Callable[..., Any]) -> str:
     return "" if name == "<lambda>" else name
 
 
+_spoken_for: ContextVar[str | None] = ContextVar("spoken_for", default=None)
+
+
+@contextmanager
+def speaking_for(place: str) -> Iterator[None]:
+    """Steps added meanwhile are those of the user's line `place`, whoever adds them."""
+    token = _spoken_for.set(place)
+    try:
+        yield
+    finally:
+        _spoken_for.reset(token)
+
+
 def caller() -> str:
     """`file:line` of the nearest frame outside this package: the user's line that called the DSL."""
+    spoken_for = _spoken_for.get()
+    if spoken_for is not None:
+        return spoken_for
     frame = inspect.currentframe()
     while frame is not None:
         if not frame.f_globals.get("__name__", "").startswith("streams."):

@@ -24,6 +24,7 @@ from streams.graph.nodes import AgentNode
 from streams.operators.agent_run import AgentRun, Yielded
 from streams.operators.base import NO_TIME, Blocked, Operator, TaskContext
 from streams.operators.failures import TryAgain
+from streams.origin import Origin
 from streams.operators.table_view import TableView
 
 
@@ -136,7 +137,7 @@ class AgentOperator(Operator[AgentNode]):
         try:
             self._ask_policy(current, error)
         except TryAgain as again:
-            raise Blocked(asyncio.sleep(again.delay_s), lambda: self._again(run)) from None
+            raise Blocked(self.context.sleep(again.delay_s), lambda: self._again(run)) from None
         run.restart(again=False)
 
     def _again(self, run: AgentRun) -> Batch | None:
@@ -193,6 +194,7 @@ def _joined(parts: list[Batch]) -> Batch:
         topic=parts[-1].topic,
         partition=parts[-1].partition,
         value_type=parts[-1].value_type,
+        origin=Origin.joined([part.origin for part in parts]),
     )
 
 

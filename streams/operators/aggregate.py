@@ -193,6 +193,7 @@ class AggregateOperator(Operator[AggregateNode]):
             topic="" if source is None else source.topic,
             partition=self.context.partition,
             value_type=self.node.store.value_type,
+            origin=None if source is None else source.origin,
         )
 
     def _latest(self, slots: Slots) -> Batch:

@@ -7,6 +7,7 @@ waits without holding up the event loop or losing its place.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -47,6 +48,8 @@ class TaskContext:
     outputs: Outputs
     failures: Failures
     now_ms: Callable[[], int]
+    sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    """How a step waits so many seconds before it tries a record again."""
     stream_time_seen: int = NO_TIME
     """The largest timestamp of the records before the batch at hand."""
     time_bound: int = 2**63 - 1

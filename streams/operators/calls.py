@@ -6,7 +6,6 @@ that is tried again after a back-off does not make the records before it run twi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -73,7 +72,7 @@ class Calls:
         try:
             self._context.failures.handle(self._node, batch, len(results), error)
         except TryAgain as again:
-            delay = asyncio.sleep(again.delay_s)
+            delay = self._context.sleep(again.delay_s)
             raise Blocked(delay, lambda: self._continue(batch, finish, results)) from None
         results.append(FAILED)
 

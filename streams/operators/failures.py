@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from streams.batch import Batch
-from streams.errors import RecordError, UserCodeError, user_line
+from streams.errors import RecordError, StreamsError, UserCodeError, user_line
 from streams.graph.nodes import Node
+from streams.origin import OriginalRecord
 from streams.policies import DeadLetter, Policy, Retry, Skip
 
 if TYPE_CHECKING:
     from streams.operators.outputs import Outputs
 
-Raw = tuple[bytes | None, bytes | None]
+NOT_DROPPED = frozenset({"retry", "stop"})
+"""Outcomes after which a record is still to be processed."""
 
 
 class TryAgain(Exception):
@@ -33,79 +35,106 @@ class TryAgain(Exception):
 class Failures:
     """Decides about failed records of one task.
 
-    `counts` maps (step, outcome) to records, outcome one of "retry", "dead_letter", "skip", "stop", "null_key", "late".
+    `counts` maps (step, outcome) to records, outcome one of "retry", "dead_letter", "skip", "stop", "null_key",
+    "null_value", "late".
     """
 
     def __init__(self, policy: Policy, outputs: Outputs, dead_letter_topic: str) -> None:
         self._policy = policy
         self._outputs = outputs
         self._dead_letter_topic = dead_letter_topic
-        self._attempts: dict[tuple[str, int], int] = {}
+        # The batch is kept with the count, so that no other can come to have its id.
+        self._attempts: dict[tuple[str, int, int], tuple[Batch, int]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
 
-    def handle(self, node: Node, batch: Batch, index: int, error: Exception, raw: Raw | None = None) -> None:
+    @property
+    def dropped_counts(self) -> Counter[tuple[str, str]]:
+        """Those of `counts` that say that a record was left out."""
+        return Counter({key: count for key, count in self.counts.items() if key[1] not in NOT_DROPPED})
+
+    def handle(self, node: Node, batch: Batch, index: int, error: Exception) -> None:
         """Returns when the record is to be left out; raises TryAgain, or the error that stops the app."""
+        if isinstance(error, StreamsError) and not isinstance(error, RecordError):
+            raise error  # the app is at fault, not a record: no policy makes that good
         policy = node.on_error or self._policy
-        offset = int(batch.offsets[index])
         if isinstance(policy, Retry):
-            self._retry(policy, node, offset)
+            self._retry(policy, node, batch, index)
             policy = policy.then
         if isinstance(policy, DeadLetter):
             self.counts[node.name, "dead_letter"] += 1
-            self._dead_letter(policy, node, batch, index, error, raw)
+            self._dead_letter(policy, node, batch, index, error)
         elif isinstance(policy, Skip):
             self.counts[node.name, "skip"] += 1
         else:
             self.counts[node.name, "stop"] += 1
-            raise described(error, node, batch, index) from error
+            raise described(error, node, batch, index)
 
     def dropped(self, node: Node, reason: str, records: int) -> None:
-        """Counts records that a rule leaves out: "null_key" or "late"."""
+        """Counts records that a rule leaves out: "null_key", "null_value" or "late"."""
         if records:
             self.counts[node.name, reason] += records
 
-    def _retry(self, policy: Retry, node: Node, offset: int) -> None:
-        attempt = self._attempts.get((node.name, offset), 0)
+    def settled(self) -> None:
+        """Nothing is being tried again: every record at hand is done."""
+        self._attempts.clear()
+
+    def _retry(self, policy: Retry, node: Node, batch: Batch, index: int) -> None:
+        key = node.name, id(batch), index
+        _, attempt = self._attempts.pop(key, (batch, 0))
         if attempt < policy.times:
-            self._attempts[node.name, offset] = attempt + 1
+            self._attempts[key] = batch, attempt + 1
             self.counts[node.name, "retry"] += 1
             raise TryAgain(policy.delay_ms(attempt + 1) / 1000)
-        self._attempts.pop((node.name, offset), None)
 
-    def _dead_letter(
-        self, policy: DeadLetter, node: Node, batch: Batch, index: int, error: Exception, raw: Raw | None
-    ) -> None:
-        key, value = raw if raw is not None else (_bytes(batch.keys[index]), _bytes(batch.values[index]))
+    def _dead_letter(self, policy: DeadLetter, node: Node, batch: Batch, index: int, error: Exception) -> None:
+        record = _original(batch, index) or OriginalRecord(
+            _bytes(batch.keys[index]),
+            _bytes(batch.values[index]),
+            int(batch.timestamps[index]),
+            batch.headers[index] if batch.headers is not None else (),
+        )
         reason: list[tuple[str, bytes | None]] = [
             ("error.step", node.name.encode()),
             ("error.type", type(error).__name__.encode()),
-            ("error.message", str(error).encode()),
+            ("error.message", (error.reason if isinstance(error, RecordError) else str(error)).encode()),
             ("error.where", (user_line(error.__traceback__) or node.where).encode()),
-            ("error.topic", batch.topic.encode()),
-            ("error.partition", str(batch.partition).encode()),
-            ("error.offset", str(int(batch.offsets[index])).encode()),
         ]
-        headers = list(batch.headers[index]) if batch.headers is not None else []
+        place = ("topic", "partition", "offset")
+        found = zip(place, _place(batch, index), strict=True)
+        reason += [(f"error.{name}", str(value).encode()) for name, value in found if value is not None]
         topic = policy.topic or self._dead_letter_topic
-        self._outputs.add(topic, [key], [value], [int(batch.timestamps[index])], [headers + reason])
+        self._outputs.add(topic, [record.key], [record.value], [record.timestamp], [[*record.headers, *reason]])
 
 
 def described(error: Exception, node: Node, batch: Batch, index: int) -> RecordError:
     """The error that stops the app: step, record and user's line."""
-    if isinstance(error, RecordError):
-        return error
+    topic, partition, offset = _place(batch, index)
+    if not isinstance(error, RecordError):
+        return UserCodeError(error, step=node.name, topic=topic, partition=partition, offset=offset)
+    if error.step is None:
+        error.step, error.topic, error.partition, error.offset = node.name, topic, partition, offset
+        error.line = error.line or user_line(error.__traceback__)
+    return error
+
+
+def _place(batch: Batch, index: int) -> tuple[str | None, int | None, int | None]:
+    """Topic, partition and offset of the record that a row came from; None for a row that came from no single one."""
     offset = int(batch.offsets[index])
-    return UserCodeError(error, step=node.name, topic=batch.topic, partition=batch.partition, offset=offset)
+    return (None, None, None) if offset < 0 else (batch.topic, batch.partition, offset)
+
+
+def _original(batch: Batch, index: int) -> OriginalRecord | None:
+    return None if batch.origin is None else batch.origin.record(int(batch.offsets[index]))
 
 
 def _bytes(value: Any) -> bytes | None:
-    """A value as it can stand in a dead-letter record: bytes and text as they are, the rest as JSON, and failing that
-    its repr.
+    """A value as it can stand in a dead letter where no record was read: bytes and text as they are, the rest as JSON,
+    and failing that its repr.
     """
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, str):
-        return value.encode()
+        return value.encode(errors="backslashreplace")
     try:
         return msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError):

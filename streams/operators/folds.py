@@ -6,7 +6,6 @@ the store.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, Protocol
@@ -95,7 +94,7 @@ class RowStates:
         try:
             self._context.failures.handle(self._node, batch, pairs[len(results)][0], error)
         except TryAgain as again:
-            delay = asyncio.sleep(again.delay_s)
+            delay = self._context.sleep(again.delay_s)
             raise Blocked(delay, lambda: self._continue(batch, pairs, finish, results)) from None
         results.append(FAILED)
 

@@ -20,6 +20,7 @@ from streams.graph.nodes import SourceNode
 from streams.models import timestamp_field
 from streams.operators.base import Operator, TaskContext
 from streams.operators.failures import TryAgain
+from streams.origin import Origin
 from streams.serde import RAW, TEXT, key_serde_for, serde_for
 
 
@@ -33,10 +34,9 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """A record that does not decode: its place in the log as a batch of one, its bytes, and what is wrong with them."""
+    """A record that does not decode: its place in the log as a batch of one, and what is wrong with it."""
 
     record: Batch
-    raw: tuple[bytes | None, bytes | None]
     error: Exception
 
     @property
@@ -74,6 +74,7 @@ class SourceOperator(Operator[SourceNode]):
             topic=self.node.topic.name,
             partition=partition,
             value_type=self.node.topic.value_type,
+            origin=Origin(self.node.topic.name, partition, parts),
         )
         raw_records = whole[int(np.searchsorted(whole.offsets, from_offset)) :]
         return self._apart(raw_records) if self.node.topic.internal else self._typed(raw_records)
@@ -105,8 +106,9 @@ class SourceOperator(Operator[SourceNode]):
             topic=raw.topic,
             partition=raw.partition,
             value_type=raw.value_type,
+            origin=raw.origin,
         )
-        return self._around(batch, raw, dict(bad) | dict(bad_keys))
+        return self._around(batch, dict(bad) | dict(bad_keys))
 
     def _is_plain_text(self, keys: list[bytes | None]) -> bool:
         """Whether all keys surely decode, so that they need not be decoded before somebody asks for them."""
@@ -114,14 +116,13 @@ class SourceOperator(Operator[SourceNode]):
             return self._keys is RAW
         return b"".join(keys).isascii()  # type: ignore[arg-type]  # none of them is None
 
-    def _around(self, batch: Batch, raw: Batch, bad: dict[int, Exception]) -> list[Segment]:
+    def _around(self, batch: Batch, bad: dict[int, Exception]) -> list[Segment]:
         """The batch in pieces, with the records that did not decode between them."""
         segments: list[Segment] = []
         start = 0
         for row in sorted(bad):
             segments += self._timed(batch[start:row])
-            bytes_ = (raw.key_bytes or [])[row], raw.values[row]
-            segments.append(Undecodable(batch[row : row + 1], bytes_, self._error(batch, row, bad[row])))
+            segments.append(Undecodable(batch[row : row + 1], self._error(batch, row, bad[row])))
             start = row + 1
         return segments + self._timed(batch[start:])
 
@@ -138,7 +139,7 @@ class SourceOperator(Operator[SourceNode]):
         """Hands the record to the error policy. What does not decode will not the next time: retries are used up."""
         while True:
             try:
-                return self.context.failures.handle(self.node, found.record, 0, found.error, found.raw)
+                return self.context.failures.handle(self.node, found.record, 0, found.error)
             except TryAgain:
                 continue
 

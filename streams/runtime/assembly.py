@@ -33,6 +33,8 @@ from streams.transport.contract import Committed, Producer, TopicPartition, Tran
 if TYPE_CHECKING:
     from streams.app import App
 
+POSITIONS_BACK = 100
+"""The last position of a source is looked for among the last so many offsets first."""
 PURGE_RECORDS = 100_000
 """Processed records of a repartition partition after which they are deleted there."""
 
@@ -208,22 +210,28 @@ class Assembly:
     async def _source_position(self, source: Source) -> Any:
         """The last position committed by a source."""
         tp = TopicPartition(position_topic(self.app.id, source.name), 0)
-        at, end = (await self.transport.earliest([tp]))[tp], (await self.transport.latest([tp]))[tp]
-        position: Any = None
+        begin, end = (await self.transport.earliest([tp]))[tp], (await self.transport.latest([tp]))[tp]
+        for at in (max(begin, end - POSITIONS_BACK), begin):
+            found = await self._values_between(tp, at, end)
+            if found:
+                return msgspec.json.decode(found[-1] or b"null")
+        return None
+
+    async def _values_between(self, tp: TopicPartition, at: int, end: int) -> list[bytes | None]:
+        values: list[bytes | None] = []
         while at < end:
             for fetched in await self.transport.fetch({tp: at}, wait_ms=1_000):
                 for _, data in read_committed(fetched):
-                    values = records.decode(data).values()
-                    position = msgspec.json.decode(values[-1] or b"null")
+                    values += records.decode(data).values()
                 at = fetched.next_offset
-        return position
+        return values
 
     # -- while running
 
     @property
     def records(self) -> int:
         """Records taken from topics, not counting repeats through repartition topics."""
-        return sum(task.records for task in self.tasks if not any(source.topic.internal for source in task.sub.sources))
+        return sum(task.records for task in self.tasks)
 
     @property
     def outputs_pending(self) -> int:

@@ -115,7 +115,8 @@ class Task:
     async def _process(self, queue: PartitionQueue, run: Batch) -> None:
         await self.executor.push(queue.source.node, run)
         self.context.stream_time_seen = max(self.context.stream_time_seen, queue.stream_time)
-        self.records += len(run)
+        if not queue.source.node.topic.internal:
+            self.records += len(run)
         self._busy_ms = self.context.now_ms()
 
     def _next(self) -> tuple[PartitionQueue | None, int | None]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from streams.runtime.assembly import Assembly, assemble
 from streams.runtime.background import Background
 from streams.runtime.loop import Loop
+from streams.operators.base import NO_TIME
 from streams.runtime.observer import Failed, Observer, Progress, Reason, Started, Stopped
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Worker:
                 rate,
                 self.assembly.commit.count,
                 sum(max(0, queue.end_offset - queue.consumed) for task in self.assembly.tasks for queue in task.queues),
-                min((task.stream_time for task in self.assembly.tasks if task.records), default=None),
+                max((at for task in self.assembly.tasks if (at := task.stream_time) != NO_TIME), default=None),
                 time.monotonic() - self._started_s,
             )
         )
@@ -133,8 +134,8 @@ def run(app: App, observer: Observer, *, until_end: bool = False) -> int:
 
     SIGTERM and SIGINT let it commit what it has done; a second one ends it at once.
     """
-    # A worker makes and drops tens of thousands of records a millisecond, nearly none of them in cycles. At Python's own
-    # threshold (700) the collector took a tenth of the time of a windowed count.
+    # A worker makes and drops millions of records a second, nearly none of them in cycles. At Python's own threshold
+    # (700) the collector took a tenth of the time of a windowed count.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     return asyncio.run(_run(app, observer, until_end=until_end))
