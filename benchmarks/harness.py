@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,7 @@ def _run_streams(plan: Plan, system: str) -> dict[str, Any]:
             return _start(data_dir, module, inputs)
         job = Job(plan.workload, system, plan.dataset, plan.n, str(data_dir), profile=plan.profile)
         if module.CLOCK == "restore":
-            _measure(job)
+            _measure(replace(job, profile=False))
             embedded.delete_local_state(data_dir)
         return _measure(job)
     finally:

@@ -56,14 +56,14 @@ class Sampler:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _sample(self, _signal: int, frame: FrameType | None) -> None:
+        spent_ns = time.thread_time_ns() - self._last_ns
         stack: list[Place] = []
         while frame is not None:
             code = frame.f_code
             stack.append((code.co_filename, frame.f_lineno or code.co_firstlineno, code.co_qualname))
             frame = frame.f_back
-        now_ns = time.thread_time_ns()
-        self.stacks[tuple(reversed(stack))] += now_ns - self._last_ns
-        self._last_ns = now_ns
+        self.stacks[tuple(reversed(stack))] += spent_ns
+        self._last_ns = time.thread_time_ns()  # after the look itself, which costs what nobody asked for
 
     def report(self, top: int = 30) -> str:
         """The tables as text: a place's share of the samples itself, and together with what it calls."""
