@@ -94,7 +94,7 @@ class Restore:
         if event.state == "started" and event.position >= event.end and event.reason is None:
             return
         if event.reason is not None:
-            log.warning("task %s: store %s is built again from its changelog: %s", event.task, event.store, event.reason)
+            log.warning("task %s: store %s is built anew from its changelog: %s", event.task, event.store, event.reason)
         self._tell(
             Restoring(
                 event.store,
