@@ -8,7 +8,7 @@ policy: what it yielded and changed in tables for that record is taken back, and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from operator import itemgetter
 from typing import Any
 from zlib import crc32
@@ -24,8 +24,8 @@ from streams.graph.nodes import AgentNode
 from streams.operators.agent_run import AgentRun, Yielded
 from streams.operators.base import NO_TIME, Blocked, Operator, TaskContext
 from streams.operators.failures import TryAgain
-from streams.origin import Origin
 from streams.operators.table_view import TableView
+from streams.origin import Origin
 
 
 class AgentOperator(Operator[AgentNode]):
@@ -94,10 +94,10 @@ class AgentOperator(Operator[AgentNode]):
         """Up to when (wall clock, ms) a commit may be put off for a list to fill; None when no list asks for it."""
         return min((at for run in self._runs if (at := run.feed.deadline_ms) is not None), default=None)
 
-    def save(self) -> None:
+    def save(self) -> Iterator[None]:
         self._tell_time()
         for view in self._views.values():
-            view.save()
+            yield from view.save()
         self.context.save_clock(self.node.name, self._observed)
 
     def _tell_time(self) -> None:

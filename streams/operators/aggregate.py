@@ -10,6 +10,8 @@ in the store only: those found there at start, and those put aside to bound memo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,9 @@ Int64Array = npt.NDArray[np.int64]
 GROUPS_IN_MEMORY_MAX = 500_000
 """Groups kept in memory by one operator; beyond it those that were written are put aside after a commit."""
 
+PIECE_GROUPS = 4_096
+"""Results leave, and changes are written, so many groups at a time: a few milliseconds."""
+
 _ONE_WINDOW = 0
 """The window start under which groups without a window are kept."""
 
@@ -47,6 +52,7 @@ class AggregateOperator(Operator[AggregateNode]):
         self._closed_to = NO_TIME
         self._expired_to = NO_TIME
         self._changed: dict[int, None] = {}
+        self._leaving: Iterator[int] = iter(())
         self._shared = node.store.name in context.shared_stores
 
     def _new_groups(self) -> Groups:
@@ -152,7 +158,7 @@ class AggregateOperator(Operator[AggregateNode]):
         np.maximum.at(self._groups.timestamps, slots, batch.timestamps[rows])
         self._groups.dirty[slots] = True
         if self._shared:
-            self._write()
+            self._show()
         if self.node.emit == "commit":
             self._changed.update(dict.fromkeys(slots.tolist()))
         return self._close()
@@ -168,7 +174,7 @@ class AggregateOperator(Operator[AggregateNode]):
             timestamps[slot] = times[-1]
         self._groups.dirty[slots] = True
         if self._shared:
-            self._write()
+            self._show()
         return self._batch(slots, results, np.array(times, np.int64), batch.offsets[rows], batch) if results else None
 
     def _batch(
@@ -204,11 +210,13 @@ class AggregateOperator(Operator[AggregateNode]):
         )
 
     def flush(self) -> Batch | None:
-        if not self._changed:
-            return None
-        slots = np.fromiter(self._changed, np.intp, len(self._changed))
+        self._leaving = iter(list(self._changed))
         self._changed.clear()
-        return self._latest(slots)
+        return self.more()
+
+    def more(self) -> Batch | None:
+        slots = list(islice(self._leaving, PIECE_GROUPS))
+        return self._latest(np.array(slots, np.intp)) if slots else None
 
     # -- time
 
@@ -228,8 +236,8 @@ class AggregateOperator(Operator[AggregateNode]):
         starts = sorted(start for start in {*self._groups.open_starts, *self._partial} if before < start <= closed_to)
         if self.node.emit != "close" or not starts:
             return None
-        slots = [slot for start in starts for slot in self._whole_window(start)]
-        return self._latest(np.array(slots, np.intp)) if slots else None
+        self._leaving = chain.from_iterable(map(self._whole_window, starts))
+        return self.more()
 
     def _whole_window(self, start: int) -> list[int]:
         """The slots of a window in key order, with the groups that only the store has."""
@@ -248,20 +256,29 @@ class AggregateOperator(Operator[AggregateNode]):
 
     # -- commit
 
-    def save(self) -> None:
+    def save(self) -> Iterator[None]:
         """Writes the changed groups; windows past their retention go, unwritten if they were never stored."""
         if self._window is not None:
             self._expire()
-        self._write()
+        yield from self._write_pieces()
         self._let_go()
         if self._window is not None:
             self.context.save_clock(self.node.name, [self._observed, self._closed_to, self._expired_to])
 
-    def _write(self) -> None:
-        slots = self._groups.dirty_slots()
-        if not len(slots):
-            return
-        self._groups.dirty[slots] = False
+    def _show(self) -> None:
+        """Others use the store: they are to see each change at once."""
+        for _ in self._write_pieces():
+            pass
+
+    def _write_pieces(self) -> Iterator[None]:
+        """Puts the changed groups into the store, some at a step."""
+        dirty = self._groups.dirty_slots()
+        self._groups.dirty[dirty] = False
+        for at in range(0, len(dirty), PIECE_GROUPS):
+            self._write(dirty[at : at + PIECE_GROUPS])
+            yield
+
+    def _write(self, slots: Slots) -> None:
         keys = self._groups.keys(slots)
         if self._window is not None:
             starts = self._groups.starts[slots].tolist()

@@ -8,7 +8,7 @@ waits without holding up the event loop or losing its place.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -98,6 +98,10 @@ class Operator(Generic[N]):
         """The batch for the children; None when there is nothing for them."""
         raise NotImplementedError
 
+    def more(self) -> Batch | None:
+        """What is left of the last answer, if that was cut short: asked for until it is None, so that no answer takes long."""
+        return None
+
     def advance(self) -> Batch | None:
         """Called when time moves without a record of its own: `context.time_bound` has grown."""
         return None
@@ -106,8 +110,11 @@ class Operator(Generic[N]):
         """Called before a commit, parents first: what the commit is to emit (`emit("commit")`)."""
         return None
 
-    def save(self) -> None:
-        """Called before a commit, after every `flush`: writes what the operator keeps in memory to its stores."""
+    def save(self) -> Iterable[None]:
+        """Called before a commit, after every `flush`: writes what the operator keeps in memory to its stores, step by
+        step; others may be served between two steps.
+        """
+        return ()
 
     @property
     def pending(self) -> int | None:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from streams.batch import Batch
+from streams.errors import EncodeError, user_line
 from streams.graph.definitions import TopicDef
 from streams.graph.nodes import Node
 from streams.operators.base import TaskContext
 from streams.operators.failures import TryAgain
-from streams.serde import key_serde_for, serde_for
+from streams.serde import RAW, Serde, key_serde_for, serde_for
 
 
 class RecordEncoder:
@@ -41,10 +42,12 @@ class RecordEncoder:
         keys: list[bytes | None] = []
         values: list[bytes | None] = []
         kept = np.ones(len(batch), np.bool_)
-        for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+        known = batch.key_bytes
+        key_serde, found = (self._keys, batch.keys) if known is None else (RAW, known)
+        for index, (key, value) in enumerate(zip(found, batch.values, strict=True)):
             try:
-                pair = _encoded(self._keys, key), _encoded(self._values, value)
-            except Exception as error:  # noqa: BLE001 - whatever a serde raises goes to the error policy
+                pair = self._encoded("key", key_serde, key), self._encoded("value", self._values, value)
+            except EncodeError as error:
                 kept[index] = False
                 self._failed(batch, index, error)
             else:
@@ -60,6 +63,10 @@ class RecordEncoder:
             except TryAgain:
                 continue
 
-
-def _encoded(serde: Any, value: Any) -> bytes | None:
-    return None if value is None else serde.encode(value)
+    def _encoded(self, part: str, serde: Serde[Any], value: Any) -> bytes | None:
+        try:
+            return None if value is None else serde.encode(value)
+        except Exception as error:  # noqa: BLE001 - said in its words
+            detail = error.reason if isinstance(error, EncodeError) else f"{type(error).__name__}: {error}"
+            line = user_line(error.__traceback__)  # of a serde of the user's
+            raise EncodeError(f"the {part} does not fit topic {self._topic.name!r}: {detail}", line=line) from None

@@ -113,7 +113,7 @@ def described(error: Exception, node: Node, batch: Batch, index: int) -> RecordE
         return UserCodeError(error, step=node.name, topic=topic, partition=partition, offset=offset)
     if error.step is None:
         error.step, error.topic, error.partition, error.offset = node.name, topic, partition, offset
-        error.line = error.line or user_line(error.__traceback__)
+        error.line = error.line or user_line(error.__traceback__) or node.where
     return error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.batch import Batch
+from streams.errors import EncodeError
 from streams.graph.nodes import AggregateNode, FunctionFold, NamedAggregates, ReduceFold
 from streams.operators.base import Blocked, TaskContext
 from streams.operators.calls import FAILED
@@ -76,12 +77,14 @@ class RowStates:
 
     def _continue(self, batch: Batch, pairs: list[tuple[int, int]], finish: Finish, results: list[Any]) -> Batch | None:
         keys, values, states, step = batch.keys, batch.values, self._states, self._step
-        result = self._form.result
+        result, storable, check = self._form.result, self._form.storable, self._form.check
         while len(results) < len(pairs):
             try:
                 for row, slot in pairs[len(results) :]:
                     old = states[slot]
                     state = step(keys[row], old if type(old) in _IMMUTABLE else deepcopy(old), values[row])
+                    if type(state) not in storable:
+                        check(state)
                     states[slot] = state
                     results.append(result(state))
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises goes to the error policy
@@ -106,11 +109,23 @@ class RowStates:
 
 
 class _Plain:
-    """States that are what the user sees."""
+    """States that are what the user sees. Those of a type not in `storable` are checked, one by one, to be of the
+    table's type: when a commit finds out, no record can be named any more.
+    """
 
-    def __init__(self, value_type: Any) -> None:
-        serde = serde_for(value_type, default="msgpack")
+    def __init__(self, node: AggregateNode) -> None:
+        kind = node.store.value_type
+        serde = serde_for(kind, default="msgpack")
         self.encode, self.decode = serde.encode, serde.decode
+        self.storable = _SURELY if kind is None else _SURELY & {kind} if isinstance(kind, type) else frozenset()
+        self._table = node.store.name
+
+    def check(self, state: Any) -> None:
+        try:
+            self.encode(state)
+        except Exception as error:  # noqa: BLE001 - said in its words
+            reason = error.reason if isinstance(error, EncodeError) else str(error)
+            raise EncodeError(f"table {self._table!r} does not take what the function gave: {reason}") from None
 
     def result(self, state: Any) -> Any:
         return state
@@ -118,13 +133,15 @@ class _Plain:
 
 def _form_of(node: AggregateNode) -> Any:
     if not isinstance(node.fold, NamedAggregates):
-        return _Plain(node.store.value_type)
+        return _Plain(node)
     from streams.operators.named_aggregates import GroupForm
 
     return GroupForm(node.fold, node.store.value_type)
 
 
 _NOTHING: Any = object()
+_SURELY = frozenset({int, float, bool, bytes})
+"""Types whose values can be stored, whatever they are (text may hold what UTF-8 cannot)."""
 _IMMUTABLE = frozenset({int, float, str, bytes, bool, tuple, type(None), object})
 """Types of states that a function cannot change in place; others are copied first, as a result may already be on its
 way.

@@ -35,6 +35,9 @@ class GroupForm:
     `count()`.
     """
 
+    storable = frozenset({tuple})
+    """Nothing to check: the states are the aggregates' own."""
+
     def __init__(self, fold: NamedAggregates, value_type: Any) -> None:
         self.parts: tuple[Aggregate, ...] = tuple(part for _, part in fold.parts)
         self._scalar = fold.scalar
@@ -42,6 +45,8 @@ class GroupForm:
 
     def encode(self, states: tuple[Any, ...]) -> bytes:
         return _pack([part.encode(state) for part, state in zip(self.parts, states, strict=True)])
+
+    check = encode
 
     def decode(self, payload: bytes) -> tuple[Any, ...]:
         stored = _unpack(payload)

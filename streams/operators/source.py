@@ -15,7 +15,7 @@ import numpy as np
 
 from broker_embedded import records
 from streams.batch import Batch
-from streams.errors import DecodeError
+from streams.errors import DecodeError, user_line
 from streams.graph.nodes import SourceNode
 from streams.models import timestamp_field
 from streams.operators.base import Operator, TaskContext
@@ -108,7 +108,7 @@ class SourceOperator(Operator[SourceNode]):
             value_type=raw.value_type,
             origin=raw.origin,
         )
-        return self._around(batch, dict(bad) | dict(bad_keys))
+        return self._around(batch, _decode_errors("value", bad) | _decode_errors("key", bad_keys))
 
     def _is_plain_text(self, keys: list[bytes | None]) -> bool:
         """Whether all keys surely decode, so that they need not be decoded before somebody asks for them."""
@@ -116,24 +116,15 @@ class SourceOperator(Operator[SourceNode]):
             return self._keys is RAW
         return b"".join(keys).isascii()  # type: ignore[arg-type]  # none of them is None
 
-    def _around(self, batch: Batch, bad: dict[int, Exception]) -> list[Segment]:
+    def _around(self, batch: Batch, bad: dict[int, DecodeError]) -> list[Segment]:
         """The batch in pieces, with the records that did not decode between them."""
         segments: list[Segment] = []
         start = 0
         for row in sorted(bad):
             segments += self._timed(batch[start:row])
-            segments.append(Undecodable(batch[row : row + 1], self._error(batch, row, bad[row])))
+            segments.append(Undecodable(batch[row : row + 1], bad[row]))
             start = row + 1
         return segments + self._timed(batch[start:])
-
-    def _error(self, batch: Batch, row: int, error: Exception) -> DecodeError:
-        return DecodeError(
-            f"does not decode: {error}",
-            step=self.node.name,
-            topic=batch.topic,
-            partition=batch.partition,
-            offset=int(batch.offsets[row]),
-        )
 
     def reject(self, found: Undecodable) -> None:
         """Hands the record to the error policy. What does not decode will not the next time: retries are used up."""
@@ -152,6 +143,14 @@ class SourceOperator(Operator[SourceNode]):
             times = column.values if column.valid is None else np.where(column.valid, column.values, batch.timestamps)
             batch.timestamps = times.astype(np.int64, copy=False)
         return [batch]
+
+
+def _decode_errors(part: str, found: list[tuple[int, Exception]]) -> dict[int, DecodeError]:
+    """By row. `line` is that of a serde of the user's."""
+    return {
+        row: DecodeError(f"the {part} does not decode: {error}", line=user_line(error.__traceback__))
+        for row, error in found
+    }
 
 
 def _joined(lists: list[list[_T]]) -> list[_T]:
