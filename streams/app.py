@@ -253,9 +253,7 @@ class App:
             if isinstance(end, DeadLetter):
                 name = end.topic or f"{self.id}-dead-letter"
                 if name not in self.builder.graph.topics:
-                    self.builder.graph.add_topic(
-                        TopicDef(name=name, key_type=bytes, value_type=bytes, config={"retention.ms": "-1"})
-                    )
+                    self.builder.graph.add_topic(TopicDef(name=name, key_type=bytes, value_type=bytes))
 
     def main(self) -> None:
         """The command line of this app: `if __name__ == "__main__": app.main()`."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.dsl.stream import Stream
 from streams.dsl.table import Table
-from streams.durations import Duration, to_ms
+from streams.durations import Duration, retention_to_ms, to_ms
 from streams.graph.definitions import StoreDef, TopicDef, check_name
 from streams.graph.functions import caller
 from streams.graph.nodes import TableSourceNode
@@ -71,12 +71,13 @@ class Topic:
 def topic_config(retention: Duration | str | None, compacting: bool, config: dict[str, str] | None) -> dict[str, str]:
     """A topic's settings under Kafka's names.
 
+    Retention goes by the records' own time, so records of a replay could vanish as they come: unless told, a topic that
+    an app makes keeps them.
+
     >>> topic_config("1d", False, {"compression.type": "zstd"})
     {'retention.ms': '86400000', 'compression.type': 'zstd'}
     """
-    made: dict[str, str] = {}
-    if retention is not None:
-        made["retention.ms"] = "-1" if retention == "forever" else str(to_ms(retention, "retention"))
+    made = {"retention.ms": str(retention_to_ms("forever" if retention is None else retention))}
     if compacting:
         made["cleanup.policy"] = "compact"
     return made | (config or {})

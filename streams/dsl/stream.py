@@ -295,7 +295,10 @@ class Stream:
         if isinstance(topic, str):
             graph = self._builder.graph
             made = TopicDef(
-                name=check_name(topic, "topic"), key_type=self.key_type, value_type=self.value_type, where=where
+                name=check_name(topic, "topic"),
+                key_type=self.key_type,
+                value_type=self.value_type,
+                where=where,
             )
             return graph.topics.get(topic) or graph.add_topic(made)
         definition: TopicDef = topic.definition

@@ -8,6 +8,10 @@ from typing import Any
 
 from streams.errors import TopologyError
 
+KEPT_FOREVER = {"retention.ms": "-1"}
+"""Kafka's retention goes by the records' own time, so those of a replay could vanish as they come: topics that an app
+makes keep their records unless they are told otherwise."""
+
 _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -34,7 +38,7 @@ class TopicDef:
     key_type: Any = None
     value_type: Any = None
     partitions: int | None = None
-    config: dict[str, str] = field(default_factory=dict)
+    config: dict[str, str] = field(default_factory=lambda: dict(KEPT_FOREVER))
     internal: bool = False
     where: str = ""
 

@@ -99,7 +99,9 @@ class Operator(Generic[N]):
         raise NotImplementedError
 
     def more(self) -> Batch | None:
-        """What is left of the last answer, if that was cut short: asked for until it is None, so that no answer takes long."""
+        """What is left of the last answer, if that was cut short: asked for until it is None, so that no answer takes
+        long.
+        """
         return None
 
     def advance(self) -> Batch | None:

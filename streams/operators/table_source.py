@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,5 +30,5 @@ class TableSourceOperator(Operator[TableSourceNode]):
         self._table.put_many(keys, batch.values, batch.timestamps.tolist())
         return batch if len(batch) else None
 
-    def save(self) -> None:
-        self._table.save()
+    def save(self) -> Iterator[None]:
+        yield from self._table.save()

@@ -32,6 +32,9 @@ CACHE_BYTES = 16 << 20
 ENTRY_OVERHEAD_BYTES = 250
 """What an entry costs beyond twice its encoded value: slots of two dicts, key, value header."""
 
+PIECE_ENTRIES = 4_096
+"""So many changed entries are encoded and put into the store at a step: a few milliseconds."""
+
 _INT_MAX = 2**63 - 1
 _UNKNOWN: Final = object()
 _GONE: Final = object()
@@ -261,11 +264,11 @@ class TableView:
         """A step's stream time (ms). Windows go when the slowest step that uses the table has left them behind."""
         self._times[step] = stream_time
 
-    def save(self) -> None:
-        """Before a commit: what has expired goes, what changed is encoded and put into the store."""
+    def save(self) -> Iterator[None]:
+        """Before a commit: what has expired goes, what changed is encoded and put into the store, step by step."""
         if self.definition.windowed:
             self._expire()
-        self._push()
+        yield from self._push_pieces()
         if self.definition.ttl_ms is not None:
             self._cache.clear()
         self.trim()
@@ -279,9 +282,17 @@ class TableView:
                 del self._cache[entry]
 
     def _push(self) -> None:
-        if not self._dirty:
-            return
+        for _ in self._push_pieces():
+            pass
+
+    def _push_pieces(self) -> Iterator[None]:
         entries, timestamps = list(self._dirty), list(self._dirty.values())
+        self._dirty.clear()
+        for at in range(0, len(entries), PIECE_ENTRIES):
+            self._push_some(entries[at : at + PIECE_ENTRIES], timestamps[at : at + PIECE_ENTRIES])
+            yield
+
+    def _push_some(self, entries: list[bytes], timestamps: list[int]) -> None:
         cache, encode = self._cache, self._values.encode
         values: list[bytes | None] = []
         for entry in entries:
@@ -292,7 +303,6 @@ class TableView:
         self._stores.put_many(self._name, entries, values, timestamps)
         if self.definition.windowed:
             self._stored.update({entry[:8] for entry in entries})
-        self._dirty.clear()
 
     def _expire(self) -> None:
         retention_ms = self.definition.retention_ms

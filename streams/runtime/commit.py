@@ -123,6 +123,7 @@ class Commit:
         for tp, batch, count in outputs.drain():
             base = await self._producer.send(tp, batch)
             self._ends[tp] = base + count
+            await asyncio.sleep(0)
 
     async def _send_offsets(self) -> None:
         reach("commit: send offsets")
@@ -140,15 +141,15 @@ class Commit:
     async def _write_stores(self) -> None:
         reach("commit: write stores")
         for task in self._tasks:
-            for _ in task.stores.finish_commit(self._checkpoints(task)):
+            for _ in task.stores.finish_commit(self.checkpoints(task)):
                 reach("commit: write a slice")
                 await asyncio.sleep(0)
         self._ends.clear()
         self.count += 1
         reach("commit: done")
 
-    def _checkpoints(self, task: Task) -> dict[str, Checkpoint]:
-        """How far each store's changelog is now contained in it."""
+    def checkpoints(self, task: Task) -> dict[str, Checkpoint]:
+        """How far each store's changelog is contained in it once this commit is written."""
         found: dict[str, Checkpoint] = {}
         positions = task.positions()
         for store in task.stores.specs:

@@ -6,7 +6,9 @@ there.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from streams.batch import Batch
@@ -15,6 +17,9 @@ from streams.graph.plan import SubTopology
 from streams.operators.base import Blocked, Operator
 
 Work = Callable[[], Batch | None]
+
+TURN_S = 0.010
+"""Work is cut so that the event loop waits about this long at most."""
 
 
 class Executor:
@@ -49,7 +54,8 @@ class Executor:
             await self.settle()
 
     async def settle(self) -> None:
-        """Works until nothing is left to do."""
+        """Works until nothing is left to do; the event loop is let run now and then."""
+        yielded_s = perf_counter()
         while self._stack:
             name, work = self._stack.pop()
             try:
@@ -60,8 +66,12 @@ class Executor:
                 continue
             if batch is not None and len(batch):
                 self._hand_on(name, batch)
+            if perf_counter() - yielded_s > TURN_S:
+                await asyncio.sleep(0)
+                yielded_s = perf_counter()
 
     def _hand_on(self, name: str, batch: Batch) -> None:
+        self._stack.append((name, self.operators[name].more))
         for child in reversed(self._children[name]):
             self._give(child.name, batch)
 

@@ -20,7 +20,7 @@ from streams.errors import StreamsError, UserCodeError
 from streams.models import timestamp_field
 from streams.operators.encoding import RecordEncoder
 from streams.operators.outputs import Outputs
-from streams.runtime.task import TURN_S
+from streams.runtime.executor import TURN_S
 from streams.sources import Position, Source
 
 _NOTHING: Any = object()

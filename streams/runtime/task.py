@@ -8,6 +8,7 @@ been fetched (KIP-695).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from time import process_time
 from typing import Any
@@ -21,13 +22,11 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.registry import operator_for
 from streams.operators.source import Marker, SourceOperator, Undecodable
-from streams.runtime.executor import Executor
+from streams.runtime.executor import TURN_S, Executor
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.stream_time import NO_BOUND, WriterTimes, marker, read_marker
 from streams.transport.contract import Fetched, TopicPartition
 
-TURN_S = 0.010
-"""A turn of a task is cut so that it holds the event loop about this long."""
 ROWS_AT_FIRST = 1_024
 
 
@@ -170,7 +169,8 @@ class Task:
         """Before a commit: emits what waits for it, and puts everything in memory into stores and outputs."""
         await self.executor.flush()
         for operator in self.operators.values():
-            operator.save()
+            for _ in operator.save():
+                await asyncio.sleep(0)
         self._save_times()
 
     def _mark(self) -> tuple[int, bool] | None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from streams.errors import PartitionCountError, StoreRenamedError, TopologyError
-from streams.graph.definitions import StoreDef, TopicDef
+from streams.graph.definitions import KEPT_FOREVER, StoreDef, TopicDef
 from streams.graph.plan import Plan, SubTopology, co_partitioned
 from streams.transport.contract import TopicInfo, TopicMismatchError, TopicSpec, Transport
 
-_KEPT_FOREVER = {"retention.ms": "-1"}
-CHANGELOG_CONFIG = {"cleanup.policy": "compact", **_KEPT_FOREVER}
+CHANGELOG_CONFIG = {"cleanup.policy": "compact", **KEPT_FOREVER}
 """Never deleted by record time: replayed old events would vanish at once. Windows go by our own tombstones."""
-REPARTITION_CONFIG = {"cleanup.policy": "delete", **_KEPT_FOREVER}
+REPARTITION_CONFIG = {"cleanup.policy": "delete", **KEPT_FOREVER}
 """Purged by offset once processed, as in Kafka Streams."""
 
 

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from streams.operators.base import NO_TIME
 from streams.runtime.assembly import Assembly, assemble
 from streams.runtime.background import Background
 from streams.runtime.loop import Loop
-from streams.operators.base import NO_TIME
 from streams.runtime.observer import Failed, Observer, Progress, Reason, Started, Stopped
 
 if TYPE_CHECKING:

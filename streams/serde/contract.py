@@ -115,7 +115,9 @@ def decode_all(
             raise RuntimeError("the decoder raised StopIteration")
         except Exception as error:  # noqa: BLE001 - whatever a decoder raises is handed back with its place
             if data[len(values)] is not None:
-                errors.append((len(values), error))
+                # Without this frame, whose variables hold `errors`: a cycle would keep all values until a full
+                # collection.
+                errors.append((len(values), error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)))
             values.append(None)
 
 

@@ -94,7 +94,7 @@ class Bench:
 
     async def commit(self) -> list[Row]:
         out = await self.flush()
-        self.operator.save()
+        list(self.operator.save())
         self.stores.begin_commit()
         for _ in self.stores.finish_commit({name: Checkpoint("id", 1) for name in self.stores.specs}):
             pass

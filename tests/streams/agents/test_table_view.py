@@ -53,7 +53,7 @@ def test_bulk_reads_and_writes() -> None:
     assert view.get_many(key_bytes=[b"a", None]) == [3, None]
     view.put_many([b"b"], [None], [40])
     assert view.get_many(["a", "b"]) == [3, None]
-    view.save()
+    list(view.save())
     context.commit()
     assert context.changelog == [(b"a", b"\x03", 30), (b"b", None, 40)]
     assert view.get_many([]) == []
@@ -75,7 +75,7 @@ def test_a_topics_table_holds_the_topics_values() -> None:
     context.stores.put("t", b"a", b'{"seats": 7, "more": 1}', 5)
     assert view.get_many(["a"]) == [Plane(7)]
     view.put("b", Plane(8), 6)
-    view.save()
+    list(view.save())
     assert context.stores.get("t", b"b") == (b'{"seats":8,"names":[]}', 6)
 
 
@@ -93,7 +93,7 @@ def test_memory_is_bounded_and_nothing_is_lost() -> None:
         view.trim()
     assert len(view._cache) < 400
     assert view.get_many([f"key-{n}" for n in range(2_000)]) == list(range(2_000))
-    view.save()
+    list(view.save())
     assert len(view._cache) < 400
     context.commit()
     assert len(context.changelog) == 2_000
@@ -125,16 +125,16 @@ def test_windows_go_when_the_slowest_step_has_left_them() -> None:
         view.write(view.entry_at("a", start), start, start, None)
     view.observe("fast", 100)
     view.observe("slow", 15)
-    view.save()
+    list(view.save())
     assert view.starts() == [10, 20]
     view.observe("slow", 20)
-    view.save()
+    list(view.save())
     context.commit()
     assert view.starts() == [20]
     assert list(view.window(20)) == [("a", 20)]
     again = TableView(view.definition, context)  # type: ignore[arg-type]
     again.observe("slow", 30)
-    again.save()
+    list(again.save())
     assert again.starts() == []
 
 
@@ -178,7 +178,7 @@ def test_like_a_dict(script: list[tuple[str, str, int]]) -> None:
             undo.clear()
             before = dict(model)
             if what != "read":
-                view.save()
+                list(view.save())
             if what == "commit":
                 context.commit()
             assert view.get_many(list("abc")) == [model.get(key) for key in "abc"]
