@@ -1,0 +1,50 @@
+"""What runs in the children: the app, with everything that happens seldom made to happen often, and a mutation if the
+environment names one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from crash_app import app
+
+from broker_embedded.wire import messages as m
+from streams.runtime import assembly, loop
+from streams.runtime.commit import Commit
+
+assembly.TaskStores = partial(assembly.TaskStores, slice_entries=4)  # type: ignore[misc]
+assembly.PURGE_RECORDS = 150
+loop.OUTPUTS_EARLY = 400
+
+steps = Commit.steps
+
+
+def stores_first(commit: Commit) -> list[Callable[[], Awaitable[None]]]:
+    """The local stores before the transaction."""
+    order = steps(commit)
+    order.remove(commit._write_stores)
+    order.insert(order.index(commit._end), commit._write_stores)
+    return order
+
+
+def offsets_apart(commit: Commit) -> list[Callable[[], Awaitable[None]]]:
+    """The offsets outside of the transaction."""
+
+    async def send_offsets() -> None:
+        rows = [(tp, offset) for task in commit._tasks for tp, offset in task.news().items()]
+        topics = [
+            m.OffsetCommitRequestTopic(tp.topic, partitions=[m.OffsetCommitRequestPartition(tp.partition, offset)])
+            for tp, offset in rows
+        ]
+        if topics:
+            await commit._producer._handle(m.OffsetCommitRequest(commit._group, topics=topics))  # type: ignore[attr-defined]
+
+    return [send_offsets if step == commit._send_offsets else step for step in steps(commit)]
+
+
+MUTATIONS = {"none": steps, "stores first": stores_first, "offsets apart": offsets_apart}
+Commit.steps = MUTATIONS[os.environ.get("CRASH_MUTATION", "none")]  # type: ignore[method-assign]
+
+__all__ = ["app"]
