@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from streams.runtime.assembly import Assembly
+from streams.runtime.executor import TURN_S
 from streams.runtime.observer import Reason
 
 WAIT_MS = 1_000
@@ -57,8 +58,12 @@ class Loop:
 
     async def _turns(self) -> int:
         worked = 0
+        yielded_s = time.monotonic()
         for task in self._assembly.tasks:
             worked += await task.turn()
+            if time.monotonic() - yielded_s > TURN_S:
+                await asyncio.sleep(0)
+                yielded_s = time.monotonic()
         if worked == 0 or self._interval_is_over():
             # Sources feed when the tasks have caught up, so that what they add does not pile up in the log.
             for ingest in self._assembly.ingests:
