@@ -53,17 +53,16 @@ def check_store(make: Make, crash: Crash | None = None) -> None:
 def copy_live_folder(source: Path, target: Path) -> Path:
     """Copy a folder in use, as a killed process leaves it; again from the start if files came or went meanwhile."""
     while True:
-        before = _sizes(source)
-        target.mkdir(parents=True)
         try:
+            before = _sizes(source)
+            target.mkdir(parents=True)
             for name in before:
                 shutil.copy2(source / name, target / name)
+            if _sizes(source) == before:
+                return target
         except FileNotFoundError:
-            shutil.rmtree(target)
-            continue
-        if _sizes(source) == before:
-            return target
-        shutil.rmtree(target)
+            pass  # a file went away while it was looked at
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def check_values(backend: Backend) -> None:

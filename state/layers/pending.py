@@ -137,8 +137,8 @@ class PendingStore:
         if known:
             self._changes.update(dict.fromkeys(known, (None, timestamp)))
             self._bytes += sum(map(len, known))
-            low, high = self._cleared or (stop, stop)
-            self._cleared = min(low, min(known)), max(high, stop)
+            if self._cleared is None or stop > self._cleared[1]:
+                self._cleared = min(known), stop
         self._sorted = None
         return gone
 
