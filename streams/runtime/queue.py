@@ -15,7 +15,7 @@ from streams.operators.source import Marker, Segment, SourceOperator, Undecodabl
 from streams.transport.committed import read_committed
 from streams.transport.contract import Fetched, TopicPartition
 
-DECODE_RECORDS = 16_384
+DECODE_RECORDS = 8_192
 """Raw batches are decoded together up to about this many records."""
 
 
