@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 
 
 class StreamsError(Exception):
-    """Base of all errors raised by `streams`."""
+    """Base of all errors raised by `streams`. `task` is the id of the task that failed, if it was in one: "flights-3"
+    is partition 3 of the sub-topology that begins at topic flights.
+    """
+
+    task: str | None = None
 
 
 class ConfigError(StreamsError, ValueError):
@@ -131,6 +136,32 @@ class UserCodeError(RecordError):
         line = user_line(cause.__traceback__)
         super().__init__(what, step=step, topic=topic, partition=partition, offset=offset, line=line)
         self.__cause__ = cause
+
+
+class TaskFailedError(StreamsError):
+    """A task stopped at an error that no record is to blame for; it is the `__cause__`."""
+
+
+@contextmanager
+def failing_in(task: str) -> Iterator[None]:
+    """What is raised meanwhile comes out as a StreamsError that knows its task.
+
+    >>> with failing_in("flights-3"):
+    ...     [].pop()
+    Traceback (most recent call last):
+    streams.errors.TaskFailedError: task flights-3: IndexError: pop from empty list (<doctest ...
+    """
+    try:
+        yield
+    except StreamsError as error:
+        error.task = task
+        raise
+    except Exception as error:
+        line = user_line(error.__traceback__)
+        what = f"{type(error).__name__}: {error}" + (f" ({line})" if line else "")
+        failed = TaskFailedError(f"task {task}: {what}")
+        failed.task = task
+        raise failed from error
 
 
 class NeedsRows(StreamsError):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
+import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,17 +21,23 @@ from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.runtime.commit import Commit
+from streams.runtime.folders import task_folder
 from streams.runtime.ingest import Ingest
 from streams.runtime.observer import Restoring
 from streams.runtime.restore import ChangelogPlace, Restore
 from streams.runtime.task import Task
 from streams.runtime.topics import Topics, clock_store, position_topic
+from streams.runtime.totals import Totals
 from streams.sources import Source
 from streams.transport.committed import read_committed
 from streams.transport.contract import Committed, Producer, TopicPartition, Transport
 
 if TYPE_CHECKING:
     from streams.app import App
+
+Sleep = Callable[[float], Awaitable[Any]]
+
+log = logging.getLogger("streams.worker")
 
 POSITIONS_BACK = 100
 """The last position of a source is looked for among the last so many offsets first."""
@@ -52,7 +58,9 @@ class Assembly:
         now_ms: Callable[[], int],
         where: str,
         *,
+        sleep: Sleep,
         replay: bool,
+        before: Assembly | None = None,
     ) -> None:
         self.app = app
         self.settings = app.settings
@@ -64,9 +72,14 @@ class Assembly:
         self.replay = replay
         self.woken = asyncio.Event()
         self._now_ms = now_ms
+        self._sleep = sleep
+        self._backends: dict[str, Backend] = {} if before is None else before._backends
+        self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
-        self.extra = self._outputs()
+        self.extra: Outputs = self._outputs() if before is None else before.extra
+        self.failures: list[Failures] = []
+        self.restore: Restore | None = None
         self.tasks = [
             self._task(sub, partition) for sub in plan.subtopologies for partition in range(topics.tasks[sub.id])
         ]
@@ -90,7 +103,9 @@ class Assembly:
         return Outputs(self.topics.partitions, self.topics.codec)
 
     def _failures(self, outputs: Outputs) -> Failures:
-        return Failures(self.settings.policy, outputs, f"{self.app.id}-dead-letter")
+        made = Failures(self.settings.policy, outputs, f"{self.app.id}-dead-letter")
+        self.failures.append(made)
+        return made
 
     def _task(self, sub: SubTopology, partition: int) -> Task:
         outputs = self._outputs()
@@ -102,7 +117,7 @@ class Assembly:
             outputs.add(changelogs[store], keys, values, timestamps, partition=partition)
 
         stores = TaskStores(
-            self._backend(sub, partition, bool(defs)),
+            self._backend(f"{sub.id}-{partition}", bool(defs)),
             [_spec(store) for store in defs],
             log,
             max_pending_entries=self.settings.uncommitted_entries_max,
@@ -115,20 +130,23 @@ class Assembly:
             outputs=outputs,
             failures=self._failures(outputs),
             now_ms=self._now_ms,
+            sleep=self._sleep,
             writers=self._writers(sub),
             clock_store=None if clock is None else clock.name,
             batch_records_max=self.settings.batch_records_max,
             idle_after_ms=None if self.replay else self.settings.idle_after_ms,
         )
 
-    def _backend(self, sub: SubTopology, partition: int, needed: bool) -> Backend:
+    def _backend(self, task: str, needed: bool) -> Backend:
         if not needed or self.settings.store == "memory":
-            return MemoryBackend()
-        from state.backends.rocks import RocksBackend
-        from state.budget import StateMemory
+            return self._backends.setdefault(task, MemoryBackend())
+        if task not in self._backends:
+            from state.backends.rocks import RocksBackend
+            from state.budget import StateMemory
 
-        StateMemory.shared().resize(self.settings.state_memory_bytes)
-        return RocksBackend(Path(self.settings.data_dir) / "state" / f"{sub.id}-{partition}")
+            StateMemory.shared().resize(self.settings.state_memory_bytes)
+            self._backends[task] = RocksBackend(task_folder(self.settings, task))
+        return self._backends[task]
 
     def _writers(self, sub: SubTopology) -> dict[str, int]:
         """For each repartition topic that the sub-topology reads, how many tasks write it."""
@@ -149,6 +167,7 @@ class Assembly:
             outputs,
             self._failures(outputs),
             self._now_ms,
+            self._sleep,
         )
         encoder = RecordEncoder(source.topic, Node(name=source.name, where=source.where), context)
         return Ingest(source, outputs, encoder, position_topic(self.app.id, source.name), self._now_ms, self.woken.set)
@@ -231,7 +250,17 @@ class Assembly:
     @property
     def records(self) -> int:
         """Records taken from topics, not counting repeats through repartition topics."""
-        return sum(task.records for task in self.tasks)
+        return self.earlier.records + sum(task.records for task in self.tasks)
+
+    def totals(self) -> Totals:
+        """Everything that is counted, since the start of the worker."""
+        dropped = sum((part.dropped_counts for part in self.failures), self.earlier.dropped)
+        return Totals(
+            self.records,
+            self.earlier.commits + self.commit.count,
+            self.earlier.restored + (self.restore.records if self.restore is not None else 0),
+            dropped,
+        )
 
     @property
     def outputs_pending(self) -> int:
@@ -273,17 +302,42 @@ class Assembly:
             await self.transport.delete_records(due)
             self._purged.update(due)
 
-    async def close(self, *, clean: bool) -> None:
-        """Lets everything go. What was not committed is dropped: it will be read again."""
+    async def close(self) -> list[Exception]:
+        """Lets everything go. What was not committed is dropped: it will be read again. Gives what went wrong, having
+        closed the rest all the same.
+        """
         self.app.outputs = self.app.task_contexts = None
+        errors = await self._end_work()
+        for backend in self._backends.values():
+            await _attempt(backend.close, errors)
+        await _attempt(self.transport.stop, errors)
+        return errors
+
+    async def _end_work(self) -> list[Exception]:
+        """Ends what runs and the producer; the stores stay open, and the transport."""
+        errors: list[Exception] = []
         for ingest in self.ingests:
-            await ingest.close()
+            await _attempt(ingest.close, errors)
         for task in self.tasks:
-            await task.close()
-        await self.producer.close()
+            await _attempt(task.close, errors)
+        await _attempt(self.producer.close, errors)
+        return errors
+
+    async def again(self) -> Assembly:
+        """The same anew, over the same transport and stores, as the last commit left them: what is in memory is
+        dropped, but for records that timers wait to send.
+        """
+        for error in await self._end_work():
+            log.warning("while ending what the last commit left: %s", error)
+        producer = await _producer(self.app, self.transport)
         for task in self.tasks:
-            task.stores.backend.close()
-        await self.transport.stop()
+            task.stores.abandon()
+        return Assembly(
+            *(self.app, self.plan, self.transport, self.topics, producer, self._now_ms, self.where),
+            sleep=self._sleep,
+            replay=self.replay,
+            before=self,
+        )
 
 
 def _start(committed: Committed | None, earliest: int) -> int:
@@ -295,7 +349,29 @@ def _spec(store: StoreDef) -> StoreSpec:
     return StoreSpec(store.name, kind, ttl_ms=store.ttl_ms, logged=store.source_topic is None)  # type: ignore[arg-type]
 
 
-async def assemble(app: App, transport: Transport | None, now_ms: Callable[[], int], *, replay: bool) -> Assembly:
+async def _attempt(work: Callable[[], Awaitable[None] | None], errors: list[Exception]) -> None:
+    try:
+        if (result := work()) is not None:
+            await result
+    except Exception as error:  # noqa: BLE001 - handed to the caller with the others
+        errors.append(error)
+
+
+async def _producer(app: App, transport: Transport) -> Producer:
+    exactly_once = app.settings.processing_guarantee == "exactly_once"
+    producer = transport.producer(transactional_id=f"{app.id}-0" if exactly_once else None)
+    await producer.start()
+    return producer
+
+
+async def assemble(
+    app: App,
+    transport: Transport | None,
+    now_ms: Callable[[], int],
+    *,
+    sleep: Sleep = asyncio.sleep,
+    replay: bool,
+) -> Assembly:
     """Plans the app, opens its transport, makes its topics. Raises what is wrong with any of these.
 
     In a `replay` nobody is idle: what a partition lacks may still come.
@@ -316,9 +392,8 @@ async def assemble(app: App, transport: Transport | None, now_ms: Callable[[], i
     )
     try:
         await topics.prepare()
-        producer = transport.producer(transactional_id=f"{app.id}-0")
-        await producer.start()
-        return Assembly(app, plan, transport, topics, producer, now_ms, where, replay=replay)
+        producer = await _producer(app, transport)
+        return Assembly(app, plan, transport, topics, producer, now_ms, where, sleep=sleep, replay=replay)
     except BaseException:
         await transport.stop()
         raise

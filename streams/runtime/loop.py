@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from streams.errors import StreamsError
 from streams.runtime.assembly import Assembly
 from streams.runtime.executor import TURN_S
 from streams.runtime.observer import Reason
@@ -21,6 +22,10 @@ COMMIT_SHARE = 0.1
 OUTPUTS_EARLY = 50_000
 """Records waiting in memory at which they are sent ahead of the commit."""
 PROGRESS_S = 1.0
+
+
+class Interrupted(StreamsError):
+    """A stop came while a record waited to be tried again: what is not committed is dropped, and read again."""
 
 
 class Loop:
@@ -37,10 +42,16 @@ class Loop:
         self._committed_s = time.monotonic()
         self._commit_cost_s = 0.0
         self._progress_s = time.monotonic()
-        self._progress_records = 0
+        self._progress_records = assembly.records
 
     async def run(self) -> Reason:
         """Until the stop event, or the end of the input."""
+        try:
+            return await self._run()
+        except Interrupted:
+            return "signal"
+
+    async def _run(self) -> Reason:
         while not self._stopping.is_set():
             got = await self._fetch(0)
             worked = await self._turns()

@@ -9,12 +9,13 @@ been fetched (KIP-695).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from time import process_time
 from typing import Any
 
 from state.task_stores import TaskStores
 from streams.batch import Batch
+from streams.errors import failing_in
 from streams.graph.plan import SubTopology
 from streams.operators.base import NO_TIME, Operator, TaskContext
 from streams.operators.clocks import Clocks
@@ -42,6 +43,7 @@ class Task:
         outputs: Outputs,
         failures: Failures,
         now_ms: Callable[[], int],
+        sleep: Callable[[float], Awaitable[Any]],
         writers: dict[str, int],
         clock_store: str | None,
         batch_records_max: int,
@@ -55,7 +57,7 @@ class Task:
         self.failures = failures
         clocks = None if clock_store is None else Clocks(stores, clock_store)
         self.context = TaskContext(
-            self.id, partition, stores, outputs, failures, now_ms, clocks=clocks, shared_stores=sub.shared_stores
+            self.id, partition, stores, outputs, failures, now_ms, sleep, clocks=clocks, shared_stores=sub.shared_stores
         )
         self.operators: dict[str, Operator[Any]] = {node.name: operator_for(node, self.context) for node in sub.nodes}
         self.executor = Executor(sub, self.operators)
@@ -93,7 +95,14 @@ class Task:
                 queue.offer(fetched)
 
     async def turn(self) -> int:
-        """Processes one run, about `TURN_S` long; returns the number of records, 0 when there is nothing to do now."""
+        """Processes one run, about `TURN_S` long; returns the number of records, 0 when there is nothing to do now.
+
+        What is raised here, as in `prepare`, is a StreamsError that knows its task.
+        """
+        with failing_in(self.id):
+            return await self._turn()
+
+    async def _turn(self) -> int:
         queue, until = self._next()
         if queue is None:
             return 0
@@ -167,6 +176,10 @@ class Task:
 
     async def prepare(self) -> None:
         """Before a commit: emits what waits for it, and puts everything in memory into stores and outputs."""
+        with failing_in(self.id):
+            await self._prepare()
+
+    async def _prepare(self) -> None:
         await self.executor.flush()
         for operator in self.operators.values():
             for _ in operator.save():
@@ -211,6 +224,7 @@ class Task:
     def committed(self) -> None:
         """The transaction with `positions` in it has succeeded."""
         self._committed = self.positions()
+        self.failures.settled()
 
     def drained(self) -> bool:
         """Everything that is in the log was processed."""

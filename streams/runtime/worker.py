@@ -9,27 +9,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from streams.operators.base import NO_TIME
-from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.assembly import Assembly, Sleep, assemble
 from streams.runtime.background import Background
-from streams.runtime.loop import Loop
+from streams.runtime.loop import Interrupted, Loop
 from streams.runtime.observer import Failed, Observer, Progress, Reason, Started, Stopped
+from streams.runtime.totals import Totals
+from streams.transport.contract import FencedError, UnknownOutcomeError
 
 if TYPE_CHECKING:
     from streams.app import App
     from streams.transport.contract import Transport
 
+UNKNOWN_OUTCOMES_MAX = 5
+"""After so many without a commit in between, going on from the last one makes no sense."""
+
+log = logging.getLogger("streams.worker")
+
 
 class Worker:
     """Runs one app in this process.
 
-    `until_end`: process what is there, then stop. `now_ms` is the wall clock. `transport` None opens the one that the
-    settings name.
+    `until_end`: process what is there, then stop. `now_ms` is the wall clock, `sleep` waits so many seconds before a
+    record is tried again. `transport` None opens the one that the settings name.
     """
 
     def __init__(
@@ -39,12 +47,14 @@ class Worker:
         *,
         until_end: bool = False,
         now_ms: Callable[[], int] | None = None,
+        sleep: Sleep = asyncio.sleep,
         transport: Transport | None = None,
     ) -> None:
         self.app = app
         self.observer = observer
         self._until_end = until_end
         self._now_ms = now_ms or (lambda: time.time_ns() // 1_000_000)
+        self._sleep = sleep
         self._transport = transport
         self._stopping = asyncio.Event()
         self._started_s = time.monotonic()
@@ -58,31 +68,41 @@ class Worker:
     async def run(self) -> Stopped:
         """Runs until stopped, or to the end of the input. Raises what made it fail, after everything is closed."""
         reason: Reason = "failed"
+        failure: BaseException | None = None
         try:
-            await self._start()
-            reason = await self._work()
+            assembly = await self._start()
+            reason = await self._work(assembly)
             self.observer.ending()
-        except Exception as error:
-            self.observer.failed(Failed(error, getattr(error, "task", None)))
-            raise
-        finally:
-            await self._close(clean=reason != "failed")
-            summary = self._summary(reason)
-            self.observer.stopped(summary)
+        except BaseException as error:  # noqa: BLE001 - raised below, when everything is closed
+            failure = error
+            self._tell(error)
+        for left_open in [] if self.assembly is None else await self.assembly.close():
+            log.warning("while closing: %s", left_open)
+            if failure is None:
+                failure = left_open
+                self._tell(left_open)
+        summary = self._summary(reason if failure is None else "failed")
+        self.observer.stopped(summary)
+        if failure is not None:
+            raise failure
         return summary
 
-    async def _start(self) -> None:
-        self.assembly = await assemble(self.app, self._transport, self._now_ms, replay=self._until_end)
-        self.observer.started(self._info(self.assembly))
-        await self.assembly.open(self.observer.restoring)
-        self.loop = Loop(self.assembly, self._stopping, until_end=self._until_end, progress=self._progress)
+    def _tell(self, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            self.observer.failed(Failed(error, getattr(error, "task", None)))
 
-    async def _work(self) -> Reason:
-        assert self.assembly is not None
-        assert self.loop is not None
+    async def _start(self) -> Assembly:
+        assembly = self.assembly = await assemble(
+            self.app, self._transport, self._now_ms, sleep=self._back_off, replay=self._until_end
+        )
+        self.observer.started(self._info(assembly))
+        await assembly.open(self.observer.restoring)
+        return assembly
+
+    async def _work(self, assembly: Assembly) -> Reason:
         background = Background(self.app, self._now_ms)
         async with background:
-            working = asyncio.ensure_future(self.loop.run())
+            working = asyncio.ensure_future(self._process(assembly))
             await asyncio.wait({working, background.failed}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
             if background.failed.done():
                 self._stopping.set()
@@ -92,9 +112,33 @@ class Worker:
                 raise background.failed.result()
             return working.result()
 
-    async def _close(self, *, clean: bool) -> None:
-        if self.assembly is not None:
-            await self.assembly.close(clean=clean)
+    async def _process(self, assembly: Assembly) -> Reason:
+        """Runs the loop. After a commit whose outcome is not known, what is in memory is dropped and the log read
+        again: it says what happened.
+        """
+        in_a_row = 0
+        while True:
+            self.loop = Loop(assembly, self._stopping, until_end=self._until_end, progress=self._progress)
+            try:
+                return await self.loop.run()
+            except (UnknownOutcomeError, FencedError) as error:
+                in_a_row = 1 if assembly.commit.count else in_a_row + 1
+                if in_a_row > UNKNOWN_OUTCOMES_MAX:
+                    raise
+                log.warning("going on from the last commit, as the log tells it: %s", error)
+            assembly = self.assembly = await assembly.again()
+            await assembly.open(self.observer.restoring)
+
+    async def _back_off(self, seconds: float) -> None:
+        """Waits before a record is tried again. A stop does not wait for it."""
+        sleep, stop = asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({sleep, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            stop.cancel()
+        if self._stopping.is_set():
+            raise Interrupted("the worker was stopped while a record waited to be tried again")
 
     def _info(self, assembly: Assembly) -> Started:
         app = self.app
@@ -116,7 +160,7 @@ class Worker:
             Progress(
                 records,
                 rate,
-                self.assembly.commit.count,
+                self.assembly.totals().commits,
                 sum(max(0, queue.end_offset - queue.consumed) for task in self.assembly.tasks for queue in task.queues),
                 max((at for task in self.assembly.tasks if (at := task.stream_time) != NO_TIME), default=None),
                 time.monotonic() - self._started_s,
@@ -124,9 +168,8 @@ class Worker:
         )
 
     def _summary(self, reason: Reason) -> Stopped:
-        records = self.assembly.records if self.assembly is not None else 0
-        commits = self.assembly.commit.count if self.assembly is not None else 0
-        return Stopped(reason, records, commits, time.monotonic() - self._started_s)
+        totals = Totals() if self.assembly is None else self.assembly.totals()
+        return Stopped(reason, totals.records, totals.commits, time.monotonic() - self._started_s)
 
 
 def run(app: App, observer: Observer, *, until_end: bool = False) -> int:

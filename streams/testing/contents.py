@@ -17,6 +17,7 @@ from state.keys import unstamp
 from streams.app import App
 from streams.client import Client
 from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.folders import task_folder
 from streams.runtime.topics import position_topic
 from streams.transport.committed import read_committed
 from streams.transport.contract import TopicPartition, Transport
@@ -85,7 +86,7 @@ async def _read(app: App, client: Client) -> Contents:
         await assembly.open(lambda _: None)
         return Contents(rows, _stored(assembly), _rebuilt(assembly), consumed, lag, positions)
     finally:
-        await assembly.close(clean=True)
+        await assembly.close()
 
 
 async def _position(app: App, client: Client, source: str) -> bytes | None:
@@ -132,7 +133,7 @@ def _rebuilt(assembly: Assembly) -> Entries:
 def _stored(assembly: Assembly) -> Entries:
     found: Entries = {}
     for task in assembly.tasks:
-        path = Path(assembly.settings.data_dir) / "state" / task.id
+        path = task_folder(assembly.settings, task.id)
         if task.stores.specs and path.exists():
             backend = RocksBackend(path)
             found |= {f"{task.id}/{store}": _entries(backend, store) for store in task.stores.specs}

@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from streams.errors import StreamsError
+
 Isolation = Literal["read_committed", "read_uncommitted"]
 
 
@@ -73,7 +75,7 @@ class Fetched(msgspec.Struct):
     aborted: list[tuple[int, int]] = []
 
 
-class TransportError(Exception):
+class TransportError(StreamsError):
     """The transport cannot do what was asked; the message says what, where and what to do."""
 
 
