@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import TypeAlias
 
-from state.api import Backend, Changes, Checkpoint, StoreSpec, UnknownStoreError
+from state.api import META, Backend, Changes, Checkpoint, StoreSpec, UnknownStoreError
 from state.restore import Restorer
 from state.task_stores import TaskStores
 
@@ -203,6 +203,19 @@ def check_crash_of_load(backend: Backend, crash: Crash) -> None:
     left.close()
 
 
+def check_crash_in_flush(backend: Backend, crash: Crash) -> None:
+    """Whichever step of a flush is the last before a crash, what is in META has its data beside it."""
+    backend.open_store("a")
+    backend.open_store("z")
+    for n in range(3):
+        backend.write([Changes(store, [b"n"], [b"%d" % n]) for store in ("a", "z", META)], durable=False)
+        for _ in backend.flush_steps():
+            left = crash(backend)
+            found = left.get(META, b"n")
+            assert found is None or left.get("a", b"n") >= found <= left.get("z", b"n")  # type: ignore[operator]
+            left.close()
+
+
 def check_crash_in_commit(backend: Backend, crash: Crash) -> None:
     """Whichever slice of a commit is the last before a crash, reading the changelog again makes the store whole."""
     specs = [StoreSpec("kv"), StoreSpec("window", "window")]
@@ -242,6 +255,7 @@ BACKEND_CHECKS: tuple[Callable[[Backend], None], ...] = (
 CRASH_CHECKS: tuple[Callable[[Backend, Crash], None], ...] = (
     check_crash_keeps_batches,
     check_crash_of_load,
+    check_crash_in_flush,
     check_crash_in_commit,
 )
 

@@ -117,6 +117,7 @@ class RocksBackend:
             while family.property_int_value(_UNFLUSHED) and not family.property_int_value(_BACKGROUND_ERRORS):
                 yield
             self._flush(family, wait=True)  # nothing is left to wait for; this raises what went wrong in the background
+            yield
         self._unflushed = False
 
     def begin_load(self) -> None:

@@ -94,6 +94,24 @@ def test_the_budget_can_be_changed_while_in_use() -> None:
     assert StateMemory.shared() is StateMemory.shared()
 
 
+def test_full_buffers_are_flushed_together(tmp_path: Path) -> None:
+    """Or a crash would find the large store further than the small one of the same batches."""
+    memory = StateMemory(16 << 20)
+    backend = RocksBackend(tmp_path / "0_0", memory)
+    for store in ("large", "small"):
+        backend.open_store(store)
+    for n in range(1_000):
+        count = b"%d" % n
+        changes = [Changes("large", [count, b"n"], [bytes(50_000), count]), Changes("small", [b"n"], [count])]
+        backend.write(changes, durable=False)
+        if list((tmp_path / "0_0").glob("*.sst")):
+            break
+    left = RocksBackend(copy_live_folder(tmp_path / "0_0", tmp_path / "left"), memory)
+    assert left.get("large", b"n") == left.get("small", b"n") is not None
+    left.close()
+    backend.close()
+
+
 def test_a_load_can_be_left_and_taken_up_again(tmp_path: Path) -> None:
     backend = RocksBackend(tmp_path / "0_0", MEMORY)
     backend.open_store("a")
