@@ -262,10 +262,6 @@ class Assembly:
             dropped,
         )
 
-    @property
-    def outputs_pending(self) -> int:
-        return self.extra.pending_records + sum(part.outputs.pending_records for part in self.commit.parts)
-
     def _outside(self) -> list[TopicPartition]:
         """Source partitions that others than this app write."""
         own = self.plan.produced | {source.topic.name for source in self.app.sources}

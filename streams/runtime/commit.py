@@ -100,10 +100,10 @@ class Commit:
             await self._producer.begin()
             self._open = True
 
-    async def send_early(self) -> None:
-        """Sends what is waiting without ending the transaction, to bound memory."""
+    async def send_early(self, outputs: Outputs) -> None:
+        """Sends what is waiting without ending the transaction."""
         await self._begin()
-        await self._drain()
+        await self._drain_one(outputs)
 
     async def _send_outputs(self) -> None:
         """Markers of stream time go last: a reader is to meet them behind the data of every task."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from streams.errors import StreamsError
+from streams.operators.outputs import Outputs
 from streams.runtime.assembly import Assembly
 from streams.runtime.executor import TURN_S
 from streams.runtime.observer import Reason
@@ -19,8 +20,9 @@ WAIT_MS = 1_000
 """How long an idle fetch waits; new data, a stop or a timer's records end it sooner."""
 COMMIT_SHARE = 0.1
 """Commits may take up to this share of the time."""
-OUTPUTS_EARLY = 50_000
-"""Records waiting in memory at which they are sent ahead of the commit."""
+OUTPUTS_EARLY = 8_000
+"""Records waiting in memory at which they are sent ahead of the commit. Few enough that they are encoded while they are
+in the processor's cache: with 50,000 a join took an eighth longer."""
 PROGRESS_S = 1.0
 
 
@@ -59,8 +61,6 @@ class Loop:
             if worked or got:
                 if self._over_bound() or self._interval_is_over():
                     await self._commit()
-                elif self._assembly.outputs_pending > OUTPUTS_EARLY:
-                    await self._assembly.commit.send_early()
                 await asyncio.sleep(0)
             elif await self._idle():
                 return "end"
@@ -72,6 +72,7 @@ class Loop:
         yielded_s = time.monotonic()
         for task in self._assembly.tasks:
             worked += await task.turn()
+            await self._send_early(task.outputs)
             if time.monotonic() - yielded_s > TURN_S:
                 await asyncio.sleep(0)
                 yielded_s = time.monotonic()
@@ -79,7 +80,12 @@ class Loop:
             # Sources feed when the tasks have caught up, so that what they add does not pile up in the log.
             for ingest in self._assembly.ingests:
                 worked += await ingest.turn()
+                await self._send_early(ingest.outputs)
         return worked
+
+    async def _send_early(self, outputs: Outputs) -> None:
+        if outputs.pending_records >= OUTPUTS_EARLY:
+            await self._assembly.commit.send_early(outputs)
 
     async def _fetch(self, wait_ms: int) -> int:
         wanted = {queue.tp: queue.fetch_offset for task in self._assembly.tasks for queue in task.wants()}
