@@ -50,8 +50,8 @@ class Restore:
                 store,
                 topic_id=place.topic_id,
                 log_start=starts[place.tp],
-                log_end=ends[place.tp],
-                end=end,
+                # A store ahead of its group is as wrong as one ahead of its log: both have lost what made it so.
+                log_end=end,
                 task=task.id,
                 listener=lambda event, partition=task.partition: self._event(event, partition),  # type: ignore[misc]
             )
