@@ -7,6 +7,8 @@ that is tried again after a back-off does not make the records before it run twi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -77,9 +79,14 @@ class Calls:
         results.append(FAILED)
 
 
+def holds(items: Iterable[Any], one: Any) -> bool:
+    """Whether `one` itself is among the items. `in` would ask each whether it is equal, and arrays have no answer."""
+    return any(map(is_, items, repeat(one)))
+
+
 def left_over(batch: Batch, results: list[Any]) -> tuple[Batch, list[Any]]:
     """The batch and its results without the records that failed."""
-    if FAILED not in results:
+    if not holds(results, FAILED):
         return batch, results
     kept = np.fromiter((result is not FAILED for result in results), np.bool_, len(results))
     return batch.take(kept), [result for result in results if result is not FAILED]
