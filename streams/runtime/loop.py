@@ -20,7 +20,7 @@ WAIT_MS = 1_000
 """How long an idle fetch waits; new data, a stop or a timer's records end it sooner."""
 COMMIT_SHARE = 0.1
 """Commits may take up to this share of the time."""
-OUTPUTS_EARLY = 8_000
+OUTPUTS_EARLY = 4_000
 """Records waiting in memory at which they are sent ahead of the commit. Few enough that they are encoded while they are
 in the processor's cache: with 50,000 a join took an eighth longer."""
 PROGRESS_S = 1.0
