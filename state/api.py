@@ -173,8 +173,8 @@ class WindowStore(Protocol):
     def starts(self) -> list[int]:
         """The distinct window starts in the store, ascending."""
 
-    def expire(self, before_start: int) -> int:
-        """Remove every window that starts before; returns how many entries went."""
+    def expire(self, before_start: int) -> None:
+        """Remove every window that starts before."""
 
 
 class CheckpointSource(Protocol):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Protocol
 
 from state.api import Backend, Changelog, Changes, Checkpoint, Stamped, StateError, StoreSpec, UnknownStoreError
 from state.checkpoint import checkpoints, forget_changes, in_progress
@@ -26,17 +25,6 @@ from state.ttl import TtlStore, index_name
 
 MAX_PENDING_ENTRIES = 100_000
 MAX_PENDING_BYTES = 64 << 20
-
-
-class Buffer(Protocol):
-    """A layer above a store that keeps changes of its own until `flush`."""
-
-    @property
-    def pending_entries(self) -> int: ...
-
-    def flush(self) -> None: ...
-
-    def abandon(self) -> None: ...
 
 
 class TaskStores:
@@ -75,7 +63,6 @@ class TaskStores:
         self._windows: dict[str, WindowLayer] = {}
         self._expiring: dict[str, TtlStore] = {}
         self._committing: list[CommitLog] = []
-        self._buffers: list[Buffer] = []
         self._loads = 0
         for spec in self.specs.values():
             self._open(spec)
@@ -90,10 +77,6 @@ class TaskStores:
         """The window store of that name."""
         self._inner(store, "window")
         return self._windows[store]
-
-    def attach(self, buffer: Buffer) -> None:
-        """From now on flush this layer at every commit, count its changes as pending, abandon it with the stores."""
-        self._buffers.append(buffer)
 
     def get(self, store: str, key: bytes) -> Stamped | None:
         """Value and timestamp under a store key; sees uncommitted changes."""
@@ -115,8 +98,7 @@ class TaskStores:
     @property
     def pending_entries(self) -> int:
         """Changed keys since the last commit, over all stores."""
-        buffered = sum(buffer.pending_entries for buffer in self._buffers)
-        return buffered + sum(store.pending_entries for store in self._pending.values())
+        return sum(store.pending_entries for store in self._pending.values())
 
     @property
     def pending_bytes(self) -> int:
@@ -139,8 +121,6 @@ class TaskStores:
         """
         if self._committing:
             raise StateError("the last commit is not finished: run finish_commit() to its end, or abandon()")
-        for buffer in self._buffers:
-            buffer.flush()
         self._committing = [CommitLog(store, self._expiring.get(name)) for name, store in self._pending.items()]
         for part in self._committing:
             yield from part.log(self._changelog if self.specs[part.name].logged else None, self.slice_entries)
@@ -169,8 +149,6 @@ class TaskStores:
             store.abandon()
         for expiring in self._expiring.values():
             expiring.abandon()
-        for buffer in self._buffers:
-            buffer.abandon()
 
     def checkpoints(self) -> dict[str, Checkpoint]:
         """The checkpoint of each store that has one."""

@@ -31,23 +31,22 @@ class CommitLog:
         self._indexed = expiring is not None
         self._index_cleared = None if expiring is None else expiring.take_cleared()
         self._slices: list[Columns] = []
-        self._frozen, self._cleared, self._bytes = store.freeze()
-
-    @property
-    def entries(self) -> int:
-        """How many changes it holds."""
-        return len(self._frozen)
+        self._changes, self._cleared, self._bytes = store.freeze()
+        self._cleared_from: bytes | None = None
+        self.entries = len(self._changes)
+        """Changes for the changelog; all of them once `log` has run."""
 
     def log(self, changelog: Changelog | None, slice_entries: int = SLICE_ENTRIES) -> Iterator[None]:
-        """Sort the changes and hand them to the changelog, in steps of a few milliseconds at most."""
-        frozen = self._frozen
-        keys = list(frozen)
+        """Hand the changes to the changelog, sorted, in steps of a few milliseconds at most."""
+        yield from self._log_cleared(changelog, slice_entries)
+        changes = self._changes
+        keys = list(changes)
         for _ in sort_in_steps(keys):
             yield
         size = min(slice_entries, slice_size(len(keys), self._bytes))
         for at in range(0, len(keys), size):
             part = keys[at : at + size]
-            values, timestamps = zip(*map(frozen.__getitem__, part), strict=True)
+            values, timestamps = zip(*map(changes.__getitem__, part), strict=True)
             columns = Columns(part, list(values), list(timestamps))
             self._slices.append(columns)
             if changelog is not None:
@@ -56,12 +55,12 @@ class CommitLog:
 
     def changes(self) -> Iterator[Changes]:
         """The same changes for the backend, a slice at a time."""
-        if self._cleared is not None:
-            yield Changes(self.name, [], [], self._cleared)
+        if self._cleared is not None and self._cleared_from is not None:
+            yield Changes(self.name, [], [], (self._cleared_from, self._cleared[0]))
         if self._index_cleared is not None:
             yield self._index_cleared
         for columns in self._slices:
-            yield self._stored(columns)
+            yield Changes(self.name, columns.keys, stamp_many(columns.values, columns.timestamps))
             if self._indexed:
                 yield index_changes(self.name, *columns)
 
@@ -69,14 +68,20 @@ class CommitLog:
         """All changes are in the backend."""
         self._store.settle()
 
-    def _stored(self, columns: Columns) -> Changes:
-        keys, values = columns.keys, stamp_many(columns.values, columns.timestamps)
-        if self._cleared is not None and keys[0] < self._cleared[1]:
-            # The cleared range has deleted these already.
-            stop = self._cleared[1]
-            kept = [at for at, key in enumerate(keys) if values[at] is not None or key >= stop]
-            keys, values = [keys[at] for at in kept], [values[at] for at in kept]
-        return Changes(self.name, keys, values)
+    def _log_cleared(self, changelog: Changelog | None, slice_entries: int) -> Iterator[None]:
+        """A tombstone for each stored key of the cleared range that is not put again; the backend gets one range."""
+        if self._cleared is None:
+            return
+        (stop, timestamp), at = self._cleared, None
+        while stored := self._store.stored_keys(at, stop, slice_entries):
+            if self._cleared_from is None:
+                self._cleared_from = stored[0]
+            keys = [key for key in stored if key not in self._changes]
+            self.entries += len(keys)
+            if keys and changelog is not None:
+                changelog(self.name, keys, [None] * len(keys), [timestamp] * len(keys))
+            at = stored[-1] + b"\0"
+            yield
 
 
 def slice_size(entries: int, total_bytes: int) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from operator import gt, lt
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from state.api import Backend, Stamped, StateError
 from state.keys import unstamp
@@ -18,8 +19,18 @@ from state.keys import unstamp
 Change: TypeAlias = tuple[bytes | None, int]
 """A new value (None: deleted) and its timestamp."""
 
+_GONE: Change = (None, 0)
+
 ENTRY_OVERHEAD_BYTES = 200
 """What a change costs in memory beyond its key and value: dict slot, tuple, two bytes objects, an int."""
+
+
+class Frozen(NamedTuple):
+    """Changes set aside for a commit; `cleared` is a key below which all goes first, and the timestamp of that."""
+
+    changes: dict[bytes, Change]
+    cleared: tuple[bytes, int] | None
+    total_bytes: int
 
 
 class PendingStore:
@@ -39,7 +50,8 @@ class PendingStore:
         self._backend = backend
         self._changes: dict[bytes, Change] = {}
         self._frozen: dict[bytes, Change] = {}
-        self._cleared: tuple[bytes, bytes] | None = None
+        self._cleared: tuple[bytes, int] | None = None
+        self._floor = b""  # what the backend has below it is deleted
         self._bytes = 0
         self._sorted: list[bytes] | None = None
 
@@ -57,19 +69,19 @@ class PendingStore:
         change = self._changes.get(key) or self._frozen.get(key)
         if change is not None:
             return change[0]
-        stored = self._backend.get(self.name, key)
+        stored = None if key < self._floor else self._backend.get(self.name, key)
         return None if stored is None else stored[8:]
 
     def get_stamped(self, key: bytes) -> Stamped | None:
         change = self._changes.get(key) or self._frozen.get(key)
         if change is not None:
             return None if change[0] is None else change  # type: ignore[return-value]
-        stored = self._backend.get(self.name, key)
+        stored = None if key < self._floor else self._backend.get(self.name, key)
         return None if stored is None else unstamp(stored)
 
     def get_many(self, keys: Sequence[bytes]) -> list[Stamped | None]:
-        changes, frozen = self._changes, self._frozen
-        found = [changes.get(key) or frozen.get(key) for key in keys]
+        changes, frozen, floor = self._changes, self._frozen, self._floor
+        found = [changes.get(key) or frozen.get(key) or (_GONE if key < floor else None) for key in keys]
         missing = [key for key, change in zip(keys, found, strict=True) if change is None]
         stored = iter(self._backend.get_many(self.name, missing) if missing else ())
         return [_live(change) if change is not None else _unstamped(next(stored)) for change in found]
@@ -103,7 +115,8 @@ class PendingStore:
     ) -> Iterator[Iterator[tuple[bytes, bytes, int]]]:
         """(key, value, timestamp) with start <= key < stop in key order, as they were when the scan began."""
         mine = self._range(start, stop)
-        with self._backend.scan(self.name, start, stop, reverse=reverse) as stored:
+        low = self._floor if start is None else max(start, self._floor)
+        with self._backend.scan(self.name, low, stop, reverse=reverse) as stored:
             rows = _merge(mine[::-1] if reverse else mine, stored, reverse)
             try:
                 yield rows
@@ -122,38 +135,38 @@ class PendingStore:
                 self.put(key, None, timestamp)
         self._sorted = None
 
-    def clear_before(self, stop: bytes, timestamp: int) -> int:
-        """Delete every key below `stop`; returns how many went. One range in the backend, a tombstone a key in the log.
+    def clear_before(self, stop: bytes, timestamp: int) -> None:
+        """Delete every key below `stop`, with a tombstone of that timestamp for each that the changelog knows.
 
-        What never reached the backend goes without a trace, as in `delete_many`. Call it once a commit: it looks at all
-        pending changes.
+        What was put since the last commit goes without a trace. What the backend has is looked up at the commit, in
+        steps. Looks at all pending changes, so call it once a commit.
         """
-        known = self._known_before(stop)
-        gone = len(known)
         for key in [key for key in self._changes if key < stop]:
-            # A known key is counted already, unless it was deleted since.
-            live = self._forget(key) is not None
-            gone += live - (key in known)
-        if known:
-            self._changes.update(dict.fromkeys(known, (None, timestamp)))
-            self._bytes += sum(map(len, known))
-            if self._cleared is None or stop > self._cleared[1]:
-                self._cleared = min(known), stop
+            self._forget(key)
+        for key in [key for key, change in self._frozen.items() if key < stop and change[0] is not None]:
+            self.put(key, None, timestamp)
+        if self._cleared is None or stop > self._cleared[0]:
+            self._cleared = stop, timestamp
+        self._floor = max(self._floor, stop)
         self._sorted = None
-        return gone
+
+    def stored_keys(self, start: bytes | None, stop: bytes, most: int) -> list[bytes]:
+        """The first keys of the backend with start <= key < stop."""
+        with self._backend.scan(self.name, start, stop) as entries:
+            return [key for key, _ in islice(entries, most)]
 
     def older_than(self, timestamp: int) -> list[bytes]:
         """Keys of changes not yet in the backend, frozen or not, whose value has that timestamp or an earlier one."""
         changes = self._frozen | self._changes if self._frozen else self._changes
         return [key for key, (value, time) in changes.items() if time <= timestamp and value is not None]
 
-    def freeze(self) -> tuple[dict[bytes, Change], tuple[bytes, bytes] | None, int]:
-        """Set the pending changes aside for a commit: the changes, the range cleared first, their size in bytes."""
+    def freeze(self) -> Frozen:
+        """Set the pending changes aside for a commit."""
         if self._frozen:
             raise StateError(
                 f"store {self.name}: the last commit is not finished; run finish_commit() to its end or abandon()"
             )
-        frozen = self._changes, self._cleared, self._bytes
+        frozen = Frozen(self._changes, self._cleared, self._bytes)
         self._frozen = self._changes
         self._changes, self._cleared, self._bytes, self._sorted = {}, None, 0, None
         return frozen
@@ -161,19 +174,12 @@ class PendingStore:
     def settle(self) -> None:
         """The frozen changes are in the backend."""
         self._frozen, self._sorted = {}, None
+        self._floor = b"" if self._cleared is None else self._cleared[0]
 
     def abandon(self) -> None:
         """Forget all that is not in the backend."""
-        self._changes, self._frozen, self._cleared, self._bytes, self._sorted = {}, {}, None, 0, None
-
-    def _known_before(self, stop: bytes) -> set[bytes]:
-        """Keys below `stop` that the backend has or will have once the frozen changes are written."""
-        with self._backend.scan(self.name, None, stop) as entries:
-            known = {key for key, _ in entries}
-        for key, (value, _) in self._frozen.items():
-            if key < stop:
-                (known.discard if value is None else known.add)(key)
-        return known
+        self._changes, self._frozen, self._bytes, self._sorted = {}, {}, 0, None
+        self._cleared, self._floor = None, b""
 
     def _forget(self, key: bytes) -> bytes | None:
         value = self._changes.pop(key)[0]

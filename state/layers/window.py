@@ -22,7 +22,8 @@ class WindowLayer:
     >>> store.get(b"AA", 0), store.starts()
     (b'7', [0, 3600000])
     >>> store.expire(before_start=3_600_000)
-    1
+    >>> store.starts()
+    [3600000]
     """
 
     def __init__(self, inner: PendingStore) -> None:
@@ -63,10 +64,10 @@ class WindowLayer:
                 return found
             at = time_prefix(found[-1] + 1)
 
-    def expire(self, before_start: int) -> int:
-        """Remove the windows that start before; returns how many entries went.
+    def expire(self, before_start: int) -> None:
+        """Remove the windows that start before. Call it once a commit, with the latest time.
 
         The changelog gets a tombstone for each entry it knows; a window put and expired between two commits reaches
         neither the changelog nor the backend.
         """
-        return self.inner.clear_before(time_prefix(before_start), timestamp=max(0, before_start))
+        self.inner.clear_before(time_prefix(before_start), timestamp=max(0, before_start))
