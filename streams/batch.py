@@ -24,6 +24,7 @@ from streams.columns import Column, column_from_rows
 
 if TYPE_CHECKING:
     from streams.origin import Origin
+    from streams.serde import Serde
 
 Int64Array = npt.NDArray[np.int64]
 Headers = Sequence[tuple[str, bytes | None]]
@@ -155,6 +156,10 @@ class Batch:
             inherited = parent.key_bytes
             self._key_bytes = None if inherited is None else inherited[start:stop]
         return self._key_bytes
+
+    def has_keys_of(self, serde: Serde[Any]) -> bool:
+        """Whether there are `key_bytes`, and as this serde writes them."""
+        return self._decode_keys == serde.decode_each and self.key_bytes is not None
 
     def rows(self) -> Iterator[tuple[Any, Any, int]]:
         """(key, value, timestamp) of each record."""

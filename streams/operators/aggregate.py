@@ -195,6 +195,7 @@ class AggregateOperator(Operator[AggregateNode]):
             timestamps=timestamps,
             keys=keys,
             key_bytes=key_bytes,
+            decode_keys=self._keys.decode_each,
             values=results,
             topic="" if source is None else source.topic,
             partition=self.context.partition,

@@ -12,7 +12,7 @@ from streams.graph.definitions import TopicDef
 from streams.graph.nodes import Node
 from streams.operators.base import TaskContext
 from streams.operators.failures import TryAgain
-from streams.serde import RAW, Serde, key_serde_for, serde_for
+from streams.serde import Serde, key_serde_for, serde_for
 
 
 class RecordEncoder:
@@ -35,18 +35,16 @@ class RecordEncoder:
         self._context.outputs.add(self._topic.name, keys, values, batch.timestamps.tolist(), batch.headers)
 
     def _key_bytes(self, batch: Batch) -> list[bytes | None]:
-        known = batch.key_bytes
+        known = batch.key_bytes if batch.has_keys_of(self._keys) else None
         return self._keys.encode_many(batch.keys) if known is None else known
 
     def _one_by_one(self, batch: Batch) -> tuple[Batch, list[bytes | None], list[bytes | None]]:
         keys: list[bytes | None] = []
         values: list[bytes | None] = []
         kept = np.ones(len(batch), np.bool_)
-        known = batch.key_bytes
-        key_serde, found = (self._keys, batch.keys) if known is None else (RAW, known)
-        for index, (key, value) in enumerate(zip(found, batch.values, strict=True)):
+        for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
             try:
-                pair = self._encoded("key", key_serde, key), self._encoded("value", self._values, value)
+                pair = self._encoded("key", self._keys, key), self._encoded("value", self._values, value)
             except EncodeError as error:
                 kept[index] = False
                 self._failed(batch, index, error)

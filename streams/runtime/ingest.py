@@ -140,7 +140,11 @@ class Ingest:
         stamps = np.array([now if time is None else time for time in times], np.int64)
         self._encoder.write(
             Batch(
-                offsets=np.arange(len(keys)), timestamps=stamps, keys=keys, values=values, topic=self.source.topic.name
+                offsets=np.full(len(keys), -1),
+                timestamps=stamps,
+                keys=keys,
+                values=values,
+                topic=self.source.topic.name,
             )
         )
 

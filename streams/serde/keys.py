@@ -7,6 +7,7 @@ write or read there are the encodings of Kafka's own Java serializers.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,13 @@ def key_serde_for(kind: Any = None) -> Serde[Any]:
         return kind
     if kind is str:
         return TEXT
-    return RAW if kind is bytes else json_serde(kind, order="deterministic")
+    return RAW if kind is bytes else _json(kind)
+
+
+@cache
+def _json(kind: Any) -> Serde[Any]:
+    """One for each type, so that two topics of one key type can tell that they write keys alike."""
+    return json_serde(kind, order="deterministic")
 
 
 def _packed(name: str, format_: str) -> FunctionSerde[int]:
