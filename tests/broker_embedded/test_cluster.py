@@ -168,21 +168,34 @@ async def test_a_failed_sync_stops_the_broker(folder: Any, monkeypatch: pytest.M
 async def test_everything_of_a_commit_is_synced(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     client = folder.open(sync_on_commit=True)
     await client.create("flights", 2)
+    await client.create("source", 2)
+    await client.produce("source", "read by the transaction")
+    await client.produce("source", "not read", partition=1)
     writer = await client.init()
     await client.produce("flights", "a", writer=writer)
-    await client.send_offset(writer, "group", "flights", 7)
+    await client.send_offset(writer, "group", "source", 1)
     ends = {}
     synced: list[str] = []
     monkeypatch.setattr(disk, "observer", lambda kind, path, size: synced.append(Path(path).parent.name))
     for source in client.cluster.logs():
         ends[f"{source.topic}-{source.partition}"] = source.log_end_offset
     assert await client.end(writer) == 0
-    data = [name for name in synced if name.startswith(("flights", "__consumer"))]
-    assert sorted(set(data)) == ["__consumer_offsets-0", "flights-0"]
+    data = [name for name in synced if name.startswith(("flights", "source", "__consumer"))]
+    assert sorted(set(data)) == ["__consumer_offsets-0", "flights-0", "source-0"]
     assert synced.index("__transaction_state-0") > max(synced.index(name) for name in data)
     for source in client.cluster.logs():
-        if source.topic in ("flights", "__consumer_offsets"):
+        if f"{source.topic}-{source.partition}" in data:
             assert source.recovery_point >= ends[f"{source.topic}-{source.partition}"]
+
+
+async def test_decisions_are_synced_before_data(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a commit marker could survive whose decision is lost: see agreement.py."""
+    await client.create("flights", flush_messages="1")
+    synced: list[str] = []
+    monkeypatch.setattr(disk, "observer", lambda kind, path, size: synced.append(Path(path).parent.name))
+    writer = await client.init()
+    await client.produce("flights", "a", writer=writer)
+    assert synced.index("__transaction_state-0") < synced.index("flights-0")
 
 
 async def test_a_commit_goes_on_when_its_caller_is_cancelled(folder: Any) -> None:

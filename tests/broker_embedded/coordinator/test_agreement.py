@@ -62,6 +62,7 @@ class Work:
     """Two producers over three partitions that read two others; a step is a number."""
 
     client: Any
+    reopen: Callable[[], Any]
     states: list[State] = field(default_factory=lambda: [({tp: [] for tp in OUT}, {})])
     inputs: dict[tuple[str, int], list[str]] = field(default_factory=lambda: {tp: [] for tp in IN})
     writers: list[Any] = field(default_factory=list)
@@ -78,7 +79,9 @@ class Work:
     async def step(self, who: int, step: str, index: int) -> None:
         self.values += 1
         value = f"v{self.values}"
-        if step == "in":
+        if step in ("kill", "restart"):
+            await self._again(step)
+        elif step == "in":
             tp = IN[index % len(IN)]
             await self.client.produce(tp[0], value, partition=tp[1])
             self.inputs[tp].append(value)
@@ -99,13 +102,20 @@ class Work:
                 self.states.append((data, {**self.states[-1][1], **self.offsets[who]}))
             self.rows[who], self.offsets[who] = [], {}
 
+    async def _again(self, step: str) -> None:
+        """Another process goes on, with what the kernel has; a clean stop has it on the disk too."""
+        if step == "restart":
+            await self.client.cluster.close()
+        self.client.cluster.folder.release()
+        self.client = self.reopen()
+
 
 async def found(client: Any) -> State:
     return {tp: client.read(*tp) for tp in OUT}, await client.offsets("group")
 
 
 def steps_for(producers: int) -> st.SearchStrategy[list[tuple[int, str, int]]]:
-    kinds = st.sampled_from(["in", "out", "out", "read", "commit", "commit", "abort"])
+    kinds = st.sampled_from([*["in", "out", "out", "read", "commit", "commit"] * 3, "abort", "kill", "restart"])
     return st.lists(st.tuples(st.integers(0, producers - 1), kinds, st.integers(0, 2)), min_size=5, max_size=60)
 
 
@@ -121,10 +131,17 @@ class Trial:
         monkeypatch.setattr(disk, "observer", self.disk.observe)
 
     async def work(self, script: list[tuple[int, str, int]]) -> Work:
-        work = Work(self.folder.open(**self.config))
-        await work.start()
+        work = await self.start()
         for step in script:
             await work.step(*step)
+        return work
+
+    async def start(self) -> Work:
+        def reopen() -> Any:
+            return self.folder.open(**self.config)
+
+        work = Work(reopen(), reopen)
+        await work.start()
         return work
 
     def cut_power(self, random: Random) -> None:
@@ -197,8 +214,7 @@ def test_no_more_is_rolled_back_than_must_be(make_folder: Callable[[], Any], mon
         async def main() -> None:
             trial = Trial(make_folder(), monkeypatch)
             try:
-                work = Work(trial.folder.open())
-                await work.start()
+                work = await trial.start()
                 needed: list[dict[tuple[str, int], int]] = [{}]
                 for who, step, index in script:
                     ends = {(log.topic, log.partition): log.log_end_offset for log in work.client.cluster.logs()}
@@ -319,3 +335,44 @@ async def test_a_topic_made_again_has_lost_nothing(folder: Any) -> None:
     file.write_bytes(file.read_bytes()[: -(78 + 1)])
     again = folder.open()
     assert again.read("out") == ["a"]
+
+
+def cut(folder: Any, topic: str, keep_bytes: int) -> None:
+    file = folder.path / f"{topic}-0" / f"{0:020d}.log"
+    file.write_bytes(file.read_bytes()[:keep_bytes])
+
+
+async def test_a_commit_ahead_of_what_it_read_goes(folder: Any) -> None:
+    """Nothing of its own is lost, but records it read are."""
+    client = folder.open()
+    await client.create("in")
+    await client.create("out")
+    writer = await client.init()
+    for value in "ab":
+        await client.produce("in", value)
+        await client.produce("out", value.upper(), writer=writer)
+        await client.send_offset(writer, "group", "in", client.cluster.log("in", 0).log_end_offset)
+        await client.end(writer)
+    folder.kill()
+    cut(folder, "in", -1)
+    again = folder.open()
+    assert (again.read("in"), again.read("out")) == (["a"], ["A"])
+    assert await again.offsets("group") == {("in", 0): 1}
+
+
+async def test_a_lost_epoch_is_found_in_the_partitions(folder: Any) -> None:
+    client = folder.open()
+    await client.create("out")
+    writer = await client.init()
+    await client.produce("out", "a", writer=writer)
+    await client.end(writer)
+    size_bytes = (folder.path / "__transaction_state-0" / f"{0:020d}.log").stat().st_size
+    for _ in range(3):
+        await client.produce("out", "lost", writer=await client.init())
+    folder.kill()
+    cut(folder, "__transaction_state", size_bytes)
+    again = folder.open()
+    writer = await again.init()
+    assert (await again.produce("out", "b", writer=writer)).error_code == 0
+    await again.end(writer)
+    assert again.read("out") == ["a", "b"]
