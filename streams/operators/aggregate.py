@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, islice
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from state.keys import time_prefix, window_key
 from streams.batch import Batch
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.base import NO_TIME, Operator, TaskContext
-from streams.operators.calls import FAILED, holds
+from streams.operators.calls import FAILED, Failed, holds
 from streams.operators.folds import FoldStates, RowStates
 from streams.operators.groups import Groups, Slots
 from streams.serde import key_serde_for
@@ -97,7 +98,7 @@ class AggregateOperator(Operator[AggregateNode]):
         """
         keys = batch.key_bytes or batch.keys
         for name, column in (("null_key", keys), ("null_value", batch.values)):
-            if holds(column, None):
+            if holds(column, NoneType):
                 present = np.fromiter((entry is not None for entry in column), np.bool_, len(column))
                 self.context.failures.dropped(self.node, name, len(column) - int(present.sum()))
                 return self._with_key_and_value(batch.take(present))
@@ -146,7 +147,7 @@ class AggregateOperator(Operator[AggregateNode]):
         )
 
     def _folded(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any] | None) -> Batch | None:
-        if results is not None and holds(results, FAILED):
+        if results is not None and holds(results, Failed):
             kept = np.fromiter((result is not FAILED for result in results), np.bool_, len(results))
             rows, slots = rows[kept], slots[kept]
             results = [result for result in results if result is not FAILED]

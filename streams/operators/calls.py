@@ -7,8 +7,6 @@ that is tried again after a back-off does not make the records before it run twi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,15 @@ from streams.operators.base import Blocked, TaskContext
 from streams.operators.failures import TryAgain
 from streams.operators.row_context import RowContext
 
-FAILED: Any = object()
-"""Stands in a list of results for a record that the error policy left out."""
+
+class Failed:
+    """Stands in a list of results for a record that the error policy left out."""
+
+
+FAILED: Any = Failed()
 
 Finish = Callable[[list[Any]], Batch | None]
+Columns = list[list[Any]]
 
 
 class Calls:
@@ -34,59 +37,63 @@ class Calls:
         self._node = node
         self._context = context
 
-    def run(self, batch: Batch, finish: Finish) -> Batch | None:
+    def run(self, batch: Batch, finish: Finish, columns: Columns | None = None) -> Batch | None:
         """`finish(results)`, with one result a record and FAILED for those left out. Raises Blocked while a retry
-        backs off.
+        backs off. `columns` are other arguments than value, or key and value: a list for each.
         """
-        return self._continue(batch, finish, [])
+        if columns is None:
+            columns = [batch.values] if self._function.arity == 1 else [batch.keys, batch.values]
+        return self._continue(batch, columns, finish, [])
 
-    def _continue(self, batch: Batch, finish: Finish, results: list[Any]) -> Batch | None:
+    def _continue(self, batch: Batch, columns: Columns, finish: Finish, results: list[Any]) -> Batch | None:
         size = len(batch)
         while len(results) < size:
             try:
-                self._call_from(batch, results)
+                self._call_from(batch, columns, results)
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises goes to the error policy
-                self._failed(batch, finish, results, error)
+                self._failed(batch, columns, finish, results, error)
         return finish(results)
 
-    def _call_from(self, batch: Batch, results: list[Any]) -> None:
+    def _call_from(self, batch: Batch, columns: Columns, results: list[Any]) -> None:
         start = len(results)
         call, append = self._function.call, results.append
+        left = [column[start:] for column in columns] if start else columns
         if self._function.wants_ctx:
-            for arguments, ctx in zip(self._arguments(batch, start), self._contexts(batch, start), strict=True):
+            for arguments, ctx in zip(zip(*left, strict=True), self._contexts(batch, start), strict=True):
                 append(call(*arguments, ctx=ctx))
-        elif self._function.arity == 1:
-            for value in batch.values[start:] if start else batch.values:
+        elif len(left) == 1:
+            for value in left[0]:
                 append(call(value))
+        elif len(left) == 2:
+            for first, second in zip(*left, strict=True):
+                append(call(first, second))
         else:
-            for arguments in self._arguments(batch, start):
+            for arguments in zip(*left, strict=True):
                 append(call(*arguments))
-
-    def _arguments(self, batch: Batch, start: int) -> Iterable[tuple[Any, ...]]:
-        if self._function.arity == 1:
-            return zip(batch.values[start:])
-        return zip(batch.keys[start:], batch.values[start:], strict=True)
 
     def _contexts(self, batch: Batch, start: int) -> Iterator[RowContext]:
         return (RowContext(batch, index, self._context) for index in range(start, len(batch)))
 
-    def _failed(self, batch: Batch, finish: Finish, results: list[Any], error: Exception) -> None:
+    def _failed(self, batch: Batch, columns: Columns, finish: Finish, results: list[Any], error: Exception) -> None:
         try:
             self._context.failures.handle(self._node, batch, len(results), error)
         except TryAgain as again:
             delay = self._context.sleep(again.delay_s)
-            raise Blocked(delay, lambda: self._continue(batch, finish, results)) from None
+            raise Blocked(delay, lambda: self._continue(batch, columns, finish, results)) from None
         results.append(FAILED)
 
 
-def holds(items: Iterable[Any], one: Any) -> bool:
-    """Whether `one` itself is among the items. `in` would ask each whether it is equal, and arrays have no answer."""
-    return any(map(is_, items, repeat(one)))
+def holds(items: Iterable[Any], kind: type) -> bool:
+    """Whether one of the items is of the class `kind` itself: the fastest way to look for None or FAILED in a list.
+
+    `in` would ask each item whether it is equal, and arrays have no answer to that.
+    """
+    return kind in set(map(type, items))
 
 
 def left_over(batch: Batch, results: list[Any]) -> tuple[Batch, list[Any]]:
     """The batch and its results without the records that failed."""
-    if not holds(results, FAILED):
+    if not holds(results, Failed):
         return batch, results
     kept = np.fromiter((result is not FAILED for result in results), np.bool_, len(results))
     return batch.take(kept), [result for result in results if result is not FAILED]

@@ -8,21 +8,21 @@ key meets no row.
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from streams.batch import Batch
-from streams.graph.functions import UserFunction
 from streams.graph.nodes import TableJoinNode
 from streams.operators.base import Operator, TaskContext
-from streams.operators.calls import Calls, left_over
+from streams.operators.calls import Calls, holds, left_over
 
 
 class TableJoinOperator(Operator[TableJoinNode]):
     def __init__(self, node: TableJoinNode, context: TaskContext) -> None:
         super().__init__(node, context)
-        self._calls = Calls(_on_pairs(node.joiner), node, context)
+        self._calls = Calls(node.joiner, node, context)
 
     def open(self) -> None:
         self._table = self.context.view(self.node.table)
@@ -30,27 +30,16 @@ class TableJoinOperator(Operator[TableJoinNode]):
     def process(self, batch: Batch) -> Batch | None:
         known = batch.key_bytes
         rights = self._table.get_many(batch.keys) if known is None else self._table.get_many(key_bytes=known)
-        if not self.node.left and None in rights:
+        if not self.node.left and holds(rights, NoneType):
             found = np.fromiter((right is not None for right in rights), np.bool_, len(rights))
             batch = batch.take(found)
             rights = [right for right in rights if right is not None]
         if not len(batch):
             return None
-        pairs = batch.with_values(list(zip(batch.values, rights, strict=True)))
-        return self._calls.run(pairs, lambda results: self._joined(pairs, results))
+        pair = [batch.values, rights]
+        columns = pair if self.node.joiner.arity == 2 else [batch.keys, *pair]
+        return self._calls.run(batch, lambda results: self._joined(batch, results), columns)
 
-    def _joined(self, pairs: Batch, results: list[Any]) -> Batch | None:
-        kept, values = left_over(pairs, results)
+    def _joined(self, batch: Batch, results: list[Any]) -> Batch | None:
+        kept, values = left_over(batch, results)
         return kept.with_values(values, self.node.value_type) if values else None
-
-
-def _on_pairs(joiner: UserFunction) -> UserFunction:
-    """The joiner as a function of (key, (left, right)), or of the pair alone."""
-    join = joiner.call
-    if joiner.arity == 2:
-        made = joiner.calling(lambda pair, **ctx: join(pair[0], pair[1], **ctx))
-        made.arity = 1
-    else:
-        made = joiner.calling(lambda key, pair, **ctx: join(key, pair[0], pair[1], **ctx))
-        made.arity = 2
-    return made
