@@ -45,7 +45,7 @@ class RocksBackend:
         self.path = Path(path)
         self._memory = StateMemory.shared() if memory is None else memory
         self._scans: set[Generator[tuple[bytes, bytes], None, None]] = set()
-        self._unflushed = False
+        self._unlogged_writes = self._flushed_writes = 0
         self._loading = False
         self._logged, self._synced, self._unlogged = WriteOptions(), WriteOptions(), WriteOptions()
         self._synced.sync = True
@@ -69,11 +69,19 @@ class RocksBackend:
         self._db.drop_column_family(_PREFIX + store)
 
     def get(self, store: str, key: bytes) -> bytes | None:
-        value: bytes | None = self._family(store).get(key)
+        family = self._families.get(store) or self._unknown(store)
+        try:
+            value: bytes | None = family.get(key)
+        except Exception as error:  # noqa: BLE001
+            self._explain("read", error)
         return value
 
     def get_many(self, store: str, keys: Sequence[bytes]) -> list[bytes | None]:
-        values: list[bytes | None] = self._family(store).get(list(keys))
+        family = self._family(store)
+        try:
+            values: list[bytes | None] = family.get(list(keys))
+        except Exception as error:  # noqa: BLE001
+            self._explain("read", error)
         return values
 
     @contextmanager
@@ -90,10 +98,10 @@ class RocksBackend:
             self._scans.discard(rows)
 
     def write(self, changes: Sequence[Changes], *, durable: bool = True, sync: bool = False) -> None:
-        if durable and self._unflushed:
+        if durable and self._unlogged_writes > self._flushed_writes:
             for family in self._in_flush_order():
                 self._flush(family, wait=True)
-            self._unflushed = False
+            self._flushed_writes = self._unlogged_writes
         batch = WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
         for store, keys, values, cleared in changes:
@@ -105,20 +113,21 @@ class RocksBackend:
                     delete(key, handle)
                 else:
                     put(key, value, handle)
-        self._unflushed = self._unflushed or not durable
+        self._unlogged_writes += not durable
         try:
             self._db.write(batch, (self._synced if sync else self._logged) if durable else self._unlogged)
         except Exception as error:  # noqa: BLE001
             self._explain("write", error)
 
     def flush_steps(self) -> Iterator[None]:
+        writes = self._unlogged_writes
         for family in self._in_flush_order():
             self._flush(family, wait=False)
             while family.property_int_value(_UNFLUSHED) and not family.property_int_value(_BACKGROUND_ERRORS):
                 yield
             self._flush(family, wait=True)  # nothing is left to wait for; this raises what went wrong in the background
             yield
-        self._unflushed = False
+        self._flushed_writes = max(self._flushed_writes, writes)
 
     def begin_load(self) -> None:
         """Open the folder again with write buffers that are sorted when full instead of at every write.
@@ -214,6 +223,7 @@ class RocksBackend:
         options.set_write_buffer_manager(self._memory.buffers)
         buffer_bytes = max(1 << 20, min(16 << 20, self._memory.total_bytes // 16))
         options.set_write_buffer_size(buffer_bytes)
+        options.set_max_write_buffer_number(4)  # a writer does not wait for the flush of the buffer before
         if self._loading:
             options.set_allow_concurrent_memtable_write(False)
             if store != META:  # which is read meanwhile

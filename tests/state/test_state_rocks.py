@@ -112,6 +112,43 @@ def test_full_buffers_are_flushed_together(tmp_path: Path) -> None:
     backend.close()
 
 
+def test_a_durable_write_waits_for_what_came_during_a_flush(tmp_path: Path) -> None:
+    backend = RocksBackend(tmp_path / "0_0", MEMORY)
+    for store in ("a", "b"):
+        backend.open_store(store)
+    backend.write([Changes("a", [b"k"], [b"1"])], durable=False)
+    for _ in backend.flush_steps():
+        backend.write([Changes(store, [b"k"], [b"2"]) for store in ("a", "b")], durable=False)
+    backend.write([Changes("b", [b"last"], [b"3"])])
+    left = RocksBackend(copy_live_folder(tmp_path / "0_0", tmp_path / "left"), MEMORY)
+    assert (left.get("a", b"k"), left.get("b", b"k"), left.get("b", b"last")) == (b"2", b"2", b"3")
+    left.close()
+    backend.close()
+
+
+@pytest.mark.parametrize(
+    ("rocksdb_says", "says"),
+    [
+        ("IO error: No space left on device: While appending", "cannot write the stores in .*0_0: .*; free space"),
+        (
+            "Corruption: block checksum mismatch",
+            "cannot write the stores in .*0_0: Corruption: block checksum mismatch",
+        ),
+    ],
+)
+def test_errors_of_rocksdb_name_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rocksdb_says: str, says: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise Exception(rocksdb_says)
+
+    backend = RocksBackend(tmp_path / "0_0", MEMORY)
+    with monkeypatch.context() as patch, pytest.raises(StateError, match=says):
+        patch.setattr(backend, "_db", type("Broken", (), {"write": fail})())
+        backend.write([])
+    backend.close()
+
+
 def test_a_load_can_be_left_and_taken_up_again(tmp_path: Path) -> None:
     backend = RocksBackend(tmp_path / "0_0", MEMORY)
     backend.open_store("a")
