@@ -112,7 +112,8 @@ class AggregateOperator(Operator[AggregateNode]):
         self._observed = int(observed[-1])
         rows, starts = self._window.assign(batch.timestamps)
         time = np.minimum(observed, self.context.time_bound)[rows]
-        late = starts <= time - (self._window.size_ms + self._window.grace_ms)
+        # Closed stays closed, even if time is held back again by a writer that was idle.
+        late = starts <= np.maximum(time - (self._window.size_ms + self._window.grace_ms), self._closed_to)
         if not late.any():
             return rows, starts
         self.context.failures.dropped(self.node, "late", int(late.sum()))
