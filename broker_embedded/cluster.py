@@ -107,12 +107,9 @@ class Cluster:
             self.offsets.clamp()
 
     def _agree(self) -> None:
-        from broker_embedded.coordinator.agreement import restore_agreement, rewrite_lost_markers
+        from broker_embedded.coordinator.agreement import restore_agreement  # after a crash only
 
-        if restore_agreement(self):
-            self.offsets.load()
-            self.transactions.load()
-        rewrite_lost_markers(self)
+        restore_agreement(self)
         if self.config.sync_on_commit:  # commits sync partitions; see the rules in agreement.py
             _sync_all(self.topics[TRANSACTIONS_TOPIC].partitions)
 

@@ -68,16 +68,26 @@ class Orphan(NamedTuple):
     first: int
 
 
-def restore_agreement(cluster: Cluster) -> bool:
-    """Roll back what is not whole; whether anything was. Offsets and transactions must then be loaded again."""
+def restore_agreement(cluster: Cluster) -> None:
+    """Roll back what is not whole, and write the markers that are missing where a transaction is whole and over.
+
+    Expects offsets and transactions to be loaded, and loads them again after a change.
+    """
     ledger = Ledger.read(cluster)
     orphans = list(_orphans(cluster, ledger))
-    if not (ledger.has_loss or orphans or _is_ahead(cluster)):
-        return False
-    commits, ends = _find_cut(cluster, orphans)
-    if not ends:
-        return False
-    _say(cluster, commits, ends)
+    if ledger.has_loss or orphans or _is_ahead(cluster):
+        commits, ends = _find_cut(cluster, orphans)
+        if ends:
+            _say(cluster, commits, ends)
+            _roll_back(cluster, commits, ends)
+            cluster.offsets.load()
+            cluster.transactions.load()
+            ledger = Ledger.read(cluster)
+    for (partition, producer_id), (span, commit) in ledger.latest.items():
+        cluster.write_marker(partition, producer_id, commit.producer_epoch, commit=True, first=span.first)
+
+
+def _roll_back(cluster: Cluster, commits: list[Commit], ends: dict[Partition, int]) -> None:
     for partition, end in ends.items():
         source = cluster.log(*partition)
         source.truncate_to(max(end, source.log_start_offset))
@@ -86,13 +96,6 @@ def restore_agreement(cluster: Cluster) -> bool:
         state_logs[commit.state_partition].truncate_to(commit.state_offset)
     for source in cluster.logs():
         source.sync()
-    return True
-
-
-def rewrite_lost_markers(cluster: Cluster) -> None:
-    """Write the commit markers that are missing where a transaction is whole and over."""
-    for (partition, producer_id), (span, commit) in Ledger.read(cluster).latest.items():
-        cluster.write_marker(partition, producer_id, commit.producer_epoch, commit=True, first=span.first)
 
 
 def _commits(cluster: Cluster) -> Iterator[Commit]:

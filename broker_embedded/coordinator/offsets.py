@@ -7,7 +7,7 @@ under their producer id until its marker is written there; a commit makes them v
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from broker_embedded import records
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Partition = tuple[str, int]
 Group = dict[Partition, OffsetValue]
+Row = tuple[str, Partition, OffsetValue | None]  # group, partition, and its offset: None where that is removed
 
 _METADATA_MAX = 4096  # offset.metadata.max.bytes
 
@@ -147,18 +148,23 @@ class Offsets:
         self.groups.clear()
         self._pending.clear()
         for index, offsets_log in enumerate(self._cluster.topics[OFFSETS_TOPIC].partitions):
+            newest: dict[bytes | None, bytes | None] = {}  # decoded at the end, when most have been replaced
+            undecided: dict[int, dict[bytes | None, bytes | None]] = {}
             for header, batch in self._cluster.read_all(offsets_log):
                 if header.is_control:
                     outcome = records.read_control(batch)
                     if outcome is not None:
-                        self.end_transaction(index, header.producer_id, commit=outcome)
-                    continue
-                for group, partition, value in offset_rows(batch):
-                    if header.is_transactional:
-                        pending = self._pending.setdefault((index, header.producer_id), {})
-                        pending.setdefault(group, {})[partition] = value
-                    else:
-                        self._show(group, {partition: value})
+                        ended = undecided.pop(header.producer_id, {})
+                        newest.update(ended if outcome else {})
+                else:
+                    columns = records.decode(batch)
+                    rows = undecided.setdefault(header.producer_id, {}) if header.is_transactional else newest
+                    rows.update(zip(columns.keys(), columns.values(), strict=True))
+            for group, partition, value in _decoded(newest.items()):
+                self._show(group, {partition: value})
+            for producer_id, rows in undecided.items():
+                for group, partition, value in _decoded(rows.items()):
+                    self._pending.setdefault((index, producer_id), {}).setdefault(group, {})[partition] = value
 
     def clamp(self) -> None:
         """After an unclean stop: an offset beyond the end of a log whose tail was lost goes back to that end."""
@@ -177,10 +183,14 @@ class Offsets:
                 self.commit(group, beyond)
 
 
-def offset_rows(batch: memoryview) -> Iterator[tuple[str, Partition, OffsetValue | None]]:
-    """Group, partition and value of each committed offset in a batch; None where it is removed."""
+def offset_rows(batch: memoryview) -> Iterator[Row]:
+    """The committed offsets in a batch."""
     columns = records.decode(batch)
-    for key, value in zip(columns.keys(), columns.values(), strict=True):
+    return _decoded(zip(columns.keys(), columns.values(), strict=True))
+
+
+def _decoded(rows: Iterable[tuple[bytes | None, bytes | None]]) -> Iterator[Row]:
+    for key, value in rows:
         named = decode_offset_key(key or b"")
         if named is not None:
             yield named.group, (named.topic, named.partition), None if value is None else decode_offset_value(value)

@@ -323,14 +323,16 @@ class Transactions:
         for state_log in self._cluster.topics[TRANSACTIONS_TOPIC].partitions:
             for _, batch in self._cluster.read_all(state_log):
                 columns = records.decode(batch)
-                headers = [dict(row).get(HEADER) for row in columns.headers()]
-                newest.update(zip(columns.keys(), zip(columns.values(), headers, strict=True), strict=True))
-        for key, (data, spans) in newest.items():
+                spans: list[bytes | None] = [None] * len(columns)
+                if columns.has_headers:
+                    spans = [dict(row).get(HEADER) for row in columns.headers()]
+                newest.update(zip(columns.keys(), zip(columns.values(), spans, strict=True), strict=True))
+        for key, (data, packed) in newest.items():
             transactional_id = decode_transaction_key(key or b"")
             if transactional_id is not None and data is not None:
                 value = decode_transaction_value(data)
                 txn = Transaction(transactional_id, value.producer_id, value.producer_epoch, value.timeout_ms)
-                _apply(txn, value, decode_spans(spans, value.partitions) if spans is not None else {})
+                _apply(txn, value, decode_spans(packed, value.partitions) if packed is not None else {})
                 self.by_id[transactional_id] = txn
 
     def reconcile(self) -> None:
