@@ -27,7 +27,7 @@ class TopologyError(StreamsError):
 
 
 class StoreRenamedError(TopologyError):
-    """The data folder holds a store that the app no longer names.
+    """The log holds the changelog of a store that the app no longer names.
 
     >>> raise StoreRenamedError("late", data_dir="./flights-data", names=["late-flights"])
     Traceback (most recent call last):
@@ -45,18 +45,26 @@ A name is a contract: give the table its old name back (name='late'), or remove 
 
 
 class PartitionCountError(TopologyError):
-    """A topic has another number of partitions than the app was started with before.
+    """A topic has another number of partitions than the app declares, or was started with before.
 
     >>> raise PartitionCountError("flights", expected=4, found=6)
     Traceback (most recent call last):
     streams.errors.PartitionCountError: topic 'flights' has 6 partitions and had 4. Keys now belong to other \
 partitions than the ones whose state holds them: go back to 4, or start from the beginning with `streams reset APP`.
+    >>> raise PartitionCountError("flights", expected=4, found=6, declared=True)
+    Traceback (most recent call last):
+    streams.errors.PartitionCountError: topic 'flights' has 6 partitions, and the app declares 4. A topic keeps the \
+number it was made with: say partitions=6, or use a topic of another name.
     """
 
-    def __init__(self, topic: str, *, expected: int, found: int) -> None:
+    def __init__(self, topic: str, *, expected: int, found: int, declared: bool = False) -> None:
         super().__init__(
-            f"topic {topic!r} has {found} partitions and had {expected}. Keys now belong to other partitions than the "
-            f"ones whose state holds them: go back to {expected}, or start from the beginning with `streams reset APP`."
+            f"topic {topic!r} has {found} partitions, and the app declares {expected}. A topic keeps the number it was "
+            f"made with: say partitions={found}, or use a topic of another name."
+            if declared
+            else f"topic {topic!r} has {found} partitions and had {expected}. Keys now belong to other partitions than "
+            f"the ones whose state holds them: go back to {expected}, or start from the beginning with "
+            "`streams reset APP`."
         )
 
 

@@ -13,6 +13,7 @@ from broker_embedded import records
 from state.api import Backend, StoreSpec
 from state.backends.memory import MemoryBackend
 from state.task_stores import TaskStores
+from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef
 from streams.graph.nodes import Node
 from streams.graph.plan import Plan, SubTopology
@@ -373,6 +374,11 @@ async def assemble(
     In a `replay` nobody is idle: what a partition lacks may still come.
     """
     plan = app.plan()
+    if not (plan.topics or app.timers or app.background):
+        raise TopologyError(
+            f"app {app.id!r} has no topic, so there is nothing to run: declare one with app.topic(...), and an agent, a "
+            "pipeline or a source on it. Is this the app you mean?"
+        )
     where = "a given transport"
     if transport is None:
         from streams.transport.opening import open_transport

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from streams.errors import PartitionCountError, StoreRenamedError, TopologyError
 from streams.graph.definitions import KEPT_FOREVER, StoreDef, TopicDef
 from streams.graph.plan import Plan, SubTopology, co_partitioned
-from streams.transport.contract import TopicInfo, TopicMismatchError, TopicSpec, Transport
+from streams.transport.contract import TopicInfo, TopicPartition, TopicSpec, Transport
 
+_INTERNAL = ("-changelog", "-repartition")
 CHANGELOG_CONFIG = {"cleanup.policy": "compact", **KEPT_FOREVER}
 """Never deleted by record time: replayed old events would vanish at once. Windows go by our own tombstones."""
 REPARTITION_CONFIG = {"cleanup.policy": "delete", **KEPT_FOREVER}
@@ -65,7 +66,9 @@ class Topics:
         found = await self._transport.describe(list(wanted))
         for name, topic in wanted.items():
             if name in found and topic.partitions not in (None, found[name].partitions):
-                raise PartitionCountError(name, expected=topic.partitions or 0, found=found[name].partitions)
+                raise PartitionCountError(
+                    name, expected=topic.partitions or 0, found=found[name].partitions, declared=True
+                )
         missing = [topic for name, topic in wanted.items() if name not in found]
         await self._ensure([TopicSpec(t.name, t.partitions or self._default_partitions, t.config) for t in missing])
         self.infos.update(found)
@@ -83,10 +86,10 @@ class Topics:
             for sub in ready:
                 waiting.remove(sub)
                 self.tasks[sub.id] = max(self.partitions(source.topic.name) for source in sub.sources)
-                made = [node.topic for node in sub.repartitions]
-                await self._ensure(
-                    [TopicSpec(t.name, t.partitions or self.tasks[sub.id], t.config | REPARTITION_CONFIG) for t in made]
-                )
+                await self._ensure([self._repartition(node.topic, sub) for node in sub.repartitions], sub)
+
+    def _repartition(self, topic: TopicDef, sub: SubTopology) -> TopicSpec:
+        return TopicSpec(topic.name, topic.partitions or self.tasks[sub.id], topic.config | REPARTITION_CONFIG)
 
     def _check_co_partitioned(self) -> None:
         for sub in self._plan.subtopologies:
@@ -100,47 +103,40 @@ class Topics:
                     )
 
     async def _changelogs(self) -> None:
-        specs = [TopicSpec(name, self.tasks[sub.id], CHANGELOG_CONFIG) for sub, name in self._changelog_names()]
-        specs += [TopicSpec(name, 1, CHANGELOG_CONFIG) for name in self._positions]
-        await self._check_renamed({spec.name for spec in specs})
-        await self._ensure(specs)
-
-    def _changelog_names(self) -> list[tuple[SubTopology, str]]:
-        stores = ((sub, store) for sub in self._plan.subtopologies for store in sub.stores)
-        named = [(sub, store.changelog) for sub, store in stores if store.source_topic is None]
-        return named + [
-            (sub, clock.changelog) for sub in self._plan.subtopologies if (clock := clock_store(sub, self._plan.app_id))
-        ]
+        names = {sub.id: changelog_names(sub, self._plan.app_id) for sub in self._plan.subtopologies}
+        await self._check_renamed({name for group in names.values() for name in group})
+        for sub in self._plan.subtopologies:
+            await self._ensure([TopicSpec(n, self.tasks[sub.id], CHANGELOG_CONFIG) for n in names[sub.id]], sub)
+        await self._ensure([TopicSpec(name, 1, CHANGELOG_CONFIG) for name in self._positions])
 
     async def _check_renamed(self, declared: set[str]) -> None:
-        prefix, suffix = f"{self._plan.app_id}-", "-changelog"
-        for name in await self._transport.topics():
+        app_id = self._plan.app_id
+        for name in await internal_topics(self._transport, app_id):
             # Clocks follow the sub-topology: they are ours, and going on without them costs nothing that a name could
             # save.
-            if (
-                name.startswith(prefix)
-                and name.endswith(suffix)
-                and name not in declared
-                and not name.endswith("-clocks-changelog")
-            ):
-                store = name.removeprefix(prefix).removesuffix(suffix)
+            if name.endswith("-changelog") and name not in declared and not name.endswith("-clocks-changelog"):
+                store = name.removeprefix(f"{app_id}-").removesuffix("-changelog")
                 raise StoreRenamedError(
                     store, data_dir=self._data_dir, names=[store.name for store in self._plan.stores.values()]
                 )
 
-    async def _ensure(self, specs: list[TopicSpec]) -> None:
-        if not specs:
-            return
-        found = await self._transport.describe([spec.name for spec in specs])
-        try:
-            await self._transport.create([spec for spec in specs if spec.name not in found])
-        except TopicMismatchError as error:
-            raise PartitionCountError(error.topic, expected=error.wanted, found=error.found) from error
+    async def _ensure(self, specs: list[TopicSpec], sub: SubTopology | None = None) -> None:
+        """Makes those that are missing. `sub` is the sub-topology that they belong to."""
+        names = [spec.name for spec in specs]
+        found = await self._transport.describe(names)
         for spec in specs:
             info = found.get(spec.name)
             if info is not None and info.partitions != spec.partitions:
-                raise PartitionCountError(spec.name, expected=spec.partitions, found=info.partitions)
-        self.infos.update(await self._transport.describe([spec.name for spec in specs]))
+                raise self._changed_count(spec, info, sub)
+        await self._transport.create([spec for spec in specs if spec.name not in found])
+        self.infos.update(await self._transport.describe(names))
+
+    def _changed_count(self, spec: TopicSpec, info: TopicInfo, sub: SubTopology | None) -> PartitionCountError:
+        """An internal topic that has as many partitions as its sub-topology once had tasks tells what has changed."""
+        if sub is None or spec.partitions != self.tasks[sub.id]:
+            return PartitionCountError(spec.name, expected=spec.partitions, found=info.partitions, declared=True)
+        largest = max(sub.sources, key=lambda source: self.partitions(source.topic.name))
+        return PartitionCountError(largest.topic.name, expected=info.partitions, found=spec.partitions)
 
 
 def clock_store(sub: SubTopology, app_id: str) -> StoreDef | None:
@@ -152,10 +148,31 @@ def clock_store(sub: SubTopology, app_id: str) -> StoreDef | None:
     return StoreDef(name=name, changelog=f"{app_id}-{name}-changelog")
 
 
+def changelog_names(sub: SubTopology, app_id: str) -> list[str]:
+    """The changelogs that a sub-topology's tasks write."""
+    clock = clock_store(sub, app_id)
+    own = [store.changelog for store in sub.stores if store.source_topic is None]
+    return own if clock is None else [*own, clock.changelog]
+
+
+async def internal_topics(transport: Transport, app_id: str) -> list[str]:
+    """The changelogs and repartition topics that are there under the app's name, used or not.
+
+    Those of an app "shop-eu" are not among those of an app "shop": a topic that could be either's is the longer name's
+    if a group of that name has offsets.
+    """
+    everything = await transport.topics()
+    named = [name for name in everything if name.startswith(f"{app_id}-") and name.endswith(_INTERNAL)]
+    rest = {name: name.removeprefix(f"{app_id}-").split("-")[:-1] for name in named}
+    longer = {f"{app_id}-{'-'.join(words[:n])}" for words in rest.values() for n in range(1, len(words))}
+    if not longer:
+        return named
+    infos = await transport.describe(everything)
+    tps = [TopicPartition(info.name, partition) for info in infos.values() for partition in range(info.partitions)]
+    others = [f"{group}-" for group in longer if any((await transport.committed(group, tps)).values())]
+    return [name for name in named if not name.startswith(tuple(others))]
+
+
 def position_topic(app_id: str, source: str) -> str:
     """Where a source's position is kept."""
     return f"{app_id}-{source}-position"
-
-
-def repartition_topics(plan: Plan) -> list[TopicDef]:
-    return [node.topic for sub in plan.subtopologies for node in sub.repartitions]

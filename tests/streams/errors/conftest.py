@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ class Written(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp: int = 0
-    headers: list[tuple[str, bytes | None]] = []
+    headers: Sequence[tuple[str, bytes | None]] = ()
     partition: int | None = None
 
 
@@ -92,7 +92,7 @@ class Lab:
                     key=row.key,
                     value=row.value,
                     timestamp=row.timestamp,
-                    headers=row.headers,
+                    headers=list(row.headers),
                     partition=row.partition,
                 )
 
