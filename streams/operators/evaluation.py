@@ -1,4 +1,7 @@
-"""Column expressions over a batch: on columns where that gives exactly the rows' answer, else row by row."""
+"""What a step asks of each record: the user's function, or a column expression.
+
+An expression runs on columns where that gives exactly the rows' answer, else row by row; a function runs row by row.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,22 @@ from streams.operators.calls import Calls, Finish
 
 
 class Evaluation:
-    """One expression of one step. `rows_batches` counts the batches that had to go by rows."""
+    """One function or expression of one step. `rows_batches` counts the batches of an expression that went by rows."""
 
-    def __init__(self, expression: Expression, node: Node, context: TaskContext) -> None:
-        self._expression = expression
-        by_row = UserFunction(expression.evaluate_row, step=node.kind, takes=1)
+    def __init__(self, asked: UserFunction | Expression, node: Node, context: TaskContext) -> None:
+        self._expression = asked if isinstance(asked, Expression) else None
+        by_row = UserFunction(asked.evaluate_row, step=node.kind, takes=1) if isinstance(asked, Expression) else asked
         self._calls = Calls(by_row, node, context)
         self.rows_batches = 0
 
+    def run(self, batch: Batch, finish: Finish) -> Batch | None:
+        """`finish(results)`, one a record."""
+        column = self.column(batch)
+        return self.rows(batch, finish) if column is None else finish(column.to_list())
+
     def column(self, batch: Batch) -> Column | None:
-        """The expression's values, or None when only rows give the exact answer."""
-        fields = getattr(batch.value_type, "__struct_fields__", None)
-        if fields is None:
+        """The results as a column, or None when only rows give the exact answer."""
+        if self._expression is None or not hasattr(batch.value_type, "__struct_fields__"):
             return None
         try:
             return self._expression.evaluate_columns({name: batch.column(name) for name in self._expression.fields})
@@ -32,5 +39,5 @@ class Evaluation:
             return None
 
     def rows(self, batch: Batch, finish: Finish) -> Batch | None:
-        """`finish` with the expression's value for each record, row by row."""
+        """`finish(results)`, asked row by row."""
         return self._calls.run(batch, finish)

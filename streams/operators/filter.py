@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from streams.batch import Batch
+from streams.columns import Column
 from streams.expressions import Expression
 from streams.graph.nodes import FilterNode
 from streams.operators.base import Operator, TaskContext
-from streams.operators.calls import FAILED, Calls
+from streams.operators.calls import FAILED
 from streams.operators.evaluation import Evaluation
 
 
@@ -19,24 +20,23 @@ class FilterOperator(Operator[FilterNode]):
 
     def __init__(self, node: FilterNode, context: TaskContext) -> None:
         super().__init__(node, context)
-        predicate = node.predicate
-        self._expression = Evaluation(predicate, node, context) if isinstance(predicate, Expression) else None
-        self._calls = None if isinstance(predicate, Expression) else Calls(predicate, node, context)
+        self._predicate = Evaluation(node.predicate, node, context)
+        self._none_drops = isinstance(node.predicate, Expression)
 
     def process(self, batch: Batch) -> Batch | None:
-        if self._expression is None:
-            assert self._calls is not None
-            return self._calls.run(batch, lambda results: self._keep(batch, results))
-        column = self._expression.column(batch)
+        column = self._predicate.column(batch)
         if column is None:
-            return self._expression.rows(batch, lambda results: self._keep(batch, results, none_drops=True))
+            return self._predicate.rows(batch, lambda results: self._keep(batch, results))
+        return self._keep_by_column(batch, column)
+
+    def _keep_by_column(self, batch: Batch, column: Column) -> Batch | None:
         mask = column.truth()
         if self.node.negate:
             mask = ~mask if column.valid is None else ~mask & column.valid
         return _taken(batch, mask)
 
-    def _keep(self, batch: Batch, results: list[Any], *, none_drops: bool = False) -> Batch | None:
-        negate = self.node.negate
+    def _keep(self, batch: Batch, results: list[Any]) -> Batch | None:
+        negate, none_drops = self.node.negate, self._none_drops
         kept = (r is not FAILED and not (none_drops and r is None) and bool(r) is not negate for r in results)
         return _taken(batch, np.fromiter(kept, np.bool_, len(results)))
 
