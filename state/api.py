@@ -121,6 +121,9 @@ class Backend(Protocol):
     def flush_steps(self) -> Iterator[None]:
         """Step by step, without holding up the caller: everything written before outlives the process afterwards."""
 
+    def busy(self, store: str) -> bool:
+        """Whether a large write to the store would now have to wait for the backend's own work."""
+
     def begin_load(self) -> None:
         """Much is to be written with `durable=False`: writing may get cheaper, and reading slow, until `end_load`."""
 

@@ -92,6 +92,11 @@ class Restorer:
         """Whether the reading has reached the end; `finish` then makes the store ready."""
         return self.position >= self.end
 
+    @property
+    def busy(self) -> bool:
+        """Whether the backend is behind with what it was fed: wait some milliseconds, or `feed` does, holding all up."""
+        return self._stores.backend.busy(self.store)
+
     def feed(
         self,
         next_offset: int,

@@ -146,6 +146,7 @@ def check_load(backend: Backend) -> None:
     for n in range(5):
         backend.write([Changes("a", [b"z", b"k", b"gone"], [b"%d" % n, b"%d" % n, None])], durable=False)
     _finish(backend.flush_steps())
+    assert not backend.busy("a")
     backend.end_load()
     assert _all(backend, "a") == {b"k": b"4", b"z": b"4"}
 

@@ -67,6 +67,10 @@ class MemoryBackend:
         """Nothing to do: memory lasts as long as the process."""
         return iter(())
 
+    def busy(self, store: str) -> bool:
+        """Never: there is no work behind a write."""
+        return False
+
     def begin_load(self) -> None:
         """Nothing to do: writing is as cheap as it gets."""
 

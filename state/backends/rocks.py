@@ -129,6 +129,11 @@ class RocksBackend:
             yield
         self._flushed_writes = max(self._flushed_writes, writes)
 
+    def busy(self, store: str) -> bool:
+        """Whether most write buffers wait to be flushed: when all do, RocksDB stops the interpreter."""
+        waiting: int = self._family(store).property_int_value(_UNFLUSHED)
+        return waiting * 4 >= self._buffers * 3
+
     def begin_load(self) -> None:
         """Open the folder again with write buffers that are sorted when full instead of at every write.
 
@@ -168,6 +173,11 @@ class RocksBackend:
             if start is not None and entry[0] < start:
                 return
             yield entry
+
+    @property
+    def _buffers(self) -> int:
+        """Write buffers of a store: more than two, so that a writer does not wait for the flush of the one before."""
+        return 8 if self._loading else 4
 
     def _open(self) -> None:
         try:
@@ -223,14 +233,13 @@ class RocksBackend:
         options.set_write_buffer_manager(self._memory.buffers)
         buffer_bytes = max(1 << 20, min(16 << 20, self._memory.total_bytes // 16))
         options.set_write_buffer_size(buffer_bytes)
-        options.set_max_write_buffer_number(4)  # a writer does not wait for the flush of the buffer before
+        options.set_max_write_buffer_number(self._buffers)
         if self._loading:
             options.set_allow_concurrent_memtable_write(False)
             if store != META:  # which is read meanwhile
                 options.set_memtable_factory(MemtableFactory.vector())
                 # Smaller and more of them, so that a writer faster than the flush waits in small pieces.
                 options.set_write_buffer_size(buffer_bytes // 2)
-                options.set_max_write_buffer_number(8)
                 options.set_level_zero_file_num_compaction_trigger(8)
         # A small store should cost little of the budget, so memory is taken in small pieces.
         options.set_arena_block_size(64 << 10)
