@@ -7,7 +7,7 @@ record is `key = store key, value = payload, timestamp = timestamp`, a null valu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -178,11 +178,3 @@ class WindowStore(Protocol):
 
     def expire(self, before_start: int) -> None:
         """Remove every window that starts before."""
-
-
-class CheckpointSource(Protocol):
-    """Where the marks of a task's stores are read."""
-
-    def checkpoints(self) -> Mapping[str, Checkpoint]: ...
-
-    def in_progress(self) -> Mapping[str, Checkpoint]: ...

@@ -94,7 +94,7 @@ class Restorer:
 
     @property
     def busy(self) -> bool:
-        """Whether the backend is behind with what it was fed: wait some milliseconds, or `feed` does, holding all up."""
+        """Whether the backend is behind with what it was fed: wait a little, or `feed` does, holding all up."""
         return self._stores.backend.busy(self.store)
 
     def feed(

@@ -229,7 +229,7 @@ def run(world: World, steps: list[Step]) -> None:
 
 
 @given(operations)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_memory(steps: list[Step]) -> None:
     run(World(MemoryBackend(), lambda backend: backend.copy()), steps)  # type: ignore[attr-defined]
 
