@@ -170,6 +170,8 @@ class World:
             fresh = {key: found for key, found in table.items() if store != "ttl" or self._lives(found[1])}
             with self.stores._inner(store).scan() as rows:
                 assert list(rows) == [(key, *table[key]) for key in sorted(table)]
+            for key in table:
+                assert self.stores._inner(store).get(key) == table[key][0]
             keys = [b"", b"a", b"b", window_key(3, b"a")]
             assert self.stores.get_many(store, keys) == [fresh.get(key) for key in keys]
             assert [self.stores.get(store, key) for key in keys] == [fresh.get(key) for key in keys]

@@ -87,8 +87,25 @@ def test_a_put_after_the_expiry_of_its_window_stays() -> None:
     window.expire(5)
     window.put(b"a", 0, b"2", 0)
     window.expire(0)
+    task.records.clear()
     task.commit()
     assert (window.get(b"a", 0), window.get(b"b", 0)) == (b"2", None)
+    assert task.records == [("win", window_key(0, b"b"), None, 5), ("win", window_key(0, b"a"), b"2", 0)]
+
+
+def test_an_expiry_during_a_commit_belongs_to_the_next() -> None:
+    task = Task(StoreSpec("win", "window"))
+    window = task.stores.window("win")
+    window.put(b"a", 0, b"1", 0)
+    task.commit()
+    window.put(b"b", 0, b"1", 0)
+    task.stores.begin_commit()
+    window.expire(5)
+    for _ in task.stores.finish_commit({"win": Checkpoint("t", 2)}):
+        assert (window.get(b"a", 0), window.get(b"b", 0), window.starts()) == (None, None, [])
+    assert (window.get(b"a", 0), window.get(b"b", 0), window.starts()) == (None, None, [])
+    task.commit()
+    assert task.backend.stores() == ["win"] and task.backend.get("win", window_key(0, b"a")) is None
 
 
 def test_entries_that_expire_between_commits_vanish() -> None:
