@@ -93,6 +93,7 @@ class Assembly:
             self.ingests,
             self.extra,
             self._outputs(),
+            transactional=_is_exactly_once(app),
             partitions=topics.partitions,
             changelog_of=self._changelog_of,
             source_checkpoint=self._source_of,
@@ -354,9 +355,12 @@ async def _attempt(work: Callable[[], Awaitable[None] | None], errors: list[Exce
         errors.append(error)
 
 
+def _is_exactly_once(app: App) -> bool:
+    return app.settings.processing_guarantee == "exactly_once"
+
+
 async def _producer(app: App, transport: Transport) -> Producer:
-    exactly_once = app.settings.processing_guarantee == "exactly_once"
-    producer = transport.producer(transactional_id=f"{app.id}-0" if exactly_once else None)
+    producer = transport.producer(transactional_id=f"{app.id}-0" if _is_exactly_once(app) else None)
     await producer.start()
     return producer
 
@@ -376,8 +380,8 @@ async def assemble(
     plan = app.plan()
     if not (plan.topics or app.timers or app.background):
         raise TopologyError(
-            f"app {app.id!r} has no topic, so there is nothing to run: declare one with app.topic(...), and an agent, a "
-            "pipeline or a source on it. Is this the app you mean?"
+            f"app {app.id!r} has no topic, so there is nothing to run: declare one with app.topic(...), and an agent, "
+            "a pipeline or a source on it. Is this the app you mean?"
         )
     where = "a given transport"
     if transport is None:

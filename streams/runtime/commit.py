@@ -3,6 +3,9 @@
 A crash before the transaction ends leaves everything at the commit before. A crash after it leaves the stores behind
 the log, and restore reads the missing changes from the changelog. Were the stores written first, a crash between the
 two would leave them ahead of the log, with changes whose input is read again: counted twice.
+
+At least once is the same order without the transaction: a crash on the way leaves outputs and changelogs whose input is
+read again, so records are repeated, never lost.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ class Commit:
         extra: Outputs,
         marks: Outputs,
         *,
+        transactional: bool,
         partitions: Callable[[str], int],
         changelog_of: Callable[[Task, str], tuple[TopicPartition, str] | None],
         source_checkpoint: Callable[[Task, str], tuple[TopicPartition, str] | None],
@@ -53,6 +57,7 @@ class Commit:
         self.parts: list[Task | Ingests] = [*tasks, *ingests]
         self._extra = extra
         self._marks = marks
+        self._transactional = transactional
         self._partitions = partitions
         self._changelog_of = changelog_of
         self._source_checkpoint = source_checkpoint
@@ -97,7 +102,8 @@ class Commit:
     async def _begin(self) -> None:
         if not self._open:
             reach("commit: begin transaction")
-            await self._producer.begin()
+            if self._transactional:
+                await self._producer.begin()
             self._open = True
 
     async def send_early(self, outputs: Outputs) -> None:
@@ -133,7 +139,8 @@ class Commit:
 
     async def _end(self) -> None:
         reach("commit: end transaction")
-        await self._producer.commit()
+        if self._transactional:
+            await self._producer.commit()
         self._open = False
         for part in self.parts:
             part.committed()

@@ -323,6 +323,21 @@ async def a_commit_shows_everything_together(transport: Transport) -> None:
 
 
 @_check
+async def offsets_outside_of_a_transaction_are_visible_at_once(transport: Transport) -> None:
+    """A producer without a transactional id sends records and offsets as they come."""
+    (tp,) = await _topic(transport)
+    group = _name("group")
+    producer = await _producer(transport)
+    await producer.send(tp, _batch("a"))
+    await producer.send_offsets(group, {tp: Committed(1, "note")})
+    assert await transport.committed(group, [tp]) == {tp: Committed(1, "note")}
+    await producer.send_offsets(group, {tp: Committed(0)})
+    assert await transport.committed(group, [tp]) == {tp: Committed(0)}
+    missing = TopicPartition(tp.topic, 7)
+    await _raises(UnknownTopicError, producer.send_offsets(group, {missing: Committed(1)}))
+
+
+@_check
 async def an_abort_hides_everything(transport: Transport) -> None:
     """Aborted records are never read, aborted offsets never seen; the producer goes on."""
     (tp,) = await _topic(transport)

@@ -126,7 +126,7 @@ class Producer(Protocol):
         """
 
     async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
-        """Positions of `group`, visible when the transaction commits."""
+        """Positions of `group`, visible when the transaction commits; without a transactional id at once."""
 
     async def commit(self) -> None:
         """End the transaction: its batches and offsets become visible together.

@@ -81,6 +81,9 @@ class EmbeddedProducer:
         return row.base_offset
 
     async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
+        if self._transactional_id is None:
+            await self._commit_offsets(group, offsets)
+            return
         self._expect(_State.OPEN, f"send offsets of group {group!r}")
         by_topic: dict[str, list[m.TxnOffsetCommitRequestPartition]] = {}
         for tp, position in offsets.items():
@@ -91,6 +94,18 @@ class EmbeddedProducer:
         answer: m.TxnOffsetCommitResponse = await self._ask(
             m.TxnOffsetCommitRequest(self._transactional_id or "", group, self._producer_id, self._epoch, topics=topics)
         )
+        for topic in answer.topics:
+            for result in topic.partitions:
+                raise_for(result.error_code, f"{self._who}, group {group!r}, {topic.name}-{result.partition_index}")
+
+    async def _commit_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
+        self._expect(_State.READY, f"send offsets of group {group!r}")
+        by_topic: dict[str, list[m.OffsetCommitRequestPartition]] = {}
+        for tp, position in offsets.items():
+            row = m.OffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
+            by_topic.setdefault(tp.topic, []).append(row)
+        topics = [m.OffsetCommitRequestTopic(name, partitions=rows) for name, rows in by_topic.items()]
+        answer: m.OffsetCommitResponse = await self._ask(m.OffsetCommitRequest(group, topics=topics))
         for topic in answer.topics:
             for result in topic.partitions:
                 raise_for(result.error_code, f"{self._who}, group {group!r}, {topic.name}-{result.partition_index}")
