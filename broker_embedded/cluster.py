@@ -246,8 +246,11 @@ class Cluster:
         Kafka gives up the log directory then; for us that is the broker.
         """
         pending = [source for source in logs if source.recovery_point < source.log_end_offset]
+        await self.keep_running(self._sync(pending))
+
+    async def _sync(self, logs: Sequence[PartitionLog]) -> None:
         try:
-            await asyncio.to_thread(_sync_all, pending)
+            await asyncio.to_thread(_sync_all, logs)
         except KafkaStorageError as error:
             self._stopped = f"the broker over {self.folder.path} has stopped serving: {error}"
             raise
@@ -264,20 +267,25 @@ class Cluster:
         return await asyncio.shield(task)
 
     def tick(self) -> None:
-        """What is due by the clock: transaction timeouts, retention, checkpoints. Blocks for no disk sync."""
+        """What is due by the clock and waits for no disk: transaction timeouts, retention."""
         now_ms = self.now_ms()
         self.transactions.expire(now_ms)
         for source in self.logs():
             source.enforce_retention()
-        if now_ms - self._checkpointed_ms >= _CHECKPOINT_INTERVAL_MS:
-            self._checkpointed_ms = now_ms
-            self.folder.write_checkpoints(self.topics)
 
     async def flush_due(self) -> None:
-        """Sync the logs that `flush.ms` or `flush.messages` says are due."""
+        """What is due by the clock and waits for the disk: syncs by `flush.ms` and of rolled segments, checkpoints."""
         due = [source for source in self.logs() if source.needs_sync()]
         if due:
             await self.flush(due)
+        now_ms = self.now_ms()
+        if now_ms - self._checkpointed_ms >= _CHECKPOINT_INTERVAL_MS:
+            self._checkpointed_ms = now_ms
+            await self.write_checkpoints()
+
+    async def write_checkpoints(self) -> None:
+        """Write down where each log starts and up to where it is synced."""
+        await self.keep_running(asyncio.to_thread(self.folder.write_checkpoints, list(self.logs())))
 
     async def close(self) -> None:
         """Finish what runs, write everything down, and give the folder back. A second call does nothing."""
@@ -288,7 +296,7 @@ class Cluster:
             self.progressed(topic, partition)
         if failed is None:
             self.transactions.write_down_open()
-            await asyncio.to_thread(self.folder.close, self.topics)
+            await asyncio.to_thread(self.folder.close, list(self.logs()))
         self.folder.release()
 
 

@@ -153,9 +153,8 @@ class DataFolder:
         for index in range(topic.partition_count):
             shutil.rmtree(self._partition_path(topic.name, index), ignore_errors=True)
 
-    def write_checkpoints(self, topics: Mapping[str, Topic]) -> None:
+    def write_checkpoints(self, logs: Sequence[PartitionLog]) -> None:
         """Kafka's three: up to where each log is synced, where it starts, and its high watermark."""
-        logs = [partition for topic in topics.values() for partition in topic.partitions]
         self._checkpoint(checkpoints.RECOVERY_POINTS, logs, lambda source: source.recovery_point)
         self._checkpoint(checkpoints.LOG_START_OFFSETS, logs, lambda source: source.log_start_offset)
         self._checkpoint(checkpoints.HIGH_WATERMARKS, logs, lambda source: source.high_watermark)
@@ -164,12 +163,11 @@ class DataFolder:
         offsets = {(source.topic, source.partition): value(source) for source in logs}
         checkpoints.sync_offsets(self.path / name, offsets)
 
-    def close(self, topics: Mapping[str, Topic]) -> None:
+    def close(self, logs: Sequence[PartitionLog]) -> None:
         """Close every log as a clean stop does, and say so."""
-        for topic in topics.values():
-            for partition in topic.partitions:
-                partition.close()
-        self.write_checkpoints(topics)
+        for source in logs:
+            source.close()
+        self.write_checkpoints(logs)
         checkpoints.sync_clean_shutdown(self.path)
 
     def release(self) -> None:

@@ -16,22 +16,13 @@ record first and memory second. The life of a transaction is the table in `state
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from broker_embedded import records
 from broker_embedded.coordinator import states
-from broker_embedded.coordinator.placement import partition_for
-from broker_embedded.coordinator.records import (
-    TransactionValue,
-    decode_transaction_key,
-    decode_transaction_value,
-    encode_transaction_key,
-    encode_transaction_value,
-)
-from broker_embedded.coordinator.spans import HEADER, NO_TOPIC, Span, decode_spans, encode_spans
+from broker_embedded.coordinator.records import TransactionValue
 from broker_embedded.coordinator.states import State
+from broker_embedded.coordinator.transaction_log import Transaction, TransactionLog
 from broker_embedded.errors import (
     ConcurrentTransactionsError,
     InvalidProducerEpochError,
@@ -46,30 +37,10 @@ from broker_embedded.topics import TRANSACTIONS_TOPIC
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-    from broker_embedded.log.partition import PartitionLog
 
 log = logging.getLogger(__name__)
 
 EPOCH_MAX = 32_767
-
-
-@dataclass(slots=True)
-class Transaction:
-    """A transactional id with its present producer and its latest transaction (Kafka: TransactionMetadata)."""
-
-    transactional_id: str
-    producer_id: int
-    producer_epoch: int
-    timeout_ms: int
-    state: State = State.EMPTY
-    partitions: set[tuple[str, int]] = field(default_factory=set)
-    updated_ms: int = -1
-    started_ms: int = -1
-    last_epoch: int = (
-        -1
-    )  # before the last InitProducerId that named its epoch: a retry of that one gets the same answer
-    ending: bool = False
-    spans: dict[tuple[str, int], Span] = field(default_factory=dict)  # of a decided commit
 
 
 class Transactions:
@@ -77,6 +48,7 @@ class Transactions:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._log = TransactionLog(cluster)
         self.by_id: dict[str, Transaction] = {}
 
     # InitProducerId
@@ -203,7 +175,7 @@ class Transactions:
             logs = (self._cluster.find_log(*partition) for partition in sorted(txn.partitions | read))
             await self._cluster.sync([source for source in logs if source is not None])
             self._move(txn, State.PREPARE_COMMIT)
-            await self._cluster.sync([self._state_log(txn.transactional_id)])
+            await self._cluster.sync(self._cluster.topics[TRANSACTIONS_TOPIC].partitions)
             self._finish(txn)
         finally:
             txn.ending = False
@@ -257,11 +229,11 @@ class Transactions:
 
     def _forget(self, txn: Transaction) -> None:
         states.check(txn.transactional_id, txn.state, State.DEAD)
-        self._append(txn.transactional_id, None, self._cluster.now_ms(), {})
+        self._log.remove(txn)
         txn.state = State.DEAD
         del self.by_id[txn.transactional_id]
 
-    # The log
+    # Moves
 
     def _move(
         self,
@@ -286,54 +258,11 @@ class Transactions:
             now_ms,
             txn.started_ms if started_ms is None else started_ms,
         )
-        spans = self._spans(value) if state is State.PREPARE_COMMIT else {}
-        self._append(txn.transactional_id, value, now_ms, spans)
-        _apply(txn, value, spans)
-
-    def _spans(self, value: TransactionValue) -> dict[tuple[str, int], Span]:
-        spans = {}
-        for partition in value.partitions:
-            source = self._cluster.find_log(*partition)
-            if source is None:
-                spans[partition] = Span(NO_TOPIC, -1, -1)
-            else:
-                first = source.open_transactions().get(value.producer_id, -1)
-                spans[partition] = Span(source.topic_id, first, source.log_end_offset)
-        return spans
-
-    def _append(
-        self,
-        transactional_id: str,
-        value: TransactionValue | None,
-        now_ms: int,
-        spans: Mapping[tuple[str, int], Span],
-    ) -> None:
-        batch = records.encode(
-            [encode_transaction_key(transactional_id)],
-            [None if value is None else encode_transaction_value(value)],
-            [now_ms],
-            [[(HEADER, encode_spans(spans))]] if spans else None,
-        )
-        self._state_log(transactional_id).append(batch, verified=True)
+        self._log.write(txn, value)
 
     def load(self) -> None:
         """Read `__transaction_state`."""
-        self.by_id.clear()
-        newest: dict[bytes | None, tuple[bytes | None, bytes | None]] = {}
-        for state_log in self._cluster.topics[TRANSACTIONS_TOPIC].partitions:
-            for _, batch in self._cluster.read_all(state_log):
-                columns = records.decode(batch)
-                spans: list[bytes | None] = [None] * len(columns)
-                if columns.has_headers:
-                    spans = [dict(row).get(HEADER) for row in columns.headers()]
-                newest.update(zip(columns.keys(), zip(columns.values(), spans, strict=True), strict=True))
-        for key, (data, packed) in newest.items():
-            transactional_id = decode_transaction_key(key or b"")
-            if transactional_id is not None and data is not None:
-                value = decode_transaction_value(data)
-                txn = Transaction(transactional_id, value.producer_id, value.producer_epoch, value.timeout_ms)
-                _apply(txn, value, decode_spans(packed, value.partitions) if packed is not None else {})
-                self.by_id[transactional_id] = txn
+        self.by_id = self._log.read()
 
     def reconcile(self) -> None:
         """After `load`: bring every transaction in every partition to where it must be."""
@@ -364,16 +293,6 @@ class Transactions:
         for txn in self.by_id.values():
             if txn.state is State.ONGOING:
                 self._move(txn, State.ONGOING)
-
-    def _state_log(self, transactional_id: str) -> PartitionLog:
-        partitions = self._cluster.topics[TRANSACTIONS_TOPIC].partitions
-        return partitions[partition_for(transactional_id, len(partitions))]
-
-
-def _apply(txn: Transaction, value: TransactionValue, spans: dict[tuple[str, int], Span]) -> None:
-    txn.producer_id, txn.producer_epoch = value.producer_id, value.producer_epoch
-    txn.timeout_ms, txn.state, txn.partitions = value.timeout_ms, value.state, set(value.partitions)
-    txn.updated_ms, txn.started_ms, txn.spans = value.updated_ms, value.started_ms, spans
 
 
 def _fenced(txn: Transaction, producer_id: int, producer_epoch: int) -> ProducerFencedError:

@@ -26,7 +26,7 @@ async def handle(cluster: Cluster, request: DeleteRecordsRequest, context: Reque
             for topic in request.topics
         ]
     )
-    cluster.folder.write_checkpoints(cluster.topics)
+    await cluster.write_checkpoints()
     return answer
 
 

@@ -7,7 +7,6 @@ start opens it, the last to stop closes it.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,40 +29,15 @@ from streams.transport.contract import (
 )
 from streams.transport.embedded_errors import as_transport_error, raise_for
 from streams.transport.embedded_producer import EmbeddedProducer
+from streams.transport.embedded_sharing import SharedCluster
 
 if TYPE_CHECKING:
     from broker_embedded.wire.messages import Request
 
 __all__ = ["EmbeddedTransport", "FolderInUseError"]
 
-log = logging.getLogger(__name__)
-
 _STABLE_WITHIN_MS = 60_000
 _ISOLATION = {"read_uncommitted": m.READ_UNCOMMITTED, "read_committed": m.READ_COMMITTED}
-
-
-class _Shared:
-    """An open cluster, who uses it, and the task that tells it the time."""
-
-    def __init__(self, cluster: Cluster, loop: asyncio.AbstractEventLoop) -> None:
-        self.cluster = cluster
-        self.loop = loop
-        self.users = 0
-        self.ticker: asyncio.Task[None] | None = None
-        self.closing: asyncio.Task[None] | None = None
-
-
-_open: dict[Path, _Shared] = {}
-
-
-async def _tick(cluster: Cluster, interval_ms: int) -> None:
-    while True:
-        await asyncio.sleep(interval_ms / 1000)
-        try:
-            cluster.tick()
-            await cluster.flush_due()
-        except KafkaError:
-            log.exception("the broker over %s could not do its periodic work", cluster.folder.path)
 
 
 class EmbeddedTransport:
@@ -103,7 +77,7 @@ class EmbeddedTransport:
         self._config = config
         self._now_ms = now_ms
         self._tick_interval_ms = tick_interval_ms
-        self._shared: _Shared | None = None
+        self._shared: SharedCluster | None = None
         self._turn = 0
 
     @property
@@ -117,38 +91,17 @@ class EmbeddedTransport:
         """Open the folder, or join who has it open in this process. Raises FolderInUseError."""
         if self._shared is not None:
             return
-        while (shared := _open.get(self.data_dir)) is not None and shared.closing is not None:
-            await asyncio.wait([shared.closing])
-        if shared is None:
-            cluster = Cluster.open(self.data_dir, config=self._config, now_ms=self._now_ms)
-            shared = _open[self.data_dir] = _Shared(cluster, asyncio.get_running_loop())
-        elif shared.loop is not asyncio.get_running_loop():
-            raise TransportError(
-                f"{self.data_dir} is open in another event loop of this process; use one loop, or a folder for each"
-            )
-        shared.users += 1
-        if shared.ticker is None and self._tick_interval_ms is not None:
-            shared.ticker = asyncio.create_task(_tick(shared.cluster, self._tick_interval_ms))
-        self._shared = shared
+        self._shared = await SharedCluster.acquire(
+            self.data_dir,
+            lambda: Cluster.open(self.data_dir, config=self._config, now_ms=self._now_ms),
+            self._tick_interval_ms,
+        )
 
     async def stop(self) -> None:
         """Let go; the last one closes the folder cleanly."""
         shared, self._shared = self._shared, None
-        if shared is None:
-            return
-        shared.users -= 1
-        if shared.users == 0:
-            shared.closing = asyncio.create_task(self._close(shared))
-            await asyncio.shield(shared.closing)
-
-    async def _close(self, shared: _Shared) -> None:
-        try:
-            if shared.ticker is not None:
-                shared.ticker.cancel()
-                await asyncio.wait([shared.ticker])
-            await shared.cluster.close()
-        finally:
-            del _open[self.data_dir]
+        if shared is not None:
+            await shared.release()
 
     # Topics
 

@@ -1,0 +1,79 @@
+"""One broker per data folder and process: the first who needs it opens it, the last who lets go closes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from broker_embedded.cluster import Cluster
+from broker_embedded.errors import KafkaError
+from streams.transport.contract import TransportError
+
+log = logging.getLogger(__name__)
+
+
+class SharedCluster:
+    """An open cluster, how many use it, and the task that tells it the time."""
+
+    def __init__(self, data_dir: Path, cluster: Cluster) -> None:
+        self.data_dir = data_dir
+        self.cluster = cluster
+        self._loop = asyncio.get_running_loop()
+        self._users = 0
+        self._ticker: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def acquire(
+        cls, data_dir: Path, opener: Callable[[], Cluster], tick_interval_ms: int | None
+    ) -> SharedCluster:
+        """The cluster over `data_dir`, from `opener` if nobody has it open. Raises FolderInUseError, TransportError."""
+        while (shared := _open.get(data_dir)) is not None and shared._closing is not None:
+            await asyncio.wait([shared._closing])
+        if shared is None:
+            shared = _open[data_dir] = cls(data_dir, opener())
+        elif shared._loop is not asyncio.get_running_loop():
+            raise TransportError(
+                f"{data_dir} is open in another event loop of this process; use one loop, or a folder for each"
+            )
+        shared._users += 1
+        if shared._ticker is None and tick_interval_ms is not None:
+            shared._ticker = asyncio.create_task(_tick(shared.cluster, tick_interval_ms))
+            shared._ticker.add_done_callback(_report)
+        return shared
+
+    async def release(self) -> None:
+        """Let go; the last one closes the cluster, to the end even if it is cancelled."""
+        self._users -= 1
+        if self._users == 0:
+            self._closing = asyncio.create_task(self._close())
+            await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        try:
+            if self._ticker is not None:
+                self._ticker.cancel()
+                await asyncio.wait([self._ticker])
+            await self.cluster.close()
+        finally:
+            del _open[self.data_dir]
+
+
+_open: dict[Path, SharedCluster] = {}
+
+
+async def _tick(cluster: Cluster, interval_ms: int) -> None:
+    while True:
+        await asyncio.sleep(interval_ms / 1000)
+        try:
+            cluster.tick()
+            await cluster.flush_due()
+        except KafkaError:
+            log.exception("the broker over %s could not do its periodic work", cluster.folder.path)
+
+
+def _report(ticker: asyncio.Task[None]) -> None:
+    if not ticker.cancelled() and (error := ticker.exception()) is not None:
+        log.error("the embedded broker's clockwork has stopped", exc_info=error)
