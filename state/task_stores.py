@@ -95,6 +95,12 @@ class TaskStores:
         """Set many values under store keys at once."""
         self._inner(store).put_many(keys, values, timestamps)
 
+    def expire(self, store: str, time_ms: int) -> list[bytes]:
+        """Remove what has outlived the `ttl_ms` of a key-value store at `time_ms`; returns its keys."""
+        if store not in self._expiring:
+            raise StateError(f"store {store} has no ttl_ms: nothing in it expires")
+        return self._expiring[store].expire(time_ms)
+
     @property
     def pending_entries(self) -> int:
         """Changed keys since the last commit, over all stores."""

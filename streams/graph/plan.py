@@ -181,6 +181,9 @@ def _row_reason(sub: SubTopology) -> str | None:
     """Why the sub-topology cannot take a batch at a time and still give what a record at a time gives; None if it
     can.
     """
+    for store in sub.stores:
+        if store.ttl_ms is not None:
+            return f"the table {store.name} forgets keys by time (ttl), which each record moves on"
     ancestors = _sources_above(sub)
     for node in sub.nodes:
         if isinstance(node, MergeNode):

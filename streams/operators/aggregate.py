@@ -10,7 +10,7 @@ in the store only: those found there at start, and those put aside to bound memo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from types import NoneType
 from typing import Any
@@ -54,7 +54,7 @@ class AggregateOperator(Operator[AggregateNode]):
         self._expired_to = NO_TIME
         self._changed: dict[int, None] = {}
         self._leaving: Iterator[int] = iter(())
-        self._shared = node.store.name in context.shared_stores
+        self._shared = node.store.name in context.shared_stores or node.store.ttl_ms is not None
 
     def _new_groups(self) -> Groups:
         return Groups(1 if self._window is None else self._window.step_ms)
@@ -258,6 +258,10 @@ class AggregateOperator(Operator[AggregateNode]):
         return self._groups.of_start(start)
 
     # -- commit
+
+    def forget(self, store: str, keys: Sequence[bytes]) -> None:
+        if store == self._store:
+            self._groups.drop(_ONE_WINDOW, keys)
 
     def save(self) -> Iterator[None]:
         """Writes the changed groups; windows past their retention go, unwritten if they were never stored."""

@@ -8,7 +8,7 @@ waits without holding up the event loop or losing its place.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -111,6 +111,9 @@ class Operator(Generic[N]):
     def flush(self) -> Batch | None:
         """Called before a commit, parents first: what the commit is to emit (`emit("commit")`)."""
         return None
+
+    def forget(self, store: str, keys: Sequence[bytes]) -> None:
+        """These keys have outlived the `ttl` of a store, and are gone from it."""
 
     def save(self) -> Iterable[None]:
         """Called before a commit, after every `flush`: writes what the operator keeps in memory to its stores, step by

@@ -6,7 +6,7 @@ that are let go are used again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -127,6 +127,15 @@ class Groups:
 
     def dirty_slots(self) -> Slots:
         return np.flatnonzero(self.dirty[: self._used])
+
+    def drop(self, start: int, keys: Iterable[bytes]) -> None:
+        """Forgets some groups of a window."""
+        window = self._windows.get(start, {})
+        for key in keys:
+            slot = window.pop(self._code_of.get(key, -1), None)
+            if slot is not None:
+                self.dirty[slot] = False
+                self._free.append(slot)
 
     def drop_start(self, start: int) -> None:
         """Forgets a window's groups."""

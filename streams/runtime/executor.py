@@ -23,19 +23,26 @@ TURN_S = 0.010
 
 
 class Executor:
-    """The operators of one task. With a `row_reason` every batch goes through one record at a time."""
+    """The operators of one task. With a `row_reason` every batch goes through one record at a time, each announced to
+    `before_row`.
+    """
 
-    def __init__(self, sub: SubTopology, operators: dict[str, Operator[Any]]) -> None:
+    def __init__(
+        self, sub: SubTopology, operators: dict[str, Operator[Any]], before_row: Callable[[Batch], None]
+    ) -> None:
         self.operators = operators
+        self._before_row = before_row
         self._children: dict[str, list[Node]] = {node.name: sub.children(node) for node in sub.nodes}
         self._by_row = sub.row_reason is not None
         self._stack: list[tuple[str, Work]] = []
 
     async def push(self, source: Node, batch: Batch) -> None:
         """A batch of a source topic, to the end of every branch. Awaits only what a step waits for."""
-        if self._by_row and len(batch) > 1:
+        if self._by_row:
             for row in range(len(batch)):
-                self._give(source.name, batch[row : row + 1])
+                one = batch[row : row + 1]
+                self._before_row(one)
+                self._give(source.name, one)
                 await self.settle()
             return
         self._give(source.name, batch)

@@ -60,7 +60,8 @@ class Task:
             self.id, partition, stores, outputs, failures, now_ms, sleep, clocks=clocks, shared_stores=sub.shared_stores
         )
         self.operators: dict[str, Operator[Any]] = {node.name: operator_for(node, self.context) for node in sub.nodes}
-        self.executor = Executor(sub, self.operators)
+        self.executor = Executor(sub, self.operators, self._forget_expired)
+        self._expiring = [store.name for store in sub.stores if store.ttl_ms is not None]
         self.queues: list[PartitionQueue] = []
         self.records = 0
         self._writer_times = {topic: WriterTimes(count) for topic, count in writers.items()}
@@ -126,6 +127,19 @@ class Task:
         if not queue.source.node.topic.internal:
             self.records += len(run)
         self._busy_ms = self.context.now_ms()
+
+    def _forget_expired(self, row: Batch) -> None:
+        """Before each record: what has outlived the `ttl` of its table, by this record's time, is forgotten."""
+        if not self._expiring:
+            return
+        self.context.stream_time_seen = max(self.context.stream_time_seen, int(row.timestamps[0]))
+        for store in self._expiring:
+            if store in self.context.views:
+                for _ in self.context.views[store].save():
+                    pass
+            keys = self.stores.expire(store, self.stream_time)
+            for operator in self.operators.values() if keys else ():
+                operator.forget(store, keys)
 
     def _next(self) -> tuple[PartitionQueue | None, int | None]:
         """The queue whose head is earliest, and the time up to which it may go."""
