@@ -157,7 +157,7 @@ def failing_in(task: str) -> Iterator[None]:
     >>> with failing_in("flights-3"):
     ...     [].pop()
     Traceback (most recent call last):
-    streams.errors.TaskFailedError: task flights-3: IndexError: pop from empty list (<doctest ...
+    streams.errors.TaskFailedError: IndexError: pop from empty list (<doctest ...
     """
     try:
         yield
@@ -167,7 +167,7 @@ def failing_in(task: str) -> Iterator[None]:
     except Exception as error:
         line = user_line(error.__traceback__)
         what = f"{type(error).__name__}: {error}" + (f" ({line})" if line else "")
-        failed = TaskFailedError(f"task {task}: {what}")
+        failed = TaskFailedError(what)
         failed.task = task
         raise failed from error
 

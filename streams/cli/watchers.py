@@ -9,15 +9,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import click
 
+from broker_embedded.lock import FolderInUseError
+from state.api import StateError
 from streams.cli.banner import banner, rate_line, restoring_line, summary_line
 from streams.cli.report import Row, as_rows, json_lines, text_table
-from streams.errors import StreamsError
+from streams.errors import StreamsError, TaskFailedError, UserCodeError
 from streams.runtime.observer import Failed, Progress, Restoring, Silent, Started, Stopped
 
 Reports = Mapping[str, Callable[[], Iterable[object]]]
 
 SMALL_RESTORE_RECORDS = 1_000  # over before anybody has read a line about it
 LINE_EVERY_S = 10.0  # as often as Kafka Streams logs its restore
+
+SAYS_IT_ALL = (StreamsError, StateError, FolderInUseError)
+"""Errors whose message needs no traceback beside it."""
 
 log = logging.getLogger("streams.worker")
 
@@ -77,8 +82,10 @@ def explain(error: BaseException) -> str:
     >>> explain(StreamsError("the data folder is in use by process 12"))
     'the data folder is in use by process 12'
     """
-    cause = error.__cause__ if isinstance(error, StreamsError) else error
-    if cause is None:
-        return str(error)
-    trace = "".join(traceback.format_exception(cause)).rstrip()
-    return trace if cause is error else f"{error}\n{trace}"
+    if isinstance(error, UserCodeError | TaskFailedError) and not isinstance(error.__cause__, SAYS_IT_ALL):
+        return f"{error}\n{trace(error.__cause__)}"
+    return str(error) if isinstance(error, SAYS_IT_ALL) else trace(error)
+
+
+def trace(error: BaseException | None) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
