@@ -53,8 +53,8 @@ async def test_a_table_of_an_agent(tmp_path: Path, size: int) -> None:
 
     @app.agent(events, sink=[out])
     async def count(stream: streams.Stream[int]) -> AsyncIterator[int]:
-        async for key, _ in stream.items():
-            counts[key] += 1
-            yield counts[key]
+        async for event in stream.events():
+            counts[event.key] += 1
+            yield counts[event.key]
 
     assert await results(app) == model(1_000)
