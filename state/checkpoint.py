@@ -64,13 +64,20 @@ def meta_changes(values: Mapping[str, bytes | None]) -> Changes:
 
 
 def needs_rebuild(
-    checkpoint: Checkpoint | None, mark: Checkpoint | None, topic_id: str, log_end: int, log_start: int = 0
+    checkpoint: Checkpoint | None,
+    mark: Checkpoint | None,
+    topic_id: str,
+    log_end: int,
+    log_start: int = 0,
+    *,
+    undone: bool = False,
 ) -> str | None:
     """Why the store cannot be continued from its checkpoint, or None if it can.
 
     A store ahead of its log, or of another topic, holds changes that never happened as far as the log knows: after a
     power cut that took the log's unsynced end, or a topic deleted and made again. A store behind the log's start has
-    missed deletions. `log_end` is the next offset the changelog will give out, `log_start` its first.
+    missed deletions. `log_end` is the next offset the changelog will give out, `log_start` its first. `undone` says that
+    the change before checkpoint or mark was taken back, though the log has grown past it again.
 
     >>> needs_rebuild(Checkpoint("t", 10), None, "t", 10) is None
     True
@@ -86,6 +93,8 @@ def needs_rebuild(
             )
         if at.offset > log_end:
             return f"the {what} (offset {at.offset}) lies beyond the end of the changelog (offset {log_end})"
+    if undone:
+        return "it has changes of a transaction that the changelog no longer knows as committed"
     if checkpoint is not None and checkpoint.offset < log_start:
         return f"the changelog now begins at offset {log_start}, after the checkpoint (offset {checkpoint.offset})"
     return None

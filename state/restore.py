@@ -45,6 +45,8 @@ class Restorer:
     """Brings one store to offset `end` of its changelog.
 
     `log_start` and `log_end` are the changelog's first and next offsets; `end` (default `log_end`) is where to stop.
+    `undone` says that the log has taken back a change that the store has.
+
     Reading starts at `position`: the store's checkpoint, or the beginning when the store is new or cannot be continued;
     then it is emptied, and the "started" event says why.
 
@@ -68,6 +70,7 @@ class Restorer:
         log_end: int,
         log_start: int = 0,
         end: int | None = None,
+        undone: bool = False,
         task: str = "",
         listener: Callable[[RestoreEvent], None] | None = None,
     ) -> None:
@@ -77,14 +80,12 @@ class Restorer:
         self._stores, self._listener = stores, listener
         self._indexed = stores.specs[store].ttl_ms is not None
         checkpoint, mark = stores.checkpoints().get(store), stores.in_progress().get(store)
-        self.reason = needs_rebuild(checkpoint, mark, topic_id, log_end, log_start)
+        self.reason = needs_rebuild(checkpoint, mark, topic_id, log_end, log_start, undone=undone)
         if self.reason is not None:
             stores.clear(store)
             checkpoint = None
         self.position = log_start if checkpoint is None else checkpoint.offset
-        self._loading = self.end - self.position >= LOAD_RECORDS
-        if self._loading:
-            stores.begin_load()
+        self._loading = False
         self._tell("started")
 
     @property
@@ -109,6 +110,10 @@ class Restorer:
         Costs about half a microsecond a record when much is to be restored, a little over one otherwise: a few thousand
         a chunk keep an event loop responsive.
         """
+        if keys and not self._loading and self.end - self.position >= LOAD_RECORDS:
+            # Not before the first record: a long stretch of log may hold none, and then nobody has anything to save.
+            self._loading = True
+            self._stores.begin_load()
         latest = dict(zip(keys, stamp_many(values, timestamps), strict=True))
         size = sum(map(len, keys)) + sum(map(len, filter(None, values)))
         self.restored_records += len(keys)
@@ -120,6 +125,13 @@ class Restorer:
         for _ in self._stores.write_restored(changes, {self.store: Checkpoint(self.topic_id, next_offset)}):
             pass
         self._tell("progress")
+
+    def skip(self, next_offset: int) -> None:
+        """There is nothing more to read before `next_offset`: control records, aborted ones, or none.
+
+        That is not written down: a checkpoint stands right behind a change, where it can be held against the log.
+        """
+        self.position = max(self.position, next_offset)
 
     def save(self) -> Iterator[None]:
         """Make what was read so far last, a step at a time: a later run goes on from `position`."""

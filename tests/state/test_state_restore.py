@@ -149,6 +149,30 @@ def test_a_crash_after_the_start_of_a_rebuild_starts_it_again() -> None:
     assert (again.checkpoints(), _content(again)) == ({}, {})
 
 
+class Loads(MemoryBackend):
+    """Counts how many loads are under way."""
+
+    count = 0
+
+    def begin_load(self) -> None:
+        self.count += 1
+
+    def end_load(self) -> None:
+        self.count -= 1
+
+
+def test_a_load_lasts_from_the_first_record_to_the_save() -> None:
+    backend = Loads()
+    restorer = Restorer(_open(backend), "kv", topic_id="t", log_end=1_000_000)
+    restorer.feed(400_000)
+    assert backend.count == 0, "a stretch without records needs no load, and may be all there is"
+    _feed(restorer, [(400_000, b"a", b"1", 0)], 500_000)
+    assert backend.count == 1
+    _feed(restorer, [(500_000, b"b", b"1", 0)], 1_000_000)
+    _finish(restorer)
+    assert backend.count == 0
+
+
 def test_bulk_load_of_two_stores_in_rocksdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restore, "LOAD_RECORDS", 10)
     memory = StateMemory(32 << 20)
