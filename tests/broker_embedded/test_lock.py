@@ -81,21 +81,22 @@ def test_a_holder_without_a_word(tmp_path: Path) -> None:
 
 def test_a_forked_child_does_not_hold_on(tmp_path: Path) -> None:
     script = """
-import os, sys, time
+import os, sys
 from pathlib import Path
 from broker_embedded.lock import FolderLock
 lock = FolderLock.take(Path(sys.argv[1]))
 if os.fork() == 0:
+    os.kill(os.getppid(), 9)
+    print("killed", flush=True)
     os.read(0, 1)
     os._exit(0)
-print("held", flush=True)
-os.kill(os.getpid(), 9)
+os.wait()
 """
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+    assert process.stdout.readline() == "killed\n"
     process.wait()
     FolderLock.take(tmp_path).release()
     process.communicate()
