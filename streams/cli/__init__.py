@@ -12,6 +12,7 @@ import click
 COMMANDS = {
     "worker": "Run an app.",
     "topology": "Show the graph of an app.",
+    "reset": "Let an app begin anew, or remove one of its stores.",
     "config": "Show settings and where each value comes from.",
 }
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130

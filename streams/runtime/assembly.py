@@ -27,7 +27,7 @@ from streams.runtime.ingest import Ingest
 from streams.runtime.observer import Restoring
 from streams.runtime.restore import ChangelogPlace, Restore
 from streams.runtime.task import Task
-from streams.runtime.topics import Topics, clock_store, position_topic
+from streams.runtime.topics import Topics, clock_store, position_topic, transactional_id
 from streams.runtime.totals import Totals
 from streams.sources import Source
 from streams.transport.committed import read_committed
@@ -360,7 +360,7 @@ def _is_exactly_once(app: App) -> bool:
 
 
 async def _producer(app: App, transport: Transport) -> Producer:
-    producer = transport.producer(transactional_id=f"{app.id}-0" if _is_exactly_once(app) else None)
+    producer = transport.producer(transactional_id=transactional_id(app.id) if _is_exactly_once(app) else None)
     await producer.start()
     return producer
 

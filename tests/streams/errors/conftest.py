@@ -110,9 +110,14 @@ class Lab:
 
 
 @pytest.fixture
-def lab() -> Iterator[Lab]:
-    with tempfile.TemporaryDirectory(dir=MEMORY_DISK) as folder:
-        yield Lab(Path(folder))
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=MEMORY_DISK) as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def lab(folder: Path) -> Lab:
+    return Lab(folder)
 
 
 @pytest.fixture

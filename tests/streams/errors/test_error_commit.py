@@ -193,9 +193,9 @@ if __name__ == "__main__":
 """
 
 
-def test_a_full_disk_stops_the_worker_and_it_goes_on_with_room(tmp_path: Path) -> None:
+def test_a_full_disk_stops_the_worker_and_it_goes_on_with_room(folder: Path) -> None:
     """A limit on the size of files stands for the disk; it is met in the middle of the work."""
-    program, data = tmp_path / "full.py", tmp_path / "data"
+    program, data = folder / "full.py", folder / "data"
     program.write_text(FULL)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
