@@ -76,8 +76,8 @@ def needs_rebuild(
 
     A store ahead of its log, or of another topic, holds changes that never happened as far as the log knows: after a
     power cut that took the log's unsynced end, or a topic deleted and made again. A store behind the log's start has
-    missed deletions. `log_end` is the next offset the changelog will give out, `log_start` its first. `undone` says that
-    the change before checkpoint or mark was taken back, though the log has grown past it again.
+    missed deletions. `log_end` is the next offset the changelog will give out, `log_start` its first. `undone` says
+    that the change before checkpoint or mark was taken back, though the log has grown past it again.
 
     >>> needs_rebuild(Checkpoint("t", 10), None, "t", 10) is None
     True
