@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import NoneType
 from typing import Any
 
@@ -69,16 +70,20 @@ class SlotStates:
 
     def update(self, slots: Slots, inputs: Column) -> None:
         """Fold row i of `inputs` into `slots[i]`, in order; None is left out. Nothing is changed if a fold raises."""
+        self.prepare(slots, inputs)()
+
+    def prepare(self, slots: Slots, inputs: Column) -> Callable[[], None]:
+        """`update` in two steps, for several aggregates that change all or none: raises what a fold raises, and changes
+        nothing before the answer is called.
+        """
         if inputs.valid is not None:
             slots, inputs = slots[inputs.valid], Column(inputs.values[inputs.valid])
-        if not len(slots) or (self._objects is None and self._fold_arrays(slots, inputs.values)):
-            return
-        states, fold = self._as_objects(), self._aggregate.fold
-        changed: dict[int, Any] = {}
-        for slot, value in zip(slots.tolist(), inputs.values.tolist(), strict=True):
-            changed[slot] = fold(changed[slot] if slot in changed else states[slot], value)
-        for slot, state in changed.items():
-            states[slot] = state
+        if not len(slots):
+            return lambda: None
+        if self._objects is None and self._fits(inputs.values):
+            return lambda: self._fold_arrays(slots, inputs.values)
+        changed = self._folded_objects(slots, inputs.values)
+        return lambda: self._put_objects(changed)
 
     def update_each(self, slots: Slots, inputs: Column) -> list[Any]:
         """`update`, and the result of `slots[i]` as it is after row i."""
@@ -118,16 +123,29 @@ class SlotStates:
         else:
             self._arrays = self._kernel.allocate(self._capacity)
 
-    def _fold_arrays(self, slots: Slots, values: npt.NDArray[Any]) -> bool:
+    def _fits(self, values: npt.NDArray[Any]) -> bool:
         if self._kernel is None:
             self._choose(values.dtype.kind)
-        if self._kernel is None or self._kernels.get(values.dtype.kind) is not self._kernel:
-            return False
+        return self._kernel is not None and self._kernels.get(values.dtype.kind) is self._kernel
+
+    def _fold_arrays(self, slots: Slots, values: npt.NDArray[Any]) -> None:
+        assert self._kernel is not None
         try:
             self._kernel.update(self._arrays, slots, values)
-        except NeedsRows:
-            return False
-        return True
+        except NeedsRows:  # numbers: as objects they fold without an error
+            self._put_objects(self._folded_objects(slots, values))
+
+    def _folded_objects(self, slots: Slots, values: npt.NDArray[Any]) -> dict[int, Any]:
+        states, fold = self._as_objects(), self._aggregate.fold
+        changed: dict[int, Any] = {}
+        for slot, value in zip(slots.tolist(), values.tolist(), strict=True):
+            changed[slot] = fold(changed[slot] if slot in changed else states[slot], value)
+        return changed
+
+    def _put_objects(self, changed: dict[int, Any]) -> None:
+        states = self._as_objects()
+        for slot, state in changed.items():
+            states[slot] = state
 
     def _as_objects(self) -> list[Any]:
         if self._objects is None:

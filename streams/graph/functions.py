@@ -96,8 +96,8 @@ def caller() -> str:
 def _read_signature(function: Callable[..., Any], step: str, takes: int, place: str) -> tuple[int, bool]:
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # builtins such as `int` have no signature: they take the value
-        return 1, False
+    except (TypeError, ValueError):  # builtins such as `int` and `max` have no signature: they take no key
+        return max(1, takes - 1), False
     wants_ctx = any(p.name == "ctx" for p in parameters)
     positional = [p for p in parameters if p.name != "ctx" and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):

@@ -53,6 +53,8 @@ class AggregateOperator(Operator[AggregateNode]):
         self._closed_to = NO_TIME
         self._expired_to = NO_TIME
         self._changed: dict[int, None] = {}
+        self._deleted: set[int] = set()
+        """Slots whose aggregate became None: they begin anew with their next record."""
         self._leaving: Iterator[int] = iter(())
         self._shared = node.store.name in context.shared_stores or node.store.ttl_ms is not None
 
@@ -111,6 +113,7 @@ class AggregateOperator(Operator[AggregateNode]):
         observed = np.maximum(np.maximum.accumulate(batch.timestamps), self._observed)
         self._observed = int(observed[-1])
         rows, starts = self._window.assign(batch.timestamps)
+        self.context.failures.dropped(self.node, "no_window", int((batch.timestamps < 0).sum()))
         time = np.minimum(observed, self.context.time_bound)[rows]
         # Closed stays closed, even if time is held back again by a writer that was idle.
         late = starts <= np.maximum(time - (self._window.size_ms + self._window.grace_ms), self._closed_to)
@@ -124,6 +127,7 @@ class AggregateOperator(Operator[AggregateNode]):
         if not len(fresh):
             return
         self._states.start(fresh)
+        self._deleted.difference_update(fresh.tolist())
         if not self._partial:
             return
         stored = [slot for slot in fresh.tolist() if int(self._groups.starts[slot]) in self._partial]
@@ -152,32 +156,41 @@ class AggregateOperator(Operator[AggregateNode]):
             kept = np.fromiter((result is not FAILED for result in results), np.bool_, len(results))
             rows, slots = rows[kept], slots[kept]
             results = [result for result in results if result is not FAILED]
-        if self.node.emit == "update":
-            assert results is not None
-            updates = self._updates(batch, rows, slots, results)
-            self._close()
-            return updates
-        np.maximum.at(self._groups.timestamps, slots, batch.timestamps[rows])
         self._groups.dirty[slots] = True
+        times = self._stamp(slots, batch.timestamps[rows], results)
         if self._shared:
             self._show()
+        if self.node.emit == "update":
+            self._close()
+            return self._updates(batch, rows, slots, results, times) if results and times is not None else None
         if self.node.emit == "commit":
             self._changed.update(dict.fromkeys(slots.tolist()))
         return self._close()
 
     # -- results
 
-    def _updates(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any]) -> Batch | None:
-        """Every change, in order; the timestamp is the largest folded in so far."""
-        timestamps = self._groups.timestamps
-        times: list[int] = []
-        for slot, time in zip(slots.tolist(), batch.timestamps[rows].tolist(), strict=True):
-            times.append(max(time, int(timestamps[slot])))
-            timestamps[slot] = times[-1]
-        self._groups.dirty[slots] = True
-        if self._shared:
-            self._show()
-        return self._batch(slots, results, np.array(times, np.int64), batch.offsets[rows], batch) if results else None
+    def _stamp(self, slots: Slots, times: Int64Array, results: list[Any] | None) -> Int64Array | None:
+        """Groups get the largest timestamp folded in since they began; after each fold, where results tell of each."""
+        timestamps, deleted = self._groups.timestamps, self._deleted
+        if results is None or not (self.node.emit == "update" or deleted or holds(results, NoneType)):
+            np.maximum.at(timestamps, slots, times)
+            return None
+        found: list[int] = []
+        for slot, time, result in zip(slots.tolist(), times.tolist(), results, strict=True):
+            found.append(time if slot in deleted else max(time, int(timestamps[slot])))
+            timestamps[slot] = found[-1]
+            if result is None:
+                deleted.add(slot)
+            else:
+                deleted.discard(slot)
+        return np.array(found, np.int64)
+
+    def _updates(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any], timestamps: Int64Array) -> Batch:
+        """Every change, in order, with offset and headers of the record that made it."""
+        updates = self._batch(slots, results, timestamps, batch.offsets[rows], batch)
+        if batch.headers is not None:
+            updates.headers = [batch.headers[row] for row in rows.tolist()]
+        return updates
 
     def _batch(
         self, slots: Slots, results: list[Any], timestamps: Int64Array, offsets: Int64Array, source: Batch | None
@@ -255,7 +268,9 @@ class AggregateOperator(Operator[AggregateNode]):
                 self._states.start(fresh)
                 for key, slot in zip(missing, slots.tolist(), strict=True):
                     self._load(slot, *stored[key])
-        return self._groups.of_start(start)
+        # A group without a timestamp had no record but such as failed.
+        found = self._groups.of_start(start)
+        return [slot for slot in found if self._groups.timestamps[slot] >= 0 and slot not in self._deleted]
 
     # -- commit
 
@@ -318,3 +333,4 @@ class AggregateOperator(Operator[AggregateNode]):
             self._partial.update(self._groups.open_starts)
             self._groups = self._new_groups()
             self._states = self._new_states()
+            self._deleted.clear()

@@ -36,7 +36,7 @@ class Failures:
     """Decides about failed records of one task.
 
     `counts` maps (step, outcome) to records, outcome one of "retry", "dead_letter", "skip", "stop", "null_key",
-    "null_value", "late".
+    "null_value", "late", "no_window" (its time is before 1970).
     """
 
     def __init__(self, policy: Policy, outputs: Outputs, dead_letter_topic: str) -> None:
@@ -70,7 +70,7 @@ class Failures:
             raise described(error, node, batch, index)
 
     def dropped(self, node: Node, reason: str, records: int) -> None:
-        """Counts records that a rule leaves out: "null_key", "null_value" or "late"."""
+        """Counts records that a rule leaves out: "null_key", "null_value", "late" or "no_window"."""
         if records:
             self.counts[node.name, reason] += records
 

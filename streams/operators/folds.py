@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from types import NoneType
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,12 +41,13 @@ class FoldStates(Protocol):
     def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, *, each: bool) -> Batch | None:
         """Fold row `rows[i]` of the batch into `slots[i]`, in order, then answer `finish(results)`.
 
-        `results` has the state's result after each fold, FAILED where the error policy left the record out; it may be
-        None when all went well and `each` is false.
+        `results` has the state's result after each fold, None where the function gave that (the group is deleted, and
+        begins anew), FAILED where the error policy left the record out. Without `each` the other results are not looked
+        at, and `results` may be None when nothing was deleted or left out.
         """
 
-    def encode(self, slots: Slots) -> list[bytes]:
-        """The states as they are stored."""
+    def encode(self, slots: Slots) -> list[bytes | None]:
+        """The states as they are stored; None: not at all."""
 
     def results(self, slots: Slots) -> list[Any]:
         """What the user sees of these states."""
@@ -67,7 +69,7 @@ class RowStates:
 
     def start(self, slots: Slots) -> None:
         for slot in slots.tolist():
-            self._states[slot] = self._first()
+            self._states[slot] = self._first
 
     def load(self, slot: int, payload: bytes) -> None:
         self._states[slot] = self._form.decode(payload)
@@ -88,21 +90,18 @@ class RowStates:
                     states[slot] = state
                     results.append(result(state))
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises goes to the error policy
-                self._failed(batch, pairs, finish, results, error)
+                ask_policy(
+                    (self._node, self._context, batch),
+                    [row for row, _ in pairs],
+                    results,
+                    error,
+                    lambda: self._continue(batch, pairs, finish, results),
+                )
         return finish(results)
 
-    def _failed(
-        self, batch: Batch, pairs: list[tuple[int, int]], finish: Finish, results: list[Any], error: Exception
-    ) -> None:
-        try:
-            self._context.failures.handle(self._node, batch, pairs[len(results)][0], error)
-        except TryAgain as again:
-            delay = self._context.sleep(again.delay_s)
-            raise Blocked(delay, lambda: self._continue(batch, pairs, finish, results)) from None
-        results.append(FAILED)
-
-    def encode(self, slots: Slots) -> list[bytes]:
-        return [self._form.encode(self._states[slot]) for slot in slots.tolist()]
+    def encode(self, slots: Slots) -> list[bytes | None]:
+        encode, chosen = self._form.encode, [self._states[slot] for slot in slots.tolist()]
+        return [None if state is None else encode(state) for state in chosen]
 
     def results(self, slots: Slots) -> list[Any]:
         return [self._form.result(self._states[slot]) for slot in slots.tolist()]
@@ -117,7 +116,8 @@ class _Plain:
         kind = node.store.value_type
         serde = serde_for(kind, default="msgpack")
         self.encode, self.decode = serde.encode, serde.decode
-        self.storable = _SURELY if kind is None else _SURELY & {kind} if isinstance(kind, type) else frozenset()
+        surely = _SURELY if kind is None else _SURELY & {kind} if isinstance(kind, type) else frozenset()
+        self.storable = surely | {NoneType}
         self._table = node.store.name
 
     def check(self, state: Any) -> None:
@@ -139,22 +139,37 @@ def _form_of(node: AggregateNode) -> Any:
     return GroupForm(node.fold, node.store.value_type)
 
 
-_NOTHING: Any = object()
 _SURELY = frozenset({int, float, bool, bytes})
 """Types whose values can be stored, whatever they are (text may hold what UTF-8 cannot)."""
-_IMMUTABLE = frozenset({int, float, str, bytes, bool, tuple, type(None), object})
+_IMMUTABLE = frozenset({int, float, str, bytes, bool, tuple, NoneType})
 """Types of states that a function cannot change in place; others are copied first, as a result may already be on its
 way.
 """
 
 
-def _first_of(fold: object) -> Callable[[], Any]:
-    if isinstance(fold, FunctionFold):
-        return fold.initial
-    if isinstance(fold, NamedAggregates):
-        start = tuple(part.initialize() for _, part in fold.parts)
-        return lambda: start
-    return lambda: _NOTHING
+def ask_policy(
+    where: tuple[AggregateNode, TaskContext, Batch],
+    rows: list[int],
+    results: list[Any],
+    error: Exception,
+    go_on: Callable[[], Batch | None],
+) -> None:
+    """Folding row `rows[len(results)]` failed. It is left out, in what is left of its windows too, so that the policy
+    is asked once a record. Raises Blocked while a retry backs off, or what stops the app.
+    """
+    node, context, batch = where
+    failed = rows[len(results)]
+    try:
+        context.failures.handle(node, batch, failed, error)
+    except TryAgain as again:
+        raise Blocked(context.sleep(again.delay_s), go_on) from None
+    while len(results) < len(rows) and rows[len(results)] == failed:
+        results.append(FAILED)
+
+
+def _first_of(fold: object) -> Any:
+    """The state of nothing: None, of which the first fold makes a state."""
+    return tuple(part.initialize() for _, part in fold.parts) if isinstance(fold, NamedAggregates) else None
 
 
 def _step_of(fold: object) -> Callable[[Any, Any, Any], Any]:
@@ -162,15 +177,15 @@ def _step_of(fold: object) -> Callable[[Any, Any, Any], Any]:
     if isinstance(fold, ReduceFold):
         reduce = fold.function.call
         if fold.function.arity == 2:
-            return lambda key, old, value: value if old is _NOTHING else reduce(old, value)
-        return lambda key, old, value: value if old is _NOTHING else reduce(key, old, value)
+            return lambda key, old, value: value if old is None else reduce(old, value)
+        return lambda key, old, value: value if old is None else reduce(key, old, value)
     if isinstance(fold, NamedAggregates):
         updates = [part.update for _, part in fold.parts]
         return lambda key, states, value: tuple(
             update(state, value) for update, state in zip(updates, states, strict=True)
         )
     assert isinstance(fold, FunctionFold)
-    function = fold.function.call
+    function, initial = fold.function.call, fold.initial
     if fold.function.arity == 2:
-        return lambda key, state, value: function(state, value)
-    return lambda key, state, value: function(key, state, value)
+        return lambda key, state, value: function(initial() if state is None else state, value)
+    return lambda key, state, value: function(key, initial() if state is None else state, value)

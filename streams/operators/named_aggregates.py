@@ -21,7 +21,7 @@ from streams.graph.functions import UserFunction
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.base import TaskContext
 from streams.operators.calls import FAILED, Calls
-from streams.operators.folds import Finish
+from streams.operators.folds import Finish, ask_policy
 from streams.slot_states import SlotStates
 
 Slots = npt.NDArray[np.intp]
@@ -89,8 +89,7 @@ class NamedStates:
         missing = [at for at, column in enumerate(inputs) if column is None]
         if missing:
             return self._by_rows(batch, rows, slots, finish, inputs, missing)
-        self._fold([column for column in inputs if column is not None], rows, slots)
-        return finish(None)
+        return self._fold(batch, [column for column in inputs if column is not None], rows, slots, finish)
 
     def _by_rows(
         self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, inputs: list[Column | None], missing: list[int]
@@ -100,21 +99,53 @@ class NamedStates:
         read = UserFunction(lambda value: [part.read(value) for part in parts], step=self._node.kind, takes=1)
 
         def fold(results: list[Any]) -> Batch | None:
-            failed = np.fromiter((result is FAILED for result in results), np.bool_, len(results))
             for at, column in enumerate(missing):
                 inputs[column] = column_from_values([None if r is FAILED else r[at] for r in results])
-            chosen = ~failed[rows]
-            self._fold([column for column in inputs if column is not None], rows[chosen], slots[chosen])
-            return finish([FAILED if gone else None for gone in failed[rows].tolist()] if failed.any() else None)
+            columns = [column for column in inputs if column is not None]
+            failed = np.fromiter((result is FAILED for result in results), np.bool_, len(results))
+            if not failed.any():
+                return self._fold(batch, columns, rows, slots, finish)
+            left = np.flatnonzero(~failed[rows])
+            return self._fold(
+                batch, columns, rows[left], slots[left], lambda folded: finish(_spread(folded, left, rows))
+            )
 
         return Calls(read, self._node, self._context).run(batch, fold)
 
-    def _fold(self, inputs: list[Column], rows: Slots, slots: Slots) -> None:
+    def _fold(self, batch: Batch, inputs: list[Column], rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
         straight = len(rows) == len(inputs[0]) and bool((rows == np.arange(len(rows))).all())
-        for states, column in zip(self._states, inputs, strict=True):
-            states.update(slots, column if straight else column[rows])
+        columns = inputs if straight else [column[rows] for column in inputs]
+        try:
+            self._fold_all(columns, slots)
+        except Exception:  # noqa: BLE001 - found again row by row, and told there
+            return self._fold_each(batch, columns, rows.tolist(), slots, finish, [])
+        return finish(None)
 
-    def encode(self, slots: Slots) -> list[bytes]:
+    def _fold_all(self, columns: list[Column], slots: Slots) -> None:
+        """A record counts for all aggregates or for none, so nothing is changed before all have agreed."""
+        pairs = zip(self._states, columns, strict=True)
+        for change in [states.prepare(slots, column) for states, column in pairs]:
+            change()
+
+    def _fold_each(
+        self, batch: Batch, columns: list[Column], rows: list[int], slots: Slots, finish: Finish, results: list[Any]
+    ) -> Batch | None:
+        while len(results) < len(rows):
+            one = slice(len(results), len(results) + 1)
+            try:
+                self._fold_all([column[one] for column in columns], slots[one])
+                results.append(True)
+            except Exception as error:  # noqa: BLE001 - whatever a fold raises goes to the error policy
+                ask_policy(
+                    (self._node, self._context, batch),
+                    rows,
+                    results,
+                    error,
+                    lambda: self._fold_each(batch, columns, rows, slots, finish, results),
+                )
+        return finish(results)
+
+    def encode(self, slots: Slots) -> list[bytes | None]:
         columns = [states.states(slots) for states in self._states]
         try:
             return [_pack(states) for states in zip(*columns, strict=True)]
@@ -123,6 +154,14 @@ class NamedStates:
 
     def results(self, slots: Slots) -> list[Any]:
         return self._form.rows([states.results(slots) for states in self._states])
+
+
+def _spread(folded: list[Any] | None, left: Slots, rows: Slots) -> list[Any]:
+    """Results of the rows that were left, among those that failed before."""
+    spread = np.full(len(rows), FAILED, object)
+    spread[left] = True if folded is None else folded
+    results: list[Any] = spread.tolist()
+    return results
 
 
 def _column(part: Aggregate, batch: Batch) -> Column | None:
