@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from streams.runtime.observer import Progress, Restoring, Started, Stopped
+from streams.runtime.observer import Dropped, Progress, Restoring, Started, Stopped
 
 
 def banner(info: Started) -> list[tuple[str, str]]:
@@ -43,7 +44,17 @@ def rate_line(stats: Progress) -> str:
     parts.append(f"{stats.commits:,} commits")
     if stats.stream_time_ms is not None and stats.stream_time_ms > 0:  # 1970 is where records without a time are put
         parts.append(f"stream time {utc(stats.stream_time_ms)}")
+    if stats.dropped:
+        parts.append(f"{sum(part.records for part in stats.dropped):,} left out")
     return ", ".join(parts)
+
+
+def dropped_line(dropped: Sequence[Dropped]) -> str:
+    """
+    >>> dropped_line([Dropped("hourly", "late", 1200), Dropped("parse", "skip", 1)])
+    'left out: 1,200 at hourly (late), 1 at parse (skip)'
+    """
+    return "left out: " + ", ".join(f"{part.records:,} at {part.step} ({part.reason})" for part in dropped)
 
 
 def summary_line(summary: Stopped) -> str:

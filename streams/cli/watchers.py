@@ -11,7 +11,7 @@ import click
 
 from broker_embedded.lock import FolderInUseError
 from state.api import StateError
-from streams.cli.banner import banner, rate_line, restoring_line, summary_line
+from streams.cli.banner import banner, dropped_line, rate_line, restoring_line, summary_line
 from streams.cli.report import Row, as_rows, json_lines, text_table
 from streams.errors import StreamsError, TaskFailedError, UserCodeError
 from streams.runtime.observer import Failed, Progress, Restoring, Silent, Started, Stopped
@@ -56,6 +56,8 @@ class LogLines(Silent):
 
     def stopped(self, summary: Stopped) -> None:
         log.info(summary_line(summary))
+        if summary.dropped:
+            log.warning(dropped_line(summary.dropped))
 
     def show_final(self, *, as_json: bool) -> None:
         """Writes the last reports: to standard output as JSON lines, or as tables to standard error."""

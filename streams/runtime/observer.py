@@ -43,6 +43,18 @@ class Restoring(NamedTuple):
     reason: str | None = None  # at the start: why the store was emptied, and is built again from the beginning
 
 
+class Dropped(NamedTuple):
+    """Records that a step has left out, and why.
+
+    `reason` is what the error policy did ("skip", "dead_letter"), or what was wrong with them ("late", "null_key",
+    "null_value", "no_window").
+    """
+
+    step: str
+    reason: str
+    records: int
+
+
 class Progress(NamedTuple):
     """How far the worker is; about once a second, and with every figure counted since the start of the process."""
 
@@ -52,13 +64,14 @@ class Progress(NamedTuple):
     lag_records: int  # not yet processed, all partitions assigned here
     stream_time_ms: int | None  # of the task that is furthest; None before the first record
     elapsed_s: float
+    dropped: tuple[Dropped, ...] = ()
 
 
 class Failed(NamedTuple):
     """What ends the worker: a `streams.errors.StreamsError` knows its step, record and user's line."""
 
     error: BaseException
-    task: str | None = None  # "0_3": sub-topology and partition
+    task: str | None = None  # "flights-3": sub-topology and partition
 
 
 class Stopped(NamedTuple):
@@ -68,6 +81,7 @@ class Stopped(NamedTuple):
     records: int
     commits: int
     elapsed_s: float
+    dropped: tuple[Dropped, ...] = ()
 
 
 class Observer(Protocol):

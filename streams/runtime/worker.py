@@ -19,7 +19,7 @@ from streams.operators.base import NO_TIME
 from streams.runtime.assembly import Assembly, Sleep, assemble
 from streams.runtime.background import Background
 from streams.runtime.loop import Interrupted, Loop
-from streams.runtime.observer import Failed, Observer, Progress, Reason, Started, Stopped
+from streams.runtime.observer import Dropped, Failed, Observer, Progress, Reason, Started, Stopped
 from streams.runtime.totals import Totals
 from streams.transport.contract import FencedError, UnknownOutcomeError
 
@@ -156,20 +156,27 @@ class Worker:
 
     def _progress(self, records: int, rate: float) -> None:
         assert self.assembly is not None
+        totals = self.assembly.totals()
         self.observer.progress(
             Progress(
                 records,
                 rate,
-                self.assembly.totals().commits,
+                totals.commits,
                 sum(max(0, queue.end_offset - queue.consumed) for task in self.assembly.tasks for queue in task.queues),
                 max((at for task in self.assembly.tasks if (at := task.stream_time) != NO_TIME), default=None),
                 time.monotonic() - self._started_s,
+                _dropped(totals),
             )
         )
 
     def _summary(self, reason: Reason) -> Stopped:
         totals = Totals() if self.assembly is None else self.assembly.totals()
-        return Stopped(reason, totals.records, totals.commits, time.monotonic() - self._started_s)
+        elapsed_s = time.monotonic() - self._started_s
+        return Stopped(reason, totals.records, totals.commits, elapsed_s, _dropped(totals))
+
+
+def _dropped(totals: Totals) -> tuple[Dropped, ...]:
+    return tuple(Dropped(step, reason, count) for (step, reason), count in sorted(totals.dropped.items()))
 
 
 def run(app: App, observer: Observer, *, until_end: bool = False) -> int:
