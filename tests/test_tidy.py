@@ -108,7 +108,9 @@ def test_dependencies_are_declared() -> None:
     homes = packages_distributions()
     standard = {*sys.stdlib_module_names, "annotationlib"}  # there from Python 3.14 on
     imported = {name for path in SOURCES for name in imports(path)} - standard - set(PACKAGES)
-    undeclared = {name for name in imported if not declared & {home.lower() for home in homes.get(name, [name])}}
+    undeclared = {
+        name for name in imported if not declared & {home.lower().replace("_", "-") for home in homes.get(name, [name])}
+    }
     assert not undeclared
 
 

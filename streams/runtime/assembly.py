@@ -264,6 +264,14 @@ class Assembly:
             dropped,
         )
 
+    def state_memory_bytes(self) -> int:
+        """What the stores take in memory: of RocksDB its cache and write buffers, of stores in memory their entries."""
+        if self.settings.store == "memory":
+            return sum(backend.size_bytes() for backend in self._backends.values())
+        from state.budget import StateMemory
+
+        return StateMemory.shared().memory_bytes()
+
     def _outside(self) -> list[TopicPartition]:
         """Source partitions that others than this app write."""
         own = self.plan.produced | {source.topic.name for source in self.app.sources}

@@ -1,0 +1,69 @@
+"""A worker's figures for Prometheus. They are read when somebody asks for them, so they cost a worker nothing.
+
+No endpoint yet: a program that runs a `Worker` hands `registry(worker)` to the one it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.metrics_core import Metric
+
+    from streams.runtime.assembly import Assembly
+    from streams.runtime.worker import Worker
+
+
+class WorkerCollector:
+    """What `prometheus_client` calls a collector: gives the figures of a worker as they are now."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def collect(self) -> Iterator[Metric]:
+        """None before the worker has started."""
+        if self._worker.assembly is not None:
+            yield from collect(self._worker.assembly)
+
+
+def registry(worker: Worker) -> CollectorRegistry:
+    """A registry with the figures of one worker.
+
+    >>> from prometheus_client import generate_latest
+    >>> from streams.app import App
+    >>> from streams.runtime.observer import Silent
+    >>> from streams.runtime.worker import Worker
+    >>> generate_latest(registry(Worker(App("flights"), Silent())))
+    b''
+    """
+    from prometheus_client import CollectorRegistry
+
+    made = CollectorRegistry()
+    made.register(WorkerCollector(worker))
+    return made
+
+
+def collect(assembly: Assembly) -> Iterator[Metric]:
+    """The figures of a worker's assembly, counted since the worker's start.
+
+    | metric | what |
+    |---|---|
+    | `streams_records_total` | records taken from topics, not counting repeats through repartition topics |
+    | `streams_records_dropped_total{step,reason}` | records left out |
+    | `streams_commits_total` | commits |
+    | `streams_restore_records_total` | changelog records read to restore stores |
+    | `streams_state_memory_bytes` | memory of the stores |
+    """
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    totals = assembly.totals()
+    yield CounterMetricFamily("streams_records", "Records taken from topics.", totals.records)
+    dropped = CounterMetricFamily("streams_records_dropped", "Records left out.", labels=("step", "reason"))
+    for (step, reason), count in sorted(totals.dropped.items()):
+        dropped.add_metric((step, reason), count)
+    yield dropped
+    yield CounterMetricFamily("streams_commits", "Commits.", totals.commits)
+    yield CounterMetricFamily("streams_restore_records", "Records read to restore stores.", totals.restored)
+    yield GaugeMetricFamily("streams_state_memory_bytes", "Memory of the stores.", assembly.state_memory_bytes())
