@@ -270,8 +270,8 @@ class Cluster:
         """What is due by the clock and waits for no disk: transaction timeouts, retention."""
         now_ms = self.now_ms()
         self.transactions.expire(now_ms)
-        for source in self.logs():
-            source.enforce_retention()
+        if sum([source.enforce_retention() for source in self.logs()]):
+            self._checkpointed_ms = now_ms - _CHECKPOINT_INTERVAL_MS  # where logs begin is written down at once
 
     async def flush_due(self) -> None:
         """What is due by the clock and waits for the disk: syncs by `flush.ms` and of rolled segments, checkpoints."""

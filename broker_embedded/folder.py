@@ -34,6 +34,8 @@ class DataFolder:
         self.topics_file = TopicsFile(path)
         self.was_clean = checkpoints.sync_take_clean_shutdown(path) or self.topics_file.is_new
         self.meta = self._identity(node_id)
+        self.lost_beginnings: dict[tuple[str, int], int] = {}
+        """Partitions whose first segments are missing, and the offset at which they should begin."""
 
     def _identity(self, node_id: int) -> MetaProperties:
         path = self.path / checkpoints.META_PROPERTIES
@@ -61,15 +63,37 @@ class DataFolder:
             shutil.rmtree(leftover)
         for topic in [topic for topic in self.topics_file.topics.values() if topic.deleted]:
             self._finish_delete(topic)
-        starts = checkpoints.read_offsets(self.path / checkpoints.LOG_START_OFFSETS)
+        starts = self._starts()
         synced = checkpoints.read_offsets(self.path / checkpoints.RECOVERY_POINTS)
         for topic in self.topics_file.topics.values():
             for index in range(topic.partition_count):
-                key = (topic.name, index)
-                topic.partitions.append(
-                    self._open(topic, index, config, now_ms, self.was_clean, synced.get(key, 0), starts.get(key, 0))
-                )
+                key, start = (topic.name, index), starts.get((topic.name, index), 0)
+                source = self._open(topic, index, config, now_ms, self.was_clean, synced.get(key, 0), start)
+                if source.log_start_offset > start:
+                    self.lost_beginnings[key] = start
+                topic.partitions.append(source)
         return dict(self.topics_file.topics)
+
+    def _starts(self) -> dict[tuple[str, int], int]:
+        """Where logs begin, as written down; for those that retention shortened just before a crash written down now.
+
+        It renames segments first, and what it renamed is removed when the log is opened.
+        """
+        path = self.path / checkpoints.LOG_START_OFFSETS
+        starts = checkpoints.read_offsets(path)
+        if self.was_clean:
+            return starts
+        shortened = {}
+        for topic in self.topics_file.topics.values():
+            for index in range(topic.partition_count):
+                folder = self._partition_path(topic.name, index)
+                left = [int(file.stem) for file in folder.glob("*.log")]
+                if left and any(folder.glob("*.log.deleted")):
+                    shortened[topic.name, index] = max(min(left), starts.get((topic.name, index), 0))
+        if shortened:
+            starts |= shortened
+            checkpoints.sync_offsets(path, starts)
+        return starts
 
     def _open(
         self,

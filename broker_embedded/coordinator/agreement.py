@@ -5,7 +5,7 @@ partition an end of its own. What is left of a transaction may then be visible i
 every PrepareCommit names the spans of its data (`spans.py`), and an unclean start looks for the first commit, in the
 order of `__transaction_state`, that
 
-- has lost data: a partition ends before its span does;
+- has lost data: a partition ends before its span does (or its beginning is gone, which counts as all of it);
 - or is ahead of what it read: it commits a position beyond the end of that partition.
 
 That commit and all after it are rolled back, and so are commits whose markers are in partitions while their
@@ -73,6 +73,11 @@ def restore_agreement(cluster: Cluster) -> None:
 
     Expects offsets and transactions to be loaded, and loads them again after a change.
     """
+    lost = cluster.folder.lost_beginnings
+    for state_log in cluster.topics[TRANSACTIONS_TOPIC].partitions:
+        if (TRANSACTIONS_TOPIC, state_log.partition) in lost:
+            state_log.truncate_to(state_log.log_start_offset)  # an end of it may be missing, a beginning may not
+            cluster.transactions.load()
     ledger = Ledger.read(cluster)
     orphans = list(_orphans(cluster, ledger))
     if ledger.has_loss or orphans or _is_ahead(cluster):
@@ -85,6 +90,10 @@ def restore_agreement(cluster: Cluster) -> None:
             ledger = Ledger.read(cluster)
     for (partition, producer_id), (span, commit) in ledger.latest.items():
         cluster.write_marker(partition, producer_id, commit.producer_epoch, commit=True, first=span.first)
+    if lost:
+        log.warning("the beginnings of these partitions are gone (a power cut?): %s", sorted(lost))
+        lost.clear()
+        cluster.folder.write_checkpoints(list(cluster.logs()))
 
 
 def _roll_back(cluster: Cluster, commits: list[Commit], ends: dict[Partition, int]) -> None:
@@ -124,6 +133,11 @@ def _written(cluster: Cluster, commit: Commit) -> Iterator[tuple[Partition, Span
             yield partition, span, source
 
 
+def _end(cluster: Cluster, partition: Partition, source: PartitionLog) -> int:
+    """Up to where a partition is whole."""
+    return cluster.folder.lost_beginnings.get(partition, source.log_end_offset)
+
+
 # The quick look
 
 
@@ -142,7 +156,7 @@ class Ledger:
             if commit.spans is None:
                 ledger.unmeasured.add(commit.producer_id)
             for partition, span, source in _written(cluster, commit):
-                ledger.has_loss |= span.end > source.log_end_offset
+                ledger.has_loss |= span.end > _end(cluster, partition, source)
                 ledger.latest[partition, commit.producer_id] = span, commit
         return ledger
 
@@ -158,7 +172,7 @@ def _is_ahead(cluster: Cluster) -> bool:
     """Whether a position lies beyond the end of its log. (Positions grow, so the last ones tell of all.)"""
     for partition, value in cluster.offsets.positions():
         source = cluster.find_log(*partition)
-        if source is not None and value.offset > source.log_end_offset:
+        if source is not None and value.offset > _end(cluster, partition, source):
             return True
     return False
 
@@ -220,7 +234,7 @@ def _find_cut(cluster: Cluster, orphans: list[Orphan]) -> tuple[list[Commit], di
             return commits[kept:], ends
         for commit in commits[lost:kept]:
             for partition, span, source in _written(cluster, commit):
-                _lower(ends, partition, min(span.first, source.log_end_offset))
+                _lower(ends, partition, min(span.first, _end(cluster, partition, source)))
         kept = lost
 
 
@@ -232,12 +246,12 @@ def _is_lost(
     cluster: Cluster, commit: Commit, ends: dict[Partition, int], forgotten: dict[tuple[str, Partition], int]
 ) -> bool:
     for partition, span, source in _written(cluster, commit):
-        if span.end > ends.get(partition, source.log_end_offset):
+        if span.end > ends.get(partition, _end(cluster, partition, source)):
             return True
         if partition[0] == OFFSETS_TOPIC:
             for read, position in _positions(cluster, commit, span, source, forgotten):
                 found = cluster.find_log(*read)
-                if found is not None and position > ends.get(read, found.log_end_offset):
+                if found is not None and position > ends.get(read, _end(cluster, read, found)):
                     return True
     return False
 

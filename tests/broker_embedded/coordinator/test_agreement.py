@@ -11,7 +11,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -376,3 +376,52 @@ async def test_a_lost_epoch_is_found_in_the_partitions(folder: Any) -> None:
     assert (await again.produce("out", "b", writer=writer)).error_code == 0
     await again.end(writer)
     assert again.read("out") == ["a", "b"]
+
+
+@pytest.mark.parametrize("topic", ["out", "in", "__consumer_offsets", "__transaction_state"])
+async def test_a_lost_beginning_is_a_loss(folder: Any, topic: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Of files never synced the first may be gone and a later one there."""
+    client = folder.open()
+    await client.create("in", segment_bytes="100")
+    await client.create("out", segment_bytes="100")
+    for name in ("__consumer_offsets", "__transaction_state"):
+        source = client.cluster.log(name, 0)
+        source.configure(replace(source.config, segment_bytes=400))
+    writer = await client.init()
+    for value in "abc":
+        await client.produce("in", value)
+        await client.produce("out", value, writer=writer)
+        await client.send_offset(writer, "group", "in", client.cluster.log("in", 0).log_end_offset)
+        await client.end(writer)
+    folder.kill()
+    (folder.path / f"{topic}-0" / f"{0:020d}.log").unlink()
+    again = folder.open()
+    assert f"the beginnings of these partitions are gone (a power cut?): [('{topic}', 0)]" in caplog.text
+    assert again.read("out") == []
+    assert await again.offsets("group") == {}
+    folder.kill()
+    third = folder.open()
+    assert not third.cluster.folder.lost_beginnings
+    assert third.read("out") == []
+    writer = await third.init()
+    await third.produce("out", "d", writer=writer)
+    await third.end(writer)
+    assert third.read("out") == ["d"]
+
+
+async def test_what_retention_removed_is_no_loss(folder: Any) -> None:
+    client = folder.open()
+    await client.create("out", segment_bytes="100", retention_ms="1000")
+    writer = await client.init()
+    for value in "ab":
+        await client.produce("out", value, writer=writer)
+        await client.end(writer)
+    client.clock.now += 60_000
+    await client.produce("out", "c", writer=writer)
+    await client.end(writer)
+    client.cluster.tick()
+    assert client.read("out") == ["c"]
+    folder.kill()  # before it is written down
+    assert folder.open().read("out") == ["c"]
+    folder.kill()
+    assert folder.open().read("out") == ["c"]
