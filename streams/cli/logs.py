@@ -6,8 +6,6 @@ import logging
 
 import click
 
-LEVELS = ("debug", "info", "warning", "error")
-
 
 class StandardError(logging.Handler):
     """Writes to whatever is standard error now, so that a live view may put itself in between."""
@@ -17,7 +15,10 @@ class StandardError(logging.Handler):
 
 
 def set_up(level: str) -> None:
-    """Sends the records of every logger from `level` upwards to standard error."""
+    """Sends the records of every logger from `level` upwards to standard error; asyncio's own notes on itself stay
+    out.
+    """
     handler = StandardError()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -6,6 +6,7 @@ A record may be tried again after a back-off, written to a dead-letter topic wit
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from streams.policies import DeadLetter, Policy, Retry, Skip
 
 if TYPE_CHECKING:
     from streams.operators.outputs import Outputs
+
+log = logging.getLogger("streams.worker")
 
 NOT_DROPPED = frozenset({"retry", "stop"})
 """Outcomes after which a record is still to be processed."""
@@ -61,10 +64,10 @@ class Failures:
             self._retry(policy, node, batch, index)
             policy = policy.then
         if isinstance(policy, DeadLetter):
-            self.counts[node.name, "dead_letter"] += 1
+            self._left_out("dead_letter", node, batch, index, error)
             self._dead_letter(policy, node, batch, index, error)
         elif isinstance(policy, Skip):
-            self.counts[node.name, "skip"] += 1
+            self._left_out("skip", node, batch, index, error)
         else:
             self.counts[node.name, "stop"] += 1
             raise described(error, node, batch, index)
@@ -77,6 +80,14 @@ class Failures:
     def settled(self) -> None:
         """Nothing is being tried again: every record at hand is done."""
         self._attempts.clear()
+
+    def _left_out(self, outcome: str, node: Node, batch: Batch, index: int, error: Exception) -> None:
+        """Counts the record, and says so: of the first one aloud, as a thousand lines that say the same help nobody."""
+        level = logging.DEBUG if self.counts[node.name, outcome] else logging.WARNING
+        self.counts[node.name, outcome] += 1
+        if log.isEnabledFor(level):
+            more = "" if level == logging.DEBUG else "; further ones are counted, and told at level debug"
+            log.log(level, "left out (%s): %s%s", outcome, described(error, node, batch, index), more)
 
     def _retry(self, policy: Retry, node: Node, batch: Batch, index: int) -> None:
         key = node.name, id(batch), index

@@ -7,6 +7,7 @@ latest after `commit_interval_ms`; and earlier when too much is uncommitted. Bet
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
@@ -24,6 +25,9 @@ OUTPUTS_EARLY = 4_000
 """Records waiting in memory at which they are sent ahead of the commit. Few enough that they are encoded while they are
 in the processor's cache: with 50,000 a join took an eighth longer."""
 PROGRESS_S = 1.0
+
+
+log = logging.getLogger("streams.worker")
 
 
 class Interrupted(StreamsError):
@@ -143,6 +147,7 @@ class Loop:
         await self._assembly.purge()
         self._committed_s = time.monotonic()
         self._commit_cost_s = self._committed_s - started
+        log.debug("commit %d: %.1f ms", self._assembly.totals().commits, 1000 * self._commit_cost_s)
 
     def _report(self) -> None:
         now = time.monotonic()
