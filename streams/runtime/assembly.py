@@ -5,43 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from broker_embedded import records
-from state.api import Backend, StoreSpec
-from state.backends.memory import MemoryBackend
-from state.task_stores import TaskStores
+from state.api import Backend
 from streams.errors import TopologyError
-from streams.graph.definitions import StoreDef, TopicDef
-from streams.graph.nodes import Node
-from streams.graph.plan import Plan, SubTopology
-from streams.operators.base import TaskContext
-from streams.operators.encoding import RecordEncoder
-from streams.operators.failures import Failures
+from streams.graph.plan import Plan
 from streams.operators.outputs import Outputs
 from streams.runtime.commit import Commit
-from streams.runtime.folders import task_folder
-from streams.runtime.ingest import Ingest
 from streams.runtime.observer import Restoring
-from streams.runtime.restore import ChangelogPlace, Restore
+from streams.runtime.parts import Parts, Sleep
+from streams.runtime.places import Places
+from streams.runtime.restore import Restore
 from streams.runtime.task import Task
-from streams.runtime.topics import Topics, clock_store, position_topic, transactional_id
+from streams.runtime.topics import Topics, position_topic, transactional_id
 from streams.runtime.totals import Totals
-from streams.sources import Source
-from streams.transport.committed import read_committed
-from streams.transport.contract import Committed, Producer, TopicPartition, Transport
+from streams.transport.contract import Producer, TopicPartition, Transport
 
 if TYPE_CHECKING:
     from streams.app import App
 
-Sleep = Callable[[float], Awaitable[Any]]
-
 log = logging.getLogger("streams.worker")
 
-POSITIONS_BACK = 100
-"""The last position of a source is looked for among the last so many offsets first."""
 PURGE_RECORDS = 100_000
 """Processed records of a repartition partition after which they are deleted there."""
 
@@ -78,13 +62,12 @@ class Assembly:
         self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
-        self.extra: Outputs = self._outputs() if before is None else before.extra
-        self.failures: list[Failures] = []
+        self._places = Places(plan, topics, transport)
+        self._parts = Parts(app, plan, topics, self._backends, now_ms=now_ms, sleep=sleep, replay=replay)
+        self.extra: Outputs = self._parts.outputs() if before is None else before.extra
         self.restore: Restore | None = None
-        self.tasks = [
-            self._task(sub, partition) for sub in plan.subtopologies for partition in range(topics.tasks[sub.id])
-        ]
-        self.ingests = [self._ingest(source) for source in app.sources]
+        self.tasks = self._parts.tasks()
+        self.ingests = [self._parts.ingest(source, self.woken.set) for source in app.sources]
         self.task_of: dict[TopicPartition, Task] = {}
         self.commit = Commit(
             producer,
@@ -92,160 +75,28 @@ class Assembly:
             self.tasks,
             self.ingests,
             self.extra,
-            self._outputs(),
+            self._parts.outputs(),
             transactional=_is_exactly_once(app),
             partitions=topics.partitions,
-            changelog_of=self._changelog_of,
-            source_checkpoint=self._source_of,
+            changelog_of=self._places.changelog_of,
+            source_checkpoint=self._places.source_of,
         )
-
-    # -- parts
-
-    def _outputs(self) -> Outputs:
-        return Outputs(self.topics.partitions, self.topics.codec)
-
-    def _failures(self, outputs: Outputs) -> Failures:
-        made = Failures(self.settings.policy, outputs, f"{self.app.id}-dead-letter")
-        self.failures.append(made)
-        return made
-
-    def _task(self, sub: SubTopology, partition: int) -> Task:
-        outputs = self._outputs()
-        clock = clock_store(sub, self.app.id)
-        defs = [*sub.stores, clock] if clock is not None else sub.stores
-        changelogs = {store.name: store.changelog for store in defs}
-
-        def log(store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
-            outputs.add(changelogs[store], keys, values, timestamps, partition=partition)
-
-        stores = TaskStores(
-            self._backend(f"{sub.id}-{partition}", bool(defs)),
-            [_spec(store) for store in defs],
-            log,
-            max_pending_entries=self.settings.uncommitted_entries_max,
-            max_pending_bytes=self.settings.uncommitted_bytes_max,
-        )
-        return Task(
-            sub,
-            partition,
-            stores=stores,
-            outputs=outputs,
-            failures=self._failures(outputs),
-            now_ms=self._now_ms,
-            sleep=self._sleep,
-            writers=self._writers(sub),
-            clock_store=None if clock is None else clock.name,
-            batch_records_max=self.settings.batch_records_max,
-            idle_after_ms=None if self.replay else self.settings.idle_after_ms,
-        )
-
-    def _backend(self, task: str, needed: bool) -> Backend:
-        if not needed or self.settings.store == "memory":
-            return self._backends.setdefault(task, MemoryBackend())
-        if task not in self._backends:
-            from state.backends.rocks import RocksBackend
-            from state.budget import StateMemory
-
-            StateMemory.shared().resize(self.settings.state_memory_bytes)
-            self._backends[task] = RocksBackend(task_folder(self.settings, task))
-        return self._backends[task]
-
-    def _writers(self, sub: SubTopology) -> dict[str, int]:
-        """For each repartition topic that the sub-topology reads, how many tasks write it."""
-        read = {source.topic.name for source in sub.sources if source.topic.internal}
-        written = (
-            (node.topic.name, self.topics.tasks[other.id])
-            for other in self.plan.subtopologies
-            for node in other.repartitions
-        )
-        return {topic: count for topic, count in written if topic in read}
-
-    def _ingest(self, source: Source) -> Ingest:
-        outputs = self._outputs()
-        context = TaskContext(
-            source.name,
-            0,
-            TaskStores(MemoryBackend(), [], lambda *_: None),
-            outputs,
-            self._failures(outputs),
-            self._now_ms,
-            self._sleep,
-        )
-        encoder = RecordEncoder(source.topic, Node(name=source.name, where=source.where), context)
-        return Ingest(source, outputs, encoder, position_topic(self.app.id, source.name), self._now_ms, self.woken.set)
 
     # -- opening
 
     async def open(self, tell: Callable[[Restoring], None]) -> None:
         """Restores the stores and opens tasks and sources where the last commit left them."""
-        positions = await self._positions()
+        offsets = await self._places.offsets()
         self.restore = Restore(self.transport, tell)
-        await self.restore.run(self._places(positions))
+        await self.restore.run(self._places.changelogs(self.tasks, offsets))
         for task in self.tasks:
-            task.open(positions)
+            task.open(offsets)
             self.task_of.update(dict.fromkeys(task.positions(), task))
         for ingest in self.ingests:
-            ingest.open(await self._source_position(ingest.source))
+            ingest.open(await self._places.position(ingest.source))
         self._ends = await self.transport.latest(self._outside())
         self.app.outputs = self.extra
         self.app.task_contexts = lambda: [task.context for task in self.tasks]
-
-    async def _positions(self) -> dict[TopicPartition, int]:
-        """The committed offset of every source partition; where there is none, the beginning."""
-        tps = [
-            TopicPartition(source.topic.name, partition)
-            for sub in self.plan.subtopologies
-            for source in sub.sources
-            for partition in range(self.topics.partitions(source.topic.name))
-        ]
-        committed = await self.transport.committed(self.app.id, tps)
-        earliest = await self.transport.earliest(tps)
-        return {tp: _start(committed[tp], earliest[tp]) for tp in tps}
-
-    def _places(self, positions: dict[TopicPartition, int]) -> dict[tuple[Task, str], ChangelogPlace]:
-        places: dict[tuple[Task, str], ChangelogPlace] = {}
-        for task in self.tasks:
-            for store in task.stores.specs:
-                own, source = self._changelog_of(task, store), self._source_of(task, store)
-                if own is not None:
-                    places[task, store] = ChangelogPlace(*own)
-                elif source is not None:
-                    places[task, store] = ChangelogPlace(*source, end=positions[source[0]])
-        return places
-
-    def _changelog_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
-        found = self.plan.stores.get(store)
-        if found is not None and found.source_topic is not None:
-            return None
-        clock = clock_store(task.sub, self.app.id)
-        name = found.changelog if found is not None else clock.changelog if clock is not None else ""
-        return TopicPartition(name, task.partition), self.topics.infos[name].topic_id
-
-    def _source_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
-        found = self.plan.stores.get(store)
-        if found is None or found.source_topic is None:
-            return None
-        topic: TopicDef = found.source_topic
-        return TopicPartition(topic.name, task.partition), self.topics.infos[topic.name].topic_id
-
-    async def _source_position(self, source: Source) -> Any:
-        """The last position committed by a source."""
-        tp = TopicPartition(position_topic(self.app.id, source.name), 0)
-        begin, end = (await self.transport.earliest([tp]))[tp], (await self.transport.latest([tp]))[tp]
-        for at in (max(begin, end - POSITIONS_BACK), begin):
-            found = await self._values_between(tp, at, end)
-            if found:
-                return msgspec.json.decode(found[-1] or b"null")
-        return None
-
-    async def _values_between(self, tp: TopicPartition, at: int, end: int) -> list[bytes | None]:
-        values: list[bytes | None] = []
-        while at < end:
-            for fetched in await self.transport.fetch({tp: at}, wait_ms=1_000):
-                for _, data in read_committed(fetched):
-                    values += records.decode(data).values()
-                at = fetched.next_offset
-        return values
 
     # -- while running
 
@@ -256,7 +107,7 @@ class Assembly:
 
     def totals(self) -> Totals:
         """Everything that is counted, since the start of the worker."""
-        dropped = sum((part.dropped_counts for part in self.failures), self.earlier.dropped)
+        dropped = sum((part.dropped_counts for part in self._parts.failures), self.earlier.dropped)
         return Totals(
             self.records,
             self.earlier.commits + self.commit.count,
@@ -344,15 +195,6 @@ class Assembly:
             replay=self.replay,
             before=self,
         )
-
-
-def _start(committed: Committed | None, earliest: int) -> int:
-    return earliest if committed is None else max(committed.offset, earliest)
-
-
-def _spec(store: StoreDef) -> StoreSpec:
-    kind = "window" if store.windowed else "key_value"
-    return StoreSpec(store.name, kind, ttl_ms=store.ttl_ms, logged=store.source_topic is None)  # type: ignore[arg-type]
 
 
 async def _attempt(work: Callable[[], Awaitable[None] | None], errors: list[Exception]) -> None:

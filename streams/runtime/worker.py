@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from streams.operators.base import NO_TIME
-from streams.runtime.assembly import Assembly, Sleep, assemble
+from streams.runtime.assembly import Assembly, assemble
 from streams.runtime.background import Background
 from streams.runtime.loop import Interrupted, Loop
 from streams.runtime.observer import Dropped, Failed, Observer, Progress, Reason, Started, Stopped
+from streams.runtime.parts import Sleep
 from streams.runtime.totals import Totals
 from streams.transport.contract import FencedError, UnknownOutcomeError
 

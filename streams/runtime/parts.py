@@ -1,0 +1,136 @@
+"""Makes the parts of a worker that there are several of: tasks with their stores, and sources."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from state.api import Backend, StoreSpec
+from state.backends.memory import MemoryBackend
+from state.task_stores import TaskStores
+from streams.graph.definitions import StoreDef
+from streams.graph.nodes import Node
+from streams.graph.plan import Plan, SubTopology
+from streams.operators.base import TaskContext
+from streams.operators.encoding import RecordEncoder
+from streams.operators.failures import Failures
+from streams.operators.outputs import Outputs
+from streams.runtime.folders import task_folder
+from streams.runtime.ingest import Ingest
+from streams.runtime.task import Task
+from streams.runtime.topics import Topics, clock_store, position_topic
+from streams.sources import Source
+
+if TYPE_CHECKING:
+    from streams.app import App
+
+Sleep = Callable[[float], Awaitable[Any]]
+
+
+class Parts:
+    """`backends` are the stores' places by task: they outlive the tasks, which may be made anew over them."""
+
+    def __init__(
+        self,
+        app: App,
+        plan: Plan,
+        topics: Topics,
+        backends: dict[str, Backend],
+        *,
+        now_ms: Callable[[], int],
+        sleep: Sleep,
+        replay: bool,
+    ) -> None:
+        self._app = app
+        self._settings = app.settings
+        self._plan = plan
+        self._topics = topics
+        self._backends = backends
+        self._now_ms = now_ms
+        self._sleep = sleep
+        self._replay = replay
+        self.failures: list[Failures] = []
+
+    def tasks(self) -> list[Task]:
+        """One for each sub-topology and partition."""
+        subs = self._plan.subtopologies
+        return [self._task(sub, partition) for sub in subs for partition in range(self._topics.tasks[sub.id])]
+
+    def outputs(self) -> Outputs:
+        return Outputs(self._topics.partitions, self._topics.codec)
+
+    def ingest(self, source: Source, wake: Callable[[], None]) -> Ingest:
+        """A source; `wake` is called when an async one has a row."""
+        outputs = self.outputs()
+        context = TaskContext(
+            source.name,
+            0,
+            TaskStores(MemoryBackend(), [], lambda *_: None),
+            outputs,
+            self._failures(outputs),
+            self._now_ms,
+            self._sleep,
+        )
+        encoder = RecordEncoder(source.topic, Node(name=source.name, where=source.where), context)
+        return Ingest(source, outputs, encoder, position_topic(self._app.id, source.name), self._now_ms, wake)
+
+    def _task(self, sub: SubTopology, partition: int) -> Task:
+        outputs = self.outputs()
+        clock = clock_store(sub, self._app.id)
+        defs = [*sub.stores, clock] if clock is not None else sub.stores
+        changelogs = {store.name: store.changelog for store in defs}
+
+        def log(store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
+            outputs.add(changelogs[store], keys, values, timestamps, partition=partition)
+
+        stores = TaskStores(
+            self._backend(f"{sub.id}-{partition}", bool(defs)),
+            [_spec(store) for store in defs],
+            log,
+            max_pending_entries=self._settings.uncommitted_entries_max,
+            max_pending_bytes=self._settings.uncommitted_bytes_max,
+        )
+        return Task(
+            sub,
+            partition,
+            stores=stores,
+            outputs=outputs,
+            failures=self._failures(outputs),
+            now_ms=self._now_ms,
+            sleep=self._sleep,
+            writers=self._writers(sub),
+            clock_store=None if clock is None else clock.name,
+            batch_records_max=self._settings.batch_records_max,
+            idle_after_ms=None if self._replay else self._settings.idle_after_ms,
+        )
+
+    def _failures(self, outputs: Outputs) -> Failures:
+        made = Failures(self._settings.policy, outputs, f"{self._app.id}-dead-letter")
+        self.failures.append(made)
+        return made
+
+    def _backend(self, task: str, needed: bool) -> Backend:
+        if not needed or self._settings.store == "memory":
+            return self._backends.setdefault(task, MemoryBackend())
+        if task not in self._backends:
+            from state.backends.rocks import RocksBackend
+            from state.budget import StateMemory
+
+            StateMemory.shared().resize(self._settings.state_memory_bytes)
+            self._backends[task] = RocksBackend(task_folder(self._settings, task))
+        return self._backends[task]
+
+    def _writers(self, sub: SubTopology) -> dict[str, int]:
+        """For each repartition topic that the sub-topology reads, how many tasks write it."""
+        read = {source.topic.name for source in sub.sources if source.topic.internal}
+        written = (
+            (node.topic.name, self._topics.tasks[other.id])
+            for other in self._plan.subtopologies
+            for node in other.repartitions
+        )
+        return {topic: count for topic, count in written if topic in read}
+
+
+def _spec(store: StoreDef) -> StoreSpec:
+    kind = "window" if store.windowed else "key_value"
+    return StoreSpec(store.name, kind, ttl_ms=store.ttl_ms, logged=store.source_topic is None)  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""Where an app keeps what it has to find again: committed offsets, changelogs, positions of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from broker_embedded import records
+from streams.graph.plan import Plan
+from streams.runtime.restore import ChangelogPlace
+from streams.runtime.task import Task
+from streams.runtime.topics import Topics, clock_store, position_topic
+from streams.sources import Source
+from streams.transport.committed import read_committed
+from streams.transport.contract import Committed, TopicPartition, Transport
+
+POSITIONS_BACK = 100
+"""The last position of a source is looked for among the last so many offsets first."""
+
+
+class Places:
+    """Reads what the last commit of an app left."""
+
+    def __init__(self, plan: Plan, topics: Topics, transport: Transport) -> None:
+        self._plan = plan
+        self._topics = topics
+        self._transport = transport
+
+    async def offsets(self) -> dict[TopicPartition, int]:
+        """The committed offset of every source partition; where there is none, the beginning."""
+        tps = [
+            TopicPartition(source.topic.name, partition)
+            for sub in self._plan.subtopologies
+            for source in sub.sources
+            for partition in range(self._topics.partitions(source.topic.name))
+        ]
+        committed = await self._transport.committed(self._plan.app_id, tps)
+        earliest = await self._transport.earliest(tps)
+        return {tp: _start(committed[tp], earliest[tp]) for tp in tps}
+
+    def changelogs(
+        self, tasks: Iterable[Task], offsets: dict[TopicPartition, int]
+    ) -> dict[tuple[Task, str], ChangelogPlace]:
+        """From where each store of each task is restored; from a source topic only as far as it was committed."""
+        places: dict[tuple[Task, str], ChangelogPlace] = {}
+        for task in tasks:
+            for store in task.stores.specs:
+                own, source = self.changelog_of(task, store), self.source_of(task, store)
+                if own is not None:
+                    places[task, store] = ChangelogPlace(*own)
+                elif source is not None:
+                    places[task, store] = ChangelogPlace(*source, end=offsets[source[0]])
+        return places
+
+    def changelog_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
+        """The changelog partition of a store and the topic's id; None for a table that its own topic serves."""
+        found = self._plan.stores.get(store)
+        if found is not None and found.source_topic is not None:
+            return None
+        clock = clock_store(task.sub, self._plan.app_id)
+        name = found.changelog if found is not None else clock.changelog if clock is not None else ""
+        return TopicPartition(name, task.partition), self._topics.infos[name].topic_id
+
+    def source_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
+        """The partition of the topic that serves a table as changelog, and the topic's id; None if it has its own."""
+        found = self._plan.stores.get(store)
+        if found is None or found.source_topic is None:
+            return None
+        name = found.source_topic.name
+        return TopicPartition(name, task.partition), self._topics.infos[name].topic_id
+
+    async def position(self, source: Source) -> Any:
+        """The last position committed by a source; None if there is none."""
+        tp = TopicPartition(position_topic(self._plan.app_id, source.name), 0)
+        begin, end = (await self._transport.earliest([tp]))[tp], (await self._transport.latest([tp]))[tp]
+        for at in (max(begin, end - POSITIONS_BACK), begin):
+            found = await self._values_between(tp, at, end)
+            if found:
+                return msgspec.json.decode(found[-1] or b"null")
+        return None
+
+    async def _values_between(self, tp: TopicPartition, at: int, end: int) -> list[bytes | None]:
+        values: list[bytes | None] = []
+        while at < end:
+            for fetched in await self._transport.fetch({tp: at}, wait_ms=1_000):
+                for _, data in read_committed(fetched):
+                    values += records.decode(data).values()
+                at = fetched.next_offset
+        return values
+
+
+def _start(committed: Committed | None, earliest: int) -> int:
+    return earliest if committed is None else max(committed.offset, earliest)
