@@ -161,6 +161,11 @@ class Batch:
         """Whether there are `key_bytes`, and as this serde writes them."""
         return self._decode_keys == serde.decode_each and self.key_bytes is not None
 
+    def encoded_keys(self, serde: Serde[Any]) -> list[Any]:
+        """Keys as this serde writes them: as they stand in the log where that is the same."""
+        known = self.key_bytes if self.has_keys_of(serde) else None
+        return serde.encode_many(self.keys) if known is None else known
+
     def rows(self) -> Iterator[tuple[Any, Any, int]]:
         """(key, value, timestamp) of each record."""
         return zip(self.keys, self.values, self.timestamps.tolist(), strict=True)

@@ -87,8 +87,7 @@ class AggregateOperator(Operator[AggregateNode]):
         rows, starts = self._assign(batch)
         if not len(rows):
             return self._close()
-        keys: list[Any] = batch.key_bytes or self._keys.encode_many(batch.keys)
-        codes = self._groups.encode_keys(keys)[rows]
+        codes = self._groups.encode_keys(batch.encoded_keys(self._keys))[rows]
         slots, fresh = self._groups.locate(codes, starts)
         self._states.resize(self._groups.capacity)
         self._fill(fresh)

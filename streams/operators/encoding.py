@@ -28,15 +28,11 @@ class RecordEncoder:
     def write(self, batch: Batch) -> None:
         """Adds the records to the outputs."""
         try:
-            keys = self._key_bytes(batch)
+            keys = batch.encoded_keys(self._keys)
             values = self._values.encode_many(batch.values)
         except Exception:  # noqa: BLE001 - found again record by record, and told there
             batch, keys, values = self._one_by_one(batch)
         self._context.outputs.add(self._topic.name, keys, values, batch.timestamps.tolist(), batch.headers)
-
-    def _key_bytes(self, batch: Batch) -> list[bytes | None]:
-        known = batch.key_bytes if batch.has_keys_of(self._keys) else None
-        return self._keys.encode_many(batch.keys) if known is None else known
 
     def _one_by_one(self, batch: Batch) -> tuple[Batch, list[bytes | None], list[bytes | None]]:
         keys: list[bytes | None] = []

@@ -17,6 +17,7 @@ from streams.batch import Batch
 from streams.graph.nodes import TableJoinNode
 from streams.operators.base import Operator, TaskContext
 from streams.operators.calls import Calls, holds, left_over
+from streams.serde import key_serde_for
 
 
 class TableJoinOperator(Operator[TableJoinNode]):
@@ -26,10 +27,11 @@ class TableJoinOperator(Operator[TableJoinNode]):
 
     def open(self) -> None:
         self._table = self.context.view(self.node.table)
+        self._keys = key_serde_for(self.node.table.key_type)
 
     def process(self, batch: Batch) -> Batch | None:
-        known = batch.key_bytes
-        rights = self._table.get_many(batch.keys) if known is None else self._table.get_many(key_bytes=known)
+        batch = self._that_join(batch)
+        rights = self._table.get_many(key_bytes=batch.encoded_keys(self._keys))
         if not self.node.left and holds(rights, NoneType):
             found = np.fromiter((right is not None for right in rights), np.bool_, len(rights))
             batch = batch.take(found)
@@ -39,6 +41,16 @@ class TableJoinOperator(Operator[TableJoinNode]):
         pair = [batch.values, rights]
         columns = pair if self.node.joiner.arity == 2 else [batch.keys, *pair]
         return self._calls.run(batch, lambda results: self._joined(batch, results), columns)
+
+    def _that_join(self, batch: Batch) -> Batch:
+        """Without the records that have nothing to join, or nothing to be found by."""
+        values = ("null_value", batch.values)
+        for reason, column in (values,) if self.node.left else (("null_key", batch.key_bytes or batch.keys), values):
+            if holds(column, NoneType):
+                present = np.fromiter((entry is not None for entry in column), np.bool_, len(column))
+                self.context.failures.dropped(self.node, reason, len(column) - int(present.sum()))
+                return self._that_join(batch.take(present))
+        return batch
 
     def _joined(self, batch: Batch, results: list[Any]) -> Batch | None:
         kept, values = left_over(batch, results)

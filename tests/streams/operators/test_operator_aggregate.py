@@ -10,6 +10,9 @@ import pytest
 import streams
 from state.keys import split_window_key
 from streams import agg
+from streams.batch import Batch
+from streams.dsl.stream import Stream
+from streams.graph.definitions import TopicDef
 from streams.operators import aggregate as aggregate_module
 from streams.windows import Windowed
 
@@ -90,6 +93,22 @@ def test_windows_begin_in_1970_and_what_was_before_is_counted(check: Callable[..
         [(in_window("a", 0), 1, 3_000)],
         counts={"no_window": 1},
     )
+
+
+def test_keys_of_merged_topics_of_different_types_are_one_by_value(bench: Callable[..., Any]) -> None:
+    """Text in one topic's log, JSON in the other's."""
+
+    def build(stream: Any) -> Any:
+        other = stream._builder.graph.add_topic(TopicDef(name="others", value_type=int))
+        node = stream._builder.graph.source(other, "here")
+        return (
+            stream.merge(Stream(stream._builder, node, label="others", value_type=int)).group_by_key().count(name="t")
+        )
+
+    made = bench(build, decoded=True)
+    made.send(("a", 1), ("b", 1))
+    made.process(Batch.of([("a", 1)], topic="others"))
+    assert [row[:2] for row in made.commit()] == [("a", 2), ("b", 1)]
 
 
 # -- results
