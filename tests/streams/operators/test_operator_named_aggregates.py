@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -156,4 +157,4 @@ def test_the_row_of_results_is_typed(bench: Callable[..., Any]) -> None:
     made = bench(lambda s: s.group_by_key().aggregate(n=agg.count(), mean=agg.mean(Reading.x), name="by-key"))
     row_type = made.node.store.value_type
     assert (row_type.__name__, row_type.__struct_fields__) == ("ByKey", ("n", "mean"))
-    assert [f.type for f in __import__("msgspec").structs.fields(row_type)] == [int, float | None]
+    assert [field.type for field in msgspec.structs.fields(row_type)] == [int, float | None]
