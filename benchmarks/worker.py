@@ -17,7 +17,7 @@ from benchmarks import embedded, workload
 from benchmarks.data import CACHE
 from benchmarks.measure import Job, Stopwatch, peak_rss_mb
 from benchmarks.profile import Sampler
-from streams.runtime import worker
+from streams.runtime.process import run
 from streams.runtime.observer import Failed, Restoring, Silent
 from streams.runtime.steps import on_step
 from streams.transport.contract import Fetched
@@ -73,7 +73,7 @@ def measure(job: Job) -> dict[str, Any]:
     clock = Clock(app, module.CLOCK, Sampler() if job.profile else None)
     _call_at_first_fetch(clock.begin)
     forget = on_step(clock.step)
-    code = worker.run(app, clock, until_end=True)
+    code = run(app, clock, until_end=True)
     forget()
     if clock.failure is not None:
         raise clock.failure.error

@@ -32,7 +32,7 @@ def command(app: str, until_end: bool, as_json: bool, **flags: Any) -> int:
     from streams.cli.loading import load
     from streams.cli.logs import set_up
     from streams.errors import ConfigError
-    from streams.runtime.worker import run
+    from streams.runtime.process import run
 
     loaded = load(app)
     try:

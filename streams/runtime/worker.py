@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from streams.operators.base import NO_TIME
@@ -71,9 +69,11 @@ class Worker:
         reason: Reason = "failed"
         failure: BaseException | None = None
         try:
-            assembly = await self._start()
-            reason = await self._work(assembly)
-            self.observer.ending()
+            if await self._until_stopped(self._start()):
+                reason = "signal"
+            else:
+                reason = await self._work()
+                self.observer.ending()
         except BaseException as error:  # noqa: BLE001 - raised below, when everything is closed
             failure = error
             self._tell(error)
@@ -92,18 +92,31 @@ class Worker:
         if isinstance(error, Exception):
             self.observer.failed(Failed(error, getattr(error, "task", None)))
 
-    async def _start(self) -> Assembly:
-        assembly = self.assembly = await assemble(
+    async def _start(self) -> None:
+        self.assembly = await assemble(
             self.app, self._transport, self._now_ms, sleep=self._back_off, replay=self._until_end
         )
-        self.observer.started(self._info(assembly))
-        await assembly.open(self.observer.restoring)
-        return assembly
+        self.observer.started(self._info(self.assembly))
+        await self.assembly.open(self.observer.restoring)
 
-    async def _work(self, assembly: Assembly) -> Reason:
+    async def _until_stopped(self, work: Awaitable[None]) -> bool:
+        """Does the work, but for a stop: then it is cancelled, and the answer is true."""
+        working, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in (working, stop):
+                waiting.cancel()
+            await asyncio.gather(working, stop, return_exceptions=True)
+        if working.cancelled():
+            return True
+        working.result()
+        return False
+
+    async def _work(self) -> Reason:
         background = Background(self.app, self._now_ms)
         async with background:
-            working = asyncio.ensure_future(self._process(assembly))
+            working = asyncio.ensure_future(self._process())
             await asyncio.wait({working, background.failed}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
             if background.failed.done():
                 self._stopping.set()
@@ -113,12 +126,14 @@ class Worker:
                 raise background.failed.result()
             return working.result()
 
-    async def _process(self, assembly: Assembly) -> Reason:
+    async def _process(self) -> Reason:
         """Runs the loop. After a commit whose outcome is not known, what is in memory is dropped and the log read
         again: it says what happened.
         """
         in_a_row = 0
         while True:
+            assert self.assembly is not None
+            assembly = self.assembly
             self.loop = Loop(assembly, self._stopping, until_end=self._until_end, progress=self._progress)
             try:
                 return await self.loop.run()
@@ -127,18 +142,12 @@ class Worker:
                 if in_a_row > UNKNOWN_OUTCOMES_MAX:
                     raise
                 log.warning("going on from the last commit, as the log tells it: %s", error)
-            assembly = self.assembly = await assembly.again()
-            await assembly.open(self.observer.restoring)
+            self.assembly = await assembly.again()
+            await self.assembly.open(self.observer.restoring)
 
     async def _back_off(self, seconds: float) -> None:
         """Waits before a record is tried again. A stop does not wait for it."""
-        sleep, stop = asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait({sleep, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleep.cancel()
-            stop.cancel()
-        if self._stopping.is_set():
+        if await self._until_stopped(self._sleep(seconds)):
             raise Interrupted("the worker was stopped while a record waited to be tried again")
 
     def _info(self, assembly: Assembly) -> Started:
@@ -178,39 +187,3 @@ class Worker:
 
 def _dropped(totals: Totals) -> tuple[Dropped, ...]:
     return tuple(Dropped(step, reason, count) for (step, reason), count in sorted(totals.dropped.items()))
-
-
-def run(app: App, observer: Observer, *, until_end: bool = False) -> int:
-    """Runs an app until its end or a signal; returns the exit code: 0 fine, 1 failed, 130 interrupted by SIGINT.
-
-    SIGTERM and SIGINT let it commit what it has done; a second one ends it at once.
-    """
-    # A worker makes and drops millions of records a second, nearly none of them in cycles. At Python's own threshold
-    # (700) the collector took a tenth of the time of a windowed count.
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-    return asyncio.run(_run(app, observer, until_end=until_end))
-
-
-async def _run(app: App, observer: Observer, *, until_end: bool) -> int:
-    worker = Worker(app, observer, until_end=until_end)
-    received: list[int] = []
-
-    def stop(number: int) -> None:
-        received.append(number)
-        if len(received) > 1:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        worker.stop()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    try:
-        await worker.run()
-    except Exception:  # noqa: BLE001 - the observer was told
-        return 1
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-    return 130 if signal.SIGINT in received else 0
