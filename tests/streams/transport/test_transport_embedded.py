@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from broker_embedded import records
 from broker_embedded.faults import Fault, Faults
 from broker_embedded.lock import FolderLock
-from streams.testing.transport import CHECKS, Check, run_check
+from streams.testing.transport import CHECKS, Check, check_transport, run_check
 from streams.transport.committed import read_committed
 from streams.transport.contract import (
     Committed,
@@ -44,6 +45,20 @@ async def read(transport: EmbeddedTransport, tp: TopicPartition) -> list[str]:
         for _, data in read_committed(fetched)
         for value in records.decode(data).values()
     ]
+
+
+async def test_all_checks_in_one_call(tmp_path: Path) -> None:
+    await check_transport(lambda: EmbeddedTransport(tmp_path))
+
+
+async def test_a_broken_promise_is_named(tmp_path: Path) -> None:
+    class Forgetful(EmbeddedTransport):
+        async def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:
+            return dict.fromkeys(tps)
+
+    with pytest.raises(AssertionError) as caught:
+        await check_transport(lambda: Forgetful(tmp_path))
+    assert "contract of a transport: a_commit_shows_everything_together" in caught.value.__notes__[0]
 
 
 async def started(folder: Path, **fields: Any) -> EmbeddedTransport:
