@@ -26,6 +26,7 @@ from streams.sources import Position, Source
 _NOTHING: Any = object()
 _ROWS_A_LOOK = 64
 """The clock is looked at after this many rows."""
+_encode = msgspec.json.Encoder().encode
 
 
 class Ingest:
@@ -51,12 +52,12 @@ class Ingest:
         self._rows: Iterator[Any] | AsyncIterator[Any] | None = None
         self._wake = wake
         self._waiting: asyncio.Future[Any] | None = None
-        self._position: Any = None
-        self._committed: Any = None
+        self._position: bytes | None = None
+        self._committed: bytes | None = None
 
     def open(self, position: Any) -> None:
         """Starts the generator at a position (None: its own default)."""
-        self._position = self._committed = position
+        self._position = self._committed = None if position is None else self._encoded(position)
         takes = inspect.signature(self.source.function).parameters
         arguments = {"position": position} if position is not None and "position" in takes else {}
         made = self.source.function(**arguments)
@@ -116,7 +117,7 @@ class Ingest:
     def _take(self, row: Any, keys: list[Any], values: list[Any], times: list[int | None]) -> None:
         parts = row if isinstance(row, tuple) else (row,)
         if parts and isinstance(parts[0], Position):
-            self._position, parts = parts[0].value, parts[1:]
+            self._position, parts = self._encoded(parts[0].value), parts[1:]
         if not parts:
             return
         if len(parts) > 3:
@@ -127,6 +128,16 @@ class Ingest:
         keys.append(key)
         values.append(value)
         times.append(time)
+
+    def _encoded(self, position: Any) -> bytes:
+        """As it is now: a generator may change the object that it gave as soon as it goes on."""
+        try:
+            return _encode(position)
+        except Exception as error:
+            raise StreamsError(
+                f"{self.source.name} ({self.source.where}): a position is kept as JSON, which does not take "
+                f"{position!r}: {error}"
+            ) from error
 
     def _write(self, keys: list[Any], values: list[Any], times: list[int | None]) -> None:
         if not keys:
@@ -154,8 +165,7 @@ class Ingest:
     def prepare(self) -> None:
         """Adds the position to what the commit sends."""
         if self._position != self._committed:
-            value = msgspec.json.encode(self._position)
-            self.outputs.add(self._topic, [self.source.name.encode()], [value], [self._now_ms()])
+            self.outputs.add(self._topic, [self.source.name.encode()], [self._position], [self._now_ms()])
 
     def committed(self) -> None:
         self._committed = self._position
