@@ -91,6 +91,8 @@ class HoppingWindow:
         import numpy as np
 
         size, step = self.size_ms, self.step_ms
+        # No window is before 1970, and the least of times less a size would not fit.
+        timestamps = np.maximum(timestamps, -1)
         last = timestamps // step * step
         first = np.maximum(0, timestamps - size + step) // step * step
         counts = np.maximum((last - first) // step + 1, 0)

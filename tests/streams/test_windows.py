@@ -40,7 +40,7 @@ windows = st.builds(
 )
 
 
-@given(windows, st.lists(st.integers(-20, 500), max_size=30))
+@given(windows, st.lists(st.integers(-20, 500) | st.sampled_from([-(2**63), 2**63 - 1]), max_size=30))
 def test_array_form_equals_one_by_one(window: HoppingWindow, timestamps: list[int]) -> None:
     rows, starts = window.assign(np.array(timestamps, np.int64))
     expected = [(row, start) for row, ts in enumerate(timestamps) for start, _ in window.windows_for(ts)]
