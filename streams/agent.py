@@ -154,6 +154,7 @@ class Agent:
             agent=self,
             function=self.function,
             tables=tuple(table.definition for table in self.tables),
+            written=tuple(table.definition for table in self.tables if table.written_by_agents),
             concurrency=self.concurrency,
         )
         builder.graph.add_node(node)

@@ -54,6 +54,8 @@ class App:
         self.reports: dict[str, Callable[[], Iterable[object]]] = {}
         self._tables: dict[str, AgentTable[Any, Any]] = {}
         self._plan: Plan | None = None
+        self._planned: tuple[int, ...] = ()
+        self._agents_built = 0
         self.outputs: Outputs | None = None
         """Where `send` puts records while a worker runs this app; they go into its transaction."""
         self.task_contexts: Callable[[], list[TaskContext]] | None = None
@@ -236,15 +238,22 @@ class App:
 
     def plan(self) -> Plan:
         """The topology, arranged. Agents and tables are found now, so that both faces share one graph."""
-        if self._plan is None:
-            for agent in self.agents:
-                with speaking_for(agent.where):
-                    agent.build(self.builder)
+        for agent in self.agents[self._agents_built :]:
+            with speaking_for(agent.where):
+                agent.build(self.builder)
+            self._agents_built += 1
+        if self._plan is None or self._planned != self._declared():
             self._declare_dead_letters()
             for source in self.sources:
                 self.builder.graph.add_topic(source.topic)
             self._plan = plan(self.builder.graph, self.id)
+            self._planned = self._declared()
         return self._plan
+
+    def _declared(self) -> tuple[int, ...]:
+        """How much was declared so far; it only ever grows."""
+        graph = self.builder.graph
+        return len(graph.nodes), len(graph.topics), len(graph.stores), len(self.sources)
 
     def _declare_dead_letters(self) -> None:
         policies = [self.settings.policy, *(node.on_error for node in self.builder.graph.nodes)]

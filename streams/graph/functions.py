@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
+from functools import partial
 from typing import Any, get_type_hints
 
 from streams.errors import TopologyError
@@ -53,6 +54,7 @@ def where(function: Callable[..., Any]) -> str:
     >>> where(len)
     'builtin len'
     """
+    function = _inner(function)
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:  # an object with a method that makes it callable
         code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004 - the method, not whether
@@ -63,8 +65,15 @@ def where(function: Callable[..., Any]) -> str:
 
 def name_of(function: Callable[..., Any]) -> str:
     """The function's own name; empty for a lambda, which adds nothing to the name of a step."""
+    function = _inner(function)
     name = getattr(function, "__name__", type(function).__name__)
     return "" if name == "<lambda>" else name
+
+
+def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(function, partial):
+        function = function.func
+    return function
 
 
 _spoken_for: ContextVar[str | None] = ContextVar("spoken_for", default=None)
@@ -99,9 +108,24 @@ def _read_signature(function: Callable[..., Any], step: str, takes: int, place: 
     except (TypeError, ValueError):  # builtins such as `int` and `max` have no signature: they take no key
         return max(1, takes - 1), False
     wants_ctx = any(p.name == "ctx" for p in parameters)
-    positional = [p for p in parameters if p.name != "ctx" and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    arity = _arity(parameters, step, takes, place)
+    # Data goes in by position and the context by name: nothing else can be given.
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if "ctx" in names[:arity]:
+        raise TopologyError(f"{step}: the function at {place} takes ctx before its other arguments; put ctx last")
+    by_name = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "ctx" and p.default is p.empty]
+    if by_name:
+        raise TopologyError(
+            f"{step}: the function at {place} wants {by_name[0].name!r} by name, and {step} has nothing to give; "
+            "give it a default, or use functools.partial"
+        )
+    return arity, wants_ctx
+
+
+def _arity(parameters: list[inspect.Parameter], step: str, takes: int, place: str) -> int:
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return takes, wants_ctx
+        return takes
+    positional = [p for p in parameters if p.name != "ctx" and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = sum(1 for p in positional if p.default is p.empty)
     arity = min(max(required, takes - 1), len(positional))
     if not takes - 1 <= arity <= takes or required > takes:
@@ -110,7 +134,7 @@ def _read_signature(function: Callable[..., Any], step: str, takes: int, place: 
             f"{step}: the function at {place} takes {required} arguments; {step} calls it as {forms}, "
             "and with ctx= if it asks"
         )
-    return arity, wants_ctx
+    return arity
 
 
 def _returns(function: Callable[..., Any]) -> Any:

@@ -188,7 +188,8 @@ class TableJoinNode(Node):
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class AgentNode(Node):
-    """A coroutine of the user's over the records of its parent; `tables` are the stores it may read and write.
+    """A coroutine of the user's over the records of its parent; `tables` are the stores it may read, `written` those
+    that it may write as well.
 
     What it yields goes to the children. `agent` is the `streams.agent.Agent`, opaque to the graph.
     """
@@ -196,6 +197,7 @@ class AgentNode(Node):
     agent: Any
     function: Callable[..., Any]
     tables: tuple[StoreDef, ...] = ()
+    written: tuple[StoreDef, ...] = ()
     concurrency: int = 1
 
     @property
@@ -204,7 +206,7 @@ class AgentNode(Node):
 
     @property
     def writes(self) -> tuple[StoreDef, ...]:
-        return self.tables
+        return self.written
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef
-from streams.graph.nodes import AgentNode, MergeNode, Node, RepartitionNode, SinkNode, SourceNode, TableJoinNode
+from streams.graph.nodes import (
+    AgentNode,
+    AggregateNode,
+    MergeNode,
+    Node,
+    RepartitionNode,
+    SinkNode,
+    SourceNode,
+    TableJoinNode,
+)
 
 
 @dataclass(slots=True)
@@ -239,11 +248,13 @@ def _shared(groups: object) -> str | None:
 
 
 def co_partitioned(sub: SubTopology) -> list[list[TopicDef]]:
-    """Groups of topics whose partition counts must be equal: those that meet in a join, a merge or a shared store."""
+    """Groups of topics whose partition counts must be equal: those that meet in a join, an aggregation or a shared
+    store.
+    """
     above = _sources_above(sub)
     topic_of = {source.topic.name: source.topic for source in sub.sources}
     groups: list[set[str]] = []
-    meeting = [node for node in sub.nodes if isinstance(node, TableJoinNode | AgentNode)]
+    meeting = [node for node in sub.nodes if isinstance(node, TableJoinNode | AggregateNode | AgentNode)]
     for node in meeting:
         users = [other for other in sub.nodes if set(node.stores) & set(other.stores)]
         groups.append(set().union(*(above[id(user)] for user in users)))

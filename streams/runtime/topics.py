@@ -6,6 +6,7 @@ take the number of the tasks that write them; changelogs have one partition a ta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from streams.errors import PartitionCountError, StoreRenamedError, TopologyError
@@ -74,19 +75,25 @@ class Topics:
         self.infos.update(found)
 
     async def _repartitions(self) -> None:
-        """Counts flow from the sources along the graph, so sub-topologies are sized writers first."""
+        """Counts flow from the sources along the graph, so sub-topologies are sized writers first. One that feeds
+        itself, or one that feeds it, is sized by the topics that are known.
+        """
         waiting = list(self._plan.subtopologies)
         while waiting:
-            ready = [sub for sub in waiting if all(source.topic.name in self.infos for source in sub.sources)]
-            if not ready:
-                raise TopologyError(
-                    f"these sub-topologies feed one another in a circle: {', '.join(sub.id for sub in waiting)}; "
-                    "give the repartition partitions="
-                )
-            for sub in ready:
-                waiting.remove(sub)
-                self.tasks[sub.id] = max(self.partitions(source.topic.name) for source in sub.sources)
-                await self._ensure([self._repartition(node.topic, sub) for node in sub.repartitions], sub)
+            sub = min(waiting, key=self._unsized)
+            waiting.remove(sub)
+            self.tasks[sub.id] = self._largest(sub)
+            await self._ensure([self._repartition(node.topic, sub) for node in sub.repartitions], sub)
+        self.tasks = {sub.id: self._largest(sub) for sub in self._plan.subtopologies}
+
+    def _unsized(self, sub: SubTopology) -> float:
+        """How many of the topics that it reads are still to be sized; infinitely many where all are."""
+        unsized = [source for source in sub.sources if source.topic.name not in self.infos]
+        return math.inf if len(unsized) == len(sub.sources) else len(unsized)
+
+    def _largest(self, sub: SubTopology) -> int:
+        names = [source.topic.name for source in sub.sources]
+        return max(self.partitions(name) for name in names if name in self.infos)
 
     def _repartition(self, topic: TopicDef, sub: SubTopology) -> TopicSpec:
         return TopicSpec(topic.name, topic.partitions or self.tasks[sub.id], topic.config | REPARTITION_CONFIG)
@@ -99,7 +106,7 @@ class Topics:
                     listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
                     raise TopologyError(
                         f"topics whose records meet by key need equal partition counts: {listed}. "
-                        "Put .repartition(partitions=...) before the join."
+                        "Put .repartition(partitions=...) before they meet."
                     )
 
     async def _changelogs(self) -> None:
