@@ -101,8 +101,8 @@ class AgentOperator(Operator[AgentNode]):
         self.context.save_clock(self.node.name, self._observed)
 
     def _tell_time(self) -> None:
-        for view in self._views.values():
-            view.observe(self.node.name, self.context.stream_time(self._observed))
+        for store in self.node.written:  # of what a pipeline keeps, windows go by the pipeline's time
+            self._views[store.name].observe(self.node.name, self.context.stream_time(self._observed))
 
     # -- waiting for the function
 

@@ -314,7 +314,10 @@ class AggregateOperator(Operator[AggregateNode]):
         retention = self.node.store.retention_ms
         if retention is None or self._observed == NO_TIME:
             return
-        expired_to = self.context.stream_time(self._observed) - retention
+        time = self.context.stream_time(self._observed)
+        if self._store in self.context.views:
+            self.context.views[self._store].observe(self.node.name, time)
+        expired_to = time - retention
         for start in self._groups.open_starts:
             if start <= expired_to:
                 self._groups.drop_start(start)
