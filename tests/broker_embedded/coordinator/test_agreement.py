@@ -48,13 +48,22 @@ class Disk:
         """Make `target` what is left of `source`."""
         shutil.copytree(source, target)
         for folder in sorted(source.iterdir()):
-            for file in sorted(folder.glob("*.log")) if folder.is_dir() else ():
-                durable, size = self.sizes.get(file, 0), file.stat().st_size
-                left = random.choice([durable, size, size, size, random.randint(durable, size)])
-                with open(target / file.relative_to(source), "r+b") as copy:
-                    copy.truncate(left)
+            for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+                self._damage(file, target / file.relative_to(source), random)
             if folder.is_dir() and folder not in self.folders and random.random() < 0.1:
                 shutil.rmtree(target / folder.name)
+
+    def _damage(self, file: Path, copy: Path, random: Random) -> None:
+        durable, size = self.sizes.get(file), file.stat().st_size
+        fate = random.choice(["whole", "whole", "whole", "cut", "durable", "zeros", "gone"])
+        if fate == "gone" and durable is None:
+            copy.unlink()
+        elif fate != "whole":
+            with open(copy, "r+b") as data:
+                least = min(durable or 0, size)
+                data.truncate(random.randint(least, size) if fate == "cut" else least)
+                if fate == "zeros":  # file systems write a length before its data
+                    data.truncate(size)
 
 
 @dataclass
@@ -201,8 +210,11 @@ def test_after_a_power_cut_all_agree(
 
 def whole_end(file: Path) -> int:
     """The end of the log that a cut file leaves."""
-    ends = [header.next_offset for header, _ in records.batches(file.read_bytes())] if file.exists() else []
-    return ends[-1] if ends else 0
+    end = 0
+    with suppress(FileNotFoundError, records.CorruptBatchError):  # zeros are no batch
+        for _, batch in records.batches(file.read_bytes()):
+            end = records.verify(batch).next_offset
+    return end
 
 
 def test_no_more_is_rolled_back_than_must_be(make_folder: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
