@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef
@@ -102,9 +103,27 @@ class SubTopology:
     def repartitions(self) -> list[RepartitionNode]:
         return [node for node in self.nodes if isinstance(node, RepartitionNode)]
 
+    @property
+    def passing_on(self) -> frozenset[str]:
+        """The topics whose records may get to a repartition; those of a table that is only looked up do not."""
+        above = _sources_above(self)
+        return frozenset().union(*(above[id(node)] for node in self.repartitions))
+
     def children(self, node: Node) -> list[Node]:
         """The steps fed by `node`, in the order they were declared."""
         return [other for other in self.nodes if node in other.parents]
+
+
+class Circle(NamedTuple):
+    """Names of the topics at which a circle leaves a sub-topology, and of those at which it closes there: they come
+    from sub-topologies that stand behind it.
+    """
+
+    out: frozenset[str] = frozenset()
+    back: frozenset[str] = frozenset()
+
+
+NO_CIRCLE = Circle()
 
 
 @dataclass(slots=True)
@@ -123,6 +142,25 @@ class Plan:
         return {
             node.topic.name for node in steps if isinstance(node, SinkNode | RepartitionNode) and node.topic is not None
         }
+
+    def circle(self, sub: SubTopology) -> Circle:
+        """The repartition topics by which a sub-topology feeds itself, perhaps by way of others."""
+        behind = self.subtopologies[self.subtopologies.index(sub) :]
+        fed = [other for other in behind if self._reached(sub.repartitions, other)]
+        back = {node.topic.name for other in fed for node in other.repartitions}
+        out = {node.topic.name for node in sub.repartitions if self._reached([node], sub)}
+        return Circle(frozenset(out), frozenset(back & {source.topic.name for source in sub.sources}))
+
+    def _reached(self, written: list[RepartitionNode], sub: SubTopology) -> bool:
+        """Whether records that are written there get to the sub-topology."""
+        reached: list[SubTopology] = []
+        while written:
+            names = {node.topic.name for node in written}
+            readers = [other for other in self.subtopologies if names & {source.topic.name for source in other.sources}]
+            new = [other for other in readers if other not in reached]
+            reached += new
+            written = [node for other in new for node in other.repartitions]
+        return sub in reached
 
 
 def plan(graph: Graph, app_id: str) -> Plan:

@@ -99,6 +99,7 @@ class Parts:
             now_ms=self._now_ms,
             sleep=self._sleep,
             writers=self._writers(sub),
+            circle=self._plan.circle(sub),
             clock_store=None if clock is None else clock.name,
             batch_records_max=self._settings.batch_records_max,
             idle_after_ms=None if self._replay else self._settings.idle_after_ms,

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from time import process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 from state.task_stores import TaskStores
 from streams.batch import Batch
 from streams.errors import failing_in
-from streams.graph.plan import SubTopology
+from streams.graph.plan import NO_CIRCLE, Circle, SubTopology
 from streams.operators.base import NO_TIME, Operator, TaskContext
 from streams.operators.clocks import Clocks
 from streams.operators.failures import Failures
@@ -31,8 +31,18 @@ from streams.transport.contract import Fetched, TopicPartition
 ROWS_AT_FIRST = 1_024
 
 
+class Mark(NamedTuple):
+    """A task's time, its time without that of the circle it is in, and whether it is idle."""
+
+    time: int
+    round_time: int
+    idle: bool
+
+
 class Task:
-    """`writers` tells how many tasks write each repartition topic that this one reads."""
+    """`writers` tells how many tasks write each repartition topic that this one reads, `circle` by which of them it
+    feeds itself.
+    """
 
     def __init__(
         self,
@@ -48,6 +58,7 @@ class Task:
         clock_store: str | None,
         batch_records_max: int,
         idle_after_ms: int | None,
+        circle: Circle = NO_CIRCLE,
     ) -> None:
         self.sub = sub
         self.partition = partition
@@ -65,7 +76,10 @@ class Task:
         self.queues: list[PartitionQueue] = []
         self.records = 0
         self._writer_times = {topic: WriterTimes(count) for topic, count in writers.items()}
-        self._marked: tuple[int, bool] | None = None
+        self._circle = circle
+        self._passing_on = sub.passing_on
+        self._passed_on_time = NO_TIME
+        self._marked: Mark | None = None
         self._committed: dict[TopicPartition, int] = {}
         self._idle_after_ms = idle_after_ms
         self._busy_ms = now_ms()
@@ -124,6 +138,8 @@ class Task:
     async def _process(self, queue: PartitionQueue, run: Batch) -> None:
         await self.executor.push(queue.source.node, run)
         self.context.stream_time_seen = max(self.context.stream_time_seen, queue.stream_time)
+        if queue.tp.topic in self._passing_on:
+            self._passed_on_time = max(self._passed_on_time, queue.stream_time)
         if not queue.source.node.topic.internal:
             self.records += len(run)
         self._busy_ms = self.context.now_ms()
@@ -170,19 +186,20 @@ class Task:
         if self.context.time_bound > before:
             await self.executor.advance()
 
-    def _bound(self) -> int:
-        return min((times.bound() for times in self._writer_times.values()), default=NO_BOUND)
+    def _bound(self, without: frozenset[str] = frozenset()) -> int:
+        times = (times for topic, times in self._writer_times.items() if topic not in without)
+        return min((found.bound() for found in times), default=NO_BOUND)
 
     def _load_times(self) -> None:
         seen = self.context.load_clock("stream time")
         if seen is not None:
-            self.context.stream_time_seen = seen
+            self.context.stream_time_seen, self._passed_on_time = seen
         for topic, times in self._writer_times.items():
             times.load(self.context.load_clock(f"writers of {topic}") or [])
         self.context.time_bound = self._bound()
 
     def _save_times(self) -> None:
-        self.context.save_clock("stream time", self.context.stream_time_seen)
+        self.context.save_clock("stream time", [self.context.stream_time_seen, self._passed_on_time])
         for topic, times in self._writer_times.items():
             self.context.save_clock(f"writers of {topic}", times.dump())
 
@@ -200,31 +217,32 @@ class Task:
                 await asyncio.sleep(0)
         self._save_times()
 
-    def _mark(self) -> tuple[int, bool] | None:
-        """What the tasks behind a repartition are to know: this one's time, and whether it is idle. None: nothing to
-        tell.
-        """
+    def _mark(self) -> Mark | None:
+        """What the tasks behind a repartition are to know. None: nothing to tell."""
         if not self.sub.repartitions:
             return None
-        if self.context.stream_time_seen == NO_TIME:
+        seen = self._passed_on_time
+        if seen == NO_TIME:
             # An input that never had a record holds nobody back; one that is not read to its end may yet have one.
-            return (NO_TIME, True) if self.drained() else None
+            return Mark(NO_TIME, NO_TIME, idle=True) if self.drained() else None
         after = self._idle_after_ms
         idle = after is not None and self.drained() and self.context.now_ms() - self._busy_ms >= after
-        return self.stream_time, idle
+        # What goes round a circle is not held back by what comes round it, or both would wait for each other.
+        return Mark(self.context.stream_time(seen), min(seen, self._bound(self._circle.back)), idle)
 
     def mark_time(self, outputs: Outputs, partitions: Callable[[str], int], *, quiet: bool) -> None:
-        """Adds the marker, if there is something new to tell. Unless all is `quiet`, nobody is called idle: data may
+        """Adds the markers, if there is something new to tell. Unless all is `quiet`, nobody is called idle: data may
         be on its way.
         """
         mark = self._mark()
-        if mark is None or mark == self._marked or (mark[1] and not quiet):
+        if mark is None or mark == self._marked or (mark.idle and not quiet):
             return
         self._marked = mark
-        value, time = marker(self.partition, *mark), max(0, mark[0])
         for topic in (node.topic.name for node in self.sub.repartitions):
+            time = mark.round_time if topic in self._circle.out else mark.time
+            value = marker(self.partition, time, mark.idle)
             for partition in range(partitions(topic)):
-                outputs.add(topic, [None], [value], [time], partition=partition)
+                outputs.add(topic, [None], [value], [max(0, time)], partition=partition)
 
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
