@@ -72,6 +72,7 @@ class Work:
 
     client: Any
     reopen: Callable[[], Any]
+    segment_bytes: int = 1 << 20
     states: list[State] = field(default_factory=lambda: [({tp: [] for tp in OUT}, {})])
     inputs: dict[tuple[str, int], list[str]] = field(default_factory=lambda: {tp: [] for tp in IN})
     writers: list[Any] = field(default_factory=list)
@@ -81,8 +82,9 @@ class Work:
     values: int = 0
 
     async def start(self) -> None:
-        await self.client.create("out", len(OUT), retention_ms="-1")
-        await self.client.create("in", len(IN), retention_ms="-1")
+        configs = {"retention_ms": "-1", "segment_bytes": str(self.segment_bytes)}
+        await self.client.create("out", len(OUT), **configs)
+        await self.client.create("in", len(IN), **configs)
         self.writers = [await self.client.init(f"p{who}") for who in range(2)]
 
     async def step(self, who: int, step: str, index: int) -> None:
@@ -129,7 +131,7 @@ def steps_for(producers: int) -> st.SearchStrategy[list[tuple[int, str, int]]]:
 
 
 seeds = st.randoms(use_true_random=False)
-searching = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+searching = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Trial:
@@ -139,17 +141,17 @@ class Trial:
         self.folder, self.config, self.disk = folder, config, Disk()
         monkeypatch.setattr(disk, "observer", self.disk.observe)
 
-    async def work(self, script: list[tuple[int, str, int]]) -> Work:
-        work = await self.start()
+    async def work(self, script: list[tuple[int, str, int]], **fields: Any) -> Work:
+        work = await self.start(**fields)
         for step in script:
             await work.step(*step)
         return work
 
-    async def start(self) -> Work:
+    async def start(self, **fields: Any) -> Work:
         def reopen() -> Any:
             return self.folder.open(**self.config)
 
-        work = Work(reopen(), reopen)
+        work = Work(reopen(), reopen, **fields)
         await work.start()
         return work
 
@@ -177,10 +179,14 @@ def check_inputs(client: Any, work: Work, offsets: dict[tuple[str, int], int]) -
         assert offsets.get(tp, 0) <= client.cluster.log(*tp).log_end_offset
 
 
-@pytest.mark.parametrize("producers", [1, 2])
+@pytest.mark.parametrize(("producers", "segment_bytes"), [(1, 1 << 20), (2, 1 << 20), (2, 250)])
 @pytest.mark.parametrize("sync_on_commit", [False, True])
 def test_after_a_power_cut_all_agree(
-    make_folder: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, producers: int, sync_on_commit: bool
+    make_folder: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    producers: int,
+    segment_bytes: int,
+    sync_on_commit: bool,
 ) -> None:
     @searching
     @given(steps_for(producers), seeds)
@@ -188,7 +194,7 @@ def test_after_a_power_cut_all_agree(
         async def main() -> None:
             trial = Trial(make_folder(), monkeypatch, sync_on_commit=sync_on_commit)
             try:
-                work = await trial.work(script)
+                work = await trial.work(script, segment_bytes=segment_bytes)
                 trial.cut_power(random)
                 again = trial.folder.open()
                 state = await found(again)
