@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from streams.batch import Batch
+import numpy as np
+
+from streams.batch import Batch, Int64Array
 from streams.graph.nodes import Node
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class TaskContext:
     """How a step waits so many seconds before it tries a record again."""
     stream_time_seen: int = NO_TIME
     """The largest timestamp of the records before the batch at hand."""
+    at_hand: Batch | None = None
+    """The records of a topic that the task is pushing through its steps."""
     time_bound: int = 2**63 - 1
     """Stream time goes no further than this: the smallest stream time of the tasks that write what this one reads."""
 
@@ -60,6 +64,7 @@ class TaskContext:
     shared_stores: frozenset[str] = frozenset()
     """Stores that more than one step uses: what one writes the others see at once."""
     views: dict[str, TableView] = field(default_factory=dict)
+    _times: tuple[Batch, Int64Array] | None = None
 
     def view(self, store: StoreDef) -> TableView:
         """The task's one view of a table, whoever uses it: all see each other's changes at once."""
@@ -78,6 +83,17 @@ class TaskContext:
         """Keeps a step's times with the commit, so that a restart goes on exactly where it was."""
         if self.clocks is not None:
             self.clocks.save(step, clock)
+
+    def time_at(self, offset: int) -> int | None:
+        """The largest timestamp of the task's records up to the one at `offset` of those at hand, if there are any."""
+        batch = self.at_hand
+        if batch is None:
+            return None
+        if self._times is None or self._times[0] is not batch:
+            self._times = batch, np.maximum.accumulate(batch.timestamps)
+        # What came from no single record comes when all are done.
+        upto = len(batch) if offset < 0 else int(np.searchsorted(batch.offsets, offset, "right"))
+        return max(self.stream_time_seen, int(self._times[1][upto - 1])) if upto else self.stream_time_seen
 
     def stream_time(self, observed: int) -> int:
         """The operator's time, given the largest timestamp it has observed."""

@@ -47,5 +47,7 @@ class RowContext:
     @property
     def stream_time(self) -> int:
         """The largest timestamp the task has seen up to this record."""
-        seen = int(self._batch.timestamps[: self._index + 1].max())
-        return max(seen, self._context.stream_time_seen)
+        seen = self._context.time_at(self.offset)
+        if seen is not None:
+            return seen
+        return max(int(self._batch.timestamps[: self._index + 1].max()), self._context.stream_time_seen)

@@ -89,12 +89,13 @@ class Assembly:
         offsets = await self._places.offsets()
         self.restore = Restore(self.transport, tell)
         await self.restore.run(self._places.changelogs(self.tasks, offsets))
+        ends = await self.transport.latest(offsets)
         for task in self.tasks:
-            task.open(offsets)
+            task.open(offsets, ends)
             self.task_of.update(dict.fromkeys(task.positions(), task))
         for ingest in self.ingests:
             ingest.open(await self._places.position(ingest.source))
-        self._ends = await self.transport.latest(self._outside())
+        self._ends = {tp: ends[tp] for tp in self._outside()}
         self.app.outputs = self.extra
         self.app.task_contexts = lambda: [task.context for task in self.tasks]
 

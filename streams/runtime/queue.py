@@ -23,15 +23,15 @@ class PartitionQueue:
     """A partition of one source topic, as the task reads it.
 
     `fetch_offset` is where the next fetch begins, `consumed` the offset to commit: everything before it was processed.
-    `stream_time` is the largest timestamp taken so far.
+    `stream_time` is the largest timestamp taken so far, `end_offset` how far the log is known to go.
     """
 
-    def __init__(self, tp: TopicPartition, source: SourceOperator, offset: int) -> None:
+    def __init__(self, tp: TopicPartition, source: SourceOperator, offset: int, end: int | None = None) -> None:
         self.tp = tp
         self.source = source
         self.fetch_offset = offset
         self.consumed = offset
-        self.end_offset = offset
+        self.end_offset = offset if end is None else max(offset, end)
         self.stream_time = NO_TIME
         self._raw: deque[tuple[int, memoryview]] = deque()
         self._decoded: deque[Segment] = deque()

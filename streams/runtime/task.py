@@ -9,7 +9,7 @@ been fetched (KIP-695).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from time import process_time
 from typing import Any, NamedTuple
 
@@ -86,13 +86,15 @@ class Task:
         self._rows_max = batch_records_max
         self._rows = min(ROWS_AT_FIRST, batch_records_max)
 
-    def open(self, positions: dict[TopicPartition, int]) -> None:
-        """Opens the operators, when the stores are restored; `positions` says where to read on."""
+    def open(self, positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+        """Opens the operators, when the stores are restored; `positions` says where to read on, `ends` where the logs
+        end now.
+        """
         for source in self.sub.sources:
             tp = TopicPartition(source.topic.name, self.partition)
             operator = self.operators[source.name]
             if tp in positions and isinstance(operator, SourceOperator):
-                self.queues.append(PartitionQueue(tp, operator, positions[tp]))
+                self.queues.append(PartitionQueue(tp, operator, positions[tp], ends[tp]))
         self._committed = self.positions()
         self._load_times()
         for operator in self.operators.values():
@@ -136,7 +138,9 @@ class Task:
         return len(run)
 
     async def _process(self, queue: PartitionQueue, run: Batch) -> None:
+        self.context.at_hand = run
         await self.executor.push(queue.source.node, run)
+        self.context.at_hand = None
         self.context.stream_time_seen = max(self.context.stream_time_seen, queue.stream_time)
         if queue.tp.topic in self._passing_on:
             self._passed_on_time = max(self._passed_on_time, queue.stream_time)
@@ -166,7 +170,12 @@ class Task:
         heads = sorted(((head, at) for at, queue in enumerate(self.queues) if (head := queue.head()) is not None))
         if not heads:
             return None, None
-        return self.queues[heads[0][1]], heads[1][0] if len(heads) > 1 else None
+        (_, first), *others = heads
+        if not others:
+            return self.queues[first], None
+        head, second = others[0]
+        # Of equal timestamps the earlier queue's goes first, or the size of a run would show in the order.
+        return self.queues[first], head if first < second else head - 1
 
     def _adapt(self, rows: int, seconds: float) -> None:
         if rows >= self._rows or seconds > TURN_S:
