@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from itertools import count
 from time import perf_counter
 from typing import Any
 
@@ -26,6 +27,7 @@ from streams.sources import Position, Source
 _NOTHING: Any = object()
 _ROWS_A_LOOK = 64
 """The clock is looked at after this many rows."""
+_INTS = (int, np.int64, np.int32)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -60,8 +62,23 @@ class Ingest:
         self._position = self._committed = None if position is None else self._encoded(position)
         takes = inspect.signature(self.source.function).parameters
         arguments = {"position": position} if position is not None and "position" in takes else {}
-        made = self.source.function(**arguments)
-        self._rows = aiter(made) if hasattr(made, "__aiter__") else iter(made)
+        try:
+            made = self.source.function(**arguments)
+        except Exception as error:
+            raise UserCodeError(error, step=self.source.name) from error
+        self._rows = self._iterator(made)
+
+    def _iterator(self, made: Any) -> Iterator[Any] | AsyncIterator[Any]:
+        if hasattr(made, "__aiter__"):
+            return aiter(made)
+        if hasattr(made, "__iter__"):
+            return iter(made)
+        if inspect.iscoroutine(made):
+            made.close()
+        raise StreamsError(
+            f"{self.source.name} ({self.source.where}): a source is a generator, plain or async, that gives each row "
+            f"with `yield`. This function gave {made!r}"
+        )
 
     async def turn(self) -> int:
         """Takes the rows that are there, for about `TURN_S`; returns how many. Never waits for an async generator."""
@@ -69,7 +86,9 @@ class Ingest:
         values: list[Any] = []
         times: list[int | None] = []
         stop_at = perf_counter() + TURN_S
-        while len(keys) % _ROWS_A_LOOK or perf_counter() < stop_at:
+        for taken in count():
+            if taken % _ROWS_A_LOOK == 0 and perf_counter() >= stop_at:
+                break
             row = await self._next_row()
             if row is _NOTHING:
                 break
@@ -115,19 +134,26 @@ class Ingest:
             self._rows.close()
 
     def _take(self, row: Any, keys: list[Any], values: list[Any], times: list[int | None]) -> None:
-        parts = row if isinstance(row, tuple) else (row,)
+        parts = row if type(row) is tuple else (row,)  # a named tuple is a value
         if parts and isinstance(parts[0], Position):
             self._position, parts = self._encoded(parts[0].value), parts[1:]
-        if not parts:
-            return
-        if len(parts) > 3:
+            if not parts:
+                return
+        if not 1 <= len(parts) <= 3:
             raise StreamsError(
                 f"{self.source.name} ({self.source.where}): yield [Position(...),] key, value[, timestamp], not {row!r}"
             )
         key, value, time = (None, *parts, None) if len(parts) == 1 else (*parts, None) if len(parts) == 2 else parts
         keys.append(key)
         values.append(value)
-        times.append(time)
+        times.append(time if time is None else self._checked(time))
+
+    def _checked(self, time: Any) -> int:
+        if type(time) in _INTS and -(2**63) <= time < 2**63:
+            return int(time)
+        raise StreamsError(
+            f"{self.source.name} ({self.source.where}): a timestamp of {time!r}; give an int, ms since 1970"
+        )
 
     def _encoded(self, position: Any) -> bytes:
         """As it is now: a generator may change the object that it gave as soon as it goes on."""
