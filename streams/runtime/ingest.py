@@ -66,16 +66,17 @@ class Ingest:
             made = self.source.function(**arguments)
         except Exception as error:
             raise UserCodeError(error, step=self.source.name) from error
-        self._rows = self._iterator(made)
-
-    def _iterator(self, made: Any) -> Iterator[Any] | AsyncIterator[Any]:
         if hasattr(made, "__aiter__"):
-            return aiter(made)
-        if hasattr(made, "__iter__"):
-            return iter(made)
-        if inspect.iscoroutine(made):
-            made.close()
-        raise StreamsError(
+            self._rows = aiter(made)
+        elif hasattr(made, "__iter__"):
+            self._rows = iter(made)
+        else:
+            if inspect.iscoroutine(made):
+                made.close()
+            raise self._not_iterable(made)
+
+    def _not_iterable(self, made: Any) -> StreamsError:
+        return StreamsError(
             f"{self.source.name} ({self.source.where}): a source is a generator, plain or async, that gives each row "
             f"with `yield`. This function gave {made!r}"
         )
