@@ -35,9 +35,11 @@ class Executor:
         self._children: dict[str, list[Node]] = {node.name: sub.children(node) for node in sub.nodes}
         self._by_row = sub.row_reason is not None
         self._stack: list[tuple[str, Work]] = []
+        self._yielded_s = 0.0
 
     async def push(self, source: Node, batch: Batch) -> None:
         """A batch of a source topic, to the end of every branch. Awaits only what a step waits for."""
+        self._yielded_s = perf_counter()
         if self._by_row:
             for row in range(len(batch)):
                 one = batch[row : row + 1]
@@ -50,19 +52,20 @@ class Executor:
 
     async def advance(self) -> None:
         """Time has moved without a record."""
+        self._yielded_s = perf_counter()
         for name, operator in self.operators.items():
             self._stack.append((name, operator.advance))
             await self.settle()
 
     async def flush(self) -> None:
         """What a commit is to emit, parents first."""
+        self._yielded_s = perf_counter()
         for name, operator in self.operators.items():
             self._stack.append((name, operator.flush))
             await self.settle()
 
     async def settle(self) -> None:
         """Works until nothing is left to do; the event loop is let run now and then."""
-        yielded_s = perf_counter()
         while self._stack:
             name, work = self._stack.pop()
             try:
@@ -73,9 +76,9 @@ class Executor:
                 continue
             if batch is not None and len(batch):
                 self._hand_on(name, batch)
-            if perf_counter() - yielded_s > TURN_S:
+            if perf_counter() - self._yielded_s > TURN_S:
                 await asyncio.sleep(0)
-                yielded_s = perf_counter()
+                self._yielded_s = perf_counter()
 
     def _hand_on(self, name: str, batch: Batch) -> None:
         self._stack.append((name, self.operators[name].more))
