@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from state.restore import RestoreEvent, Restorer
 from streams.runtime.observer import Restoring
 from streams.runtime.steps import reach
 from streams.runtime.task import Task
+from streams.runtime.undone import undone
 from streams.transport.committed import read_committed
 from streams.transport.contract import Fetched, TopicPartition, Transport
 
@@ -42,6 +43,7 @@ class Restore:
         reach("restore: look at checkpoints")
         tps = [place.tp for place in places.values()]
         starts, ends = await self._transport.earliest(tps), await self._transport.latest(tps)
+        lost = await undone(self._transport, _changes(places), starts, ends)
         restorers: dict[TopicPartition, list[Restorer]] = {}
         for (task, store), place in places.items():
             end = ends[place.tp] if place.end is None else min(place.end, ends[place.tp])
@@ -52,6 +54,7 @@ class Restore:
                 log_start=starts[place.tp],
                 # A store ahead of its group is as wrong as one ahead of its log: both have lost what made it so.
                 log_end=end,
+                undone=any((place.tp, offset) in lost for offset in _reached(task, store)),
                 task=task.id,
                 listener=lambda event, partition=task.partition: self._event(event, partition),  # type: ignore[misc]
             )
@@ -82,7 +85,7 @@ class Restore:
             self.records += len(keys)
             await asyncio.sleep(0)
         for restorer in restorers:
-            restorer.feed(max(restorer.position, min(fetched.next_offset, restorer.end)))
+            restorer.skip(min(fetched.next_offset, restorer.end))
 
     async def _finish(self, restorer: Restorer) -> None:
         if restorer.restored_records or restorer.reason:
@@ -105,3 +108,16 @@ class Restore:
                 event.reason,
             )
         )
+
+
+def _changes(places: Mapping[tuple[Task, str], ChangelogPlace]) -> Iterator[tuple[TopicPartition, int]]:
+    """Where the last changes that stores have of their own changelogs end."""
+    for (task, store), place in places.items():
+        if place.end is None:
+            yield from ((place.tp, offset) for offset in _reached(task, store))
+
+
+def _reached(task: Task, store: str) -> list[int]:
+    """The offset up to which a store has its changelog, and the one up to which it may have, if a commit was cut."""
+    stores = task.stores
+    return [found[store].offset for found in (stores.checkpoints(), stores.in_progress()) if store in found]
