@@ -17,8 +17,8 @@ from benchmarks import embedded, workload
 from benchmarks.data import CACHE
 from benchmarks.measure import Job, Stopwatch, peak_rss_mb
 from benchmarks.profile import Sampler
-from streams.runtime.process import run
 from streams.runtime.observer import Failed, Restoring, Silent
+from streams.runtime.process import run
 from streams.runtime.steps import on_step
 from streams.transport.contract import Fetched
 from streams.transport.embedded import EmbeddedTransport

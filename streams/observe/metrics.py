@@ -16,20 +16,8 @@ if TYPE_CHECKING:
     from streams.runtime.worker import Worker
 
 
-class WorkerCollector:
-    """What `prometheus_client` calls a collector: gives the figures of a worker as they are now."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-
-    def collect(self) -> Iterator[Metric]:
-        """None before the worker has started."""
-        if self._worker.assembly is not None:
-            yield from collect(self._worker.assembly)
-
-
 def registry(worker: Worker) -> CollectorRegistry:
-    """A registry with the figures of one worker.
+    """A registry with the figures of one worker, as they are when it is asked; none before the worker has started.
 
     >>> from prometheus_client import generate_latest
     >>> from streams.app import App
@@ -38,10 +26,15 @@ def registry(worker: Worker) -> CollectorRegistry:
     >>> generate_latest(registry(Worker(App("flights"), Silent())))
     b''
     """
-    from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import Collector, CollectorRegistry
+
+    class WorkerCollector(Collector):
+        def collect(self) -> Iterator[Metric]:
+            if worker.assembly is not None:
+                yield from collect(worker.assembly)
 
     made = CollectorRegistry()
-    made.register(WorkerCollector(worker))
+    made.register(WorkerCollector())
     return made
 
 
