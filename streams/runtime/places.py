@@ -64,12 +64,14 @@ class Places:
         return TopicPartition(name, task.partition), self._topics.infos[name].topic_id
 
     def source_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
-        """The partition of the topic that serves a table as changelog, and the topic's id; None if it has its own."""
+        """The partition of the topic that serves a table as changelog, and the topic's id; None if it has its own, or
+        for a task beside a larger topic, to which the table's has no such partition.
+        """
         found = self._plan.stores.get(store)
         if found is None or found.source_topic is None:
             return None
-        name = found.source_topic.name
-        return TopicPartition(name, task.partition), self._topics.infos[name].topic_id
+        info = self._topics.infos[found.source_topic.name]
+        return (TopicPartition(info.name, task.partition), info.topic_id) if task.partition < info.partitions else None
 
     async def position(self, source: Source) -> Any:
         """The last position committed by a source; None if there is none."""

@@ -1,0 +1,341 @@
+"""The loop of a worker: when it commits, what it fetches, when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import streams
+from streams.runtime import loop as loop_module
+from streams.runtime.loop import Loop
+from streams.runtime.observer import Silent, Stopped
+from streams.runtime.worker import Worker
+from streams.transport.contract import TopicPartition
+
+MEMORY_DISK = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+@pytest.fixture
+def folder() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(dir=MEMORY_DISK) as made:
+        yield made
+
+
+class FakeTask:
+    """Has runs of records; notes what becomes of them."""
+
+    def __init__(self, runs: list[int], *, bound: int = 10**9) -> None:
+        self.runs = runs
+        self.uncommitted = 0
+        self.bound = bound
+        self.stores = self
+        self.outputs = self
+        self.pending_records = 0
+        self.pending = None
+        self.asked = 0
+
+    async def turn(self) -> int:
+        done = self.runs.pop(0) if self.runs else 0
+        self.uncommitted += done
+        return done
+
+    def over_bound(self) -> bool:
+        return self.uncommitted >= self.bound
+
+    def wants(self) -> list[Any]:
+        return []
+
+
+class FakeAssembly:
+    """What the loop asks of an assembly, with the commits in a list."""
+
+    def __init__(self, tasks: list[FakeTask], *, interval_ms: int = 1_000, cost_s: float = 0.0) -> None:
+        self.tasks = tasks
+        self.ingests: list[Any] = []
+        self.settings = streams.App("loop", commit_interval_ms=interval_ms).settings
+        self.woken = asyncio.Event()
+        self.commit = self
+        self.commits: list[int] = []
+        self.records = 0
+        self.cost_s = cost_s
+        self.clock = Clock()
+
+    def has_news(self) -> bool:
+        return any(task.uncommitted for task in self.tasks)
+
+    async def run(self) -> None:
+        self.commits.append(sum(task.uncommitted for task in self.tasks))
+        for task in self.tasks:
+            task.uncommitted = 0
+        self.clock.now_s += self.cost_s
+
+    async def purge(self) -> None: ...
+
+    def totals(self) -> Any:
+        return Stopped("end", 0, len(self.commits), 0.0)
+
+    def collecting_s(self) -> float:
+        return 0.0
+
+    def at_end(self) -> bool:
+        return not any(task.runs for task in self.tasks)
+
+
+class Clock:
+    """`time` as the loop uses it: it moves when told, and when the loop waits."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.waits: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+def loop_over(
+    assembly: FakeAssembly, monkeypatch: pytest.MonkeyPatch, *, until_end: bool = True
+) -> tuple[Loop, asyncio.Event]:
+    monkeypatch.setattr(loop_module, "time", assembly.clock)
+    stopping = asyncio.Event()
+    made = Loop(assembly, stopping, until_end=until_end, progress=lambda records, rate: None)  # type: ignore[arg-type]
+
+    async def wait(seconds: float) -> None:
+        assembly.clock.waits.append(seconds)
+        assembly.clock.now_s += seconds
+        if len(assembly.clock.waits) > 20:
+            stopping.set()
+
+    monkeypatch.setattr(made, "_wait", wait)
+    return made, stopping
+
+
+async def test_it_commits_at_once_when_the_input_is_drained(monkeypatch: pytest.MonkeyPatch) -> None:
+    assembly = FakeAssembly([FakeTask([5, 5])])
+    made, _ = loop_over(assembly, monkeypatch)
+    assert await made.run() == "end"
+    assert assembly.commits == [10]
+    assert assembly.clock.waits == []
+
+
+async def test_it_commits_at_the_latest_after_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    assembly = FakeAssembly([FakeTask([1] * 10)])
+    task = assembly.tasks[0]
+    turn = task.turn
+
+    async def slow_turn() -> int:
+        assembly.clock.now_s += 0.3
+        return await turn()
+
+    monkeypatch.setattr(task, "turn", slow_turn)
+    made, _ = loop_over(assembly, monkeypatch)
+    await made.run()
+    assert assembly.commits == [4, 4, 2]
+
+
+async def test_too_much_uncommitted_forces_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assembly = FakeAssembly([FakeTask([1] * 7, bound=3)])
+    made, _ = loop_over(assembly, monkeypatch)
+    await made.run()
+    assert assembly.commits == [3, 3, 1]
+
+
+async def test_costly_commits_take_a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drained input is committed at once, unless commits already cost more than a tenth of the time."""
+    assembly = FakeAssembly([FakeTask([])], cost_s=0.02)
+    task = assembly.tasks[0]
+    made, stopping = loop_over(assembly, monkeypatch, until_end=False)
+    commits_s: list[float] = []
+    run = assembly.run
+
+    async def noted() -> None:
+        await run()
+        commits_s.append(assembly.clock.now_s)
+        if len(commits_s) == 5:
+            stopping.set()
+        task.runs.append(1)  # there is always a record more
+
+    monkeypatch.setattr(assembly, "run", noted)
+    task.runs.append(1)
+    await made.run()
+    gaps = [round(b - a, 3) for a, b in pairwise(commits_s)]
+    assert all(gap >= 0.2 for gap in gaps[:3])
+
+
+async def test_a_stop_commits_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    assembly = FakeAssembly([FakeTask([1] * 100)])
+    made, stopping = loop_over(assembly, monkeypatch, until_end=False)
+    turn = assembly.tasks[0].turn
+
+    async def stopping_turn() -> int:
+        if len(assembly.tasks[0].runs) == 96:
+            stopping.set()
+        return await turn()
+
+    monkeypatch.setattr(assembly.tasks[0], "turn", stopping_turn)
+    assert await made.run() == "signal"
+    assert assembly.commits == [5]
+
+
+async def test_between_two_turns_the_event_loop_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many tasks, each with a turn of the clock's ten milliseconds: nobody else waits for all of them."""
+    tasks = [FakeTask([1]) for _ in range(20)]
+    assembly = FakeAssembly(tasks)
+    worked: list[int] = []
+    beats: list[int] = []
+
+    for task in tasks:
+
+        async def slow(turn: Callable[[], Any] = task.turn) -> int:
+            assembly.clock.now_s += 0.01
+            worked.append(1)
+            return await turn()
+
+        monkeypatch.setattr(task, "turn", slow)
+
+    async def beat() -> None:
+        while True:
+            beats.append(len(worked))
+            await asyncio.sleep(0)
+
+    made, _ = loop_over(assembly, monkeypatch)
+    beating = asyncio.ensure_future(beat())
+    await asyncio.sleep(0)
+    await made.run()
+    beating.cancel()
+    assert max(after - before for before, after in pairwise(beats)) <= 2
+
+
+async def test_sources_feed_when_the_tasks_have_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    class Source:
+        outputs = FakeTask([])
+
+        async def turn(self) -> int:
+            order.append("source")
+            return 0
+
+    assembly = FakeAssembly([FakeTask([1, 1])])
+    assembly.ingests = [Source()]
+    turn = assembly.tasks[0].turn
+
+    async def noted() -> int:
+        order.append("task")
+        return await turn()
+
+    monkeypatch.setattr(assembly.tasks[0], "turn", noted)
+    made, _ = loop_over(assembly, monkeypatch)
+    await made.run()
+    assert order[:4] == ["task", "task", "task", "source"]
+
+
+# -- on the real engine
+
+
+async def test_until_end_goes_as_far_as_others_had_written_at_the_start(folder: str) -> None:
+    """And to the end of what the app itself writes, its sources included."""
+    app = streams.App("ends", data_dir=folder)
+    outside = app.topic("outside", key_type=str, value_type=int, partitions=2)
+    own = app.topic("own", key_type=str, value_type=int, partitions=2)
+    seen: list[Any] = []
+
+    @app.source(own)
+    def rows() -> Iterator[Any]:
+        for n in range(500):
+            yield f"k{n}", n
+
+    outside.stream().merge(own.stream()).group_by(lambda key, value: key, name="moved").count(name="n")
+    own.stream().for_each(seen.append)
+
+    async with app.client() as client:
+        await client.send_many("outside", [(f"k{n}", n) for n in range(40)])
+        stopped = await Worker(app, Silent(), until_end=True).run()
+        assert (stopped.reason, stopped.records) == ("end", 540)
+        assert sorted(seen) == list(range(500))
+        counts = [count async for _, count in client.table("n").items()]
+        assert len(counts) == 500 and sum(counts) == 540
+        again = await Worker(app, Silent(), until_end=True).run()
+        assert again.reason == "end"
+
+
+async def test_an_empty_app_ends_at_once(folder: str) -> None:
+    app = streams.App("empty", data_dir=folder)
+    app.topic("nothing").stream().for_each(print)
+    stopped = await Worker(app, Silent(), until_end=True).run()
+    assert (stopped.reason, stopped.records, stopped.commits) == ("end", 0, 0)
+
+
+async def test_it_waits_for_an_async_source_and_goes_on_without_being_asked(folder: str) -> None:
+    app = streams.App("later", data_dir=folder)
+    numbers = app.topic("numbers", value_type=int)
+    gate, seen = asyncio.Event(), list[int]()
+
+    @app.source(numbers)
+    async def rows() -> AsyncIterator[int]:
+        yield 1
+        await gate.wait()
+        yield 2
+
+    @app.agent(numbers)
+    async def watch(stream: Any) -> None:
+        async for value in stream:
+            seen.append(value)
+            gate.set()
+
+    stopped = await asyncio.wait_for(Worker(app, Silent(), until_end=True).run(), 30)
+    assert (stopped.reason, seen) == ("end", [1, 2])
+
+
+async def test_it_processes_what_is_sent_while_it_runs(folder: str) -> None:
+    app = streams.App("live", data_dir=folder)
+    numbers = app.topic("numbers", key_type=str, value_type=int)
+    numbers.stream().map_values(lambda v: v * 10).to("out")
+    worker = Worker(app, Silent())
+    running = asyncio.ensure_future(worker.run())
+    async with app.client() as client:
+        found = client.read("out", follow=True)
+        for n in range(3):
+            await client.send("numbers", key="k", value=n)
+            record = await asyncio.wait_for(anext(found), 30)
+            assert record.value == n * 10
+        await found.aclose()
+    worker.stop()
+    stopped = await running
+    assert (stopped.reason, stopped.records) == ("signal", 3)
+
+
+async def test_a_table_beside_a_larger_topic(folder: str) -> None:
+    """Tasks beyond the table's partitions have nothing of it, and miss nothing."""
+    app = streams.App("beside", data_dir=folder)
+    planes = app.topic("planes", key_type=str, value_type=int, partitions=1)
+    flights = app.topic("flights", key_type=str, value_type=int, partitions=3)
+    planes.table().to_stream().merge(flights.stream()).to("out")
+    async with app.client() as client:
+        await client.send_many("planes", [("p", n) for n in range(2)])
+        await client.send_many("flights", [(f"f{n}", n) for n in range(9)])
+        for _ in range(2):
+            await Worker(app, Silent(), until_end=True).run()
+        assert len([record async for record in client.read("out")]) == 11
+
+
+async def test_what_was_processed_is_removed_from_repartition_topics(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streams.runtime import assembly as assembly_module
+
+    monkeypatch.setattr(assembly_module, "PURGE_RECORDS", 10)
+    app = streams.App("purge", data_dir=folder)
+    numbers = app.topic("numbers", key_type=str, value_type=int)
+    numbers.stream().repartition(name="moved").for_each(lambda value: None)
+    async with app.client() as client:
+        await client.send_many("numbers", [("k", n) for n in range(50)])
+        await Worker(app, Silent(), until_end=True).run()
+        assert client._transport is not None
+        (earliest,) = (await client._transport.earliest([TopicPartition("purge-moved-repartition", 0)])).values()
+        assert earliest >= 50

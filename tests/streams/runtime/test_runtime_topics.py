@@ -1,0 +1,194 @@
+"""Topics of a plan: with how many partitions each is made, and what does not fit what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+import streams
+from streams.errors import PartitionCountError, StoreRenamedError, TopologyError
+from streams.runtime.topics import Topics, clock_store, position_topic
+from streams.transport.contract import Committed, TopicInfo, TopicPartition, TopicSpec
+
+Build = Callable[[streams.App, Any], Any]
+
+
+class Broker:
+    """As much of a transport as topics need."""
+
+    def __init__(self, **there: int) -> None:
+        self.infos = {name.replace("_", "-"): TopicInfo(name, name, count) for name, count in there.items()}
+        self.made: list[TopicSpec] = []
+        self.offsets: dict[str, dict[TopicPartition, Committed]] = {}
+
+    async def topics(self) -> list[str]:
+        return sorted(self.infos)
+
+    async def describe(self, topics: Iterable[str]) -> dict[str, TopicInfo]:
+        return {name: self.infos[name] for name in topics if name in self.infos}
+
+    async def create(self, specs: Sequence[TopicSpec]) -> None:
+        for spec in specs:
+            assert spec.name not in self.infos
+            self.infos[spec.name] = TopicInfo(spec.name, spec.name, spec.partitions, spec.configs)
+            self.made.append(spec)
+
+    async def committed(self, group: str, tps: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed | None]:
+        return {tp: self.offsets.get(group, {}).get(tp) for tp in tps}
+
+
+async def prepared(
+    build: Build, broker: Broker | None = None, *, default: int = 1, **topic: Any
+) -> tuple[Topics, Broker]:
+    app = streams.App("shop")
+    build(app, app.topic("orders", key_type=str, value_type=int, **topic))
+    broker = broker or Broker()
+    sources = [position_topic(app.id, source.name) for source in app.sources]
+    topics = Topics(app.plan(), broker, data_dir="./shop-data", default_partitions=default, positions=sources)  # type: ignore[arg-type]
+    await topics.prepare()
+    return topics, broker
+
+
+def counts(broker: Broker) -> dict[str, int]:
+    return {spec.name: spec.partitions for spec in broker.made}
+
+
+def by_size(app: streams.App, orders: Any) -> None:
+    orders.stream().group_by(lambda v: v, name="by-size").count(name="sizes").to_stream().to("out")
+
+
+async def test_counts_flow_from_the_sources_along_the_graph() -> None:
+    topics, broker = await prepared(by_size, partitions=4, default=2)
+    assert counts(broker) == {
+        "orders": 4,
+        "out": 2,
+        "shop-by-size-repartition": 4,
+        "shop-sizes-changelog": 4,
+        "shop-orders-clocks-changelog": 4,
+        "shop-shop-by-size-repartition-clocks-changelog": 4,
+    }
+    assert topics.tasks == {"orders": 4, "shop-by-size-repartition": 4}
+    assert (topics.partitions("orders"), topics.partitions("out")) == (4, 2)
+
+
+async def test_a_topic_that_is_there_counts_as_it_is() -> None:
+    topics, broker = await prepared(by_size, Broker(orders=3))
+    assert topics.tasks == {"orders": 3, "shop-by-size-repartition": 3}
+    assert "orders" not in counts(broker)
+
+
+async def test_a_second_start_makes_nothing() -> None:
+    _, broker = await prepared(by_size, partitions=4)
+    broker.made.clear()
+    await prepared(by_size, broker, partitions=4)
+    assert counts(broker) == {}
+
+
+def repartitioned(app: streams.App, orders: Any) -> None:
+    orders.stream().repartition(name="wide", partitions=7).group_by_key().count(name="n")
+
+
+async def test_a_repartition_may_say_how_many() -> None:
+    topics, broker = await prepared(repartitioned, partitions=2)
+    assert topics.tasks == {"orders": 2, "shop-wide-repartition": 7}
+    assert counts(broker)["shop-n-changelog"] == 7
+
+
+def merged(app: streams.App, orders: Any) -> None:
+    orders.stream().merge(app.topic("others", partitions=5).stream()).to("out")
+
+
+async def test_there_are_as_many_tasks_as_the_largest_topic_has_partitions() -> None:
+    topics, _ = await prepared(merged, partitions=2)
+    assert topics.tasks == {"orders": 5}
+
+
+def table_beside_a_larger_topic(app: streams.App, orders: Any) -> None:
+    app.topic("planes", key_type=str, partitions=1).table().to_stream().merge(orders.stream()).to("out")
+
+
+async def test_a_table_beside_a_larger_topic_is_no_meeting_by_key() -> None:
+    topics, _ = await prepared(table_beside_a_larger_topic, partitions=3)
+    assert topics.tasks == {"orders": 3}
+
+
+async def test_settings_of_topics() -> None:
+    def build(app: streams.App, orders: Any) -> None:
+        by_size(app, orders)
+        app.topic("packed", config={"compression.type": "zstd"}, retention="1d", compacting=True)
+        app.topic("short", retention="1h")
+
+    topics, broker = await prepared(build)
+    configs = {spec.name: dict(spec.configs) for spec in broker.made}
+    assert configs["orders"] == {"retention.ms": "-1"}
+    assert configs["packed"] == {"compression.type": "zstd", "retention.ms": "86400000", "cleanup.policy": "compact"}
+    assert configs["short"] == {"retention.ms": "3600000"}
+    assert configs["shop-sizes-changelog"] == {"cleanup.policy": "compact", "retention.ms": "-1"}
+    assert configs["shop-by-size-repartition"] == {"cleanup.policy": "delete", "retention.ms": "-1"}
+    assert [topics.codec(name) for name in ("orders", "packed")] == ["none", "zstd"]
+
+
+async def test_a_source_keeps_its_position_in_a_topic_of_its_own() -> None:
+    def build(app: streams.App, orders: Any) -> None:
+        app.source(orders, name="shop-floor")(list)
+        orders.stream().to("out")
+
+    _, broker = await prepared(build)
+    assert counts(broker)["shop-shop-floor-position"] == 1
+
+
+def joined(app: streams.App, orders: Any) -> None:
+    orders.stream().join(app.topic("planes", key_type=str, partitions=3).table(), lambda a, b: a).to("out")
+
+
+def counted(app: streams.App, orders: Any) -> None:
+    others = app.topic("others", key_type=str, value_type=int, partitions=3)
+    orders.stream().merge(others.stream()).group_by_key().count(name="n")
+
+
+@pytest.mark.parametrize("build", [joined, counted])
+async def test_topics_that_meet_by_key_need_equal_counts(build: Build) -> None:
+    with pytest.raises(TopologyError, match=r"orders has 2, \w+ has 3|\w+ has 3, orders has 2") as caught:
+        await prepared(build, partitions=2)
+    assert ".repartition(partitions=...)" in str(caught.value)
+    await prepared(build, partitions=3)
+
+
+async def test_a_declared_count_that_differs_from_what_is_there() -> None:
+    with pytest.raises(PartitionCountError, match=r"'orders'.*3"):
+        await prepared(by_size, Broker(orders=3), partitions=4)
+
+
+async def test_a_topic_whose_count_has_grown() -> None:
+    _, broker = await prepared(by_size, Broker(orders=2))
+    broker.infos["orders"] = TopicInfo("orders", "orders", 3)
+    with pytest.raises(PartitionCountError, match="'orders' has 3 partitions and had 2"):
+        await prepared(by_size, broker)
+
+
+async def test_a_store_that_the_app_no_longer_names() -> None:
+    with pytest.raises(StoreRenamedError, match=r"store 'old' is in ./shop-data but not in the app, which has 'sizes'"):
+        await prepared(by_size, Broker(shop_old_changelog=1))
+
+
+async def test_times_of_steps_that_are_gone_are_nobodys_loss() -> None:
+    await prepared(by_size, Broker(shop_gone_clocks_changelog=1))
+
+
+def test_who_has_a_use_for_time() -> None:
+    def clocks(build: Build) -> list[str | None]:
+        app = streams.App("shop")
+        build(app, app.topic("orders", key_type=str, value_type=int))
+        stores = [clock_store(sub, app.id) for sub in app.plan().subtopologies]
+        return [store and store.changelog for store in stores]
+
+    assert clocks(lambda app, orders: orders.stream().to("out")) == [None]
+    assert clocks(lambda app, orders: orders.stream().group_by_key().count(name="n")) == [
+        "shop-orders-clocks-changelog"
+    ]
+    assert clocks(repartitioned) == [
+        "shop-orders-clocks-changelog",
+        "shop-shop-wide-repartition-clocks-changelog",
+    ]
