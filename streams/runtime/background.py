@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import UserCodeError
+from streams.graph.functions import name_of
 
 if TYPE_CHECKING:
     from streams.app import App
@@ -31,7 +32,7 @@ class Background:
 
             self._begin(run_timers(self._app.timers, self._now_ms), "timers")
         for function in self._app.background:
-            self._begin(_call(function), function.__name__)
+            self._begin(_call(function), name_of(function))
         return self
 
     async def __aexit__(
@@ -59,4 +60,4 @@ async def _call(function: Callable[..., Any]) -> None:
         if inspect.isawaitable(result):
             await result
     except Exception as error:
-        raise UserCodeError(error, step=f"task {function.__name__}") from error
+        raise UserCodeError(error, step=f"task {name_of(function)}") from error

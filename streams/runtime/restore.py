@@ -36,6 +36,7 @@ class Restore:
     def __init__(self, transport: Transport, tell: Callable[[Restoring], None]) -> None:
         self._transport = transport
         self._tell = tell
+        self._begun: dict[tuple[str, str], RestoreEvent] = {}
         self.records = 0
 
     async def run(self, places: Mapping[tuple[Task, str], ChangelogPlace]) -> None:
@@ -94,10 +95,21 @@ class Restore:
         reach("restore: done")
 
     def _event(self, event: RestoreEvent, partition: int) -> None:
-        if event.state == "started" and event.position >= event.end and event.reason is None:
+        """Tells of a store only once there is a record for it: a log may end with what holds none."""
+        begun = self._begun.pop((event.task, event.store), None)
+        if event.state == "started" and event.reason is None:
+            self._begun[event.task, event.store] = event
+            return
+        if event.state == "progress" and event.restored_records == 0:
+            self._begun[event.task, event.store] = begun or event
             return
         if event.reason is not None:
             log.warning("task %s: store %s is built anew from its changelog: %s", event.task, event.store, event.reason)
+        for one in (begun, event):
+            if one is not None:
+                self._show(one, partition)
+
+    def _show(self, event: RestoreEvent, partition: int) -> None:
         self._tell(
             Restoring(
                 event.store,
