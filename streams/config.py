@@ -53,7 +53,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     processing_guarantee: Annotated[
         Literal["exactly_once", "at_least_once"],
-        _setting("exactly_once: outputs, changelogs and offsets in one transaction.", "processing.guarantee"),
+        _setting(
+            "exactly_once: outputs, changelogs and offsets in one transaction. at_least_once: without transactions, so "
+            "that a crash may repeat records.",
+            "processing.guarantee",
+        ),
     ] = "exactly_once"
     commit_interval_ms: Annotated[
         int,

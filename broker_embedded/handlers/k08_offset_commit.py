@@ -2,6 +2,8 @@
 #
 # - The commit of a client without membership (generation -1, no member id) is taken; there are no members yet, so any
 #   other is UNKNOWN_MEMBER_ID.
+# - With `sync_on_commit` everything in the log is on the disk before the offsets are, and those before the answer: what
+#   the group has done up to its positions is not lost to a power cut.
 # - A partition that does not exist is an error of its row; metadata beyond 4,096 bytes is OFFSET_METADATA_TOO_LARGE.
 from __future__ import annotations
 
@@ -39,7 +41,11 @@ async def handle(cluster: Cluster, request: OffsetCommitRequest, context: Reques
     try:
         if request.member_id or request.generation_id_or_member_epoch >= 0:
             raise UnknownMemberIdError(f"group {request.group_id!r} has no member {request.member_id!r}")
+        if cluster.config.sync_on_commit:
+            await cluster.flush(list(cluster.logs()))
         cluster.offsets.commit(request.group_id, offsets)
+        if cluster.config.sync_on_commit:
+            await cluster.flush([cluster.log(*cluster.offsets.partition_of(request.group_id))])
     except KafkaError as error:
         for answer in answers:
             for partition in answer.partitions:

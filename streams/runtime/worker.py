@@ -128,7 +128,7 @@ class Worker:
 
     async def _process(self) -> Reason:
         """Runs the loop. After a commit whose outcome is not known, what is in memory is dropped and the log read
-        again: it says what happened.
+        again: it says what happened. So it is when the broker has ended the transaction, as after the machine slept.
         """
         in_a_row = 0
         while True:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broker_embedded.handlers import RequestContext
+from broker_embedded.log import disk
 from broker_embedded.wire import messages as m
 
 UNKNOWN_TOPIC_OR_PARTITION, OFFSET_METADATA_TOO_LARGE, INVALID_GROUP_ID, UNKNOWN_MEMBER_ID = 3, 12, 24, 25
@@ -34,6 +36,20 @@ async def test_a_commit_comes_back(folder: Any, client: Any) -> None:
         m.OffsetFetchResponsePartitions(0, 5, 3, "note"),
         m.OffsetFetchResponsePartitions(1, -1, -1, ""),
     ]
+
+
+@pytest.mark.parametrize("sync_on_commit", [False, True])
+async def test_what_the_offsets_stand_for_is_on_the_disk_before_them(
+    folder: Any, monkeypatch: pytest.MonkeyPatch, sync_on_commit: bool
+) -> None:
+    folder.kill()
+    client = folder.open(sync_on_commit=sync_on_commit)
+    await client.produce("flights", "a", partition=1)
+    synced: list[str] = []
+    monkeypatch.setattr(disk, "observer", lambda kind, path, size: synced.append(Path(path).parent.name))
+    assert await client.commit_offset("g", "flights", 1) == 0
+    logs = [name for name in dict.fromkeys(synced) if name.startswith(("flights", "__consumer_offsets"))]
+    assert [name.rpartition("-")[0] for name in logs] == (["flights", "__consumer_offsets"] if sync_on_commit else [])
 
 
 async def test_an_unknown_group_is_no_error(client: Any) -> None:
