@@ -231,9 +231,10 @@ def _grouping_in_body(agent: Agent) -> Grouping | None:
     from streams.planning_feed import PlanningFeed, start
 
     found: list[Grouping] = []
-    stream: Stream[Any] = Stream(PlanningFeed(), lambda key, name: found.append((key, name)))
+    feed = PlanningFeed()
+    stream: Stream[Any] = Stream(feed, lambda key, name: found.append((key, name)))
     try:
-        copy_context().run(start, agent.function, stream)
+        copy_context().run(start, agent.function, stream, feed)
     except Exception as error:
         raise TopologyError(
             f"agent {agent.name!r} ({agent.where}) calls group_by, so it is started up to its first iteration when the "

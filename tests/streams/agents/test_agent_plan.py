@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import types
 from typing import Any
@@ -288,6 +289,33 @@ def test_group_by_that_cannot_be_found_out(function: Any, message: str) -> None:
     app.agent(app.topic("flights"))(function)
     with pytest.raises(TopologyError, match=message):
         app.plan()
+
+
+async def _yields(stream: Any) -> Any:
+    async for value in stream.group_by(str, name="text"):
+        yield value
+
+
+async def _takes(stream: Any) -> None:
+    async for _ in stream.group_by(str, name="text").take(3):
+        pass
+
+
+async def _takes_batches(stream: Any) -> None:
+    async for _ in stream.group_by(str, name="text").batches():
+        pass
+
+
+@pytest.mark.parametrize("function", [_yields, _takes, _takes_batches])
+async def test_the_dry_start_leaves_no_iterator_standing(function: Any) -> None:
+    told: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+    app = App("flights")
+    app.agent(app.topic("flights"))(function)
+    app.plan()
+    await loop.shutdown_asyncgens()
+    assert told == []
 
 
 @pytest.mark.parametrize(
