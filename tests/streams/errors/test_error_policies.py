@@ -447,6 +447,22 @@ async def test_a_source_that_yields_a_wrong_type(lab: Any) -> None:
     assert "error.offset" not in headers  # the record was never read from a topic
 
 
+async def test_a_record_of_several_windows_is_one_dead_letter(lab: Any, written: Any) -> None:
+    app = lab.app()
+    numbers = app.topic("numbers", key_type=str, value_type=int)
+    hops = numbers.stream().group_by_key().windowed_by(streams.HoppingWindow("4s", step="1s"))
+    summed = hops.aggregate(0, lambda total, value: total + check(value), name="sums", on_error=streams.dead_letter())
+    summed.emit("update").to_stream().map(lambda window, total: (window.key, total), key_type=str).to(
+        app.topic("out", key_type=str)
+    )
+    async with lab.held(app):
+        await lab.write(app, "numbers", [written(key, value, 10_000) for key, value in ROWS])
+        worker = await lab.run(app)
+        assert good(await lab.read(app, "out")) == [1] * 4 + [2] * 4
+        assert [letter.value for letter in await lab.read(app, "lab-dead-letter")] == [b" 13 "]
+    assert worker.assembly.totals().dropped == {("sums", "dead_letter"): 1}
+
+
 async def test_lists_of_an_agent_are_dead_letters_one_by_one(lab: Any, written: Any) -> None:
     """Also where a list was collected over several batches."""
     app = lab.app(on_error="dead-letter", batch_records_max=1)
