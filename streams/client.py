@@ -11,25 +11,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from broker_embedded import records
+from streams.client_records import ClientRecord, decoded, time_ms
 from streams.client_table import ClientTable
 from streams.config import Settings, load_settings
-from streams.errors import DecodeError, TopologyError
+from streams.errors import TopologyError
 from streams.graph.definitions import TopicDef
 from streams.partitioner import partition_for
 from streams.serde import key_serde_for, serde_for
-from streams.transport.committed import read_committed
-from streams.transport.contract import Fetched, Isolation, Producer, TopicPartition, TopicSpec, Transport
+from streams.transport.contract import Isolation, Producer, TopicPartition, TopicSpec, Transport
 from streams.transport.opening import open_transport
 
 if TYPE_CHECKING:
     from streams.app import App
 
-Start = int | str
+__all__ = ["Client", "ClientRecord", "Sent"]
+
+Start = int | str | datetime
 
 BATCH_RECORDS_MAX = 5_000
 
@@ -37,18 +40,6 @@ BATCH_RECORDS_MAX = 5_000
 class Sent(NamedTuple):
     """Where an acknowledged record lies."""
 
-    topic: str
-    partition: int
-    offset: int
-
-
-class ClientRecord(NamedTuple):
-    """A record that was read."""
-
-    key: Any
-    value: Any
-    timestamp: int
-    headers: Sequence[tuple[str, bytes | None]]
     topic: str
     partition: int
     offset: int
@@ -78,27 +69,38 @@ class Client:
         self._transport: Transport | None = None
         self._producer: Producer | None = None
         self._topics: dict[str, TopicDef] = {}
+        self._tables: dict[str, ClientTable] = {}
         self._partitions: dict[str, int] = {}
         self._unsent: list[_Unsent] = []
         self._flushing: asyncio.Task[None] | None = None
         self._turn = 0
 
     async def __aenter__(self) -> Client:
-        self._transport, _ = open_transport(self._settings)
-        await self._transport.start()
-        self._producer = self._transport.producer()
-        await self._producer.start()
         if self._app is not None:
             self._topics = self._app.plan().topics
+        transport, _ = open_transport(self._settings)
+        await transport.start()
+        try:
+            self._producer = transport.producer()
+            await self._producer.start()
+        except BaseException:
+            await transport.stop()
+            raise
+        self._transport = transport
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        transport, producer = self._open(), self._open_producer()
         if self._flushing is not None:
             await self._flushing
-        await self._open_producer().close()
-        await self._open().stop()
+        self._transport = None
+        self._tables.clear()
+        try:
+            await producer.close()
+        finally:
+            await transport.stop()
 
     # -- sending
 
@@ -116,8 +118,10 @@ class Client:
 
         Its partition is that of its key, as Kafka's clients choose it, unless `partition` is given.
 
-        Records sent in one turn of the event loop leave together.
+        Records sent in one turn of the event loop leave together. Raises EncodeError for a key or value that is not of
+        the topic's type.
         """
+        self._open()
         name, definition = self._definition(topic)
         now = time.time_ns() // 1_000_000 if timestamp is None else timestamp
         answer: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
@@ -138,7 +142,7 @@ class Client:
 
     async def send_many(self, topic: Any, rows: Iterable[Any]) -> list[Sent]:
         """Sends (key, value) pairs, or values alone, and waits until all are acknowledged."""
-        pairs = (row if isinstance(row, tuple) and len(row) == 2 else (None, row) for row in rows)
+        pairs = (row if type(row) is tuple and len(row) == 2 else (None, row) for row in rows)
         return await asyncio.gather(*[self.send(topic, key=key, value=value) for key, value in pairs])
 
     async def _flush(self) -> None:
@@ -147,12 +151,14 @@ class Client:
             unsent, self._unsent = self._unsent, []
             try:
                 await self._ensure({row.topic for row in unsent})
-                for tp, rows in self._by_partition(unsent).items():
-                    await self._send_batch(tp, rows)
             except Exception as error:  # noqa: BLE001 - handed to whoever awaits the records
-                for row in unsent:
-                    if not row.answer.done():
-                        row.answer.set_exception(error)
+                _fail(unsent, error)
+                continue
+            for tp, rows in self._by_partition(unsent).items():
+                try:
+                    await self._send_batch(tp, rows)
+                except Exception as error:  # noqa: BLE001 - handed to whoever awaits the records
+                    _fail(rows, error)
 
     def _by_partition(self, unsent: list[_Unsent]) -> dict[TopicPartition, list[_Unsent]]:
         self._turn += 1
@@ -190,8 +196,9 @@ class Client:
     ) -> AsyncIterator[ClientRecord]:
         """The records of a topic, in the order of each partition.
 
-        `start` is "beginning", "end", or an offset; up to the end as of now, or with `follow` for ever. A value that
-        does not decode raises DecodeError with its place. A topic that is not there yet has no records.
+        `start` is "beginning", "end", an offset, or a time (a datetime or ISO-8601 text, UTC unless it says otherwise;
+        each partition from its first record that is not earlier). Up to the end as of now, or with `follow` for ever. A
+        value that does not decode raises DecodeError with its place. A topic that is not there yet has no records.
         """
         name, definition = self._definition(topic)
         if self._app is not None and name in self._topics:
@@ -200,24 +207,30 @@ class Client:
         info = (await transport.describe([name])).get(name)
         if info is None:
             return
+        if partition is not None and not 0 <= partition < info.partitions:
+            raise TopologyError(f"topic {name!r} has partitions 0 to {info.partitions - 1}, not {partition}")
         tps = [TopicPartition(name, p) for p in range(info.partitions) if partition in (None, p)]
-        positions = await self._starts(tps, start)
         ends = await transport.latest(tps, isolation)
+        positions = await self._starts(tps, start, ends)
         while waiting := {tp: at for tp, at in positions.items() if follow or at < ends[tp]}:
             for fetched in await transport.fetch(waiting, isolation=isolation, wait_ms=1_000):
-                for record in _decoded(fetched, definition, isolation):
+                for record in decoded(fetched, definition, isolation):
                     if follow or record.offset < ends[fetched.tp]:
                         yield record
                 positions[fetched.tp] = fetched.next_offset
 
-    async def _starts(self, tps: list[TopicPartition], start: Start) -> dict[TopicPartition, int]:
-        if start == "beginning":
-            return await self._open().earliest(tps)
+    async def _starts(
+        self, tps: list[TopicPartition], start: Start, ends: dict[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
         if start == "end":
-            return await self._open().latest(tps)
+            return ends
+        earliest = await self._open().earliest(tps)
+        if start == "beginning":
+            return earliest
         if isinstance(start, int):
-            return dict.fromkeys(tps, start)
-        raise TopologyError(f'start={start!r}: "beginning", "end", or an offset')
+            # What retention has removed is passed over, and nobody starts beyond the end.
+            return {tp: min(max(start, earliest[tp]), ends[tp]) for tp in tps}
+        return await self._open().at_time(tps, time_ms(start))
 
     def table(self, name: str) -> ClientTable:
         """A table of the app, as its committed changelog tells it. Raises TopologyError for a name the app does not
@@ -226,7 +239,9 @@ class Client:
         stores = {} if self._app is None else self._app.plan().stores
         if name not in stores:
             raise TopologyError(f"the app has no table {name!r}; it has {', '.join(sorted(stores)) or 'none'}")
-        return ClientTable(self._open(), stores[name])
+        if name not in self._tables:
+            self._tables[name] = ClientTable(self._open(), stores[name])
+        return self._tables[name]
 
     # -- topics
 
@@ -265,30 +280,11 @@ def _settings(app: App | None, settings: dict[str, Any]) -> Settings:
     return app.settings.with_values(settings) if settings else app.settings
 
 
+def _fail(rows: list[_Unsent], error: Exception) -> None:
+    for row in rows:
+        if not row.answer.done():
+            row.answer.set_exception(error)
+
+
 def _encoded(serde: Any, value: Any) -> bytes | None:
     return None if value is None else serde.encode(value)
-
-
-def _decoded(fetched: Fetched, topic: TopicDef, isolation: Isolation) -> Iterable[ClientRecord]:
-    keys, values = key_serde_for(topic.key_type), serde_for(topic.value_type)
-    for _, data in _batches(fetched, isolation):
-        part = records.decode(data)
-        for at, offset in enumerate(part.offsets.tolist()):
-            if offset < fetched.start_offset:
-                continue
-            row = part.slice(at, at + 1)
-            try:
-                key, value = keys.decode_each(row.keys())[0], values.decode_each(row.values())[0]
-            except Exception as error:
-                raise DecodeError(
-                    f"does not decode: {error}", topic=topic.name, partition=fetched.tp.partition, offset=offset
-                ) from error
-            headers = row.headers()[0] if row.has_headers else ()
-            yield ClientRecord(key, value, int(part.timestamps[at]), headers, *fetched.tp, offset)
-
-
-def _batches(fetched: Fetched, isolation: Isolation) -> Iterable[tuple[records.BatchHeader, memoryview]]:
-    if isolation == "read_committed":
-        return read_committed(fetched)
-    found = (pair for piece in fetched.data for pair in records.batches(piece))
-    return ((header, data) for header, data in found if not header.is_control)

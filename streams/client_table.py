@@ -6,6 +6,7 @@ state and holds no lock on any.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,6 +28,7 @@ class ClientTable:
         self._form = StoredForm(store)
         self._rows: dict[bytes, bytes] = {}
         self._positions: dict[TopicPartition, int] | None = None
+        self._following = asyncio.Lock()
 
     async def get(self, key: Any, default: Any = None) -> Any:
         """The value of a key; `default` if the table lacks it."""
@@ -44,16 +46,20 @@ class ClientTable:
 
     async def items(self) -> AsyncIterator[tuple[Any, Any]]:
         """(key, value) of every entry, in the order of the stored keys."""
-        await self._follow()
-        for store_key in sorted(self._rows):
-            yield self._key(store_key), self._form.decode(self._rows[store_key])
+        async for row in self._between(b"", None):
+            yield row
 
     async def range(self, start: Any, stop: Any) -> AsyncIterator[tuple[Any, Any]]:
         """(key, value) of entries with start <= key < stop, by the bytes of the keys."""
-        low, high = self._store_key(start), self._store_key(stop)
-        async for key, value in self.items():
-            if low <= self._store_key(key) < high:
-                yield key, value
+        async for row in self._between(self._store_key(start), self._store_key(stop)):
+            yield row
+
+    async def _between(self, low: bytes, high: bytes | None) -> AsyncIterator[tuple[Any, Any]]:
+        """As they are now, whatever is read meanwhile."""
+        await self._follow()
+        for store_key, payload in sorted(self._rows.items()):
+            if low <= store_key and (high is None or store_key < high):
+                yield self._key(store_key), self._form.decode(payload)
 
     def _store_key(self, key: Any) -> bytes:
         if not self._store.windowed:
@@ -67,7 +73,11 @@ class ClientTable:
         return Windowed(self._form.keys.decode(key), start, start + (self._store.window_size_ms or 0))
 
     async def _follow(self) -> None:
-        """Reads what was added to the changelog."""
+        """Reads what was added to the changelog; one at a time, or an old value could come over a new one."""
+        async with self._following:
+            await self._read_on()
+
+    async def _read_on(self) -> None:
         info = (await self._transport.describe([self._store.changelog])).get(self._store.changelog)
         if info is None:
             return

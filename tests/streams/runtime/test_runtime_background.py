@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,14 +14,6 @@ from streams.errors import StreamsError, TopologyError, UserCodeError
 from streams.runtime.background import Background
 from streams.runtime.observer import Silent
 from streams.runtime.worker import Worker
-
-MEMORY_DISK = "/dev/shm" if Path("/dev/shm").is_dir() else None
-
-
-@pytest.fixture
-def folder() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(dir=MEMORY_DISK) as made:
-        yield made
 
 
 async def test_tasks_are_started_once_and_cancelled_at_the_end() -> None:

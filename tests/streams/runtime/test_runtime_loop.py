@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +15,6 @@ from streams.runtime.loop import Loop
 from streams.runtime.observer import Silent, Stopped
 from streams.runtime.worker import Worker
 from streams.transport.contract import TopicPartition
-
-MEMORY_DISK = "/dev/shm" if Path("/dev/shm").is_dir() else None
-
-
-@pytest.fixture
-def folder() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(dir=MEMORY_DISK) as made:
-        yield made
 
 
 class FakeTask:

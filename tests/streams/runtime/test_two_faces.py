@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 import streams
 from streams.runtime.observer import Silent
 from streams.runtime.worker import Worker
-
-MEMORY_DISK = "/dev/shm" if Path("/dev/shm").is_dir() else None
-
-
-@pytest.fixture
-def folder() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(dir=MEMORY_DISK) as made:
-        yield made
 
 
 async def run(app: streams.App) -> Worker:
