@@ -134,7 +134,7 @@ class GroupedStream:
                 value_type=value_type,
                 window_size_ms=None if self._window is None else self._window.size_ms,
                 retention_ms=self._retention_ms(retention, where),
-                ttl_ms=None if ttl is None else to_ms(ttl, "ttl"),
+                ttl_ms=self._ttl_ms(ttl, where),
                 aggregates=fold if isinstance(fold, NamedAggregates) else None,
                 where=where,
             )
@@ -150,6 +150,11 @@ class GroupedStream:
         )
         stream._builder.graph.add_node(node)
         return Table(stream._builder, node, store)
+
+    def _ttl_ms(self, ttl: Duration | None, where: str) -> int | None:
+        if ttl is not None and self._window is not None:
+            raise TopologyError(f"ttl= at {where} is for tables without windows; windows go by retention=")
+        return None if ttl is None else to_ms(ttl, "ttl")
 
     def _retention_ms(self, retention: Duration | None, where: str) -> int | None:
         """How long windows are kept, from their start: at least as long as they are open."""
