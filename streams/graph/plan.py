@@ -143,6 +143,10 @@ class Plan:
             node.topic.name for node in steps if isinstance(node, SinkNode | RepartitionNode) and node.topic is not None
         }
 
+    def readers(self, topic: TopicDef) -> list[SubTopology]:
+        """The sub-topologies that have the topic among their sources."""
+        return [sub for sub in self.subtopologies if any(source.topic is topic for source in sub.sources)]
+
     def circle(self, sub: SubTopology) -> Circle:
         """The repartition topics by which a sub-topology feeds itself, perhaps by way of others."""
         behind = self.subtopologies[self.subtopologies.index(sub) :]

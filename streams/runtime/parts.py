@@ -17,6 +17,7 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.runtime.folders import task_folder
 from streams.runtime.ingest import Ingest
+from streams.runtime.stream_time import holding_back
 from streams.runtime.task import Task
 from streams.runtime.topics import Topics, clock_store, position_topic
 from streams.sources import Source
@@ -45,6 +46,7 @@ class Parts:
         self._settings = app.settings
         self._plan = plan
         self._topics = topics
+        self._writers = holding_back(plan, topics.tasks)
         self._backends = backends
         self._now_ms = now_ms
         self._sleep = sleep
@@ -98,7 +100,7 @@ class Parts:
             failures=self._failures(outputs),
             now_ms=self._now_ms,
             sleep=self._sleep,
-            writers=self._writers(sub),
+            writers=self._writers[sub.id],
             circle=self._plan.circle(sub),
             clock_store=None if clock is None else clock.name,
             batch_records_max=self._settings.batch_records_max,
@@ -120,16 +122,6 @@ class Parts:
             StateMemory.shared().resize(self._settings.state_memory_bytes)
             self._backends[task] = RocksBackend(task_folder(self._settings, task))
         return self._backends[task]
-
-    def _writers(self, sub: SubTopology) -> dict[str, int]:
-        """For each repartition topic that the sub-topology reads, how many tasks write it."""
-        read = {source.topic.name for source in sub.sources if source.topic.internal}
-        written = (
-            (node.topic.name, self._topics.tasks[other.id])
-            for other in self._plan.subtopologies
-            for node in other.repartitions
-        )
-        return {topic: count for topic, count in written if topic in read}
 
 
 def _spec(store: StoreDef) -> StoreSpec:

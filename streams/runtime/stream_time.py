@@ -3,14 +3,16 @@
 At each commit a task writes, to each partition of each repartition topic it feeds, a marker with its own stream time: a
 record without a key (data always has one) whose value is `writer, time, idle`. Behind a repartition with several
 writers an operator's time goes no further than the smallest of the writers' last markers, so a backfill with one
-partition far ahead drops nothing as late. A writer that is idle no longer holds back. With one writer the rule of Kafka
-Streams is left as it is.
+partition far ahead drops nothing as late. A writer that is idle no longer holds back. Behind one writer that nobody
+holds back the rule of Kafka Streams is left as it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from struct import Struct
 
+from streams.graph.plan import Plan
 from streams.operators.base import NO_TIME
 
 NO_BOUND = 2**63 - 1
@@ -31,6 +33,20 @@ def read_marker(value: bytes) -> tuple[int, int, bool]:
     """Writer, its stream time, and whether it is idle."""
     writer, time, idle = _MARKER.unpack(value)
     return writer, time, idle
+
+
+def holding_back(plan: Plan, tasks: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """By sub-topology, the repartition topics that hold its time back, each with the number of tasks that write it:
+    several, or one that is held back itself. `tasks` has the number of tasks of each sub-topology.
+    """
+    found: dict[str, dict[str, int]] = {sub.id: {} for sub in plan.subtopologies}
+    steps = [(node.topic, writer) for writer in plan.subtopologies for node in writer.repartitions]
+    for _ in plan.subtopologies:  # it goes on at most from the first to the last
+        for topic, writer in steps:
+            if tasks[writer.id] > 1 or found[writer.id]:
+                for reader in plan.readers(topic):
+                    found[reader.id][topic.name] = tasks[writer.id]
+    return found
 
 
 class WriterTimes:
@@ -55,9 +71,7 @@ class WriterTimes:
         self._times[writer] = (max(before, time), idle)
 
     def bound(self) -> int:
-        """How far time may go; NO_BOUND with a single writer."""
-        if self.writers == 1:
-            return NO_BOUND
+        """How far time may go."""
         if len(self._times) < self.writers:
             return NO_TIME
         holding = [time for time, idle in self._times.values() if not idle]

@@ -40,8 +40,8 @@ class Mark(NamedTuple):
 
 
 class Task:
-    """`writers` tells how many tasks write each repartition topic that this one reads, `circle` by which of them it
-    feeds itself.
+    """`writers` tells how many tasks write each repartition topic that holds this one's time back, `circle` by which
+    topics it feeds itself.
     """
 
     def __init__(
@@ -190,7 +190,8 @@ class Task:
         return self.context.stream_time(self.context.stream_time_seen)
 
     async def _move_time(self, topic: str, found: Marker) -> None:
-        self._writer_times[topic].update(*read_marker(found.value))
+        if topic in self._writer_times:
+            self._writer_times[topic].update(*read_marker(found.value))
         before, self.context.time_bound = self.context.time_bound, self._bound()
         if self.context.time_bound > before:
             await self.executor.advance()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.operators.base import NO_TIME
-from streams.runtime.stream_time import NO_BOUND, WriterTimes, marker, read_marker
+from streams.runtime.stream_time import WriterTimes, marker, read_marker
 
 TIMES = st.integers(NO_TIME, 2**62)
 
@@ -20,8 +20,8 @@ def test_markers_come_back(writer: int, time: int, idle: bool) -> None:
 @pytest.mark.parametrize(
     ("writers", "told", "bound"),
     [
-        (1, [], NO_BOUND),
-        (1, [(0, 5, False)], NO_BOUND),
+        (1, [], NO_TIME),
+        (1, [(0, 5, False)], 5),
         (2, [], NO_TIME),
         (2, [(0, 5, False)], NO_TIME),
         (2, [(0, 5, False), (1, 9, False)], 5),

@@ -224,10 +224,12 @@ async def test_an_idle_writer_holds_nobody_back(task_bench: Callable[..., Any]) 
     assert made.failures.counts == {("n", "late"): 1}
 
 
-async def test_with_one_writer_time_is_that_of_the_records(task_bench: Callable[..., Any]) -> None:
+async def test_behind_writers_that_hold_nothing_back_time_is_the_records(
+    task_bench: Callable[..., Any],
+) -> None:
     seen: list[Any] = []
-    made = task_bench(behind(seen), MOVED, writers={MOVED: 1})
-    made.logs[MOVED].append([(b"k", b"1", 0), (b"k", b"1", 10)])
+    made = task_bench(behind(seen), MOVED, writers={})
+    made.logs[MOVED].append([(b"k", b"1", 0), (b"k", b"1", 10), (None, marker(0, 5, False), 5)])
     made.open()
     await made.run()
     assert seen == [(0, 1)]

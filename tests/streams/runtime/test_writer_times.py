@@ -46,6 +46,12 @@ def in_a_circle_of_two(app: streams.App) -> streams.Stream:
     return other.join(names, lambda number, _: number, value_type=int)
 
 
+def twice(app: streams.App) -> streams.Stream:
+    """Several write what one reads and writes on."""
+    numbers, _ = topics(app)
+    return numbers.repartition(name="first", partitions=1)
+
+
 def made(folder: Path, build: Build) -> streams.App:
     app = streams.App("times", data_dir=str(folder), store="memory", batch_records_max=20)
     hours = build(app).group_by(lambda number: "all", name="all", key_type=str)
@@ -66,7 +72,9 @@ async def run(app: streams.App) -> None:
     assert summary.dropped == ()
 
 
-@pytest.mark.parametrize("build", [with_a_table, in_a_circle, in_a_circle_of_two], ids=lambda build: build.__name__)
+@pytest.mark.parametrize(
+    "build", [with_a_table, in_a_circle, in_a_circle_of_two, twice], ids=lambda build: build.__name__
+)
 async def test_nothing_is_late_whatever_else_the_task_reads(tmp_path: Path, build: Build) -> None:
     app = made(tmp_path, build)
     async with app.client():  # holds the folder open
