@@ -14,11 +14,16 @@ import click
 import broker_embedded
 import state
 import streams
+from streams.errors import StreamsError
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from streams.app import App
 
 OURS = (streams, state, broker_embedded)
+ROOT = Path(__file__).parents[2]
+"""The folder that our packages lie in: that of the clone, or site-packages."""
 
 
 class LoadError(click.UsageError):
@@ -38,12 +43,29 @@ class BrokenAppError(click.ClickException):
 
 
 def from_user_code(error: BaseException) -> BaseException:
-    """The error with a traceback that begins in the user's module, not in the import of it."""
+    """The error with a traceback that begins in the user's module, not in the import of it; of an error of ours it
+    also ends there.
+    """
     machinery = (__file__, str(importlib.__file__), "<frozen importlib")
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(machinery):
         trace = trace.tb_next
+    if isinstance(error, StreamsError):
+        error.__cause__, error.__suppress_context__ = None, True
+        end_in_user_code(trace)
     return error.with_traceback(trace)
+
+
+def end_in_user_code(trace: TracebackType | None) -> None:
+    """Cuts off the frames of this package behind the last one that is not."""
+    ours = tuple(f"{ROOT / package.__name__}/" for package in OURS)
+    last = None
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(ours):
+            last = trace
+        trace = trace.tb_next
+    if last is not None:
+        last.tb_next = None
 
 
 def load(target: str, folder: Path | None = None) -> App:
@@ -66,14 +88,14 @@ def load(target: str, folder: Path | None = None) -> App:
 
 
 def refuse_namesakes(folder: Path) -> None:
-    """A `state.py` beside the app could never be imported, since `import state` gives ours: said here by name."""
+    """A `state.py` or `state/` beside the app and our package could not both be imported: said here by name."""
     for ours in OURS:
-        namesake = folder / f"{ours.__name__}.py"
-        if namesake.exists() and namesake != Path(str(ours.__file__)):
-            raise LoadError(
-                f"{namesake} has the name of a package of streams-engine, so `import {ours.__name__}` in your app "
-                f"gives that package and not your file. Rename the file, or move it into a package of your own."
-            )
+        for namesake in (folder / f"{ours.__name__}.py", folder / ours.__name__ / "__init__.py"):
+            if namesake.exists() and not namesake.samefile(ROOT / ours.__name__ / "__init__.py"):
+                raise LoadError(
+                    f"{namesake} has the name of a package of streams-engine, so `import {ours.__name__}` gives either "
+                    "that package or yours, and never both. Rename yours, or move it into a package of your own."
+                )
 
 
 def import_user_module(name: str, folder: Path) -> object:

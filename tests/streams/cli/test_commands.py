@@ -112,13 +112,22 @@ def test_wrong_usage_is_explained_and_exits_with_2(
     assert message in output.err
 
 
-@pytest.mark.parametrize("name", ["state", "streams", "broker_embedded"])
+@pytest.mark.parametrize("name", ["state.py", "streams.py", "broker_embedded.py", "state/__init__.py"])
 def test_a_file_with_the_name_of_our_package_is_reported(shop: Path, name: str) -> None:
-    namesake = shop / f"{name}.py"
+    namesake = shop / name
+    namesake.parent.mkdir(exist_ok=True)
     namesake.write_text("")
     done = call(shop, "worker", "shop:app", "--until-end")
     assert done.returncode == 2
-    assert str(namesake) in done.stderr and "Rename the file" in done.stderr
+    assert str(namesake) in done.stderr and "Rename yours" in done.stderr
+
+
+def test_a_file_with_the_name_of_our_package_is_reported_by_the_app_itself(tmp_path: Path) -> None:
+    (tmp_path / "state.py").write_text("")
+    (tmp_path / "small.py").write_text("import streams\n\napp = streams.App('small')\napp.main()\n")
+    done = call(tmp_path, "small.py", "topology", program=sys.executable)
+    assert done.returncode == 2
+    assert str(tmp_path / "state.py") in done.stderr and "Rename yours" in done.stderr
 
 
 def test_an_app_that_does_not_import_shows_the_users_lines_only(shop: Path) -> None:
@@ -127,6 +136,13 @@ def test_an_app_that_does_not_import_shows_the_users_lines_only(shop: Path) -> N
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr and 'shop.py", line 3' in done.stderr
     assert "importlib" not in done.stderr and "loading.py" not in done.stderr
+
+
+def test_an_error_of_ours_in_an_app_shows_the_users_lines_only(shop: Path) -> None:
+    done = call(shop, "worker", "shop:app", STREAMS_COMMIT_INTERVAL_MS="soon")
+    assert done.returncode == 1
+    assert "STREAMS_COMMIT_INTERVAL_MS='soon'" in done.stderr and 'shop.py", line 4' in done.stderr
+    assert "config.py" not in done.stderr and "app.py" not in done.stderr
 
 
 def test_an_app_that_misses_a_module_is_not_taken_for_a_wrong_name(shop: Path) -> None:
