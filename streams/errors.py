@@ -12,10 +12,16 @@ from types import TracebackType
 
 class StreamsError(Exception):
     """Base of all errors raised by `streams`. `task` is the id of the task that failed, if it was in one: "flights-3"
-    is partition 3 of the sub-topology that begins at topic flights.
+    is partition 3 of the sub-topology that begins at topic flights. `line` says where in the user's code, if it was
+    there.
     """
 
     task: str | None = None
+    line: str | None = None
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{said} ({self.line})" if self.line else said
 
 
 class ConfigError(StreamsError, ValueError):
@@ -152,7 +158,7 @@ class TaskFailedError(StreamsError):
 
 @contextmanager
 def failing_in(task: str) -> Iterator[None]:
-    """What is raised meanwhile comes out as a StreamsError that knows its task.
+    """What is raised meanwhile comes out as a StreamsError that knows its task, and the line of the user's code.
 
     >>> with failing_in("flights-3"):
     ...     [].pop()
@@ -162,7 +168,7 @@ def failing_in(task: str) -> Iterator[None]:
     try:
         yield
     except StreamsError as error:
-        error.task = task
+        error.task, error.line = task, error.line or own_line(error.__traceback__)
         raise
     except Exception as error:
         line = user_line(error.__traceback__)
@@ -192,12 +198,18 @@ def user_line(trace: TracebackType | None) -> str | None:
     Code of this package, the standard library and installed packages is passed over: the error may be raised there,
     but the line to look at is the one that called it.
     """
-    frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_OURS)]
-    own = [frame for frame in frames if not frame.filename.startswith(_libraries())]
-    chosen = own or frames
-    if not chosen:
+    return own_line(trace) or _line([f for f in traceback.extract_tb(trace) if not f.filename.startswith(_OURS)])
+
+
+def own_line(trace: TracebackType | None) -> str | None:
+    """The same, and None if only packages of others are in it."""
+    return _line([f for f in traceback.extract_tb(trace) if not f.filename.startswith((*_OURS, *_libraries()))])
+
+
+def _line(frames: list[traceback.FrameSummary]) -> str | None:
+    if not frames:
         return None
-    last = chosen[-1]
+    last = frames[-1]
     return (
         last.filename if last.filename.startswith("<expression ") else f"{last.filename}:{last.lineno} in {last.name}"
     )

@@ -12,6 +12,7 @@ import streams
 from streams import agg
 from streams.errors import DecodeError, EncodeError, RecordError, UserCodeError
 from streams.policies import Policy
+from streams.table import TableAccessError
 
 BAD = 13
 ROWS = [(b"a", b"1"), (b"b", b" 13 "), (b"c", b"2")]
@@ -364,6 +365,21 @@ async def test_no_policy_covers_an_app_that_is_wrong(lab: Any, written: Any) -> 
     async with lab.held(app):
         await fill(lab, app, written)
         with pytest.raises(streams.errors.TopologyError, match="the topic name 'undeclared'"):
+            await lab.run(app)
+
+
+async def test_a_table_written_outside_an_agent_says_where(lab: Any, written: Any) -> None:
+    app = lab.app(on_error="skip")
+    late = app.Table("late", key_type=str, value_type=int, default=int)
+
+    def write(value: int) -> bool:
+        late["a"] = value
+        return True
+
+    app.topic("numbers", key_type=str, value_type=int).stream().filter(write, name="step")
+    async with lab.held(app):
+        await fill(lab, app, written)
+        with pytest.raises(TableAccessError, match=r"only agents write.* \(.*test_error_policies\.py:\d+ in write\)"):
             await lab.run(app)
 
 
