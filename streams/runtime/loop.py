@@ -47,6 +47,7 @@ class Loop:
         self._commit_interval_s = assembly.settings.commit_interval_ms / 1000
         self._committed_s = time.monotonic()
         self._commit_cost_s = 0.0
+        self._put_off_s: float | None = None
         self._progress_s = time.monotonic()
         self._progress_records = assembly.records
 
@@ -137,9 +138,16 @@ class Loop:
         return any(task.stores.over_bound() for task in self._assembly.tasks)
 
     def _interval_is_over(self) -> bool:
-        return time.monotonic() - self._committed_s >= max(self._commit_interval_s, self._commit_cost_s)
+        """Whether a commit is due, and those who collect records have had the time that they asked for then."""
+        now = time.monotonic()
+        if now - self._committed_s < max(self._commit_interval_s, self._commit_cost_s):
+            return False
+        if self._put_off_s is None:
+            self._put_off_s = now + max(0.0, self._assembly.collecting_s())
+        return now >= self._put_off_s
 
     async def _commit(self) -> None:
+        self._put_off_s = None
         if not self._assembly.commit.has_news():
             return
         started = time.monotonic()

@@ -23,7 +23,8 @@ class PartitionQueue:
     """A partition of one source topic, as the task reads it.
 
     `fetch_offset` is where the next fetch begins, `consumed` the offset to commit: everything before it was processed.
-    `stream_time` is the largest timestamp taken so far, `end_offset` how far the log is known to go.
+    `stream_time` is the largest timestamp taken so far, `end_offset` how far the log is known to go. What comes behind
+    it later is left alone if it `ends`.
     """
 
     def __init__(self, tp: TopicPartition, source: SourceOperator, offset: int, end: int | None = None) -> None:
@@ -32,6 +33,7 @@ class PartitionQueue:
         self.fetch_offset = offset
         self.consumed = offset
         self.end_offset = offset if end is None else max(offset, end)
+        self.ends = False
         self.stream_time = NO_TIME
         self._raw: deque[tuple[int, memoryview]] = deque()
         self._decoded: deque[Segment] = deque()
@@ -42,11 +44,16 @@ class PartitionQueue:
         for header, data in read_committed(fetched):
             self._raw.append((header.count, data))
         self.fetch_offset = fetched.next_offset
-        self.end_offset = max(self.end_offset, fetched.last_stable_offset)
+        if not self.ends:
+            self.end_offset = max(self.end_offset, fetched.last_stable_offset)
         self._settle()
 
     def is_empty(self) -> bool:
         return not self._decoded and not self._raw
+
+    def wants(self) -> bool:
+        """Whether the next fetch is to ask for more."""
+        return self.is_empty() and (self.fetch_offset < self.end_offset or not self.ends)
 
     def lagging(self) -> bool:
         """Nothing here, but there is more in the log than was fetched."""

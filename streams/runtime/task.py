@@ -104,7 +104,7 @@ class Task:
 
     def wants(self) -> Iterator[PartitionQueue]:
         """The partitions that have nothing waiting here: what the next fetch asks for. All others are paused."""
-        return (queue for queue in self.queues if queue.is_empty())
+        return (queue for queue in self.queues if queue.wants())
 
     def offer(self, fetched: Fetched) -> None:
         for queue in self.queues:

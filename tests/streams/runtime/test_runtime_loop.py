@@ -128,6 +128,23 @@ async def test_it_commits_at_the_latest_after_the_interval(monkeypatch: pytest.M
     assert assembly.commits == [4, 4, 2]
 
 
+async def test_a_commit_that_is_due_is_put_off_once_for_those_who_collect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is always a list that begins to fill: it does not put the commit off any further."""
+    assembly = FakeAssembly([FakeTask([1] * 10)])
+    task = assembly.tasks[0]
+    turn = task.turn
+
+    async def slow_turn() -> int:
+        assembly.clock.now_s += 0.3
+        return await turn()
+
+    monkeypatch.setattr(task, "turn", slow_turn)
+    monkeypatch.setattr(assembly, "collecting_s", lambda: 0.7)
+    made, _ = loop_over(assembly, monkeypatch)
+    await made.run()
+    assert assembly.commits == [7, 3]
+
+
 async def test_too_much_uncommitted_forces_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     assembly = FakeAssembly([FakeTask([1] * 7, bound=3)])
     made, _ = loop_over(assembly, monkeypatch)

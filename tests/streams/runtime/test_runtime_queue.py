@@ -162,3 +162,12 @@ def test_every_record_is_taken_once_and_the_offset_to_commit_is_never_beyond(
         assert all(offset >= made.consumed for offset in left)
         assert all(offset < made.consumed for offset, _ in found)
     assert found == expected
+
+
+def test_what_comes_behind_its_end_is_left_alone() -> None:
+    made = queue()
+    made.offer(fetched(0, 2, raw(0, 1, 2), end=4))
+    made.ends = True
+    assert [taken(made), made.lagging(), made.wants()] == [[1, 2], True, True]
+    made.offer(fetched(2, 5, raw(2, 3, 4, 5), end=9))
+    assert [taken(made), made.lagging(), made.wants()] == [[3, 4, 5], False, False]
