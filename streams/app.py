@@ -5,6 +5,7 @@ broker.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streams.config import Settings, load_settings
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
     from streams.timers import Schedule, TimerCall
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """What a worker lends to the app it runs: where `send` puts records, the tasks' tables, the clock (ms)."""
+
+    outputs: Outputs
+    contexts: Callable[[], list[TaskContext]]
+    now_ms: Callable[[], int]
 
 
 class App:
@@ -56,10 +66,8 @@ class App:
         self._plan: Plan | None = None
         self._planned: tuple[int, ...] = ()
         self._agents_built = 0
-        self.outputs: Outputs | None = None
-        """Where `send` puts records while a worker runs this app; they go into its transaction."""
-        self.task_contexts: Callable[[], list[TaskContext]] | None = None
-        """The running tasks' contexts, while a worker runs this app: where tables are looked up."""
+        self.worker: AtWork | None = None
+        """Who runs this app in this process, while somebody does."""
 
     def __repr__(self) -> str:
         return f"<App {self.id}>"

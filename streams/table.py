@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -14,7 +14,7 @@ from streams.graph.nodes import AggregateNode
 from streams.windows import HoppingWindow, TumblingWindow
 
 if TYPE_CHECKING:
-    from streams.app import App
+    from streams.app import App, AtWork
     from streams.operators.table_view import TableView, Undo
     from streams.windowed_table import WindowedTable
 
@@ -47,6 +47,12 @@ class Running(Protocol):
     def late(self, table: str) -> None:
         """Counts a change to a window that has expired."""
 
+    def send(self, row: Row) -> None:
+        """Sends a record with what the agent does for the one at hand."""
+
+
+Row = tuple[str, bytes | None, bytes | None, int, Sequence[tuple[str, bytes | None]]]
+"""A record to be sent: topic, key, value, timestamp (ms), headers."""
 
 running: ContextVar[Running] = ContextVar("running agent")
 """The agent whose function is being run, in the context of that function."""
@@ -255,13 +261,17 @@ process. Outside a worker use `async with app.client() as client: client.table(.
         agent = running.get(None)
         if agent is not None:
             return [self._view(agent)]
-        contexts = self._app.task_contexts
-        if contexts is None:
+        contexts = self.worker().contexts()
+        return [context.view(self.definition) for context in contexts if self.name in context.stores.specs]
+
+    def worker(self) -> AtWork:
+        """The worker that runs the app here. Raises TableAccessError when there is none."""
+        if self._app.worker is None:
             raise TableAccessError(
                 f"table {self.name!r} is read outside an agent, and no worker runs {self._app.id!r} in this process. "
                 "Outside a worker use `async with app.client() as client: client.table(...)`."
             )
-        return [context.view(self.definition) for context in contexts() if self.name in context.stores.specs]
+        return self._app.worker
 
     def _read_outside(self, key: Any) -> Any:
         for view in self._views():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, cast
 
@@ -115,7 +114,7 @@ class WindowedTable(Table[K, Any], Generic[K, V]):
 
     def _now_here(self) -> int:
         agent = running.get(None)
-        return wall_ms() if agent is None else agent.moment()
+        return self.worker().now_ms() if agent is None else agent.moment()
 
     def _expired(self, agent: Running, start: int) -> bool:
         retention_ms = self.definition.retention_ms
@@ -161,7 +160,7 @@ class WindowSet(Generic[K, V]):
     def now(self) -> V:
         """The value in the window that is now, by the clock on the wall."""
         agent = running.get(None)
-        return self.at(wall_ms() if agent is None else agent.now_ms())
+        return self.at(self._table.worker().now_ms() if agent is None else agent.now_ms())
 
     def delta(self, ago: Duration) -> V:
         """The value in the window that was `ago` before the record at hand."""
@@ -224,8 +223,3 @@ class WindowSet(Generic[K, V]):
 
     def __ixor__(self, other: Any) -> WindowSet[K, V]:
         return self.apply(operator.xor, other)
-
-
-def wall_ms() -> int:
-    """The clock on the wall, in ms since 1970."""
-    return time.time_ns() // 1_000_000

@@ -159,6 +159,8 @@ class AgentOperator(Operator[AgentNode]):
     # -- out
 
     def _output(self) -> Batch | None:
+        for run in self._runs:
+            run.take_sent()
         yielded = [one for run in self._runs for one in run.take_yielded()]
         if not yielded:
             return None

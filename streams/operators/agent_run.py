@@ -15,7 +15,7 @@ from streams.batch import Batch, Int64Array
 from streams.errors import StreamsError
 from streams.graph.nodes import AgentNode
 from streams.operators.base import TaskContext
-from streams.table import running
+from streams.table import Row, running
 
 if TYPE_CHECKING:
     from streams.operators.table_view import TableView, Undo
@@ -44,7 +44,7 @@ class AgentRun:
         self.views = views
         self.failure: Exception | None = None
         self.undo: Undo = []
-        self.feed = Feed(lambda: owner.idle(self), context.now_ms)
+        self.feed = Feed(self._idle, context.now_ms)
         self._owner = owner
         self._node = node
         self._context = context
@@ -53,6 +53,8 @@ class AgentRun:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._yielded: list[Yielded] = []
+        self._sent: list[tuple[Batch, int, Row]] = []
+        self._is_working = False
         self._origin: tuple[Batch, Batch, list[int]] | None = None
         self._piece: Piece | None = None
         self._row = -1
@@ -65,7 +67,7 @@ class AgentRun:
         context = copy_context()
         context.run(running.set, self)
         name = f"agent {self._node.name}, task {self._context.task}"
-        self._owner.working(self)
+        self._work()
         self._task = asyncio.get_running_loop().create_task(self._body(), name=name, context=context)
         self._task.add_done_callback(self._done)
 
@@ -119,6 +121,14 @@ class AgentRun:
         else:
             error = task.exception()
             self.failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+        self._idle()
+
+    def _work(self) -> None:
+        self._is_working = True
+        self._owner.working(self)
+
+    def _idle(self) -> None:
+        self._is_working = False
         self._owner.idle(self)
 
     # -- records
@@ -126,11 +136,11 @@ class AgentRun:
     def give(self, batch: Batch, times: Int64Array, origin: tuple[Batch, list[int]] | None = None) -> None:
         """Records for the function; `origin` is the batch that they are chosen from, and the chosen rows."""
         self._origin = None if origin is None else (batch, *origin)
-        self._owner.working(self)
+        self._work()
         self.feed.give(batch, times)
 
     def hand_over(self) -> None:
-        self._owner.working(self)
+        self._work()
         self.feed.hand_over()
 
     def take_yielded(self) -> list[Yielded]:
@@ -141,6 +151,16 @@ class AgentRun:
         part, whole, rows = self._origin
         return [(whole, rows[row], value) if batch is part else (batch, row, value) for batch, row, value in yielded]
 
+    def take_sent(self) -> None:
+        """Hands what was sent since the last time to the task's outputs."""
+        for _, _, row in self._sent:
+            self._pass_on(row)
+        self._sent.clear()
+
+    def _pass_on(self, row: Row) -> None:
+        topic, key, value, time, headers = row
+        self._context.outputs.add(topic, [key], [value], [time], [headers] if headers else None)
+
     def _take_back(self) -> None:
         """Undoes what the function did for the records it failed at."""
         for view, entry, old, timestamp, new in reversed(self.undo if self._at_hand() else []):
@@ -149,8 +169,17 @@ class AgentRun:
         current = self.feed.current()
         while self._yielded and _is_among(self._yielded[-1], current):
             self._yielded.pop()
+        while self._sent and _is_among(self._sent[-1], current):
+            self._sent.pop()
 
-    # -- for tables
+    # -- for tables, and for `app.send`
+
+    def send(self, row: Row) -> None:
+        """With the record at hand; at once by what goes on in the background after the last record was done."""
+        if self._is_working:
+            self._sent.append((self.feed.piece_at_hand.batch, self.feed.row, row))
+        else:
+            self._pass_on(row)
 
     def moment(self) -> int:
         feed = self.feed
@@ -184,6 +213,6 @@ class AgentRun:
         self._context.failures.dropped(self._node, "late", 1)
 
 
-def _is_among(yielded: Yielded, pieces: list[Piece]) -> bool:
-    batch, row, _ = yielded
+def _is_among(done: tuple[Batch, int, Any], pieces: list[Piece]) -> bool:
+    batch, row, _ = done
     return any(batch is piece.batch and piece.start <= row < piece.stop for piece in pieces)

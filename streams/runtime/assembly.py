@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from state.api import Backend
+from streams.app import App, AtWork
 from streams.errors import TopologyError
 from streams.graph.plan import Plan
 from streams.operators.outputs import Outputs
@@ -20,9 +20,6 @@ from streams.runtime.task import Task
 from streams.runtime.topics import Topics, position_topic, transactional_id
 from streams.runtime.totals import Totals
 from streams.transport.contract import Producer, TopicPartition, Transport
-
-if TYPE_CHECKING:
-    from streams.app import App
 
 log = logging.getLogger("streams.worker")
 
@@ -98,8 +95,7 @@ class Assembly:
         self._ends = {tp: ends[tp] for tp in self._outside()}
         for queue in (queue for task in self.tasks for queue in task.queues):
             queue.ends = self.replay and queue.tp in self._ends
-        self.app.outputs = self.extra
-        self.app.task_contexts = lambda: [task.context for task in self.tasks]
+        self.app.worker = AtWork(self.extra, lambda: [task.context for task in self.tasks], self._now_ms)
 
     # -- while running
 
@@ -166,7 +162,7 @@ class Assembly:
         """Lets everything go. What was not committed is dropped: it will be read again. Gives what went wrong, having
         closed the rest all the same.
         """
-        self.app.outputs = self.app.task_contexts = None
+        self.app.worker = None
         errors = await self._end_work()
         for backend in self._backends.values():
             await _attempt(backend.close, errors)

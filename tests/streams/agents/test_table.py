@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from state.keys import window_key
-from streams.app import App
+from streams.app import App, AtWork
 from streams.errors import ConfigError, EncodeError, UserCodeError
 from streams.models import Record
 from streams.policies import retry, skip
@@ -242,7 +242,7 @@ async def test_reports_read_the_tables_of_all_tasks(app: App, bench: Any) -> Non
 
     made = bench(body(work), tables=[table, windowed])
     await ask(made, "a", "b", "a", timestamps=[0, 1, HOUR])
-    app.task_contexts = lambda: [made.context]
+    app.worker = AtWork(made.context.outputs, lambda: [made.context], lambda: 0)
     assert dict(table) == {"a": 2, "b": 1}
     assert (table["a"], table["zzz"], table.get("b"), "b" in table) == (2, 0, 1, True)
     assert windowed.at("a", HOUR + 5) == 1
@@ -266,7 +266,7 @@ async def test_changes_of_a_failed_record_are_taken_back(app: App, bench: Any) -
 
     made = bench(body(work), skip(), tables=[table, rows])
     await ask(made, 1, 2, 3)
-    app.task_contexts = lambda: [made.context]
+    app.worker = AtWork(made.context.outputs, lambda: [made.context], lambda: 0)
     assert dict(table) == {"n": 4, "only-1": 1, "only-3": 1}
     assert dict(rows) == {"r": [3]}
 
@@ -340,7 +340,7 @@ async def test_hopping(app: App, bench: Any) -> None:
 
     made = bench(body(work), tables=[table])
     assert await ask(made, 1, 1, 1, timestamps=[0, 6_000, 9_000]) == [1, 1, 2]
-    app.task_contexts = lambda: [made.context]
+    app.worker = AtWork(made.context.outputs, lambda: [made.context], lambda: 0)
     assert list(table.all_windows()) == [("k", 0, 10_000, 3), ("k", 5_000, 15_000, 2)]
 
 

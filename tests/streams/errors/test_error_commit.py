@@ -130,7 +130,7 @@ async def test_what_timers_send_meanwhile_is_kept(lab: Any) -> None:
         transports: list[Any] = []
 
         async def again(self: Any, original: Any = Assembly.again) -> Any:
-            assert app.outputs is not None
+            assert app.worker is not None
             await app.send(ticks, value=7)  # as a timer does, whenever it is due
             made = await original(self)
             transports.append(made.transport)
