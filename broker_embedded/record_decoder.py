@@ -1,12 +1,13 @@
-"""The bytes of a batch's records into columns (Kafka's DefaultRecord): the inverse of `record_encoder.py`.
+"""The bytes of records into columns (Kafka's DefaultRecord): the inverse of `record_encoder.py`.
 
 Where a record begins depends on the length of the one before, so that much is sequential; the numbers in it are then
-read a column at a time for all records. Few records are faster one by one.
+read a column at a time, for the records of several batches at once. Few records are faster one by one.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -14,21 +15,18 @@ import numpy as np
 from broker_embedded.batch_header import BatchHeader, CorruptBatchError, describe
 from broker_embedded.varint import (
     WORD_PADDING,
+    Counting,
+    Cursor,
     Int64Array,
     UInt64Array,
     VarintError,
-    column_bits,
-    column_words,
-    read_column,
+    counting,
     read_varint,
     words,
-    zigzag,
 )
 
-# Measured: below, a loop beats some fifty numpy calls.
-_FEW_RECORDS = 28
-# Batches whose offsets are compared to a table of counting; it takes 32 bytes a number.
-_SMALLEST_COUNTING, _LARGEST_COUNTING = 2**7, 2**15
+# Measured: below, a loop beats some seventy numpy calls.
+_FEW_RECORDS = 32
 # Where guessing does not pay: large records, binary ones.
 _GUESS_RECORD_BYTES = 512
 _GUESS_ZEROS_PER_RECORD = 8
@@ -38,11 +36,19 @@ _FIRST = np.zeros(1, np.int64)
 _SMALLEST_RECORD_BYTES = 7
 
 
-class Columns(NamedTuple):
-    """What is in a batch's records: int64[n] each. Positions count from the buffer's first byte; null begins at -1."""
+class Area(NamedTuple):
+    """The unpacked records of a batch, in a buffer from byte `start` to before `stop`."""
 
-    offset_delta: Int64Array
-    timestamp_delta: Int64Array
+    header: BatchHeader
+    start: int
+    stop: int
+
+
+class Columns(NamedTuple):
+    """What is in records: int64[n] each. Positions count from the buffer's first byte; null begins and ends at -1."""
+
+    offset: Int64Array
+    timestamp: Int64Array
     key_start: Int64Array
     key_stop: Int64Array
     value_start: Int64Array
@@ -51,94 +57,120 @@ class Columns(NamedTuple):
     header_stop: Int64Array | None
 
 
-def read_records(buffer: bytes, header: BatchHeader) -> Columns:
-    """The columns of the unpacked records in `buffer`, which ends in `varint.WORD_PADDING`.
+def read_records(buffer: bytes, areas: Sequence[Area]) -> Columns:
+    """The columns of the records in `areas`, which fill `buffer` one behind the other up to its `varint.WORD_PADDING`.
 
-    Raises CorruptBatchError when they are not as many as the header says, one behind the other to the end, with
-    ascending offset deltas up to the header's last one. Headers are looked at no further than their number.
+    Raises CorruptBatchError when a batch's records are not as many as its header says, one behind the other to the end,
+    with ascending offset deltas up to the header's last one. Headers are looked at no further than their number.
     """
-    size = len(buffer) - len(WORD_PADDING)
-    if header.count * _SMALLEST_RECORD_BYTES > size:
-        raise CorruptBatchError(f"{describe(header)}: {header.count} records (bytes 57-60) cannot be in {size} bytes")
+    for header, start, stop in areas:
+        size = stop - start
+        if header.count * _SMALLEST_RECORD_BYTES > size or (size and not header.count):
+            raise CorruptBatchError(
+                f"{describe(header)}: {header.count} records (bytes 57-60) cannot be in {size} bytes"
+            )
     # What the columns cannot make sense of, the loop can, or it says what is wrong and where.
-    columns = _by_columns(buffer, header) if header.count > _FEW_RECORDS else None
-    return _one_by_one(buffer, header) if columns is None else columns
+    many = sum(area.header.count for area in areas) > _FEW_RECORDS
+    columns = _by_columns(buffer, [area for area in areas if area.header.count]) if many else None
+    return _one_by_one(buffer, areas) if columns is None else columns
 
 
-def _by_columns(buffer: bytes, header: BatchHeader) -> Columns | None:
-    view = words(buffer)
+def _by_columns(buffer: bytes, areas: Sequence[Area]) -> Columns | None:
     try:
-        bounds = _find_bounds(buffer, view, header.count)
+        bounds = _find_bounds(buffer, words(buffer), areas)
         if bounds is None:
             return None
-        start, stop = bounds
-        timestamp, position = read_column(view, start + 1)
-        offset, position = _read_offsets(view, position, header)
-        key_length, key_start = read_column(view, position)
-        key_stop = key_start + np.maximum(key_length, 0)
-        value_length, value_start = read_column(view, key_stop)
-        value_stop = value_start + np.maximum(value_length, 0)
-        complete = value_stop + 1 == stop
-        has_headers = np.count_nonzero(np.frombuffer(buffer, np.uint8)[value_stop]) > 0
+        cursor, stop = bounds
+        cursor.skip_byte()
+        timestamp, offset = cursor.read(), _read_offsets(cursor, areas)
+        key, value = _read_field(cursor), _read_field(cursor)
+        end = cursor.position
+        has_headers = np.count_nonzero(np.frombuffer(buffer, np.uint8)[end]) > 0
         if has_headers:
-            number, position = read_column(view, value_stop)
-            complete = (number >= 0) & (position <= stop) & ((number == 0) == (position == stop))
+            number = cursor.read()
+            complete = (number >= 0) & (cursor.position <= stop) & ((number == 0) == (cursor.position == stop))
+        else:
+            complete = end + 1 == stop
     except (VarintError, IndexError):
         return None
-    if np.count_nonzero(complete) < header.count:
+    if np.count_nonzero(complete) < len(stop):
         return None
-    key = _null(key_length, key_start, key_stop)
-    value = _null(value_length, value_start, value_stop)
-    return Columns(
-        offset,
-        timestamp,
-        *key,
-        *value,
-        *((value_stop, stop) if has_headers else (None, None)),
-    )
+    return Columns(*_add_bases(offset, timestamp, areas), *key, *value, *((end, stop) if has_headers else (None, None)))
 
 
-def _null(length: Int64Array, start: Int64Array, stop: Int64Array) -> tuple[Int64Array, Int64Array]:
+def _read_field(cursor: Cursor) -> tuple[Int64Array, Int64Array]:
+    """Where keys, or values, start and stop. The cursor goes behind them."""
+    length = cursor.read()
+    start = cursor.position
     null = length < 0
     if not np.count_nonzero(null):
+        stop = start + length
+        cursor.jump(stop)
         return start, stop
+    stop = start + np.maximum(length, 0)
+    cursor.jump(stop)
     return np.where(null, -1, start), np.where(null, -1, stop)
 
 
-def _read_offsets(view: UInt64Array, position: Int64Array, header: BatchHeader) -> tuple[Int64Array, Int64Array]:
-    """As `read_column`. Raises VarintError when the deltas do not ascend from 0 or more to the header's last one."""
-    count = header.count
-    if count <= _LARGEST_COUNTING and header.last_offset_delta >= count - 1:
+def _read_offsets(cursor: Cursor, areas: Sequence[Area]) -> Int64Array:
+    """Offset deltas. Raises VarintError when a batch's do not ascend from 0 or more to its header's last one."""
+    counts = [area.header.count for area in areas]
+    largest = [area.header.last_offset_delta for area in areas]
+    if all(last >= count - 1 for last, count in zip(largest, counts, strict=True)):
         # Without compaction they are 0, 1, 2 ..., and that is sooner seen than read.
-        number, word, mask, size = _counting(max(count - 1, _SMALLEST_COUNTING).bit_length())
-        if not np.count_nonzero((view[position] ^ word[:count]) & mask[:count]):
-            return number[:count], position + size[:count]
-    offset, position = read_column(view, position)
-    if offset[0] < 0 or offset[-1] > header.last_offset_delta or np.count_nonzero(offset[1:] <= offset[:-1]):
+        expected = _counting(counts)
+        if cursor.passes(expected):
+            return expected.number
+    delta = cursor.read()
+    last = np.cumsum(counts) - 1
+    falls = delta[1:] <= delta[:-1]
+    falls[last[:-1]] = False
+    first = np.concatenate((_FIRST, last[:-1] + 1))
+    if np.count_nonzero(falls) or np.count_nonzero((delta[first] < 0) | (delta[last] > largest)):
         raise VarintError("offset deltas do not ascend")
-    return offset, position
+    return delta
 
 
-@cache
-def _counting(length_bits: int) -> tuple[Int64Array, UInt64Array, UInt64Array, Int64Array]:
-    """The numbers from 0 to before 2 ** `length_bits`: themselves, as varints, the bits those take, and the bytes."""
-    number = np.arange(1 << length_bits)
-    number.flags.writeable = False  # parts of it are given out
-    raw = zigzag(number)
-    bits = column_bits(raw)
-    mask = (np.uint64(1) << bits) - np.uint64(1)
-    return number, column_words(raw, bits), mask, (bits >> np.uint64(3)).view(np.int64)
+def _counting(counts: Sequence[int]) -> Counting:
+    """For each batch, the numbers from 0 on."""
+    parts = [counting(count) for count in counts]
+    return parts[0] if len(parts) == 1 else Counting(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _find_bounds(buffer: bytes, view: UInt64Array, count: int) -> tuple[Int64Array, Int64Array] | None:
-    """Where each record starts, after its length, and stops; None when the lengths are not a chain from end to end."""
+def _add_bases(offset: Int64Array, timestamp: Int64Array, areas: Sequence[Area]) -> tuple[Int64Array, Int64Array]:
+    """The deltas, as offsets and timestamps. With LogAppendTime a batch's records all have its largest (KIP-32)."""
+    offset = offset + _of_each(areas, [area.header.base_offset for area in areas])
+    timestamp = timestamp + _of_each(areas, [area.header.base_timestamp for area in areas])
+    is_appended = [area.header.is_log_append_time for area in areas]
+    if True in is_appended:
+        largest = _of_each(areas, [area.header.max_timestamp for area in areas])
+        timestamp = np.where(_of_each(areas, is_appended), largest, timestamp)
+    return offset, timestamp
+
+
+def _of_each(areas: Sequence[Area], numbers: Sequence[int]) -> Int64Array | int:
+    """A number of each batch, once for each of its records; of a single batch just once."""
+    if len(areas) == 1:
+        return numbers[0]
+    return np.repeat(np.array(numbers, np.int64), [area.header.count for area in areas])
+
+
+def _find_bounds(buffer: bytes, view: UInt64Array, areas: Sequence[Area]) -> tuple[Cursor, Int64Array] | None:
+    """Each record from behind its length, and where it stops; None when the lengths are not a chain from end to end.
+
+    Batches make one chain, and where a batch ends a record does.
+    """
+    counts = [area.header.count for area in areas]
+    count = sum(counts)
     for find in (_guess_begins, _walk):
         begin = find(buffer, view, count)
-        if begin is not None:
-            length, start = read_column(view, begin)
-            stop = start + length
-            if stop[-1] == len(buffer) - len(WORD_PADDING) and np.count_nonzero(stop[:-1] == begin[1:]) == count - 1:
-                return start, stop
+        if begin is None:
+            continue
+        cursor = Cursor(view, begin)
+        stop = cursor.read() + cursor.position
+        is_chain = np.count_nonzero(stop[:-1] == begin[1:]) == count - 1
+        if is_chain and all(stop[row - 1] == area.stop for row, area in zip(accumulate(counts), areas, strict=True)):
+            return cursor, stop
     return None
 
 
@@ -153,13 +185,14 @@ def _guess_begins(buffer: bytes, view: UInt64Array, count: int) -> Int64Array | 
         return None
     zeros = np.flatnonzero(np.frombuffer(buffer, np.uint8, end) == 0)
     between = zeros[1:] - zeros[:-1]
-    begin = zeros[:-1][(between > 1) & (between <= 4)] + 1
+    begin = zeros[np.flatnonzero((between > 1) & (between <= 4))] + 1
     if len(begin) > count - 1:
         # Too many: a true one's record stops where another begins.
-        length, start = read_column(view, begin)
+        cursor = Cursor(view, begin)
+        stop = cursor.read() + cursor.position
         begins = np.zeros(end + 1, np.bool_)
         begins[begin] = begins[end] = True
-        begin = begin[begins[np.clip(start + length, 0, end)]]
+        begin = begin[begins[np.clip(stop, 0, end)]]
     return np.concatenate((_FIRST, begin)) if len(begin) == count - 1 else None
 
 
@@ -180,33 +213,44 @@ def _walk(buffer: bytes, view: UInt64Array, count: int) -> Int64Array:
     return np.array(begin)
 
 
-def _one_by_one(buffer: bytes, header: BatchHeader) -> Columns:
+def _one_by_one(buffer: bytes, areas: Sequence[Area]) -> Columns:
     """The same without numpy: for few records, and to say which record is wrong and how."""
-    end = len(buffer) - len(WORD_PADDING)
-    rows: list[tuple[int, ...]] = []
+    rows = [row for area in areas for row in _read_area(buffer, area)]
+    offset, timestamp, *positions = np.ascontiguousarray(np.array(rows, np.int64).reshape(-1, 8).T)
+    if len(areas) > 1:
+        starts = _of_each(areas, [area.start for area in areas])
+        positions = [np.where(column < 0, column, column + starts) for column in positions]
+    *fields, header_start, header_stop = positions
+    has_headers = any(row[7] - row[6] > 1 for row in rows)
+    return Columns(
+        *_add_bases(offset, timestamp, areas), *fields, *((header_start, header_stop) if has_headers else (None, None))
+    )
+
+
+def _read_area(buffer: bytes, area: Area) -> Iterator[tuple[int, ...]]:
+    """The fields of `Columns` for each record, with deltas, and positions from the area's start on."""
+    header, start, stop = area
+    octets = buffer[start:stop] + WORD_PADDING
+    end = stop - start
     position = lowest = 0
-    has_headers = False
-    try:
-        for _ in range(header.count):
-            row = _read_record(buffer, position, end)
+    for number in range(header.count):
+        try:
+            row = _read_record(octets, position, end)
             if not lowest <= row[0] <= header.last_offset_delta:
                 raise VarintError(f"its offset delta {row[0]} is not in {lowest} to {header.last_offset_delta}")
-            rows.append(row)
-            lowest = row[0] + 1
-            position = row[7]
-            has_headers = has_headers or position - row[6] > 1
-    except VarintError as error:
-        raise CorruptBatchError(
-            f"{describe(header)}: record {len(rows)} at byte {position} of the unpacked records: {error}"
-        ) from error
+        except VarintError as error:
+            raise CorruptBatchError(
+                f"{describe(header)}: record {number} at byte {position} of the unpacked records: {error}"
+            ) from error
+        yield row
+        lowest = row[0] + 1
+        position = row[7]
     if position != end:
         raise CorruptBatchError(f"{describe(header)}: {header.count} records take {position} bytes, here are {end}")
-    columns = np.ascontiguousarray(np.array(rows, np.int64).reshape(-1, 8).T)
-    return Columns(*columns[:6], *(columns[6:] if has_headers else (None, None)))
 
 
 def _read_record(buffer: bytes, position: int, end: int) -> tuple[int, ...]:
-    """The fields of `Columns` for one record."""
+    """One row of `_read_area`."""
     length, start = read_varint(buffer, position)
     stop = start + length
     if not start < stop <= end:

@@ -1,10 +1,7 @@
-"""Records into the bytes of a batch (Kafka's DefaultRecord), a column at a time.
+"""Records into the bytes of a batch (Kafka's DefaultRecord).
 
 A record is: length, attributes (a zero byte), timestamp delta, offset delta, key length, key, value length, value,
 number of headers, headers. Every number is a zigzag varint; a null key or value has the length -1.
-
-For many records, all numbers before a key, and all before a value, are made at once as rows of a matrix, which numpy
-turns into bytes objects far faster than Python can; one join then puts them between keys and values.
 """
 
 from __future__ import annotations
@@ -26,16 +23,8 @@ from broker_embedded.batch_header import (
     write_header,
 )
 from broker_embedded.compression import CODECS, compress
-from broker_embedded.varint import (
-    Int64Array,
-    UInt64Array,
-    VarintError,
-    column_bits,
-    column_words,
-    constant,
-    encode_varint,
-    zigzag,
-)
+from broker_embedded.record_columns import NO_HEADERS, encode_columns
+from broker_embedded.varint import Int64Array, VarintError, encode_varint
 
 Header: TypeAlias = tuple[str, bytes | None]
 
@@ -44,9 +33,7 @@ _CONTROL_VALUE = struct.Struct(">hi")  # version, coordinator epoch
 CONTROL_ABORT, CONTROL_COMMIT = 0, 1
 
 _NULL = encode_varint(-1)
-_NO_ATTRIBUTES = _NO_HEADERS = b"\x00"
-_ZERO, _ONE, _THREE, _SIXTY_FOUR = (constant(number) for number in (0, 1, 3, 64))
-_WRAPS = 2**63
+_NO_ATTRIBUTES = b"\x00"
 
 # Measured: below, a loop beats some sixty numpy calls.
 _FEW_RECORDS = 80
@@ -139,7 +126,7 @@ def _encode_records(
     if len(values) >= _FEW_RECORDS:
         column: Int64Array = np.asarray(timestamps, np.int64)
         try:
-            return _by_columns(keys, values, column, deltas, tails), int(column[0]), int(column.max())
+            return encode_columns(keys, values, column, deltas, tails), int(column[0]), int(column.max())
         except VarintError:
             # Numbers too large for a row of a matrix; the loop takes any.
             pass
@@ -150,7 +137,7 @@ def _encode_records(
 
 def _encode_headers(entries: Sequence[Header]) -> bytes:
     if not entries:
-        return _NO_HEADERS
+        return NO_HEADERS
     parts = [encode_varint(len(entries))]
     for name, value in entries:
         parts += (_encode_field(name.encode()), _encode_field(value))
@@ -170,7 +157,7 @@ def _one_by_one(
 ) -> bytearray:
     base = times[0]
     parts = [bytes(BATCH_OVERHEAD_BYTES)]
-    columns = zip(keys, values, times, deltas, tails or repeat(_NO_HEADERS), strict=False)
+    columns = zip(keys, values, times, deltas, tails or repeat(NO_HEADERS), strict=False)
     for key, value, time, delta, tail in columns:
         body = b"".join(
             (
@@ -186,91 +173,6 @@ def _one_by_one(
         )
         parts += (encode_varint(len(body)), body)
     return bytearray().join(parts)
-
-
-def _by_columns(
-    keys: Sequence[bytes | None],
-    values: Sequence[bytes | None],
-    times: Int64Array,
-    deltas: Int64Array | None,
-    tails: list[bytes] | None,
-) -> bytearray:
-    """The same from parts made a column at a time. Raises VarintError for numbers that are too large for that."""
-    count = len(values)
-    key_parts, key_bytes, key_length = _lengths(keys)
-    value_parts, value_bytes, value_length = _lengths(values)
-    offset = zigzag(np.arange(count) if deltas is None else deltas)
-    numbers = [zigzag(times - times[0]), offset, key_length, value_length]
-    bits = [column_bits(number) for number in numbers]
-    # As long as no record has headers, the zero that says so is put in front of the next record.
-    lead = 1 if tails is None else 0
-    tail_bytes = _ONE if tails is None else np.fromiter(map(len, tails), np.uint64, count)
-    length = (bits[0] + bits[1] + bits[2] + bits[3] >> _THREE) + key_bytes + value_bytes + tail_bytes + _ONE << _ONE
-    numbers, bits = [length, *numbers], [column_bits(length), *bits]
-    columns: list[Sequence[bytes]]
-    if key_parts is None:
-        columns = [_heads(count, numbers, bits, lead)]
-    else:
-        columns = [_heads(count, numbers[:4], bits[:4], lead), key_parts, _lone(count, numbers[4], bits[4])]
-    columns += [column for column in (value_parts, tails) if column is not None]
-    return _join(columns, _NO_HEADERS if tails is None else b"")
-
-
-def _join(columns: list[Sequence[bytes]], end: bytes) -> bytearray:
-    parts = [end] * (len(columns) * len(columns[0]) + 1)
-    for index, column in enumerate(columns):
-        parts[index : -1 : len(columns)] = column
-    return bytearray().join(parts)
-
-
-def _lengths(fields: Sequence[bytes | None]) -> tuple[Sequence[bytes] | None, UInt64Array, UInt64Array]:
-    """A column's parts to join, if any; how many bytes they have; and the lengths to write, zigzagged.
-
-    numpy strips zeros at the end of bytes, and so the length of an empty field: the field stands in as that zero.
-    """
-    count = len(fields)
-    if fields[0] is None and fields.count(None) == count:
-        return None, _ZERO, _ONE
-    try:
-        lengths = np.fromiter(map(len, fields), np.int64, count)  # type: ignore[arg-type]
-    except TypeError:
-        lengths = np.fromiter([-1 if field is None else len(field) for field in fields], np.int64, count)
-    if np.count_nonzero(lengths > 0) == count:
-        return fields, lengths.view(np.uint64), (lengths << 1).view(np.uint64)  # type: ignore[return-value]
-    parts = [b"" if field is None else field or b"\x00" for field in fields]
-    return parts, np.maximum(lengths, 0).view(np.uint64), zigzag(lengths)
-
-
-def _heads(count: int, numbers: list[UInt64Array], bits: list[UInt64Array], lead: int) -> list[bytes]:
-    """What stands before each key: `lead` zeros, the length, a zero for attributes, the other numbers."""
-    low = column_words(numbers[0], bits[0]) << constant(8 * lead)
-    high: UInt64Array = _ZERO
-    end = bits[0] + constant(8 * lead + 8)
-    for number, width in zip(numbers[1:], bits[1:], strict=True):
-        word: UInt64Array = column_words(number, width)
-        low = low | word << end
-        # A shift by 64 or more, or by less than nothing, leaves zero.
-        spilled: UInt64Array = word >> _SIXTY_FOUR - end | word << end - _SIXTY_FOUR
-        high = high | spilled
-        end = end + width
-    if end.max() > 128:
-        raise VarintError("the numbers of a record are larger than two words")
-    rows = np.empty((count, 2), "<u8")
-    rows[:, 0] = low
-    rows[:, 1] = high
-    heads: list[bytes] = rows.view("S16").ravel().tolist()
-    # Only the first has an offset delta of zero, where numpy may strip more than the length of an empty field.
-    first_bytes = int(end.flat[0]) // 8 - (numbers[-1].flat[0] == 0)
-    heads[0] = bytes(BATCH_OVERHEAD_BYTES) + rows[0].tobytes()[lead:first_bytes]
-    return heads
-
-
-def _lone(count: int, number: UInt64Array, bits: UInt64Array) -> list[bytes]:
-    """A number by itself: what stands before each value."""
-    words = np.empty(count, "<u8")
-    words[:] = column_words(number, bits)
-    lone: list[bytes] = words.view("S8").tolist()
-    return lone
 
 
 def encode_control(

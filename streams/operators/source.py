@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import TypeVar
 
 import numpy as np
 
@@ -44,8 +42,6 @@ class Undecodable:
         return int(self.record.offsets[0])
 
 
-_T = TypeVar("_T")
-
 Segment = Batch | Marker | Undecodable
 
 
@@ -61,20 +57,18 @@ class SourceOperator(Operator[SourceNode]):
 
     def decode(self, raw: Sequence[memoryview], partition: int, from_offset: int) -> list[Segment]:
         """The records of whole raw batches from `from_offset` on (a fetch may begin in the middle of a batch)."""
-        parts = [records.decode(part) for part in raw]
-        key_bytes = _joined([part.keys() for part in parts])
-        values = _joined([part.values() for part in parts])
-        headers = _joined([part.headers() for part in parts]) if any(part.has_headers for part in parts) else None
+        found = records.decode_many(raw)
+        headers = found.headers() if found.has_headers else None
         whole = Batch(
-            offsets=np.concatenate([part.offsets for part in parts]),
-            timestamps=np.concatenate([part.timestamps for part in parts]),
-            key_bytes=key_bytes,
-            values=values,
+            offsets=found.offsets,
+            timestamps=found.timestamps,
+            key_bytes=found.keys(),
+            values=found.values(),
             headers=headers,  # type: ignore[arg-type]  # lists are invariant
             topic=self.node.topic.name,
             partition=partition,
             value_type=self.node.topic.value_type,
-            origin=Origin(self.node.topic.name, partition, parts),
+            origin=Origin(self.node.topic.name, partition, [found]),
         )
         raw_records = whole[int(np.searchsorted(whole.offsets, from_offset)) :]
         return self._apart(raw_records) if self.node.topic.internal else self._typed(raw_records)
@@ -151,7 +145,3 @@ def _decode_errors(part: str, found: list[tuple[int, Exception]]) -> dict[int, D
         row: DecodeError(f"the {part} does not decode: {error}", line=user_line(error.__traceback__))
         for row, error in found
     }
-
-
-def _joined(lists: list[list[_T]]) -> list[_T]:
-    return lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))

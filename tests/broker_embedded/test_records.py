@@ -12,7 +12,7 @@ from fastcrc import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_embedded import record_decoder, record_encoder, records
+from broker_embedded import record_decoder, record_encoder, record_fields, records
 from broker_embedded.compression import CODECS
 from broker_embedded.records import Records, decode, encode, encode_control, read_control, verify
 
@@ -109,7 +109,7 @@ def test_the_loop_and_the_columns_do_the_same(sample: Sample) -> None:
         for few in (0, 10**9):
             patch.setattr(record_encoder, "_FEW_RECORDS", few)
             patch.setattr(record_decoder, "_FEW_RECORDS", few)
-            patch.setattr(records, "_MANY_FIELDS", few)
+            patch.setattr(record_fields, "_MANY_FIELDS", few)
             batches.append(encode(**arguments))
             found.append(rows_of(decode(batches[-1])))
     assert batches[0] == batches[1]
@@ -126,11 +126,21 @@ def test_timestamps_of_any_distance(times: list[int], repeat: int) -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(1, 300), st.integers(0, 7), st.integers(0, 40), st.randoms())
+@given(
+    st.integers(1, 400),
+    st.sampled_from([0, 1, 7, 8, 47, 49]),
+    st.sampled_from([0, 1, 7, 8, 30, 500]),
+    st.sampled_from([0, 0.01, 0.2, 0.5]),
+    st.randoms(),
+)
 def test_fields_of_like_width_are_cut_at_once_whatever_their_bytes(
-    count: int, spread: int, width: int, random: Any
+    count: int, spread: int, width: int, odd: float, random: Any
 ) -> None:
-    fields = [random.randbytes(width + random.randint(0, spread)) for _ in range(count)]
+    odd_ones = [None, b"", b"\x00", b"x\x00" * (width // 2)]
+    fields = [
+        random.choice(odd_ones) if random.random() < odd else random.randbytes(width + random.randint(0, spread))
+        for _ in range(count)
+    ]
     others = [random.randbytes(random.randint(0, 3)) for _ in range(count)]
     found = decode(encode(fields, others, [0] * count))
     assert (found.keys(), found.values()) == (fields, others)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,11 +11,12 @@ from hypothesis import strategies as st
 
 from broker_embedded.varint import (
     WORD_PADDING,
+    Cursor,
     VarintError,
     column_bits,
     column_words,
+    counting,
     encode_varint,
-    read_column,
     read_varint,
     words,
     zigzag,
@@ -63,8 +66,8 @@ def test_numbers_beyond_64_bits_wrap_around(one: int, other: int) -> None:
 @pytest.mark.parametrize(("octets", "number"), [("8000", 0), ("818000", -1), ("feffffffff00", 2**34 - 1)])
 def test_wider_than_needed_is_read_as_kafka_does(octets: str, number: int) -> None:
     assert read_varint(bytes.fromhex(octets), 0) == (number, len(octets) // 2)
-    values, after = read_column(words(bytes.fromhex(octets) + WORD_PADDING), np.array([0]))
-    assert (values.tolist(), after.tolist()) == ([number], [len(octets) // 2])
+    cursor = Cursor(words(bytes.fromhex(octets) + WORD_PADDING), np.array([0]))
+    assert (cursor.read().tolist(), cursor.position.tolist()) == ([number], [len(octets) // 2])
 
 
 @pytest.mark.parametrize(
@@ -86,9 +89,9 @@ def test_varints_without_an_end(octets: bytes, message: str) -> None:
 def test_columns(numbers: list[int]) -> None:
     octets = [encode_varint(number) for number in numbers]
     starts = np.cumsum([1] + [len(each) + 1 for each in octets])[:-1]
-    values, after = read_column(words(b"\xff" + b"\xff".join(octets) + WORD_PADDING), starts)
-    assert values.tolist() == numbers
-    assert after.tolist() == [start + len(each) for start, each in zip(starts.tolist(), octets, strict=True)]
+    cursor = Cursor(words(b"\xff" + b"\xff".join(octets) + WORD_PADDING), starts)
+    assert cursor.read().tolist() == numbers
+    assert cursor.position.tolist() == [start + len(each) for start, each in zip(starts.tolist(), octets, strict=True)]
 
     raw = zigzag(np.array(numbers))
     bits = np.broadcast_to(column_bits(raw), len(numbers))
@@ -98,11 +101,37 @@ def test_columns(numbers: list[int]) -> None:
     ] == octets
 
 
+@settings(deadline=None)
+@given(OF_A_WIDTH, st.integers(1, 5), st.randoms(use_true_random=False))
+def test_columns_one_behind_the_other(numbers: list[int], columns: int, random: Any) -> None:
+    rows = [[random.choice(numbers) for _ in range(columns)] for _ in numbers]
+    octets = [b"".join([encode_varint(rows[0][0]), b"\xff", *map(encode_varint, row[1:])]) for row in rows]
+    starts = np.cumsum([0] + [len(each) for each in octets])
+    cursor = Cursor(words(b"".join(octets) + WORD_PADDING), starts[:-1])
+    assert cursor.read().tolist() == [rows[0][0]] * len(rows)
+    cursor.skip_byte()
+    assert [cursor.read().tolist() for _ in range(columns - 1)] == [list(column) for column in zip(*rows, strict=True)][
+        1:
+    ]
+    assert cursor.position.tolist() == starts[1:].tolist()
+
+
+@pytest.mark.parametrize("count", [1, 100, 2**15, 2**15 + 1])
+def test_counting(count: int) -> None:
+    octets = [encode_varint(number) for number in range(count)]
+    starts = np.cumsum([0] + [len(each) for each in octets])
+    cursor = Cursor(words(b"".join(octets) + WORD_PADDING), starts[:-1])
+    assert counting(count).number.tolist() == list(range(count))
+    assert cursor.passes(counting(count))
+    assert cursor.position.tolist() == starts[1:].tolist()
+    assert not Cursor(words(b"\x01" * 3 + WORD_PADDING), np.arange(3)).passes(counting(3))
+
+
 def test_columns_of_wide_varints_are_left_to_others() -> None:
     octets = encode_varint(2**49)
     assert len(octets) == 8
     with pytest.raises(VarintError, match="wider than 7 bytes"):
-        read_column(words(b"\x00" + octets + WORD_PADDING), np.array([0, 1]))
+        Cursor(words(b"\x00" + octets + WORD_PADDING), np.array([0, 1])).read()
     raw = zigzag(np.array([2**49]))
     with pytest.raises(VarintError, match="wider than 7 bytes"):
         column_words(raw, column_bits(raw))
@@ -110,4 +139,4 @@ def test_columns_of_wide_varints_are_left_to_others() -> None:
 
 def test_columns_that_begin_outside() -> None:
     with pytest.raises(IndexError):
-        read_column(words(b"\x00" + WORD_PADDING), np.array([0, 3]))
+        Cursor(words(b"\x00" + WORD_PADDING), np.array([0, 3])).read()
