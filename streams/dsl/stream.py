@@ -269,6 +269,12 @@ class Stream:
         keyed = self._repartitioned(name or self.label) if self.key_changed else self
         made = value_type or function.returns
         common = keyed._common(step, function, name, on_error)
+        if not _may_meet(keyed.key_type, table.store.key_type):
+            raise TopologyError(
+                f"{step} at {common['where']}: keys of {keyed.key_type.__name__} never meet keys of "
+                f"{table.store.key_type.__name__}, which table {table.store.name!r} has ({table.store.where}); "
+                "put .select_key(...) before, or declare another key_type"
+            )
         node = TableJoinNode(**common, table=table.store, joiner=function, left=left, value_type=made)
         return keyed._behind(node, label=f"{keyed.label}-{table.store.name}", value_type=made)
 
@@ -322,6 +328,13 @@ class Stream:
             "key_changed": self.key_changed,
         }
         return Stream(self._builder, node, **(kept | changed))
+
+
+def _may_meet(left: Any, right: Any) -> bool:
+    """Whether keys of two types can be equal, as far as the types say; a float table takes keys that are int."""
+    if Any in (left, right) or not (isinstance(left, type) and isinstance(right, type)):
+        return True
+    return issubclass(left, right) or issubclass(right, left) or {left, right} == {int, float}
 
 
 def _read(function: Function, step: str) -> UserFunction | Expression:

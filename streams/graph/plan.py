@@ -39,20 +39,20 @@ class Graph:
             if other.name == node.name:
                 raise TopologyError(
                     f"two steps are called {node.name!r}: {other.kind} at {other.where} and "
-                    f"{node.kind} at {node.where}; give one of them name="
+                    f"{node.kind} at {node.where}; give one of them another name="
                 )
         self.nodes.append(node)
 
     def add_topic(self, topic: TopicDef) -> TopicDef:
         """Raises TopologyError if another topic has the name, unless it says the same."""
         known = self.topics.setdefault(topic.name, topic)
-        if known is not topic and (known.key_type, known.value_type, known.partitions) != (
-            topic.key_type,
-            topic.value_type,
-            topic.partitions,
-        ):
+        what = ("key_type", "value_type", "partitions")
+        different = [name for name in what if getattr(known, name) != getattr(topic, name)]
+        if different:
+            do = "give one of them another name=" if topic.internal else "declare it once, and use that"
             raise TopologyError(
-                f"topic {topic.name!r} is declared twice with different types: at {known.where} and at {topic.where}"
+                f"topic {topic.name!r} is declared twice with different {', '.join(different)}: at {known.where} and "
+                f"at {topic.where}; {do}"
             )
         return known
 
@@ -61,7 +61,8 @@ class Graph:
         known = self.stores.setdefault(store.name, store)
         if known is not store:
             raise TopologyError(
-                f"two stores are called {store.name!r}: at {known.where} and at {store.where}; give one of them name="
+                f"two stores are called {store.name!r}: at {known.where} and at {store.where}; "
+                "give one of them another name="
             )
         return store
 

@@ -88,9 +88,10 @@ class FunctionSerde(Serde[T]):
         if self.kind is None or type(value) in self._exact:
             return
         if not isinstance(value, self.kind) or isinstance(value, bool):
+            kind = self.kind.__name__
             raise EncodeError(
-                f"{type(value).__name__} where {self.kind.__name__} is declared: {_short(value)}. "
-                f"Give a {self.kind.__name__}, or declare the type that is meant."
+                f"{type(value).__name__} where {kind} is declared: {_short(value)}. "
+                f"Give {'an' if kind[0] in 'AEIOaeio' else 'a'} {kind}, or declare the type that is meant."
             )
 
 

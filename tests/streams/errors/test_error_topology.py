@@ -33,7 +33,7 @@ async def make_topic(app: streams.App, name: str, partitions: int, *, anew: bool
 def test_two_steps_of_one_name() -> None:
     numbers = streams.App("lab").topic("numbers")
     numbers.stream().filter(bool, name="same")
-    with pytest.raises(TopologyError, match=r"two steps are called .same..*give one of them name=") as failed:
+    with pytest.raises(TopologyError, match=r"two steps are called .same..*give one of them another name=") as failed:
         numbers.stream().map_values(str, name="same")
     assert str(failed.value).count("test_error_topology.py:") == 2
 
@@ -46,14 +46,14 @@ def test_two_stores_of_one_name() -> None:
         numbers.count(name="late")
     assert str(failed.value).count("test_error_topology.py:") == 2
     numbers.aggregate(n=agg.count())
-    with pytest.raises(TopologyError, match=r"two stores are called 'numbers-aggregate'.*give one of them name="):
+    with pytest.raises(TopologyError, match=r"two stores are called 'numbers-aggregate'.*give one of them another"):
         numbers.aggregate(total=agg.sum(lambda value: value))
 
 
 def test_one_topic_with_two_types() -> None:
     app = streams.App("lab")
     app.topic("numbers", value_type=int)
-    with pytest.raises(TopologyError, match="topic 'numbers' is declared twice with different types"):
+    with pytest.raises(TopologyError, match="topic 'numbers' is declared twice with different value_type: "):
         app.topic("numbers", value_type=str)
 
 
@@ -63,6 +63,20 @@ async def test_an_app_without_a_topic(lab: Any) -> None:
         await lab.run(app)
     assert [failure.task for failure in lab.watcher.failures] == [None]
     assert not list(lab.folder.iterdir())
+
+
+def test_keys_that_never_meet() -> None:
+    app = streams.App("lab")
+    left, right = app.topic("left", key_type=str), app.topic("right", key_type=int)
+    with pytest.raises(TopologyError, match=r"join at .*py:\d+: keys of str never meet keys of int, .* table 'right'"):
+        left.stream().join(right.table(), lambda a, b: a)
+
+
+@pytest.mark.parametrize("key_type", [int, bool, float, Any, int | None, None])
+def test_keys_that_may_meet(key_type: Any) -> None:
+    app = streams.App("lab")
+    right = app.topic("right", key_type=int)
+    app.topic("left", key_type=key_type).stream().join(right.table(), lambda a, b: a)
 
 
 async def test_topics_that_meet_with_different_counts(lab: Any) -> None:

@@ -176,7 +176,7 @@ DUPLICATES: dict[str, tuple[Callable[[streams.App, Any], Any], str]] = {
     ),
     "repartition of other types": (
         lambda app, s: [s.group_by(str, name="x"), s.group_by(int, name="x")],
-        "topic 'shop-x-repartition' is declared twice with different types",
+        "'shop-x-repartition' is declared twice with different key_type: .* another name=",
     ),
     "table": (
         lambda app, s: [app.topic("planes").table(), app.topic("planes").table()],
@@ -185,7 +185,7 @@ DUPLICATES: dict[str, tuple[Callable[[streams.App, Any], Any], str]] = {
     "step": (lambda app, s: [s.filter(bool, name="x"), s.peek(bool, name="x")], "two steps are called 'x': filter at"),
     "topic": (
         lambda app, s: [app.topic("t", key_type=str), app.topic("t", key_type=int)],
-        "topic 't' is declared twice with different types",
+        "topic 't' is declared twice with different key_type: .* declare it once",
     ),
 }
 
