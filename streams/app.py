@@ -120,6 +120,8 @@ class App:
         """Decorates a coroutine over a stream: `async for value in stream`; what it yields goes to the sinks."""
         from streams.agent import Agent
 
+        _refuse_function("agent", topic)
+
         def decorate(function: Callable[..., Any]) -> Agent:
             made = Agent(
                 self,
@@ -172,6 +174,7 @@ class App:
 
     def source(self, topic: Topic, *, name: str | None = None) -> Callable[[F], F]:
         """Decorates a generator that feeds a topic, exactly once: it yields `Position(...), key, value`."""
+        _refuse_function("source", topic)
 
         def decorate(function: F) -> F:
             made = check_name(name or name_of(function), "source")
@@ -277,3 +280,9 @@ class App:
         from streams.cli.app_main import app_main
 
         app_main(self)
+
+
+def _refuse_function(decorator: str, topic: object) -> None:
+    """`@app.agent` without parentheses would take the function for the topic, and do nothing."""
+    if callable(topic):
+        raise TopologyError(f"@app.{decorator} at {where(topic)}: it takes a topic, so write @app.{decorator}(topic)")

@@ -333,6 +333,14 @@ def test_what_is_no_agent(function: Any, options: dict[str, Any], message: str) 
         app.agent(options.pop("topic", app.topic("flights")), **options)(function)
 
 
+def test_decorators_without_parentheses() -> None:
+    app = App("flights")
+    with pytest.raises(TopologyError, match=r"@app.agent at .*test_agent_plan.py:\d+.* write @app.agent\(topic\)"):
+        app.agent(by_name)
+    with pytest.raises(TopologyError, match=r"write @app.source\(topic\)"):
+        app.source(by_name)
+
+
 async def test_send_and_cast_go_through_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
     app = App("flights")
     sent: list[Any] = []
