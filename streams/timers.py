@@ -197,7 +197,9 @@ async def run_timers(calls: Iterable[TimerCall], now_ms: Callable[[], int], slee
 async def _run_timer(call: TimerCall, now_ms: Callable[[], int], sleep: Sleep) -> None:
     due_ms = call.schedule.next_after(now_ms())
     while True:
-        while (wait_ms := due_ms - now_ms()) > 0:
-            await sleep(wait_ms / 1000)
+        while (now := now_ms()) < due_ms:
+            if isinstance(call.schedule, Timer):  # a clock that is set back does not hold up what comes by interval
+                due_ms = min(due_ms, now + call.schedule.interval_ms)
+            await sleep((due_ms - now) / 1000)
         await call_timer(call)
         due_ms = _next(call.schedule, due_ms, now_ms())

@@ -117,12 +117,15 @@ class Worker:
         background = Background(self.app, self._now_ms)
         async with background:
             working = asyncio.ensure_future(self._process())
-            await asyncio.wait({working, background.failed}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+            try:
+                await asyncio.wait({working, background.failed}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+            finally:  # whoever cancels the worker closes what the loop works on
+                if not working.done():
+                    self._stopping.set()
+                    working.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await working
             if background.failed.done():
-                self._stopping.set()
-                working.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await working
                 raise background.failed.result()
             return working.result()
 

@@ -193,6 +193,19 @@ async def test_timers_run_on_their_grid_without_drift() -> None:
         await running
 
 
+async def test_a_clock_that_is_set_back_does_not_hold_up_a_timer() -> None:
+    clock, seen, back_ms = Clock(), [], 0
+    calls = [TimerCall("tick", Timer(10), lambda: seen.append(clock.now_ms))]
+    running = asyncio.create_task(run_timers(calls, lambda: clock.now_ms - back_ms, clock.sleep))
+    await clock.advance(15_000)
+    back_ms = 3_600_000
+    await clock.advance(55_000)
+    assert seen == [10_000, 30_000, 40_000, 50_000]
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 async def test_a_timer_that_raises_ends_the_loop_with_the_users_line() -> None:
     clock = Clock()
 
