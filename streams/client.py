@@ -12,16 +12,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from broker_embedded import records
 from streams.client_records import ClientRecord, decoded, time_ms
 from streams.client_table import ClientTable
 from streams.config import Settings, load_settings
 from streams.errors import TopologyError
 from streams.graph.definitions import TopicDef
+from streams.lane import Lane
 from streams.partitioner import partition_for
 from streams.serde import key_serde_for, serde_for
 from streams.transport.contract import Isolation, Producer, TopicPartition, TopicSpec, Transport
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Client", "ClientRecord", "Sent"]
 
 Start = int | str | datetime
-
-BATCH_RECORDS_MAX = 5_000
 
 
 class Sent(NamedTuple):
@@ -156,7 +155,7 @@ class Client:
                 continue
             for tp, rows in self._by_partition(unsent).items():
                 try:
-                    await self._send_batch(tp, rows)
+                    await self._send_batches(tp, rows)
                 except Exception as error:  # noqa: BLE001 - handed to whoever awaits the records
                     _fail(rows, error)
 
@@ -171,15 +170,14 @@ class Client:
             found.setdefault(TopicPartition(row.topic, partition), []).append(row)
         return found
 
-    async def _send_batch(self, tp: TopicPartition, rows: list[_Unsent]) -> None:
-        for start in range(0, len(rows), BATCH_RECORDS_MAX):
-            part = rows[start : start + BATCH_RECORDS_MAX]
-            headers = [row.headers for row in part] if any(row.headers for row in part) else None
-            batch = records.encode(
-                [row.key for row in part], [row.value for row in part], [row.timestamp for row in part], headers
-            )
+    async def _send_batches(self, tp: TopicPartition, rows: list[_Unsent]) -> None:
+        lane = Lane()
+        headers = [row.headers for row in rows] if any(row.headers for row in rows) else None
+        lane.extend([row.key for row in rows], [row.value for row in rows], [row.timestamp for row in rows], headers)
+        answers = iter(rows)
+        for batch, count in lane.batches("none"):
             base = await self._open_producer().send(tp, batch)
-            for at, row in enumerate(part):
+            for at, row in enumerate(islice(answers, count)):
                 if not row.answer.done():
                     row.answer.set_result(Sent(tp.topic, tp.partition, base + at))
 

@@ -7,54 +7,14 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from broker_embedded import records
 from streams.batch import Headers
+from streams.lane import Lane
 from streams.partitioner import partitions_for
 from streams.transport.contract import TopicPartition
-
-BATCH_RECORDS_MAX = 10_000
-BATCH_BYTES_MAX = 900_000
-"""Below Kafka's default `max.message.bytes` (1,048,588)."""
-
-
-@dataclass(slots=True)
-class _Lane:
-    keys: list[bytes | None] = field(default_factory=list)
-    values: list[bytes | None] = field(default_factory=list)
-    timestamps: list[int] = field(default_factory=list)
-    headers: list[Headers] | None = None
-
-    def extend(
-        self,
-        keys: Sequence[bytes | None],
-        values: Sequence[bytes | None],
-        timestamps: Sequence[int],
-        headers: Sequence[Headers] | None,
-    ) -> None:
-        if headers is not None and self.headers is None:
-            self.headers = [()] * len(self.keys)
-        if self.headers is not None:
-            self.headers.extend(headers if headers is not None else [()] * len(keys))
-        self.keys.extend(keys)
-        self.values.extend(values)
-        self.timestamps.extend(timestamps)
-
-    def encode(self, start: int, stop: int, codec: str) -> Iterator[tuple[bytearray, int]]:
-        """Some of the records as a batch, with their number; halved until a batch is within the limit."""
-        headers = None if self.headers is None else self.headers[start:stop]
-        keys, values, timestamps = self.keys[start:stop], self.values[start:stop], self.timestamps[start:stop]
-        batch = records.encode(keys, values, timestamps, headers, codec=codec)
-        if len(batch) <= BATCH_BYTES_MAX or stop - start == 1:
-            yield batch, stop - start
-            return
-        middle = (start + stop) // 2
-        yield from self.encode(start, middle, codec)
-        yield from self.encode(middle, stop, codec)
 
 
 class Outputs:
@@ -63,7 +23,7 @@ class Outputs:
     def __init__(self, partitions: Callable[[str], int], codec: Callable[[str], str]) -> None:
         self._partitions = partitions
         self._codec = codec
-        self._lanes: dict[TopicPartition, _Lane] = {}
+        self._lanes: dict[TopicPartition, Lane] = {}
         self._round_robin = 0
         self.pending_records = 0
 
@@ -113,8 +73,8 @@ class Outputs:
         chosen[keyed] = partitions_for([key for key in keys if key is not None], count)
         return chosen
 
-    def _lane(self, topic: str, partition: int) -> _Lane:
-        return self._lanes.setdefault(TopicPartition(topic, partition), _Lane())
+    def _lane(self, topic: str, partition: int) -> Lane:
+        return self._lanes.setdefault(TopicPartition(topic, partition), Lane())
 
     def drain(self) -> Iterator[tuple[TopicPartition, bytearray, int]]:
         """Everything added so far as record batches, each with its number of records; what was handed out is
@@ -124,9 +84,8 @@ class Outputs:
         self.pending_records = 0
         for tp, lane in lanes.items():
             codec = self._codec(tp.topic)
-            for start in range(0, len(lane.keys), BATCH_RECORDS_MAX):
-                for batch, count in lane.encode(start, min(start + BATCH_RECORDS_MAX, len(lane.keys)), codec):
-                    yield tp, batch, count
+            for batch, count in lane.batches(codec):
+                yield tp, batch, count
 
     def clear(self) -> None:
         """Forgets everything: the transaction was aborted."""

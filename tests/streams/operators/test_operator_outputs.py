@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from broker_embedded import records
-from streams.operators import outputs as outputs_module
-from streams.operators.outputs import BATCH_BYTES_MAX, Outputs
+from streams import lane as lane_module
+from streams.lane import BATCH_BYTES_MAX
+from streams.operators.outputs import Outputs
 from streams.partitioner import partition_for
 
 Read = dict[tuple[str, int], list[Any]]
@@ -84,7 +85,7 @@ def test_headers_are_spread_with_their_records() -> None:
 
 
 def test_batches_have_a_bounded_number_of_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs_module, "BATCH_RECORDS_MAX", 4)
+    monkeypatch.setattr(lane_module, "BATCH_RECORDS_MAX", 4)
     outputs = made()
     for n in range(10):
         outputs.add("out", [b"k"], [b"%d" % n], [n])
