@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from broker_embedded.records import BatchHeader, batches, read_control
-
-if TYPE_CHECKING:
-    from streams.transport.contract import Fetched
+from broker_embedded.records import BatchHeader, CorruptBatchError, batches, read_control, verify
+from streams.transport.contract import DamagedLogError, Fetched
 
 
 def read_committed(fetched: Fetched) -> Iterator[tuple[BatchHeader, memoryview]]:
@@ -16,7 +13,18 @@ def read_committed(fetched: Fetched) -> Iterator[tuple[BatchHeader, memoryview]]
 
     A transactional batch is aborted from the first offset its producer is listed with until that producer's abort
     marker. The first batch may hold records before `start_offset`: they are the caller's to leave out.
+
+    Raises DamagedLogError for a batch whose bytes are not those that were written (Kafka's `check.crcs`).
     """
+    for header, batch in _committed(fetched):
+        try:
+            verify(batch)
+        except CorruptBatchError as error:
+            raise DamagedLogError(fetched.tp, error) from error
+        yield header, batch
+
+
+def _committed(fetched: Fetched) -> Iterator[tuple[BatchHeader, memoryview]]:
     if not fetched.aborted:
         for piece in fetched.data:
             for header, batch in batches(piece):

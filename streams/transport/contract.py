@@ -87,6 +87,17 @@ class OffsetOutOfRangeError(TransportError):
         self.tp, self.offset, self.earliest, self.latest = tp, offset, earliest, latest
 
 
+class DamagedLogError(TransportError):
+    """A batch in the log is not what was written: the disk has changed it, or somebody else."""
+
+    def __init__(self, tp: TopicPartition, fault: Exception) -> None:
+        super().__init__(
+            f"{tp}: the log is damaged: {fault}. Nothing behind it was read. Put the folder back from a copy, or give "
+            "the batch up: delete the records up to its end (`delete_records`), or the topic."
+        )
+        self.tp = tp
+
+
 class FencedError(TransportError):
     """Another instance took over the transactional id, or the transaction timed out: this producer is done."""
 

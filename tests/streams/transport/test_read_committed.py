@@ -6,12 +6,13 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker_embedded import records
 from streams.transport.committed import read_committed
-from streams.transport.contract import Fetched, Producer, TopicPartition, TopicSpec
+from streams.transport.contract import DamagedLogError, Fetched, Producer, TopicPartition, TopicSpec
 from streams.transport.embedded import EmbeddedTransport
 
 TP = TopicPartition("t", 0)
@@ -120,3 +121,13 @@ def test_aborted_twice_and_committed_between() -> None:
 def test_batches_before_the_start_are_left_out() -> None:
     assert offsets(fetched(transactional(1, 0), transactional(1, 1), start=1, aborted=[])) == [1]
     assert offsets(fetched(transactional(1, 0), transactional(1, 1), start=1, aborted=[(2, 0)])) == [1]
+
+
+def test_a_changed_byte_is_found_before_the_batch_is_read() -> None:
+    data = batch(100, 3)
+    data[data.index(b"101")] = ord("9")
+    fetched = Fetched(TP, [memoryview(data)], 0, 3, 3, 3, 0)
+    with pytest.raises(
+        DamagedLogError, match=r"t-0: the log is damaged: batch at offset 0.*CRC-32C.*Put the folder back"
+    ):
+        list(read_committed(fetched))
