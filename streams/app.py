@@ -33,11 +33,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """What a worker lends to the app it runs: where `send` puts records, the tasks' tables, the clock (ms)."""
+    """What a worker lends to the app it runs: where `send` puts records and how it is told, the tasks' tables, the
+    clock (ms).
+    """
 
     outputs: Outputs
     contexts: Callable[[], list[TaskContext]]
     now_ms: Callable[[], int]
+    wake: Callable[[], None] = lambda: None
 
 
 class App:

@@ -95,7 +95,9 @@ class Assembly:
         self._ends = {tp: ends[tp] for tp in self._outside()}
         for queue in (queue for task in self.tasks for queue in task.queues):
             queue.ends = self.replay and queue.tp in self._ends
-        self.app.worker = AtWork(self.extra, lambda: [task.context for task in self.tasks], self._now_ms)
+        self.app.worker = AtWork(
+            self.extra, lambda: [task.context for task in self.tasks], self._now_ms, self.woken.set
+        )
 
     # -- while running
 

@@ -43,3 +43,4 @@ def send(
         agent.send((name, key_bytes, value_bytes, time, row_headers))
     else:
         app.worker.outputs.add(name, [key_bytes], [value_bytes], [time], [row_headers] if row_headers else None)
+        app.worker.wake()

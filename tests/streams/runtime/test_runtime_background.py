@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import streams
+from streams.app import AtWork
 from streams.errors import StreamsError, TopologyError, UserCodeError
+from streams.operators.outputs import Outputs
 from streams.runtime.background import Background
 from streams.runtime.observer import Silent
 from streams.runtime.worker import Worker
@@ -120,6 +122,15 @@ async def test_what_a_task_sends_goes_into_the_workers_transaction(folder: str, 
     await running
     assert (record.key, record.value, record.timestamp, list(record.headers)) == ("k", 7, 5, [("h", b"1")])
     assert seen in ([(7, 5, [("h", b"1")])], [])  # it may have been stopped before
+
+
+async def test_an_idle_worker_is_told_of_what_is_sent() -> None:
+    app, numbers = sender("nowhere")
+    told: list[str] = []
+    outputs = Outputs(lambda topic: 1, lambda topic: "none")
+    app.worker = AtWork(outputs, list, lambda: 77, lambda: told.append("woken"))
+    await numbers.send("k", 1)
+    assert (told, outputs.pending_records) == (["woken"], 1)
 
 
 async def test_outside_a_worker_it_says_what_to_use(folder: str) -> None:
