@@ -12,7 +12,7 @@ Start first, so that a window is one sorted block and expiry is one range. (Kafk
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from struct import Struct, pack
 
 from state.api import Stamped
@@ -41,12 +41,6 @@ def window_key(start: int, key: bytes) -> bytes:
     b'\\x80\\x00\\x00\\x00\\x00\\x00\\x00\\x00AA'
     """
     return _TIME.pack(start + _FLIP) + key
-
-
-def window_keys(start: int, keys: Iterable[bytes]) -> list[bytes]:
-    """The store keys of many keys of one window."""
-    prefix = _TIME.pack(start + _FLIP)
-    return [prefix + key for key in keys]
 
 
 def split_window_key(store_key: bytes) -> tuple[int, bytes]:

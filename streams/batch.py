@@ -48,7 +48,6 @@ class Batch:
         "_decode_keys",
         "_key_bytes",
         "_keys",
-        "_make_values",
         "_parent",
         "_values",
         "headers",
@@ -69,7 +68,6 @@ class Batch:
         values: list[Any] | None = None,
         key_bytes: list[bytes | None] | None = None,
         decode_keys: Callable[[list[bytes | None]], list[Any]] | None = None,
-        make_values: Callable[[], list[Any]] | None = None,
         columns: dict[str, Column] | None = None,
         headers: list[Headers] | None = None,
         topic: str = "",
@@ -88,7 +86,6 @@ class Batch:
         self._values = values
         self._key_bytes = key_bytes
         self._decode_keys = decode_keys
-        self._make_values = make_values
         self._columns = {} if columns is None else columns
         self._parent: tuple[Batch, int, int] | None = None
 
@@ -142,8 +139,6 @@ class Batch:
             if self._parent is not None:
                 parent, start, stop = self._parent
                 self._values = parent.values[start:stop]
-            elif self._make_values is not None:
-                self._values = self._make_values()
             else:
                 self._values = [None] * len(self)
         return self._values
@@ -165,10 +160,6 @@ class Batch:
         """Keys as this serde writes them: as they stand in the log where that is the same."""
         known = self.key_bytes if self.has_keys_of(serde) else None
         return serde.encode_many(self.keys) if known is None else known
-
-    def rows(self) -> Iterator[tuple[Any, Any, int]]:
-        """(key, value, timestamp) of each record."""
-        return zip(self.keys, self.values, self.timestamps.tolist(), strict=True)
 
     # -- columns
 

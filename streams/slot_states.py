@@ -85,21 +85,6 @@ class SlotStates:
         changed = self._folded_objects(slots, inputs.values)
         return lambda: self._put_objects(changed)
 
-    def update_each(self, slots: Slots, inputs: Column) -> list[Any]:
-        """`update`, and the result of `slots[i]` as it is after row i."""
-        fold, finalize = self._aggregate.fold, self._aggregate.finalize
-        touched = np.unique(slots)
-        states = dict(zip(touched.tolist(), self.states(touched), strict=True))
-        results = []
-        for slot, value in zip(slots.tolist(), inputs.to_list(), strict=True):
-            if value is not None:
-                states[slot] = fold(states[slot], value)
-            results.append(finalize(states[slot]))
-        self.start(touched)
-        for slot, state in states.items():
-            self.load(slot, state)
-        return results
-
     def states(self, slots: Slots) -> list[Any]:
         """The states as plain values."""
         if self._objects is not None:

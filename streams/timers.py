@@ -6,7 +6,6 @@ Time is an input everywhere: the clock and the way to wait are given, so the tes
 from __future__ import annotations
 
 import asyncio
-import heapq
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -134,33 +133,6 @@ class TimerCall:
     schedule: Schedule
     function: Callable[[], Any]
     where: str = ""
-
-
-class Agenda:
-    """What is due next, in order of time and, at one time, in the order given.
-
-    >>> agenda = Agenda([TimerCall("tick", Timer("10s"), print)], now_ms=0)
-    >>> agenda.next_due_ms, [call.name for call in agenda.due(25_000)], agenda.next_due_ms
-    (10000, ['tick'], 30000)
-    """
-
-    def __init__(self, calls: Iterable[TimerCall], now_ms: int) -> None:
-        self._heap = [(call.schedule.next_after(now_ms), index, call) for index, call in enumerate(calls)]
-        heapq.heapify(self._heap)
-
-    @property
-    def next_due_ms(self) -> int | None:
-        """None when there is nothing to call, ever."""
-        return self._heap[0][0] if self._heap else None
-
-    def due(self, now_ms: int) -> list[TimerCall]:
-        """What is due by now; each moves on to its next time after now, so times that were missed are called once."""
-        calls = []
-        while self._heap and self._heap[0][0] <= now_ms:
-            due, index, call = self._heap[0]
-            heapq.heapreplace(self._heap, (_next(call.schedule, due, now_ms), index, call))
-            calls.append(call)
-        return calls
 
 
 def _next(schedule: Schedule, due_ms: int, now_ms: int) -> int:

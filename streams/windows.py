@@ -100,15 +100,6 @@ class HoppingWindow:
         nth = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         return rows, first[rows] + nth * step
 
-    def is_closed(self, start: int, stream_time: int) -> bool:
-        """Whether the window that starts at `start` takes no more records at `stream_time` (both ms).
-
-        >>> tumbling = TumblingWindow("10s", grace="5s")
-        >>> tumbling.is_closed(0, 14_999), tumbling.is_closed(0, 15_000)
-        (False, True)
-        """
-        return start <= self.closed_start(stream_time)
-
     def closed_start(self, stream_time: int) -> int:
         """The latest start that is closed at `stream_time` (ms): every window that starts there or earlier is closed.
 

@@ -15,13 +15,12 @@ from streams.operators.calls import Calls, Finish
 
 
 class Evaluation:
-    """One function or expression of one step. `rows_batches` counts the batches of an expression that went by rows."""
+    """One function or expression of one step."""
 
     def __init__(self, asked: UserFunction | Expression, node: Node, context: TaskContext) -> None:
         self._expression = asked if isinstance(asked, Expression) else None
         by_row = UserFunction(asked.evaluate_row, step=node.kind, takes=1) if isinstance(asked, Expression) else asked
         self._calls = Calls(by_row, node, context)
-        self.rows_batches = 0
 
     def run(self, batch: Batch, finish: Finish) -> Batch | None:
         """`finish(results)`, one a record."""
@@ -35,7 +34,6 @@ class Evaluation:
         try:
             return self._expression.evaluate_columns({name: batch.column(name) for name in self._expression.fields})
         except NeedsRows:
-            self.rows_batches += 1
             return None
 
     def rows(self, batch: Batch, finish: Finish) -> Batch | None:

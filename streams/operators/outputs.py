@@ -86,8 +86,3 @@ class Outputs:
             codec = self._codec(tp.topic)
             for batch, count in lane.batches(codec):
                 yield tp, batch, count
-
-    def clear(self) -> None:
-        """Forgets everything: the transaction was aborted."""
-        self._lanes.clear()
-        self.pending_records = 0

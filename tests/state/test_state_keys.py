@@ -15,7 +15,6 @@ from state.keys import (
     unstamp,
     window_block,
     window_key,
-    window_keys,
 )
 
 times = st.integers(TIME_MIN, TIME_MAX)
@@ -32,7 +31,6 @@ def test_window_keys_sort_by_start_then_key(start: int, key: bytes, other_start:
 @given(times, keys)
 def test_window_key_comes_apart_again(start: int, key: bytes) -> None:
     assert split_window_key(window_key(start, key)) == (start, key)
-    assert window_keys(start, [key, b""]) == [window_key(start, key), window_key(start, b"")]
 
 
 @given(times, times, keys)

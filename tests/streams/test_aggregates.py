@@ -163,8 +163,8 @@ def batches(draw: st.DrawFn) -> list[list[tuple[int, Any]]]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.sampled_from(ALL), batches(), st.booleans())
-def test_slots_hold_what_one_by_one_gives(make: Any, given_batches: list[list[tuple[int, Any]]], each: bool) -> None:
+@given(st.sampled_from(ALL), batches())
+def test_slots_hold_what_one_by_one_gives(make: Any, given_batches: list[list[tuple[int, Any]]]) -> None:
     aggregate = make("x")
     expected = [aggregate.initialize()] * 5
     states = SlotStates(aggregate)
@@ -173,14 +173,9 @@ def test_slots_hold_what_one_by_one_gives(make: Any, given_batches: list[list[tu
         states.resize(5)
         slots = np.array([slot for slot, _ in batch], np.intp)
         inputs = column_from_values([value for _, value in batch])
-        results = []
         for slot, value in batch:
             expected[slot] = expected[slot] if value is None else aggregate.fold(expected[slot], value)
-            results.append(aggregate.finalize(expected[slot]))
-        if each:
-            assert list(map(exactly, states.update_each(slots, inputs))) == list(map(exactly, results))
-        else:
-            states.update(slots, inputs)
+        states.update(slots, inputs)
         assert list(map(exactly, states.states(np.arange(5)))) == list(map(exactly, expected))
     assert list(map(exactly, states.results(np.array([4, 0])))) == [
         exactly(aggregate.finalize(expected[slot])) for slot in (4, 0)
@@ -210,10 +205,9 @@ def test_a_fold_that_raises_changes_nothing() -> None:
     states = SlotStates(agg.sum("x"))
     states.resize(2)
     states.update(np.array([0, 1]), column_from_values([1, 2]))
-    for update in (states.update, states.update_each):
-        with pytest.raises(TypeError):
-            update(np.array([0, 1]), column_from_values([5, "x"]))
-        assert states.states(np.array([0, 1])) == [1, 2]
+    with pytest.raises(TypeError):
+        states.update(np.array([0, 1]), column_from_values([5, "x"]))
+    assert states.states(np.array([0, 1])) == [1, 2]
 
 
 def test_sums_add_in_the_order_of_records() -> None:

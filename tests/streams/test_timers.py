@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import ConfigError, UserCodeError
-from streams.timers import Agenda, Crontab, Timer, TimerCall, run_timers
+from streams.timers import Crontab, Timer, TimerCall, run_timers
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -162,19 +162,6 @@ def test_timer_needs_an_interval() -> None:
 
 def test_timezone_of_the_standard_library() -> None:
     assert Crontab("0 6 * * *", timezone(timedelta(hours=2))).next_after(0) == 4 * 3_600_000
-
-
-def test_agenda_is_in_order_of_time_then_of_declaration() -> None:
-    calls = [
-        TimerCall("slow", Timer("20s"), print),
-        TimerCall("a", Timer("10s"), print),
-        TimerCall("b", Timer("10s"), print),
-    ]
-    agenda = Agenda(calls, 0)
-    assert [call.name for call in agenda.due(10_000)] == ["a", "b"]
-    assert [call.name for call in agenda.due(20_000)] == ["slow", "a", "b"]
-    assert agenda.due(29_999) == []
-    assert Agenda([], 0).next_due_ms is None
 
 
 async def test_timers_run_on_their_grid_without_drift() -> None:

@@ -115,10 +115,3 @@ def test_nothing_added_is_nothing_sent() -> None:
     outputs = made()
     outputs.add("out", [], [], [])
     assert (outputs.pending_records, list(outputs.drain())) == (0, [])
-
-
-def test_clear_forgets() -> None:
-    outputs = made()
-    outputs.add("out", [b"k"], [b"v"], [0])
-    outputs.clear()
-    assert (outputs.pending_records, list(outputs.drain())) == (0, [])
