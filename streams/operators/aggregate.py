@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from state.keys import time_prefix, window_key
 from streams.batch import Batch
+from streams.errors import DecodeError
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.base import NO_TIME, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
@@ -137,7 +138,14 @@ class AggregateOperator(Operator[AggregateNode]):
                     self._load(slot, *entry)
 
     def _load(self, slot: int, payload: bytes, timestamp: int) -> None:
-        self._states.load(slot, payload)
+        try:
+            self._states.load(slot, payload)
+        except Exception as error:
+            raise DecodeError(
+                f"table {self._store!r} holds {payload[:100]!r}, which is no state of this aggregation: {error}. If "
+                f"that was changed, change it back, or empty the table: `streams reset APP --store {self._store}`.",
+                line=self.node.where,
+            ) from error
         self._groups.timestamps[slot] = timestamp
 
     def _store_key(self, slot: int) -> bytes:

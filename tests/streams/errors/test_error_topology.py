@@ -8,7 +8,7 @@ import pytest
 
 import streams
 from streams import agg
-from streams.errors import PartitionCountError, StoreRenamedError, TopologyError
+from streams.errors import DecodeError, PartitionCountError, StoreRenamedError, TopologyError
 from streams.transport.contract import TopicSpec
 from streams.transport.opening import open_transport
 
@@ -145,6 +145,28 @@ async def test_a_repartition_with_another_count_than_before(lab: Any) -> None:
         with pytest.raises(PartitionCountError, match="has 2 partitions, and the app declares 3") as failed:
             await lab.run(make(3))
         assert "'lab-wide-repartition'" in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda group: group.aggregate(0, lambda total, number: total + number, value_type=int, name="counts"),
+        lambda group: group.aggregate(n=agg.count(), total=agg.sum(lambda number: number), name="counts"),
+    ],
+    ids=["a function", "one more"],
+)
+async def test_a_table_of_another_aggregation(lab: Any, written: Any, change: Any) -> None:
+    counts(app := lab.app())
+    change((changed := lab.app()).topic("numbers", key_type=str, value_type=int).stream().group_by_key())
+    async with lab.held(app):
+        for made in (app, changed):
+            await lab.write(made, "numbers", [written(b"a", b"1")])
+            if made is app:
+                await lab.run(made)
+        with pytest.raises(
+            DecodeError, match=r"table 'counts' holds .* no state of this aggregation.*reset APP --store"
+        ):
+            await lab.run(changed)
 
 
 async def test_a_renamed_store(lab: Any) -> None:
