@@ -161,6 +161,10 @@ class Batch:
         known = self.key_bytes if self.has_keys_of(serde) else None
         return serde.encode_many(self.keys) if known is None else known
 
+    def rows(self) -> Iterator[tuple[Any, Any, int]]:
+        """(key, value, timestamp) of each record."""
+        return zip(self.keys, self.values, self.timestamps.tolist(), strict=True)
+
     # -- columns
 
     def column(self, field: str) -> Column:

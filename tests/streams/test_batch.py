@@ -84,20 +84,6 @@ def test_a_batch_without_values_or_keys_has_none_of_them() -> None:
     assert (batch.keys, batch.values, batch.key_bytes) == ([None, None], [None, None], None)
 
 
-def test_values_are_made_once_when_first_asked_for() -> None:
-    calls: list[int] = []
-
-    def make() -> list[Any]:
-        calls.append(1)
-        return [1, 2]
-
-    batch = Batch(offsets=np.arange(2), timestamps=np.zeros(2, np.int64), make_values=make)
-    part = batch[1:]
-    assert not calls
-    assert (part.values, batch.values, batch.values) == ([2], [1, 2], [1, 2])
-    assert calls == [1]
-
-
 # -- cut
 
 
