@@ -175,11 +175,9 @@ class Cluster:
         for topic in self.topics.values():
             yield from topic.partitions
 
-    def read_all(
-        self, source: PartitionLog, start: int | None = None
-    ) -> Iterator[tuple[records.BatchHeader, memoryview]]:
-        """Every batch of a log from that of `start` on, decided or not, control batches included."""
-        offset = source.log_start_offset if start is None else start
+    def read_all(self, source: PartitionLog, start: int = 0) -> Iterator[tuple[records.BatchHeader, memoryview]]:
+        """Every batch of a log from that of `start` on, as far as it is there; decided or not, control batches too."""
+        offset = max(start, source.log_start_offset)
         while offset < source.log_end_offset:
             result = source.read(offset, _READ_BYTES)
             for piece in result.data:

@@ -195,13 +195,14 @@ def _orphans(cluster: Cluster, ledger: Ledger) -> Iterator[Orphan]:
                 continue
             known = ledger.latest.get((partition, producer_id))
             end = source.log_start_offset if known is None else known[0].end
-            if known is None or _first_marker(cluster, source, producer_id, end) != header.base_offset:
+            if known is None or _first_batch(cluster, source, producer_id, end) != header.base_offset:
                 yield Orphan(partition, _first_data(cluster, source, producer_id, end, header.base_offset))
 
 
-def _first_marker(cluster: Cluster, source: PartitionLog, producer_id: int, start: int) -> int | None:
-    for header, _ in cluster.read_all(source, start):
-        if header.is_control and header.producer_id == producer_id:
+def _first_batch(cluster: Cluster, source: PartitionLog, producer_id: int, end: int) -> int | None:
+    """The producer's first batch behind a commit's span: the marker of that commit."""
+    for header, _ in cluster.read_all(source, end):
+        if header.producer_id == producer_id:
             return header.base_offset
     return None
 

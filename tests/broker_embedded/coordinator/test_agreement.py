@@ -443,3 +443,26 @@ async def test_what_retention_removed_is_no_loss(folder: Any) -> None:
     assert folder.open().read("out") == ["c"]
     folder.kill()
     assert folder.open().read("out") == ["c"]
+
+
+async def test_commits_speak_of_records_long_removed(folder: Any) -> None:
+    """Other producers' data and positions lie before the start of the log by now."""
+    client = folder.open()
+    await client.create("out", segment_bytes="100")
+    first, second = await client.init("p0"), await client.init("p1")
+    for writer in (first, second, second):
+        await client.produce("out", "x", writer=writer)
+        await client.send_offset(writer, "group", "out", 1)
+        await client.end(writer)
+    rows = [m.DeleteRecordsTopic("out", [m.DeleteRecordsPartition(0, 4)])]
+    await client.cluster.handle(m.DeleteRecordsRequest(rows))
+    client.cluster.tick()
+    await client.produce("out", "lost", writer=first)
+    await client.end(first)
+    folder.kill()
+    for file in (folder.path / "__transaction_state-0").glob("*.log"):
+        data = file.read_bytes()
+        headers = [header for header, _ in records.batches(data)]
+        file.write_bytes(data[: -sum(header.length_bytes for header in headers[-3:])])  # from Ongoing on
+    again = folder.open()
+    assert again.read("out") == ["x"]
