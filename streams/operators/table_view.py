@@ -112,6 +112,8 @@ class TableView:
         kind = type(value)
         if kind not in self._plain or (kind is int and not -_INT_MAX <= value <= _INT_MAX):
             value = _GONE if value is None else self._pack(value)
+        elif kind is bytes:
+            self._sized(len(value))
         cache, dirty = self._cache, self._dirty
         if undo is not None:
             undo.append((self, entry, cache.get(entry, _UNKNOWN), dirty.get(entry), value))
@@ -135,15 +137,20 @@ class TableView:
             raise EncodeError(
                 f"table {self._name!r} does not take {type(value).__name__} {_short(value)}: {error}"
             ) from error
+        self._sized(len(data))
         return back if self._is_plain(back) else _Packed(data)
 
     def _unpack(self, data: bytes) -> Any:
-        self._value_bytes += len(data)
-        self._values_sized += 1
+        self._sized(len(data))
         if not self._plain:
             return _Packed(data)
         value = self._decoded(data)
         return value if self._is_plain(value) else _Packed(data)
+
+    def _sized(self, value_bytes: int) -> None:
+        """Another value of so many bytes was seen: `trim` goes by their average."""
+        self._value_bytes += value_bytes
+        self._values_sized += 1
 
     def _is_plain(self, value: Any) -> bool:
         return type(value) in self._plain or type(value) is str
@@ -196,16 +203,15 @@ class TableView:
         """Sets many values under key bytes, in order; None deletes. The values are of the table's type."""
         self.trim()
         encode, plain = self._values.encode, self._plain
-        self._cache.update(
-            zip(
-                keys,
-                (
-                    value if type(value) in plain else _GONE if value is None else _Packed(encode(value))
-                    for value in values
-                ),
-                strict=True,
-            )
-        )
+        made = [
+            value if type(value) in plain else _GONE if value is None else _Packed(encode(value)) for value in values
+        ]
+        for value in made:
+            if type(value) is _Packed:
+                self._sized(len(value.data))
+            elif type(value) is bytes:
+                self._sized(len(value))
+        self._cache.update(zip(keys, made, strict=True))
         self._dirty.update(zip(keys, timestamps, strict=True))
 
     def _load_many(self, entries: set[bytes]) -> None:

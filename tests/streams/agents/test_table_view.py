@@ -99,6 +99,20 @@ def test_memory_is_bounded_and_nothing_is_lost() -> None:
     assert len(context.changelog) == 2_000
 
 
+@pytest.mark.parametrize(("kind", "value"), [(str, "x" * 5_000), (bytes, b"x" * 5_000), (list[str], ["x" * 5_000])])
+@pytest.mark.parametrize("many", [False, True])
+def test_large_values_fill_the_memory_sooner_though_none_was_saved_yet(kind: Any, value: Any, many: bool) -> None:
+    view, _ = view_of(kind, cache_bytes=100_000)
+    for n in range(100):
+        if many:
+            view.put_many([b"key-%d" % n], [value], [n])
+        else:
+            view.put(f"key-{n}", value, n)
+        view.trim()
+    assert len(view._cache) < 20
+    assert view.get_many([f"key-{n}" for n in range(100)]) == [value] * 100
+
+
 def test_an_entry_is_read_from_the_store_once(monkeypatch: pytest.MonkeyPatch) -> None:
     view, context = view_of()
     asked: list[bytes] = []
