@@ -2,9 +2,9 @@
 
 Life of a commit:
 
-    for _ in stores.commit_slices(): ...           # changes go to the changelog, in the transaction with outputs and
-    offsets (the transaction commits) for _ in stores.finish_commit(checkpoints): ...   # then to the backend, the
-    checkpoints with the last slice
+    for _ in stores.commit_slices(): ...  # changes go to the changelog, in one transaction with outputs and offsets
+    (the transaction commits)
+    for _ in stores.finish_commit(checkpoints): ...  # then to the backend, the checkpoints with the last slice
 
 or `abandon()` when the outcome is unknown: nothing of it is in the backend, and the log says what happened.
 """

@@ -10,18 +10,19 @@ from streams.batch import Batch
 from streams.errors import EncodeError, user_line
 from streams.graph.definitions import TopicDef
 from streams.graph.nodes import Node
-from streams.operators.base import TaskContext
-from streams.operators.failures import TryAgain
+from streams.operators.failures import Failures, TryAgain
+from streams.operators.outputs import Outputs
 from streams.serde import Serde, key_serde_for, serde_for
 
 
 class RecordEncoder:
     """Writes batches to one topic. A record that does not encode goes to the error policy."""
 
-    def __init__(self, topic: TopicDef, node: Node, context: TaskContext) -> None:
+    def __init__(self, topic: TopicDef, node: Node, outputs: Outputs, failures: Failures) -> None:
         self._topic = topic
         self._node = node
-        self._context = context
+        self._outputs = outputs
+        self._failures = failures
         self._keys = key_serde_for(topic.key_type)
         self._values = serde_for(topic.value_type)
 
@@ -32,7 +33,7 @@ class RecordEncoder:
             values = self._values.encode_many(batch.values)
         except Exception:  # noqa: BLE001 - found again record by record, and told there
             batch, keys, values = self._one_by_one(batch)
-        self._context.outputs.add(self._topic.name, keys, values, batch.timestamps.tolist(), batch.headers)
+        self._outputs.add(self._topic.name, keys, values, batch.timestamps.tolist(), batch.headers)
 
     def _one_by_one(self, batch: Batch) -> tuple[Batch, list[bytes | None], list[bytes | None]]:
         keys: list[bytes | None] = []
@@ -53,7 +54,7 @@ class RecordEncoder:
         """A value that does not encode will not encode the next time either: retries are used up at once."""
         while True:
             try:
-                return self._context.failures.handle(self._node, batch, index, error)
+                return self._failures.handle(self._node, batch, index, error)
             except TryAgain:
                 continue
 

@@ -15,7 +15,7 @@ from streams.operators.encoding import RecordEncoder
 class RepartitionOperator(Operator[RepartitionNode]):
     def __init__(self, node: RepartitionNode, context: TaskContext) -> None:
         super().__init__(node, context)
-        self._encoder = RecordEncoder(node.topic, node, context)
+        self._encoder = RecordEncoder(node.topic, node, context.outputs, context.failures)
 
     def process(self, batch: Batch) -> Batch | None:
         keys = batch.keys

@@ -48,5 +48,7 @@ class SinkOperator(Operator[SinkNode]):
     def _write(self, topic: TopicDef, batch: Batch) -> None:
         encoder = self._encoders.get(topic.name)
         if encoder is None:
-            encoder = self._encoders[topic.name] = RecordEncoder(topic, self.node, self.context)
+            encoder = self._encoders[topic.name] = RecordEncoder(
+                topic, self.node, self.context.outputs, self.context.failures
+            )
         encoder.write(batch)

@@ -15,8 +15,8 @@ from streams.runtime.commit import Commit
 from streams.runtime.observer import Restoring
 from streams.runtime.parts import Parts, Sleep
 from streams.runtime.places import Places
+from streams.runtime.queue import PartitionQueue
 from streams.runtime.restore import Restore
-from streams.runtime.task import Task
 from streams.runtime.topics import Topics, position_topic, transactional_id
 from streams.runtime.totals import Totals
 from streams.transport.contract import Producer, TopicPartition, Transport
@@ -65,7 +65,7 @@ class Assembly:
         self.restore: Restore | None = None
         self.tasks = self._parts.tasks()
         self.ingests = [self._parts.ingest(source, self.woken.set) for source in app.sources]
-        self.task_of: dict[TopicPartition, Task] = {}
+        self.queue_of: dict[TopicPartition, PartitionQueue] = {}
         self.commit = Commit(
             producer,
             app.id,
@@ -89,7 +89,7 @@ class Assembly:
         ends = await self.transport.latest(offsets)
         for task in self.tasks:
             task.open(offsets, ends)
-            self.task_of.update(dict.fromkeys(task.positions(), task))
+            self.queue_of.update({queue.tp: queue for queue in task.queues})
         for ingest in self.ingests:
             ingest.open(await self._places.position(ingest.source))
         self._ends = {tp: ends[tp] for tp in self._outside()}

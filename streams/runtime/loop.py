@@ -98,7 +98,7 @@ class Loop:
             return 0
         fetched = await self._assembly.transport.fetch(wanted, wait_ms=wait_ms)
         for part in fetched:
-            self._assembly.task_of[part.tp].offer(part)
+            self._assembly.queue_of[part.tp].offer(part)
         return len(fetched)
 
     async def _idle(self) -> bool:

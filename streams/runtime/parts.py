@@ -11,7 +11,6 @@ from state.task_stores import TaskStores
 from streams.graph.definitions import StoreDef
 from streams.graph.nodes import Node
 from streams.graph.plan import Plan, SubTopology
-from streams.operators.base import TaskContext
 from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
@@ -64,16 +63,8 @@ class Parts:
     def ingest(self, source: Source, wake: Callable[[], None]) -> Ingest:
         """A source; `wake` is called when an async one has a row."""
         outputs = self.outputs()
-        context = TaskContext(
-            source.name,
-            0,
-            TaskStores(MemoryBackend(), [], lambda *_: None),
-            outputs,
-            self._failures(outputs),
-            self._now_ms,
-            self._sleep,
-        )
-        encoder = RecordEncoder(source.topic, Node(name=source.name, where=source.where), context)
+        node = Node(name=source.name, where=source.where)
+        encoder = RecordEncoder(source.topic, node, outputs, self._failures(outputs))
         return Ingest(source, outputs, encoder, position_topic(self._app.id, source.name), self._now_ms, wake)
 
     def _task(self, sub: SubTopology, partition: int) -> Task:

@@ -26,7 +26,7 @@ from streams.operators.source import Marker, SourceOperator, Undecodable
 from streams.runtime.executor import TURN_S, Executor
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.stream_time import NO_BOUND, WriterTimes, marker, read_marker
-from streams.transport.contract import Fetched, TopicPartition
+from streams.transport.contract import TopicPartition
 
 ROWS_AT_FIRST = 1_024
 
@@ -105,11 +105,6 @@ class Task:
     def wants(self) -> Iterator[PartitionQueue]:
         """The partitions that have nothing waiting here: what the next fetch asks for. All others are paused."""
         return (queue for queue in self.queues if queue.wants())
-
-    def offer(self, fetched: Fetched) -> None:
-        for queue in self.queues:
-            if queue.tp == fetched.tp:
-                queue.offer(fetched)
 
     async def turn(self) -> int:
         """Processes one run, about `TURN_S` long; returns the number of records, 0 when there is nothing to do now.

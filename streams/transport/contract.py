@@ -1,6 +1,6 @@
 """What the runtime asks of a transport: topics, offsets, raw record batches in and out, transactions.
 
-Two keep it: `embedded.py` in this process, and Kafka. Record batches cross it as they are stored
+`embedded.py` keeps it, in this process; one for Kafka is to come. Record batches cross it as they are stored
 (`broker_embedded/records.py`). The checks in `streams/testing/transport.py` say the same as code.
 """
 

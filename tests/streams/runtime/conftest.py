@@ -92,7 +92,7 @@ class TaskBench:
         for queue in list(self.task.wants()):
             fetched = self.logs[queue.tp.topic].fetch(queue.fetch_offset, batches)
             if fetched is not None and (topics is None or queue.tp.topic in topics):
-                self.task.offer(fetched)
+                queue.offer(fetched)
                 found += 1
         return found
 

@@ -43,7 +43,7 @@ class Live:
 
     async def settle(self) -> None:
         """Until everything is processed and committed."""
-        while (assembly := self.worker.assembly) is None or not assembly.task_of:
+        while (assembly := self.worker.assembly) is None or not assembly.queue_of:
             await asyncio.sleep(0)
         quiet = 0
         while quiet < 20:

@@ -11,11 +11,8 @@ import pytest
 
 import streams
 from broker_embedded import records
-from state.backends.memory import MemoryBackend
-from state.task_stores import TaskStores
 from streams.errors import StreamsError, UserCodeError
 from streams.graph.nodes import Node
-from streams.operators.base import TaskContext
 from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
@@ -47,9 +44,8 @@ class IngestBench:
         self.outputs = Outputs(lambda topic: 1, lambda topic: "none")
         self.woken = 0
         self.failures = Failures(policy or streams.stop(), self.outputs, "dead")
-        stores = TaskStores(MemoryBackend(), [], lambda *change: None)
-        context = TaskContext("rows", 0, stores, self.outputs, self.failures, lambda: NOW)
-        encoder = RecordEncoder(source.topic, Node(name="rows", where=source.where), context)
+        node = Node(name="rows", where=source.where)
+        encoder = RecordEncoder(source.topic, node, self.outputs, self.failures)
         self.ingest = Ingest(source, self.outputs, encoder, "feed-rows-position", lambda: NOW, self._wake)
 
     def _wake(self) -> None:
