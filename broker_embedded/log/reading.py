@@ -44,7 +44,8 @@ class Reader:
         stop, stop_offset = self._end(segment, limit)
         data, after = segment.read_batches(position, max_bytes, stop, at_least_one=at_least_one)
         if not data:
-            return data, offset
+            # Compaction and a crash may leave no batch between an offset and the end.
+            return data, max(offset, stop_offset) if position == stop else offset
         next_offset = stop_offset if after is None else after
         end = position + len(data)
         if end < segment.size_bytes or segment is self._segments[-1]:

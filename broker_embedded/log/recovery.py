@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -54,6 +55,7 @@ class Loader:
     def load(self, *, clean_shutdown: bool, recovery_point: int, log_start_offset: int) -> Loaded:
         """The log as it was closed or, after a crash, its longest sound beginning. Raises KafkaStorageError."""
         self._epochs = self._load_epochs(clean_shutdown)
+        self._synced_to = sys.maxsize if clean_shutdown else recovery_point
         segments = self._segments()
         dirty = self._load_transactions(segments[: self._first_dirty(segments, clean_shutdown, recovery_point)])
         changed = dirty < len(segments)
@@ -231,8 +233,16 @@ class Loader:
         segment.seal()
         self._aborted.write(segment.base_offset)
         segment.release()
-        has_hole = following is not None and segment.next_offset != following and not self._config.compacts
-        return not (cut_bytes or has_hole)
+        return not (cut_bytes or self._has_lost(segment.next_offset, following))
+
+    def _has_lost(self, next_offset: int, following: int | None) -> bool:
+        """Whether there is a hole before the segment that begins with `following`, and compaction did not make it.
+
+        Compaction touches nothing but what is synced: behind the recovery point a hole is a loss.
+        """
+        if following is None or next_offset == following:
+            return False
+        return not self._config.compacts or following > self._synced_to
 
     def _check_batch(self, segment: Segment, header: BatchHeader, batch: memoryview) -> None:
         """Raises CorruptBatchError. The CRC does not cover the offset: it must follow the batch before it."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -115,17 +116,35 @@ def test_segments_below_the_recovery_point_are_not_checked(lab: Any) -> None:
     assert lab.names(log, ".log") == names
 
 
-@pytest.mark.parametrize(("policy", "segments"), [("delete", 2), ("compact", None)])
-def test_a_hole_between_segments_ends_the_log(lab: Any, policy: str, segments: int | None) -> None:
+@pytest.mark.parametrize(
+    ("policy", "is_synced", "segments"), [("delete", 0, 2), ("compact", 0, 2), ("compact", 1, None)]
+)
+def test_a_hole_between_segments_ends_the_log(lab: Any, policy: str, is_synced: bool, segments: int | None) -> None:
+    """Compaction makes holes as well, but only in what is synced; it is looked at when an index is damaged."""
     log = _filled(lab)
     names = lab.names(log, ".log")
     folder = lab.kill(log)
     cut = lab.headers((folder / names[1]).read_bytes())[-1].length_bytes
     with open(folder / names[1], "r+b") as file:
         file.truncate((folder / names[1]).stat().st_size - cut)
-    log = lab.open(folder, clean=False, cleanup_policy=policy, **SEGMENTS)
+    for name in lab.names(log, ".txnindex")[:1] if is_synced else ():
+        (folder / name).write_bytes(b"damaged")
+    recovery_point = log.log_end_offset if is_synced else 0
+    log = lab.open(folder, clean=False, recovery_point=recovery_point, cleanup_policy=policy, **SEGMENTS)
     assert lab.names(log, ".log") == names[:segments]
     assert lab.read_all(log)[-100:] == (folder / names[:segments][-1]).read_bytes()[-100:]
+
+
+def test_reading_comes_to_the_end_where_no_batch_is_left(lab: Any) -> None:
+    log = _filled(lab)
+    *_, before, last = lab.names(log, ".log")
+    folder = lab.kill(log)
+    os.truncate(folder / last, 0)
+    kept = lab.headers((folder / before).read_bytes())[:-1]
+    os.truncate(folder / before, sum(header.length_bytes for header in kept))
+    log = lab.open(folder, clean=False, recovery_point=int(last[:-4]), cleanup_policy="compact", **SEGMENTS)
+    assert log.log_end_offset == int(last[:-4]) > kept[-1].next_offset
+    assert log.read(kept[-1].next_offset, 100) == log.read(log.log_end_offset, 100)
 
 
 @fast
