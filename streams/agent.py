@@ -188,7 +188,7 @@ def _topics(app: App, given: Any, own: str) -> list[Topic]:
     several = [given] if isinstance(given, str) or hasattr(given, "definition") else list(given)
     if not several:
         raise ConfigError("an agent needs a topic: the list of topics is empty")
-    return [app.topic(topic) if isinstance(topic, str) else topic for topic in several]
+    return list(dict.fromkeys(map(app.topic_of, several)))
 
 
 def _check_function(agent: Agent) -> None:

@@ -102,9 +102,15 @@ class App:
         known = self.builder.graph.add_topic(definition)
         return self.topics.setdefault(name, Topic(self, known))
 
+    def topic_of(self, topic: Topic | str) -> Topic:
+        """A topic given as it is, or by name: the one that is declared, else an untyped one."""
+        if not isinstance(topic, str):
+            return topic
+        return self.topics.get(topic) or self.topic(topic)
+
     def stream(self, topic: Topic | str, *more: Topic | str) -> Stream:
         """The records of one or more topics as a stream."""
-        first, *others = (self.topic(t) if isinstance(t, str) else t for t in (topic, *more))
+        first, *others = map(self.topic_of, (topic, *more))
         return first.stream().merge(*(other.stream() for other in others)) if others else first.stream()
 
     # -- agents and tables
@@ -175,15 +181,16 @@ class App:
 
     # -- sources, timers, tasks
 
-    def source(self, topic: Topic, *, name: str | None = None) -> Callable[[F], F]:
+    def source(self, topic: Topic | str, *, name: str | None = None) -> Callable[[F], F]:
         """Decorates a generator that feeds a topic, exactly once: it yields `Position(...), key, value`."""
         _refuse_function("source", topic)
+        definition = self.topic_of(topic).definition
 
         def decorate(function: F) -> F:
             made = check_name(name or name_of(function), "source")
             if any(other.name == made for other in self.sources):
                 raise TopologyError(f"two sources are called {made!r}; give the one at {where(function)} name=")
-            self.sources.append(Source(made, function, topic.definition, where(function)))
+            self.sources.append(Source(made, function, definition, where(function)))
             return function
 
         return decorate

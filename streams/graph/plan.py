@@ -111,8 +111,8 @@ class SubTopology:
         return frozenset().union(*(above[id(node)] for node in self.repartitions))
 
     def children(self, node: Node) -> list[Node]:
-        """The steps fed by `node`, in the order they were declared."""
-        return [other for other in self.nodes if node in other.parents]
+        """The steps fed by `node`, in the order they were declared; one that it feeds twice stands there twice."""
+        return [other for other in self.nodes for parent in other.parents if parent is node]
 
 
 class Circle(NamedTuple):

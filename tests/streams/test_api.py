@@ -72,7 +72,7 @@ async def test_the_app_of_the_manual(folder: str) -> None:
                 late[flight.carrier] += 1
                 yield Alert(flight.carrier, late[flight.carrier].current())
 
-    @app.source(flights)
+    @app.source("flights")
     def january(position: int = 0) -> Iterator[Any]:
         for n, flight in enumerate(rows()[position:], start=position):
             yield streams.Position(n + 1), flight.carrier, flight
@@ -220,10 +220,11 @@ async def test_columns_of_batches_are_arrays(folder: str) -> None:
 
 
 async def test_an_agent_of_several_topics(folder: str) -> None:
+    """One that is named twice counts once."""
     app = await fill(folder)
     seen: list[Any] = []
 
-    @app.agent([app.topics["numbers"], "others"])
+    @app.agent([app.topics["numbers"], "others", "numbers"])
     async def agent(stream: Any) -> None:
         async for event in stream.events():
             seen.append((event.message.topic, event.value))  # noqa: PERF401

@@ -208,7 +208,7 @@ def test_for_each_and_to_end_a_stream() -> None:
 def test_app_stream_takes_topics_and_names() -> None:
     app = streams.App("shop")
     first, second = app.topic("a", key_type=str, value_type=int), app.topic("b", key_type=str, value_type=int)
-    assert app.stream(first).node is first.stream().node
+    assert app.stream(first).node is first.stream().node is app.stream("a").node
     made = app.stream(first, second, "c")
     assert isinstance(made.node, MergeNode)
     assert [parent.topic.name for parent in made.node.parents] == ["a", "b", "c"]
