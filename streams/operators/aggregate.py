@@ -283,7 +283,8 @@ class AggregateOperator(Operator[AggregateNode]):
 
     def forget(self, store: str, keys: Sequence[bytes]) -> None:
         if store == self._store:
-            self._groups.drop(_ONE_WINDOW, keys)
+            for slot in self._groups.drop(_ONE_WINDOW, keys):
+                self._changed.pop(slot, None)
 
     def save(self) -> Iterator[None]:
         """Writes the changed groups; windows past their retention go, unwritten if they were never stored."""

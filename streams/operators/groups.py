@@ -128,14 +128,17 @@ class Groups:
     def dirty_slots(self) -> Slots:
         return np.flatnonzero(self.dirty[: self._used])
 
-    def drop(self, start: int, keys: Iterable[bytes]) -> None:
-        """Forgets some groups of a window."""
+    def drop(self, start: int, keys: Iterable[bytes]) -> list[int]:
+        """Forgets some groups of a window; gives their slots, which others may get from now on."""
+        dropped: list[int] = []
         window = self._windows.get(start, {})
         for key in keys:
             slot = window.pop(self._code_of.get(key, -1), None)
             if slot is not None:
                 self.dirty[slot] = False
-                self._free.append(slot)
+                dropped.append(slot)
+        self._free += dropped
+        return dropped
 
     def drop_start(self, start: int) -> None:
         """Forgets a window's groups."""

@@ -398,6 +398,15 @@ def test_a_table_with_ttl_forgets_keys_not_seen_so_long(bench: Callable[..., Any
     assert [row.value for row in made.send(("a", 1, 11_000), ("b", 1, 11_000))] == [1, 2]
 
 
+@pytest.mark.parametrize("next_key", ["b", "a"])
+def test_what_was_forgotten_before_a_commit_is_not_emitted_by_it(bench: Callable[..., Any], next_key: str) -> None:
+    made = bench(lambda s: s.group_by_key().count(name="t", ttl=10))
+    made.send(("a", 1, 0), ("a", 1, 1), ("c", 1, 50_000))
+    made.operator.forget("t", made.stores.expire("t", 11_000))
+    made.send((next_key, 1, 50_001))
+    assert [row[:2] for row in made.flush()] == [("c", 1), (next_key, 1)]
+
+
 def test_times_are_kept_with_the_commit(bench: Callable[..., Any]) -> None:
     made = bench(lambda s: tumbling(10)(s).count(name="t").emit("update"))
     made.send(("a", 1, 25_000))
