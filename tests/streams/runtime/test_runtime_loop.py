@@ -218,6 +218,32 @@ async def test_between_two_turns_the_event_loop_runs(monkeypatch: pytest.MonkeyP
     assert max(after - before for before, after in pairwise(beats)) <= 2
 
 
+async def test_only_partitions_without_data_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits in a task holds up the fetch of its partition, and of no other."""
+
+    class Queue:
+        def __init__(self, topic: str) -> None:
+            self.tp, self.fetch_offset = TopicPartition(topic, 0), 7
+
+    class Broker:
+        def __init__(self) -> None:
+            self.asked: list[dict[TopicPartition, int]] = []
+
+        async def fetch(self, positions: dict[TopicPartition, int], *, wait_ms: int) -> list[Any]:
+            self.asked.append(positions)
+            return []
+
+    busy, idle = FakeTask([1, 1, 1]), FakeTask([])
+    assembly = FakeAssembly([busy, idle])
+    assembly.transport = Broker()  # type: ignore[attr-defined]
+    monkeypatch.setattr(idle, "wants", lambda: [Queue("idle")])
+    monkeypatch.setattr(busy, "wants", lambda: [] if busy.runs else [Queue("busy")])
+    made, _ = loop_over(assembly, monkeypatch)
+    await made.run()
+    asked = [sorted(tp.topic for tp in positions) for positions in assembly.transport.asked]  # type: ignore[attr-defined]
+    assert asked[:4] == [["idle"], ["idle"], ["idle"], ["busy", "idle"]]
+
+
 async def test_sources_feed_when_the_tasks_have_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 
