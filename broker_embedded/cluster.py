@@ -22,6 +22,7 @@ from broker_embedded.coordinator.transactions import Transactions
 from broker_embedded.errors import KafkaStorageError, UnknownTopicIdError, UnknownTopicOrPartitionError
 from broker_embedded.folder import DataFolder
 from broker_embedded.handlers import LOCAL, RequestContext
+from broker_embedded.housekeeping import Housekeeping
 from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ T = TypeVar("T")
 Partition = tuple[str, int]
 
 _READ_BYTES = 1 << 20
-_CHECKPOINT_INTERVAL_MS = 60_000  # log.flush.offset.checkpoint.interval.ms
 
 
 def wall_clock_ms() -> int:
@@ -64,11 +64,11 @@ class Cluster:
         self.topics: dict[str, Topic] = {}
         self.offsets = Offsets(self)
         self.transactions = Transactions(self)
+        self.housekeeping = Housekeeping(self)
         self.faults: Faults | None = None
         self._watchers: dict[Partition, list[Callable[[], None]]] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._stopped: str | None = None
-        self._checkpointed_ms = now_ms()
 
     @classmethod
     def open(
@@ -152,6 +152,7 @@ class Cluster:
         The offsets go first, and to the disk: they must not meet another topic of that name.
         """
         del self.topics[topic.name]
+        self.housekeeping.forget_topic(topic.name)
         self.offsets.forget_topic(topic.name)
         await self.flush(self.topics[OFFSETS_TOPIC].partitions)
         self.folder.delete(topic)
@@ -266,24 +267,12 @@ class Cluster:
 
     def tick(self) -> None:
         """What is due by the clock and waits for no disk: transaction timeouts, retention."""
-        now_ms = self.now_ms()
-        self.transactions.expire(now_ms)
-        if sum([source.enforce_retention() for source in self.logs()]):
-            self._checkpointed_ms = now_ms - _CHECKPOINT_INTERVAL_MS  # where logs begin is written down at once
+        self.transactions.expire(self.now_ms())
+        self.housekeeping.enforce_retention()
 
     async def flush_due(self) -> None:
-        """What is due by the clock and waits for the disk: syncs by `flush.ms` and of rolled segments, checkpoints."""
-        due = [source for source in self.logs() if source.needs_sync()]
-        if due:
-            await self.flush(due)
-        now_ms = self.now_ms()
-        if now_ms - self._checkpointed_ms >= _CHECKPOINT_INTERVAL_MS:
-            self._checkpointed_ms = now_ms
-            await self.write_checkpoints()
-
-    async def write_checkpoints(self) -> None:
-        """Write down where each log starts and up to where it is synced."""
-        await self.keep_running(asyncio.to_thread(self.folder.write_checkpoints, list(self.logs())))
+        """What is due by the clock and waits for the disk: syncs that topics ask for, checkpoints."""
+        await self.housekeeping.flush_due()
 
     async def close(self) -> None:
         """Finish what runs, write everything down, and give the folder back. A second call does nothing."""

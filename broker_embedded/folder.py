@@ -10,6 +10,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 from broker_embedded.config import BrokerConfig
@@ -177,10 +178,21 @@ class DataFolder:
         for index in range(topic.partition_count):
             shutil.rmtree(self._partition_path(topic.name, index), ignore_errors=True)
 
-    def write_checkpoints(self, logs: Sequence[PartitionLog]) -> None:
-        """Kafka's three: up to where each log is synced, where it starts, and its high watermark."""
+    def has_segment_before(self, offset: int, topic: str, index: int) -> bool:
+        """Whether a whole segment of a log lies before `offset`."""
+        bases = sorted(int(file.stem) for file in self._partition_path(topic, index).glob("*.log"))
+        return len(bases) > 1 and bases[1] <= offset
+
+    def write_checkpoints(
+        self, logs: Sequence[PartitionLog], starts: Mapping[tuple[str, int], int] = MappingProxyType({})
+    ) -> None:
+        """Kafka's three: up to where each log is synced, where it starts (`starts` goes first), its high watermark."""
         self._checkpoint(checkpoints.RECOVERY_POINTS, logs, lambda source: source.recovery_point)
-        self._checkpoint(checkpoints.LOG_START_OFFSETS, logs, lambda source: source.log_start_offset)
+        self._checkpoint(
+            checkpoints.LOG_START_OFFSETS,
+            logs,
+            lambda source: starts.get((source.topic, source.partition), source.log_start_offset),
+        )
         self._checkpoint(checkpoints.HIGH_WATERMARKS, logs, lambda source: source.high_watermark)
 
     def _checkpoint(self, name: str, logs: Iterable[PartitionLog], value: Callable[[PartitionLog], int]) -> None:

@@ -456,6 +456,7 @@ async def test_commits_speak_of_records_long_removed(folder: Any) -> None:
         await client.end(writer)
     rows = [m.DeleteRecordsTopic("out", [m.DeleteRecordsPartition(0, 4)])]
     await client.cluster.handle(m.DeleteRecordsRequest(rows))
+    await client.cluster.flush_due()
     client.cluster.tick()
     await client.produce("out", "lost", writer=first)
     await client.end(first)

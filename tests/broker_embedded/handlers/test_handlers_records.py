@@ -207,5 +207,5 @@ async def test_deleted_records_stay_deleted(folder: Any, client: Any) -> None:
     await client.cluster.handle(
         m.DeleteRecordsRequest([m.DeleteRecordsTopic("flights", [m.DeleteRecordsPartition(0, 1)])])
     )
-    folder.kill()
+    await client.cluster.close()
     assert folder.open().cluster.log("flights", 0).log_start_offset == 1

@@ -1,0 +1,93 @@
+"""What is done by the clock, and what a deletion of records waits for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from broker_embedded.wire import messages as m
+
+
+@pytest.fixture(autouse=True)
+async def topics(client: Any) -> None:
+    await client.create("in", segment_bytes="100", retention_ms="-1")
+    await client.create("out")
+
+
+async def delete_before(client: Any, offset: int) -> None:
+    rows = [m.DeleteRecordsTopic("in", [m.DeleteRecordsPartition(0, offset)])]
+    await client.cluster.handle(m.DeleteRecordsRequest(rows))
+
+
+async def read_and_delete(client: Any) -> None:
+    """A transaction reads three records and commits that; then they are deleted."""
+    for value in "abc":
+        await client.produce("in", value)
+    writer = await client.init()
+    await client.produce("out", "ABC", writer=writer)
+    await client.send_offset(writer, "group", "in", 3)
+    await client.end(writer)
+    await delete_before(client, 3)
+    assert client.read("in") == []
+
+
+def segments(client: Any) -> int:
+    return len(list((client.cluster.folder.path / "in-0").glob("*.log")))
+
+
+async def test_deleted_records_stay_until_their_readers_commits_are_on_the_disk(folder: Any, client: Any) -> None:
+    await read_and_delete(client)
+    client.clock.now += 60_000
+    client.cluster.tick()
+    assert segments(client) == 3
+    folder.kill()
+    for topic in ("out-0", "__consumer_offsets-0", "__transaction_state-0"):  # the power cut takes the commit back
+        (folder.path / topic / f"{0:020d}.log").write_bytes(b"")
+    again = folder.open()
+    assert await again.offsets("group") == {}
+    assert again.read("in") == ["a", "b", "c"]
+
+
+async def test_then_they_go(folder: Any, client: Any) -> None:
+    await read_and_delete(client)
+    await client.cluster.flush_due()
+    assert client.cluster.log("out", 0).recovery_point == 2
+    client.cluster.tick()
+    assert segments(client) == 1
+    folder.kill()
+    assert folder.open().read("in") == []
+
+
+async def test_a_deletion_that_frees_nothing_costs_no_sync(folder: Any, client: Any) -> None:
+    await client.produce("in", "a")
+    await client.produce("out", "b")
+    await delete_before(client, 1)
+    client.clock.now += 60_000
+    await client.cluster.flush_due()
+    assert client.cluster.log("out", 0).recovery_point == 0
+    client.clock.now += 600_000
+    await client.cluster.flush_due()
+    assert client.cluster.log("out", 0).recovery_point == 1
+
+
+async def test_what_is_deleted_meanwhile_waits_for_the_next_time(folder: Any, client: Any) -> None:
+    for value in "abcd":
+        await client.produce("in", value)
+    await delete_before(client, 2)
+    flush = client.cluster.flush
+
+    async def flush_and_more(logs: Any) -> None:
+        await flush(logs)
+        await delete_before(client, 3)
+
+    client.cluster.flush = flush_and_more
+    await client.cluster.flush_due()
+    folder.kill()
+    assert folder.open().read("in") == ["c", "d"]
+
+
+async def test_a_deleted_topic_is_forgotten(client: Any) -> None:
+    await read_and_delete(client)
+    await client.cluster.handle(m.DeleteTopicsRequest([m.DeleteTopicState("in")]))
+    await client.cluster.flush_due()
