@@ -138,7 +138,7 @@ def mean(argument: Argument) -> Aggregate:
         (0, 0),
         lambda state, value: (state[0] + value, state[1] + 1),
         lambda a, b: (a[0] + b[0], a[1] + b[1]),
-        lambda state: state[0] / state[1] if state[1] else None,
+        _mean,
     )
 
 
@@ -240,7 +240,8 @@ def _welford(state: tuple[int, float, float], value: float) -> tuple[int, float,
     n, average, squares = state
     delta = value - average
     average += delta / (n + 1)
-    return n + 1, average, squares + delta * (value - average)
+    # Never negative, but where floats overflow: infinite then, as it should be, and no square root of less than zero.
+    return n + 1, average, squares + abs(delta * (value - average))
 
 
 def _welford_both(a: tuple[int, float, float], b: tuple[int, float, float]) -> tuple[int, float, float]:
@@ -252,6 +253,15 @@ def _welford_both(a: tuple[int, float, float], b: tuple[int, float, float]) -> t
 
 def _variance(state: tuple[int, float, float]) -> Any:
     return state[2] / (state[0] - 1) if state[0] > 1 else None
+
+
+def _mean(state: tuple[Any, int]) -> Any:
+    if not state[1]:
+        return None
+    try:
+        return state[0] / state[1]
+    except OverflowError:  # an int beyond every float
+        return math.inf if state[0] > 0 else -math.inf
 
 
 def _count(state: int, value: object) -> int:

@@ -85,6 +85,7 @@ def both(bench: Callable[..., Any], named: dict[str, Any], value_type: Any, rows
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(KEYED, max_size=25), cuts=st.lists(st.integers(1, 25), max_size=3))
 @example(rows=[("a", Reading(n=2**62)), ("a", Reading(n=2**62)), ("a", Reading(n=-(2**63)))], cuts=[1])
+@example(rows=[("a", Reading(x=1.7976931348623157e308)), ("a", Reading(x=-1e292)), ("a", Reading(x=1.0))], cuts=[])
 @example(rows=[("a", Reading(n=2**64)), ("a", Reading(n=1)), ("b", Reading(x=1.5))], cuts=[2])
 @example(rows=[("a", Reading(n=2**70, x=1.0)), ("a", Reading(n=10**308 * 100, x=2.0))], cuts=[])
 def test_expressions_over_typed_values(bench: Callable[..., Any], rows: list[Any], cuts: list[int]) -> None:
@@ -99,6 +100,12 @@ def test_expressions_over_typed_values(bench: Callable[..., Any], rows: list[Any
 def test_functions_over_values_of_any_kind(bench: Callable[..., Any], rows: list[Any], cuts: list[int]) -> None:
     """What one aggregate does not take is left out of all, and the policy is asked once a record."""
     both(bench, LAMBDAS, None, rows, cuts)
+
+
+def test_a_result_beyond_every_float_is_infinite(bench: Callable[..., Any]) -> None:
+    made = bench(lambda s: s.group_by_key().aggregate(mean=agg.mean(lambda v: v), name="t"), value_type=None)
+    made.send(("a", 10**400), ("a", 1), ("b", -(10**400)))
+    assert [row.value.mean for row in made.flush()] == [float("inf"), float("-inf")]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
