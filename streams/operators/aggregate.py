@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from state.keys import time_prefix, window_key
 from streams.batch import Batch
+from streams.durations import format_ms
 from streams.errors import DecodeError
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.base import NO_TIME, Operator, TaskContext
@@ -75,7 +76,8 @@ class AggregateOperator(Operator[AggregateNode]):
             return
         clock = self.context.load_clock(self.node.name)
         if clock is not None:
-            self._observed, self._closed_to, self._expired_to = clock
+            self._observed, self._closed_to, self._expired_to, *shape = clock
+            self._check_shape(shape)
         stored = self.context.stores.window(self._store).starts()
         self._partial = {start for start in stored if start > self._closed_to}
 
@@ -293,7 +295,19 @@ class AggregateOperator(Operator[AggregateNode]):
         yield from self._write_pieces()
         self._let_go()
         if self._window is not None:
-            self.context.save_clock(self.node.name, [self._observed, self._closed_to, self._expired_to])
+            times = [self._observed, self._closed_to, self._expired_to]
+            self.context.save_clock(self.node.name, [*times, self._window.size_ms, self._window.step_ms])
+
+    def _check_shape(self, shape: list[int]) -> None:
+        """Windows of another size in the store would be taken for some of this one, and go on with its counts."""
+        assert self._window is not None
+        if shape != [self._window.size_ms, self._window.step_ms]:
+            size, step = (format_ms(ms) for ms in shape)
+            raise TopologyError(
+                f"{self.node.name} ({self.node.where}): the store holds windows of {size}, one every {step}; now it is "
+                f"{self._window!r}. Go back, give the new aggregation another name=, or begin it anew with "
+                f"`streams reset APP --store {self._store}`."
+            )
 
     def _show(self) -> None:
         """Others use the store: they are to see each change at once."""
