@@ -21,7 +21,7 @@ import numpy.typing as npt
 from state.keys import time_prefix, window_key
 from streams.batch import Batch
 from streams.durations import format_ms
-from streams.errors import DecodeError
+from streams.errors import DecodeError, TopologyError
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.base import NO_TIME, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
