@@ -18,7 +18,6 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, NoReturn
 
-from broker_embedded.log import disk
 from streams import operators
 from streams.cli.loading import load
 from streams.runtime.observer import Restoring, Silent, Started, Stopped
@@ -28,7 +27,6 @@ from streams.testing.crash import DIED
 from streams.testing.power_cut import Ledger
 
 IMPORTED_ONCE = (
-    "state.backends.rocks",
     "state.budget",
     "streams.transport.opening",
     *(f"streams.operators.{module.name}" for module in iter_modules(operators.__path__)),
@@ -89,7 +87,7 @@ def work(order: dict[str, Any]) -> NoReturn:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         os.environ.update(order["environment"])
         if order["ledger"] is not None:
-            disk.observer = Ledger(Path(order["ledger"])).note
+            Ledger(Path(order["ledger"])).watch()
         asyncio.run(run(order))
         code = 0
     except BaseException:  # noqa: BLE001 - written down, and told by the exit code

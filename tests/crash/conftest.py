@@ -7,8 +7,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -22,37 +24,42 @@ SHARED_MEMORY = Path("/dev/shm")
 """What a killed process wrote stays there as it does on a disk, and a hundred runs wait for no disk."""
 
 
-def look(folder: Path) -> Contents:
-    """What is in a data folder."""
-    from crash_app import app
-
-    return asyncio.run(read_contents(app, folder))
+class Undisturbed(NamedTuple):
+    contents: Contents
+    seconds: float
+    """How long the run took, about."""
 
 
 class Life:
-    """One data folder from its first start to the end of its input."""
+    """One data folder from its first start to the end of its input; `environment` is that of all its processes."""
 
-    def __init__(self, crashes: Crashes, folder: Path) -> None:
-        self.crashes = crashes
+    def __init__(self, crashes: Crashes, folder: Path, environment: dict[str, str]) -> None:
+        self._crashes = crashes
+        self._environment = environment
         self.folder = folder
         self.runs: list[Run] = []
 
-    def run(self, **options: object) -> Run:
-        run = self.crashes.run(self.folder, **options)  # type: ignore[arg-type]
+    def run(self, *, environment: dict[str, str] | None = None, **options: Any) -> Run:
+        run = self._crashes.run(self.folder, environment=self._environment | (environment or {}), **options)
         assert run.code != 1, run.errors
         self.runs.append(run)
         return run
 
-    def die_at(self, step: str, occurrence: int, **environment: str) -> None:
+    def die_at(self, step: str, occurrence: int, **options: Any) -> None:
         """A run that falls at a step, and not before or after."""
-        run = self.run(die_at=StepAt(step, occurrence), environment=environment)
+        run = self.run(die_at=StepAt(step, occurrence), **options)
         assert run.code == DIED, f"{step!r} was reached {run.steps[step]} times, and not {occurrence}"
         assert run.steps[step] == occurrence
 
     def finish(self) -> Contents:
         """Runs to the end and looks at what is there."""
+        from crash_app import app
+
         assert self.run().code == 0
-        return look(self.folder)
+        return asyncio.run(read_contents(app, self.folder))
+
+
+NewLife = Callable[..., Life]
 
 
 @pytest.fixture(scope="session")
@@ -62,29 +69,36 @@ def crashes() -> Iterator[Crashes]:
 
 
 @pytest.fixture(scope="session")
-def root() -> Iterator[Path]:
-    usable = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
-    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if usable else None) as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="session")
-def template(root: Path) -> Path:
+def template() -> Iterator[Path]:
     from crash_app import fill
 
-    asyncio.run(fill(root / "template"))
-    return root / "template"
+    usable = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
+    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if usable else None) as folder:
+        asyncio.run(fill(Path(folder, "template")))
+        yield Path(folder, "template")
 
 
 @pytest.fixture
-def life(crashes: Crashes, template: Path) -> Iterator[Life]:
-    with tempfile.TemporaryDirectory(dir=template.parent) as folder:
-        yield Life(crashes, shutil.copytree(template, Path(folder, "data")))
+def new_life(crashes: Crashes, template: Path) -> Iterator[NewLife]:
+    """Begins a life, the settings of which are given by the names of their environment variables."""
+    with tempfile.TemporaryDirectory(dir=template.parent) as root:
+
+        def begin(**environment: str) -> Life:
+            folder = Path(tempfile.mkdtemp(dir=root), "data")
+            return Life(crashes, shutil.copytree(template, folder), environment)
+
+        yield begin
+
+
+@pytest.fixture
+def life(new_life: NewLife) -> Life:
+    return new_life()
 
 
 @pytest.fixture(scope="session")
-def undisturbed(crashes: Crashes, template: Path) -> Contents:
-    folder = shutil.copytree(template, template.parent / "undisturbed")
-    run = crashes.run(folder)
-    assert run.code == 0, run.errors
-    return look(folder)
+def undisturbed(crashes: Crashes, template: Path) -> Undisturbed:
+    life = Life(crashes, shutil.copytree(template, template.with_name("undisturbed")), {})
+    began_s = time.monotonic()
+    life.run()
+    seconds = time.monotonic() - began_s
+    return Undisturbed(life.finish(), seconds)

@@ -11,6 +11,8 @@ from typing import Any
 
 import streams
 from streams import agg
+from streams.transport.contract import TopicPartition
+from streams.transport.opening import open_transport
 
 EVENTS = 1_800
 ORDERS = 200
@@ -107,3 +109,16 @@ async def fill(data_dir: Any) -> None:
             for n, m in enumerate(mixed)
         ]
         await asyncio.gather(*sent)
+
+
+async def records_left(data_dir: Any) -> int:
+    """What the source has not fed yet, and what has been fed and not processed, as far as it was committed."""
+    async with app.client(data_dir=data_dir) as client:
+        positions = [int(row.value) async for row in client.read("crash-feed-position")]
+        transport, _ = open_transport(app.settings.with_values({"data_dir": str(data_dir)}))
+        await transport.start()
+        tps = [TopicPartition(t.name, p) for t in (sold, orders, prices) for p in range(t.definition.partitions)]
+        ends, committed = await transport.latest(tps), await transport.committed(app.id, tps)
+        await transport.stop()
+    fed = positions[-1] if positions else 0
+    return EVENTS - fed + sum(ends[tp] - (0 if (at := committed[tp]) is None else at.offset) for tp in tps)

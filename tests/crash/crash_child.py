@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import partialmethod
 
 from crash_app import app
 
 from broker_embedded.wire import messages as m
-from streams.runtime import assembly, loop
+from state.task_stores import TaskStores
+from streams.runtime import assembly, loop, restore
 from streams.runtime.commit import Commit
 
-assembly.TaskStores = partial(assembly.TaskStores, slice_entries=4)  # type: ignore[misc]
+TaskStores.__init__ = partialmethod(TaskStores.__init__, slice_entries=4)  # type: ignore[method-assign,assignment]
 assembly.PURGE_RECORDS = 150
 loop.OUTPUTS_EARLY = 400
 
@@ -44,7 +45,16 @@ def offsets_apart(commit: Commit) -> list[Callable[[], Awaitable[None]]]:
     return [send_offsets if step == commit._send_offsets else step for step in steps(commit)]
 
 
-MUTATIONS = {"none": steps, "stores first": stores_first, "offsets apart": offsets_apart}
-Commit.steps = MUTATIONS[os.environ.get("CRASH_MUTATION", "none")]  # type: ignore[method-assign]
+async def no_look(*_: object) -> set[object]:
+    return set()
+
+
+mutation = os.environ.get("CRASH_MUTATION", "none")
+if mutation.startswith("stores first"):
+    Commit.steps = stores_first  # type: ignore[method-assign]
+if mutation.endswith("no look at starts"):
+    restore.undone = no_look  # type: ignore[assignment]
+if mutation == "offsets apart":
+    Commit.steps = offsets_apart  # type: ignore[method-assign]
 
 __all__ = ["app"]

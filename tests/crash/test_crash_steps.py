@@ -7,12 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Life
+from conftest import Life, Undisturbed
 from crash_compare import assert_equal, assert_nothing_wiped, assert_same, assert_sound, recomputed, results
 
 import streams.runtime
 from streams.runtime.steps import COMMIT_STEPS, RESTORE_STEPS
-from streams.testing.contents import Contents
 
 
 def test_the_tables_of_steps_are_complete() -> None:
@@ -21,17 +20,17 @@ def test_the_tables_of_steps_are_complete() -> None:
     assert reached == {*COMMIT_STEPS, *RESTORE_STEPS}
 
 
-def test_an_undisturbed_run_gives_what_plain_python_gives(undisturbed: Contents) -> None:
-    assert_sound(undisturbed)
-    assert_equal(results(undisturbed), recomputed(undisturbed.topics), "the run", "plain Python")
+def test_an_undisturbed_run_gives_what_plain_python_gives(undisturbed: Undisturbed) -> None:
+    assert_sound(undisturbed.contents)
+    assert_equal(results(undisturbed.contents), recomputed(undisturbed.contents.topics), "the run", "plain Python")
 
 
 @pytest.mark.parametrize("step", COMMIT_STEPS)
-def test_crashes_of_commits(step: str, life: Life, undisturbed: Contents) -> None:
+def test_crashes_of_commits(step: str, life: Life, undisturbed: Undisturbed) -> None:
     """The first, second and a later time that a process reaches the step; the next one goes on from there."""
     for occurrence in (1, 2, 6):
         life.die_at(step, occurrence)
-    assert_same(life.finish(), undisturbed)
+    assert_same(life.finish(), undisturbed.contents)
     assert_nothing_wiped(life.runs)
 
 
@@ -45,7 +44,7 @@ RESTORES = {
 
 
 @pytest.mark.parametrize("step", RESTORE_STEPS)
-def test_crashes_of_restores(step: str, life: Life, undisturbed: Contents) -> None:
+def test_crashes_of_restores(step: str, life: Life, undisturbed: Undisturbed) -> None:
     """Three starts in a row fall in the midst of a restore: behind by a commit, and then with no local state."""
     life.die_at("commit: write stores", 5)
     for occurrence in RESTORES[step]:
@@ -55,15 +54,15 @@ def test_crashes_of_restores(step: str, life: Life, undisturbed: Contents) -> No
     shutil.rmtree(life.folder / "state")
     for occurrence in RESTORES[step]:
         life.die_at(step, occurrence)
-    assert_same(life.finish(), undisturbed)
+    assert_same(life.finish(), undisturbed.contents)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("occurrence", [1, 2, 7])
 @pytest.mark.parametrize("step", COMMIT_STEPS)
-def test_one_crash_of_a_commit(step: str, occurrence: int, life: Life, undisturbed: Contents) -> None:
+def test_one_crash_of_a_commit(step: str, occurrence: int, life: Life, undisturbed: Undisturbed) -> None:
     life.die_at(step, occurrence)
-    assert_same(life.finish(), undisturbed)
+    assert_same(life.finish(), undisturbed.contents)
     assert_nothing_wiped(life.runs)
 
 
@@ -71,8 +70,8 @@ def test_one_crash_of_a_commit(step: str, occurrence: int, life: Life, undisturb
 @pytest.mark.parametrize("nth", [0, 1, 2])
 @pytest.mark.parametrize("step", RESTORE_STEPS)
 @pytest.mark.parametrize("before", ["commit: write stores", "commit: write a slice"])
-def test_one_crash_of_a_restore(before: str, step: str, nth: int, life: Life, undisturbed: Contents) -> None:
+def test_one_crash_of_a_restore(before: str, step: str, nth: int, life: Life, undisturbed: Undisturbed) -> None:
     life.die_at(before, 3 + 5 * nth)
     life.die_at(step, RESTORES[step][nth])
-    assert_same(life.finish(), undisturbed)
+    assert_same(life.finish(), undisturbed.contents)
     assert_nothing_wiped(life.runs)

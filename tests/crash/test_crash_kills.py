@@ -1,0 +1,55 @@
+"""kill -9 at random moments, several times in the life of a data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from random import Random
+
+import pytest
+from conftest import Life, NewLife, Undisturbed
+from crash_compare import assert_nothing_wiped, assert_same
+
+from streams.testing.crash import KILLED
+
+KILLS_A_LIFE = 4
+"""After so many a life is let come to its end."""
+
+
+def had_work_left(life: Life) -> bool:
+    """Whether the log says so; it is looked at in a copy, since to open a folder is to recover it."""
+    from crash_app import records_left
+
+    copy = life.folder.with_name("copy")
+    shutil.copytree(life.folder / "log", copy / "log")
+    left = asyncio.run(records_left(copy))
+    shutil.rmtree(copy)
+    return left > 0
+
+
+def killed(life: Life, seconds: float) -> int:
+    """A run of at most so long: 1 if it was killed, at work and before the end of it, otherwise 0."""
+    run = life.run(kill_after_s=seconds)
+    return int(run.code == KILLED and bool(run.told("started")) and had_work_left(life))
+
+
+def kill(kills: int, seed: int, new_life: NewLife, undisturbed: Undisturbed) -> None:
+    """Lives with random ends of processes in them, until so many were killed at work."""
+    draw = Random(seed)
+    hits = 0
+    while hits < kills:
+        life = new_life()
+        for _ in range(KILLS_A_LIFE):
+            hits += killed(life, draw.uniform(0, undisturbed.seconds))
+        assert_same(life.finish(), undisturbed.contents)
+        assert_nothing_wiped(life.runs)
+
+
+def test_kills(new_life: NewLife, undisturbed: Undisturbed) -> None:
+    kill(3, 1, new_life, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 7))
+def test_25_kills(seed: int, new_life: NewLife, undisturbed: Undisturbed) -> None:
+    kill(5, seed, new_life, undisturbed)
