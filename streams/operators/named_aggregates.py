@@ -22,7 +22,7 @@ from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.base import TaskContext
 from streams.operators.calls import FAILED, Calls
 from streams.operators.folds import Finish, ask_policy
-from streams.slot_states import SlotStates
+from streams.operators.slot_states import SlotStates
 
 Slots = npt.NDArray[np.intp]
 
