@@ -25,8 +25,8 @@ def open_transport(settings: Settings) -> tuple[Transport, str]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"data_dir={settings.data_dir!r}: {error.strerror}: {error.filename}. Name a folder that is there or can be "
-            "made (data_dir=, STREAMS_DATA_DIR or --data-dir)."
+            f"data_dir={settings.data_dir!r}: {error.strerror}: {error.filename}. Name a folder that is there or can "
+            "be made (data_dir=, STREAMS_DATA_DIR or --data-dir)."
         ) from error
     config = BrokerConfig(sync_on_commit=settings.flush_on_commit)
     return EmbeddedTransport(folder, config=config), f"embedded broker in {settings.data_dir}"
