@@ -51,12 +51,15 @@ class Lane:
 
     def _encode(self, start: int, stop: int, codec: str) -> Iterator[tuple[bytearray, int]]:
         """Some of the records as a batch; halved until a batch is within the limit."""
-        headers = None if self.headers is None else self.headers[start:stop]
-        keys, values, timestamps = self.keys[start:stop], self.values[start:stop], self.timestamps[start:stop]
-        batch = records.encode(keys, values, timestamps, headers, codec=codec)
+        part = self if stop - start == len(self.keys) else self._cut(start, stop)
+        batch = records.encode(part.keys, part.values, part.timestamps, part.headers, codec=codec)
         if len(batch) <= BATCH_BYTES_MAX or stop - start == 1:
             yield batch, stop - start
             return
         middle = (start + stop) // 2
         yield from self._encode(start, middle, codec)
         yield from self._encode(middle, stop, codec)
+
+    def _cut(self, start: int, stop: int) -> Lane:
+        headers = None if self.headers is None else self.headers[start:stop]
+        return Lane(self.keys[start:stop], self.values[start:stop], self.timestamps[start:stop], headers)
