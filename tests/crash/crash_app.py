@@ -14,8 +14,8 @@ from streams import agg
 from streams.transport.contract import TopicPartition
 from streams.transport.opening import open_transport
 
-EVENTS = 1_800
-ORDERS = 200
+EVENTS = 1_200
+ORDERS = 150
 CHUNK = 25
 """The source pauses after so many rows, so that they are spread over many commits."""
 
@@ -39,7 +39,7 @@ def events() -> list[tuple[str, Event]]:
     ]
 
 
-app = streams.App("crash", commit_interval_ms=5, uncommitted_entries_max=60, batch_records_max=40)
+app = streams.App("crash", commit_interval_ms=1, uncommitted_entries_max=12, batch_records_max=40)
 
 
 def topic(name: str, value_type: Any, partitions: int = 1) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from conftest import Life, NewLife, Undisturbed
 from crash_compare import assert_equal, assert_same, assert_sound, recomputed, results
 
-from streams.runtime.steps import COMMIT_STEPS
+from streams.runtime.steps import COMMIT_STEPS, RESTORE_STEPS
 from streams.testing.contents import Contents
 from streams.testing.crash import StepAt
 from streams.testing.power_cut import Ledger, cut_log, cut_stores, durable
@@ -55,8 +55,10 @@ class PowerCuts:
 
 
 def cut_at_steps(cuts: PowerCuts, times: int) -> None:
+    """Cuts at steps of commits, and of the restores that the cuts before have made necessary."""
     for _ in range(times):
-        cuts.run(die_at=StepAt(cuts.draw.choice(COMMIT_STEPS), cuts.draw.randint(1, 6)))
+        step = cuts.draw.choice([*COMMIT_STEPS, *RESTORE_STEPS] if cuts.life.runs else COMMIT_STEPS)
+        cuts.run(die_at=StepAt(step, 1 if step in RESTORE_STEPS else cuts.draw.randint(1, 6)))
 
 
 def cut_at_moments(cuts: PowerCuts, times: int, seconds: float) -> None:

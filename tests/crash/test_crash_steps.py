@@ -71,7 +71,7 @@ def test_one_crash_of_a_commit(step: str, occurrence: int, life: Life, undisturb
 @pytest.mark.parametrize("step", RESTORE_STEPS)
 @pytest.mark.parametrize("before", ["commit: write stores", "commit: write a slice"])
 def test_one_crash_of_a_restore(before: str, step: str, nth: int, life: Life, undisturbed: Undisturbed) -> None:
-    life.die_at(before, 3 + 5 * nth)
+    life.die_at(before, 3 + 3 * nth)
     life.die_at(step, RESTORES[step][nth])
     assert_same(life.finish(), undisturbed.contents)
     assert_nothing_wiped(life.runs)
