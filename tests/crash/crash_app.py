@@ -117,6 +117,7 @@ async def records_left(data_dir: Any) -> int:
         positions = [int(row.value) async for row in client.read("crash-feed-position")]
         transport, _ = open_transport(app.settings.with_values({"data_dir": str(data_dir)}))
         await transport.start()
+        await transport.producer(transactional_id=f"{app.id}-0").start()  # ends what the killed one left open
         tps = [TopicPartition(t.name, p) for t in (sold, orders, prices) for p in range(t.definition.partitions)]
         ends, committed = await transport.latest(tps), await transport.committed(app.id, tps)
         await transport.stop()
