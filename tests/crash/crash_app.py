@@ -11,6 +11,7 @@ from typing import Any
 
 import streams
 from streams import agg
+from streams.runtime.topics import transactional_id
 from streams.transport.contract import TopicPartition
 from streams.transport.opening import open_transport
 
@@ -117,7 +118,8 @@ async def records_left(data_dir: Any) -> int:
         positions = [int(row.value) async for row in client.read("crash-feed-position")]
         transport, _ = open_transport(app.settings.with_values({"data_dir": str(data_dir)}))
         await transport.start()
-        await transport.producer(transactional_id=f"{app.id}-0").start()  # ends what the killed one left open
+        # Ends the transaction that the killed one left open.
+        await transport.producer(transactional_id=transactional_id(app.id)).start()
         tps = [TopicPartition(t.name, p) for t in (sold, orders, prices) for p in range(t.definition.partitions)]
         ends, committed = await transport.latest(tps), await transport.committed(app.id, tps)
         await transport.stop()

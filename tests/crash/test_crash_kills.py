@@ -40,7 +40,7 @@ def kill(kills: int, seed: int, new_life: NewLife, undisturbed: Undisturbed) -> 
     while hits < kills:
         life = new_life()
         for _ in range(min(KILLS_A_LIFE, kills - hits)):
-            hits += killed(life, draw.uniform(0, undisturbed.seconds))
+            hits += killed(life, draw.uniform(0.1, 0.8) * undisturbed.seconds)
             if life.runs[-1].code == 0:
                 break
         assert_same(life.finish(), undisturbed.contents)
