@@ -64,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _setting(
             "Commits come at the latest after so long; sooner when the input is drained.", "commit.interval.ms", ge=1
         ),
-    ] = 1_000
+    ] = 100
     flush_on_commit: Annotated[
         bool, _setting("The built-in broker has a commit on disk before it answers: no commit is lost to a power cut.")
     ] = False

@@ -24,7 +24,7 @@ def test_nothing_configured() -> None:
 @pytest.mark.parametrize(
     ("values", "environment", "flags", "value", "origin"),
     [
-        ({}, {}, {}, 1_000, "default"),
+        ({}, {}, {}, 100, "default"),
         ({"commit_interval_ms": 1}, {}, {}, 1, "code"),
         ({"commit.interval.ms": 1}, {}, {}, 1, "code"),
         ({"commit_interval_ms": 1}, {"STREAMS_COMMIT_INTERVAL_MS": "2"}, {}, 2, "environment"),
