@@ -155,10 +155,7 @@ class AggregateOperator(Operator[AggregateNode]):
         return key if self._window is None else window_key(int(self._groups.starts[slot]), key)
 
     def _fold(self, batch: Batch, rows: Slots, slots: Slots) -> Batch | None:
-        each = self.node.emit == "update"
-        return self._states.update(
-            batch, rows, slots, lambda results: self._folded(batch, rows, slots, results), each=each
-        )
+        return self._states.update(batch, rows, slots, lambda results: self._folded(batch, rows, slots, results))
 
     def _folded(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any] | None) -> Batch | None:
         if results is not None and holds(results, Failed):

@@ -38,12 +38,12 @@ class FoldStates(Protocol):
     def load(self, slot: int, payload: bytes) -> None:
         """This slot begins with a stored state."""
 
-    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, *, each: bool) -> Batch | None:
+    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
         """Fold row `rows[i]` of the batch into `slots[i]`, in order, then answer `finish(results)`.
 
         `results` has the state's result after each fold, None where the function gave that (the group is deleted, and
-        begins anew), FAILED where the error policy left the record out. Without `each` the other results are not looked
-        at, and `results` may be None when nothing was deleted or left out.
+        begins anew), FAILED where the error policy left the record out. Named aggregates on columns, which never serve
+        `emit("update")`, give no other results, and None for `results` when nothing was deleted or left out.
         """
 
     def encode(self, slots: Slots) -> list[bytes | None]:
@@ -74,7 +74,7 @@ class RowStates:
     def load(self, slot: int, payload: bytes) -> None:
         self._states[slot] = self._form.decode(payload)
 
-    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, *, each: bool) -> Batch | None:
+    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
         return self._continue(batch, list(zip(rows.tolist(), slots.tolist(), strict=True)), finish, [])
 
     def _continue(self, batch: Batch, pairs: list[tuple[int, int]], finish: Finish, results: list[Any]) -> Batch | None:

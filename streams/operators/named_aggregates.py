@@ -83,8 +83,8 @@ class NamedStates:
         for states, state in zip(self._states, self._form.decode(payload), strict=True):
             states.load(slot, state)
 
-    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, *, each: bool) -> Batch | None:
-        """Never asked for `each`: the row form folds where every change is to leave."""
+    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
+        """Gives no results: the row form folds where every change is to leave."""
         inputs = [_column(part, batch) for part in self._form.parts]
         missing = [at for at, column in enumerate(inputs) if column is None]
         if missing:
