@@ -46,7 +46,7 @@ class Cluster:
     """One broker over one data folder.
 
     >>> import tempfile
-    >>> from broker_embedded.wire.messages import CreatableTopic, CreateTopicsRequest
+    >>> from broker_embedded.wire.messages.topics import (CreatableTopic, CreateTopicsRequest)
     >>> async def main() -> list[str]:
     ...     cluster = Cluster.open(Path(tempfile.mkdtemp()))
     ...     await cluster.handle(CreateTopicsRequest([CreatableTopic("flights", num_partitions=2)]))

@@ -24,7 +24,8 @@ from broker_embedded.topics import OFFSETS_TOPIC
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-    from broker_embedded.wire.messages import OffsetCommitRequestPartition, TxnOffsetCommitRequestPartition
+    from broker_embedded.wire.messages.groups import OffsetCommitRequestPartition
+    from broker_embedded.wire.messages.transactions import TxnOffsetCommitRequestPartition
 
 log = logging.getLogger(__name__)
 

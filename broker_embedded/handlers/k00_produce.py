@@ -20,7 +20,7 @@ from broker_embedded.errors import (
 )
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topics import INTERNAL_TOPICS
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.records import (
     BatchIndexAndErrorMessage,
     PartitionProduceData,
     PartitionProduceResponse,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _JOINS_BY_ITSELF = 12
 
 
-@handler(0)
+@handler(0, versions=(3, 13))
 async def handle(cluster: Cluster, request: ProduceRequest, context: RequestContext) -> ProduceResponse:
     responses = []
     due: list[PartitionLog] = []

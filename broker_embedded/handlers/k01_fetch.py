@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import KafkaError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.records import (
     READ_COMMITTED,
     AbortedTransaction,
     FetchableTopicResponse,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(1)
+@handler(1, versions=(4, 18))
 async def handle(cluster: Cluster, request: FetchRequest, context: RequestContext) -> FetchResponse:
     response, enough = _read(cluster, request)
     if enough or request.max_wait_ms <= 0:
@@ -39,7 +39,7 @@ async def handle(cluster: Cluster, request: FetchRequest, context: RequestContex
 async def _wait(cluster: Cluster, request: FetchRequest, response: FetchResponse) -> FetchResponse:
     woken = asyncio.Event()
     unsubscribes = [
-        cluster.on_progress(topic.name or cluster.topic(None, topic.topic_id).name, row.partition, woken.set)
+        cluster.on_progress(topic.topic or cluster.topic(None, topic.topic_id).name, row.partition, woken.set)
         for topic in request.topics
         for row in topic.partitions
     ]
@@ -65,10 +65,10 @@ def _read(cluster: Cluster, request: FetchRequest) -> tuple[FetchResponse, bool]
     size_bytes = 0
     failed = False
     for topic in request.topics:
-        answer = FetchableTopicResponse(topic.name, topic.topic_id)
+        answer = FetchableTopicResponse(topic.topic, topic.topic_id)
         for row in topic.partitions:
             try:
-                name = topic.name or cluster.topic(None, topic.topic_id).name
+                name = topic.topic or cluster.topic(None, topic.topic_id).name
                 data, read_bytes = _read_partition(cluster, request, name, row, size_bytes)
                 size_bytes += read_bytes
             except KafkaError as error:

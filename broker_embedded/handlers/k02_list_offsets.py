@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import KafkaError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.records import (
     EARLIEST_LOCAL_TIMESTAMP,
     EARLIEST_TIMESTAMP,
     LATEST_TIMESTAMP,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LEADER_EPOCH = 0
 
 
-@handler(2)
+@handler(2, versions=(1, 11))
 async def handle(cluster: Cluster, request: ListOffsetsRequest, context: RequestContext) -> ListOffsetsResponse:
     committed = request.isolation_level == READ_COMMITTED
     return ListOffsetsResponse(

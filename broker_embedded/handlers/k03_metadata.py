@@ -11,7 +11,7 @@ from uuid import uuid4
 from broker_embedded.errors import KafkaError, UnknownTopicOrPartitionError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topics import Topic, check_name
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.topics import (
     MetadataRequest,
     MetadataRequestTopic,
     MetadataResponse,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LEADER_EPOCH = 0
 
 
-@handler(3)
+@handler(3, versions=(0, 13))
 async def handle(cluster: Cluster, request: MetadataRequest, context: RequestContext) -> MetadataResponse:
     if request.topics is None:
         rows = [_describe(cluster, topic) for topic in cluster.topics.values()]

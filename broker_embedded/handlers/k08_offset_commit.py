@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from broker_embedded.coordinator.records import OffsetValue
 from broker_embedded.errors import KafkaError, UnknownMemberIdError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.groups import (
     OffsetCommitRequest,
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(8)
+@handler(8, versions=(2, 10))
 async def handle(cluster: Cluster, request: OffsetCommitRequest, context: RequestContext) -> OffsetCommitResponse:
     offsets: dict[tuple[str, int], OffsetValue] = {}
     answers = []

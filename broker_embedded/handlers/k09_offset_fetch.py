@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from broker_embedded.coordinator.records import OffsetValue
 from broker_embedded.errors import UnknownTopicIdError, UnstableOffsetCommitError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.groups import (
     OffsetFetchRequest,
     OffsetFetchRequestGroup,
     OffsetFetchRequestTopics,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(9)
+@handler(9, versions=(1, 10))
 async def handle(cluster: Cluster, request: OffsetFetchRequest, context: RequestContext) -> OffsetFetchResponse:
     return OffsetFetchResponse([_group(cluster, group, request.require_stable) for group in request.groups])
 

@@ -24,7 +24,7 @@ from broker_embedded.folder import log_config
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topic_configs import layered
 from broker_embedded.topics import Topic, check_name
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.topics import (
     CreatableTopic,
     CreatableTopicConfigs,
     CreatableTopicResult,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(19)
+@handler(19, versions=(2, 7))
 async def handle(cluster: Cluster, request: CreateTopicsRequest, context: RequestContext) -> CreateTopicsResponse:
     twice = {name for name, count in Counter(row.name for row in request.topics).items() if count > 1}
     results: dict[str, CreatableTopicResult] = {}

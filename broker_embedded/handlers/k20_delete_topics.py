@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidTopicError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.topics import (
     DeletableTopicResult,
     DeleteTopicsRequest,
     DeleteTopicsResponse,
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(20)
+@handler(20, versions=(1, 6))
 async def handle(cluster: Cluster, request: DeleteTopicsRequest, context: RequestContext) -> DeleteTopicsResponse:
     return DeleteTopicsResponse([await _delete(cluster, row) for row in request.topics])
 

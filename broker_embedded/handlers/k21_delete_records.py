@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import KafkaError, OffsetOutOfRangeError, PolicyViolationError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.records import (
     DeleteRecordsPartition,
     DeleteRecordsPartitionResult,
     DeleteRecordsRequest,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(21)
+@handler(21, versions=(0, 2))
 async def handle(cluster: Cluster, request: DeleteRecordsRequest, context: RequestContext) -> DeleteRecordsResponse:
     return DeleteRecordsResponse(
         [

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import InitProducerIdRequest, InitProducerIdResponse
+from broker_embedded.wire.messages.transactions import InitProducerIdRequest, InitProducerIdResponse
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(22)
+@handler(22, versions=(0, 5))
 async def handle(cluster: Cluster, request: InitProducerIdRequest, context: RequestContext) -> InitProducerIdResponse:
     try:
         if request.transactional_id is None:

@@ -13,7 +13,7 @@ from broker_embedded.errors import (
     UnknownTopicOrPartitionError,
 )
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.transactions import (
     AddPartitionsToTxnPartitionResult,
     AddPartitionsToTxnRequest,
     AddPartitionsToTxnResponse,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _OPERATION_NOT_ATTEMPTED = 55
 
 
-@handler(24)
+@handler(24, versions=(0, 5))
 async def handle(
     cluster: Cluster, request: AddPartitionsToTxnRequest, context: RequestContext
 ) -> AddPartitionsToTxnResponse:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidGroupIdError, InvalidProducerEpochError, KafkaError, ProducerFencedError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
+from broker_embedded.wire.messages.transactions import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(25)
+@handler(25, versions=(0, 4))
 async def handle(cluster: Cluster, request: AddOffsetsToTxnRequest, context: RequestContext) -> AddOffsetsToTxnResponse:
     try:
         if not request.group_id:

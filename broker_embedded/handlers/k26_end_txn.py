@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import EndTxnRequest, EndTxnResponse
+from broker_embedded.wire.messages.transactions import EndTxnRequest, EndTxnResponse
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(26)
+@handler(26, versions=(0, 5))
 async def handle(cluster: Cluster, request: EndTxnRequest, context: RequestContext) -> EndTxnResponse:
     try:
         await cluster.transactions.end(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from broker_embedded.coordinator.records import OffsetValue
 from broker_embedded.errors import KafkaError, UnknownMemberIdError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.transactions import (
     TxnOffsetCommitRequest,
     TxnOffsetCommitResponse,
     TxnOffsetCommitResponsePartition,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _JOINS_BY_ITSELF = 5
 
 
-@handler(28)
+@handler(28, versions=(0, 5))
 async def handle(cluster: Cluster, request: TxnOffsetCommitRequest, context: RequestContext) -> TxnOffsetCommitResponse:
     offsets: dict[tuple[str, int], OffsetValue] = {}
     answers = []

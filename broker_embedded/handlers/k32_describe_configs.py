@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topic_configs import ConfigSource, ConfigType, layered
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.configs import (
     RESOURCE_BROKER,
     RESOURCE_TOPIC,
     DescribeConfigsRequest,
@@ -29,7 +29,7 @@ _NAMES = {"auto_create_topics": "auto.create.topics.enable", "sync_on_commit": "
 _TYPES = {bool: ConfigType.BOOLEAN, int: ConfigType.INT}
 
 
-@handler(32)
+@handler(32, versions=(1, 4))
 async def handle(cluster: Cluster, request: DescribeConfigsRequest, context: RequestContext) -> DescribeConfigsResponse:
     return DescribeConfigsResponse([_describe(cluster, resource, request) for resource in request.resources])
 

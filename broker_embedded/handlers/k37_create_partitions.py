@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidPartitionsError, InvalidTopicError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.topics import (
     CreatePartitionsRequest,
     CreatePartitionsResponse,
     CreatePartitionsTopic,
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(37)
+@handler(37, versions=(0, 3))
 async def handle(
     cluster: Cluster, request: CreatePartitionsRequest, context: RequestContext
 ) -> CreatePartitionsResponse:

@@ -10,7 +10,7 @@ from broker_embedded.errors import InvalidConfigError, InvalidRequestError, Kafk
 from broker_embedded.folder import log_config
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topic_configs import TOPIC_CONFIGS, ConfigType
-from broker_embedded.wire.messages import (
+from broker_embedded.wire.messages.configs import (
     OPERATION_APPEND,
     OPERATION_DELETE,
     OPERATION_SET,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
-@handler(44)
+@handler(44, versions=(0, 1))
 async def handle(
     cluster: Cluster, request: IncrementalAlterConfigsRequest, context: RequestContext
 ) -> IncrementalAlterConfigsResponse:

@@ -15,7 +15,42 @@ from broker_embedded.cluster import Cluster, wall_clock_ms
 from broker_embedded.config import BrokerConfig
 from broker_embedded.errors import KafkaError, UnstableOffsetCommitError
 from broker_embedded.lock import FolderInUseError
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.configs import (
+    OPERATION_SET,
+    RESOURCE_TOPIC,
+    AlterableConfig,
+    AlterConfigsResource,
+    IncrementalAlterConfigsRequest,
+)
+from broker_embedded.wire.messages.groups import (
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopics,
+    OffsetFetchResponse,
+)
+from broker_embedded.wire.messages.records import (
+    EARLIEST_TIMESTAMP,
+    LATEST_TIMESTAMP,
+    READ_COMMITTED,
+    READ_UNCOMMITTED,
+    DeleteRecordsPartition,
+    DeleteRecordsRequest,
+    DeleteRecordsTopic,
+    FetchPartition,
+    FetchRequest,
+    FetchTopic,
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+    PartitionData,
+)
+from broker_embedded.wire.messages.topics import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    DeleteTopicState,
+)
 from streams.transport.contract import (
     Committed,
     Fetched,
@@ -37,7 +72,7 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedTransport", "FolderInUseError"]
 
 _STABLE_WITHIN_MS = 60_000
-_ISOLATION = {"read_uncommitted": m.READ_UNCOMMITTED, "read_committed": m.READ_COMMITTED}
+_ISOLATION = {"read_uncommitted": READ_UNCOMMITTED, "read_committed": READ_COMMITTED}
 
 
 class EmbeddedTransport:
@@ -122,45 +157,45 @@ class EmbeddedTransport:
             if spec.name in known and known[spec.name].partition_count != spec.partitions:
                 raise TopicMismatchError(spec.name, spec.partitions, known[spec.name].partition_count)
         rows = [
-            m.CreatableTopic(
-                spec.name, spec.partitions, configs=[m.CreatableTopicConfig(*item) for item in spec.configs.items()]
+            CreatableTopic(
+                spec.name, spec.partitions, configs=[CreatableTopicConfig(*item) for item in spec.configs.items()]
             )
             for spec in specs
             if spec.name not in known
         ]
         if rows:
-            answer = await self._ask(m.CreateTopicsRequest(rows))
+            answer = await self._ask(CreateTopicsRequest(rows))
             for result in answer.topics:
                 raise_for(result.error_code, f"topic {result.name!r}", result.error_message)
 
     async def delete(self, topics: Iterable[str]) -> None:
         known = self.cluster.topics
-        rows = [m.DeleteTopicState(name) for name in topics if name in known]
+        rows = [DeleteTopicState(name) for name in topics if name in known]
         if rows:
-            for result in (await self._ask(m.DeleteTopicsRequest(rows))).responses:
+            for result in (await self._ask(DeleteTopicsRequest(rows))).responses:
                 raise_for(result.error_code, f"topic {result.name!r}", result.error_message)
 
     async def alter(self, topic: str, configs: Mapping[str, str]) -> None:
-        rows = [m.AlterableConfig(name, m.OPERATION_SET, value) for name, value in configs.items()]
-        resource = m.AlterConfigsResource(m.RESOURCE_TOPIC, topic, rows)
-        for result in (await self._ask(m.IncrementalAlterConfigsRequest([resource]))).responses:
+        rows = [AlterableConfig(name, OPERATION_SET, value) for name, value in configs.items()]
+        resource = AlterConfigsResource(RESOURCE_TOPIC, topic, rows)
+        for result in (await self._ask(IncrementalAlterConfigsRequest([resource]))).responses:
             raise_for(result.error_code, f"topic {topic!r}", result.error_message)
 
     async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
-        rows = [m.DeleteRecordsTopic(tp.topic, [m.DeleteRecordsPartition(tp.partition, before[tp])]) for tp in before]
-        for topic in (await self._ask(m.DeleteRecordsRequest(rows))).topics:
+        rows = [DeleteRecordsTopic(tp.topic, [DeleteRecordsPartition(tp.partition, before[tp])]) for tp in before]
+        for topic in (await self._ask(DeleteRecordsRequest(rows))).topics:
             for row in topic.partitions:
                 raise_for(row.error_code, f"{topic.name}-{row.partition_index}")
 
     # Offsets
 
     async def earliest(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return await self._list_offsets(tps, m.EARLIEST_TIMESTAMP)
+        return await self._list_offsets(tps, EARLIEST_TIMESTAMP)
 
     async def latest(
         self, tps: Iterable[TopicPartition], isolation: Isolation = "read_committed"
     ) -> dict[TopicPartition, int]:
-        return await self._list_offsets(tps, m.LATEST_TIMESTAMP, isolation)
+        return await self._list_offsets(tps, LATEST_TIMESTAMP, isolation)
 
     async def at_time(self, tps: Iterable[TopicPartition], ms: int) -> dict[TopicPartition, int]:
         tps = list(tps)
@@ -171,21 +206,21 @@ class EmbeddedTransport:
     async def _list_offsets(
         self, tps: Iterable[TopicPartition], timestamp: int, isolation: Isolation = "read_committed"
     ) -> dict[TopicPartition, int]:
-        rows = [m.ListOffsetsTopic(tp.topic, [m.ListOffsetsPartition(tp.partition, timestamp)]) for tp in tps]
-        answer = await self._ask(m.ListOffsetsRequest(isolation_level=_ISOLATION[isolation], topics=rows))
+        rows = [ListOffsetsTopic(tp.topic, [ListOffsetsPartition(tp.partition, timestamp)]) for tp in tps]
+        answer = await self._ask(ListOffsetsRequest(isolation_level=_ISOLATION[isolation], topics=rows))
         offsets = {}
         for topic in answer.topics:
             for row in topic.partitions:
                 raise_for(row.error_code, f"{topic.name}-{row.partition_index}")
-                offsets[TopicPartition(topic.name, row.partition_index)] = row.offset
+                offsets[TopicPartition(topic.topic, row.partition_index)] = row.offset
         return offsets
 
     async def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         by_topic: dict[str, list[int]] = {}
         for topic, partition in tps:
             by_topic.setdefault(topic, []).append(partition)
-        rows = [m.OffsetFetchRequestTopics(topic, None, partitions) for topic, partitions in by_topic.items()]
-        request = m.OffsetFetchRequest([m.OffsetFetchRequestGroup(group, topics=rows)], require_stable=True)
+        rows = [OffsetFetchRequestTopics(topic, None, partitions) for topic, partitions in by_topic.items()]
+        request = OffsetFetchRequest([OffsetFetchRequestGroup(group, topics=rows)], require_stable=True)
         answer = await self._when_stable(group, request)
         offsets: dict[TopicPartition, Committed | None] = {}
         for found in answer.groups[0].topics:
@@ -195,13 +230,13 @@ class EmbeddedTransport:
                 offsets[TopicPartition(found.name, row.partition_index)] = position
         return offsets
 
-    async def _when_stable(self, group: str, request: m.OffsetFetchRequest) -> m.OffsetFetchResponse:
+    async def _when_stable(self, group: str, request: OffsetFetchRequest) -> OffsetFetchResponse:
         decided = asyncio.Event()
         unsubscribe = self.cluster.on_progress(*self.cluster.offsets.partition_of(group), decided.set)
         try:
             async with asyncio.timeout(_STABLE_WITHIN_MS / 1000):
                 while True:
-                    answer: m.OffsetFetchResponse = await self._ask(request)
+                    answer: OffsetFetchResponse = await self._ask(request)
                     rows = [row for topic in answer.groups[0].topics for row in topic.partitions]
                     if all(row.error_code != UnstableOffsetCommitError.info.code for row in rows):
                         return answer
@@ -226,12 +261,12 @@ class EmbeddedTransport:
         isolation: Isolation = "read_committed",
         wait_ms: int = 0,
     ) -> list[Fetched]:
-        request = m.FetchRequest(
+        request = FetchRequest(
             max_wait_ms=wait_ms,
             max_bytes=max_bytes,
             isolation_level=_ISOLATION[isolation],
             topics=[
-                m.FetchTopic(tp.topic, None, [m.FetchPartition(tp.partition, offset, partition_max_bytes)])
+                FetchTopic(tp.topic, None, [FetchPartition(tp.partition, offset, partition_max_bytes)])
                 for tp, offset in self._in_turn(positions)
             ],
         )
@@ -239,7 +274,7 @@ class EmbeddedTransport:
         fetched = []
         for topic in answer.responses:
             for row in topic.partitions:
-                tp = TopicPartition(topic.name, row.partition_index)
+                tp = TopicPartition(topic.topic, row.partition_index)
                 if row.error_code:
                     self._raise_fetch_error(tp, positions[tp], row.error_code)
                 if row.next_offset > positions[tp]:
@@ -271,7 +306,7 @@ class EmbeddedTransport:
             raise as_transport_error(error.code, f"broker over {self.data_dir}", str(error)) from error
 
 
-def _fetched(tp: TopicPartition, start_offset: int, row: m.PartitionData) -> Fetched:
+def _fetched(tp: TopicPartition, start_offset: int, row: PartitionData) -> Fetched:
     return Fetched(
         tp,
         row.records,

@@ -8,7 +8,29 @@ from typing import Any
 
 from broker_embedded import records
 from broker_embedded.errors import KafkaError, KafkaStorageError
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages import Request
+from broker_embedded.wire.messages.groups import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+    OffsetCommitResponse,
+)
+from broker_embedded.wire.messages.records import (
+    PartitionProduceData,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceData,
+)
+from broker_embedded.wire.messages.transactions import (
+    EndTxnRequest,
+    EndTxnResponse,
+    InitProducerIdRequest,
+    InitProducerIdResponse,
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitRequestTopic,
+    TxnOffsetCommitResponse,
+)
 from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
 from streams.transport.embedded_errors import as_transport_error, raise_for
 
@@ -31,7 +53,7 @@ class EmbeddedProducer:
     """
 
     def __init__(
-        self, handle: Callable[[m.Request], Awaitable[Any]], transactional_id: str | None, transaction_timeout_ms: int
+        self, handle: Callable[[Request], Awaitable[Any]], transactional_id: str | None, transaction_timeout_ms: int
     ) -> None:
         self._handle = handle
         self._transactional_id = transactional_id
@@ -45,8 +67,8 @@ class EmbeddedProducer:
 
     async def start(self) -> None:
         if self._transactional_id is not None:
-            request = m.InitProducerIdRequest(self._transactional_id, self._timeout_ms)
-            answer: m.InitProducerIdResponse = await self._ask(request)
+            request = InitProducerIdRequest(self._transactional_id, self._timeout_ms)
+            answer: InitProducerIdResponse = await self._ask(request)
             raise_for(answer.error_code, self._who)
             self._producer_id, self._epoch = answer.producer_id, answer.producer_epoch
             self._sequences.clear()
@@ -69,9 +91,9 @@ class EmbeddedProducer:
             base_sequence=sequence,
             is_transactional=is_transactional,
         )
-        topic = m.TopicProduceData(tp.topic, None, [m.PartitionProduceData(tp.partition, batch)])
+        topic = TopicProduceData(tp.topic, None, [PartitionProduceData(tp.partition, batch)])
         self._wrote = True
-        answer: m.ProduceResponse = await self._ask(m.ProduceRequest(self._transactional_id, topic_data=[topic]))
+        answer: ProduceResponse = await self._ask(ProduceRequest(self._transactional_id, topic_data=[topic]))
         row = answer.responses[0].partition_responses[0]
         if row.error_code:
             raise as_transport_error(row.error_code, f"{self._who}, {tp}", row.error_message)
@@ -85,14 +107,14 @@ class EmbeddedProducer:
             await self._commit_offsets(group, offsets)
             return
         self._expect(_State.OPEN, f"send offsets of group {group!r}")
-        by_topic: dict[str, list[m.TxnOffsetCommitRequestPartition]] = {}
+        by_topic: dict[str, list[TxnOffsetCommitRequestPartition]] = {}
         for tp, position in offsets.items():
-            row = m.TxnOffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
+            row = TxnOffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
             by_topic.setdefault(tp.topic, []).append(row)
-        topics = [m.TxnOffsetCommitRequestTopic(name, rows) for name, rows in by_topic.items()]
+        topics = [TxnOffsetCommitRequestTopic(name, rows) for name, rows in by_topic.items()]
         self._wrote = True
-        answer: m.TxnOffsetCommitResponse = await self._ask(
-            m.TxnOffsetCommitRequest(self._transactional_id or "", group, self._producer_id, self._epoch, topics=topics)
+        answer: TxnOffsetCommitResponse = await self._ask(
+            TxnOffsetCommitRequest(self._transactional_id or "", group, self._producer_id, self._epoch, topics=topics)
         )
         for topic in answer.topics:
             for result in topic.partitions:
@@ -100,12 +122,12 @@ class EmbeddedProducer:
 
     async def _commit_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
         self._expect(_State.READY, f"send offsets of group {group!r}")
-        by_topic: dict[str, list[m.OffsetCommitRequestPartition]] = {}
+        by_topic: dict[str, list[OffsetCommitRequestPartition]] = {}
         for tp, position in offsets.items():
-            row = m.OffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
+            row = OffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
             by_topic.setdefault(tp.topic, []).append(row)
-        topics = [m.OffsetCommitRequestTopic(name, partitions=rows) for name, rows in by_topic.items()]
-        answer: m.OffsetCommitResponse = await self._ask(m.OffsetCommitRequest(group, topics=topics))
+        topics = [OffsetCommitRequestTopic(name, partitions=rows) for name, rows in by_topic.items()]
+        answer: OffsetCommitResponse = await self._ask(OffsetCommitRequest(group, topics=topics))
         for topic in answer.topics:
             for result in topic.partitions:
                 raise_for(result.error_code, f"{self._who}, group {group!r}, {topic.name}-{result.partition_index}")
@@ -122,10 +144,10 @@ class EmbeddedProducer:
             self._state = _State.READY
             return
         self._state = _State.UNKNOWN  # also when this is cancelled while the disk is at it
-        answer: m.EndTxnResponse
+        answer: EndTxnResponse
         try:
             answer = await self._handle(
-                m.EndTxnRequest(self._transactional_id or "", self._producer_id, self._epoch, commit)
+                EndTxnRequest(self._transactional_id or "", self._producer_id, self._epoch, commit)
             )
         except KafkaError as error:
             raise UnknownOutcomeError(f"{self._who}: {error}") from error
@@ -147,7 +169,7 @@ class EmbeddedProducer:
         advice = ": start it again, that settles the transaction" if self._state is _State.UNKNOWN else ""
         raise TransportError(f"{self._who} cannot {doing}: it is {self._state.value}, not {state.value}{advice}")
 
-    async def _ask(self, request: m.Request) -> Any:
+    async def _ask(self, request: Request) -> Any:
         try:
             return await self._handle(request)
         except KafkaError as error:

@@ -18,7 +18,37 @@ from broker_embedded.cluster import Cluster
 from broker_embedded.config import BrokerConfig
 from broker_embedded.handlers import LOCAL, RequestContext
 from broker_embedded.log.partition import PartitionLog
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.groups import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+)
+from broker_embedded.wire.messages.records import (
+    READ_COMMITTED,
+    FetchPartition,
+    FetchRequest,
+    FetchTopic,
+    PartitionData,
+    PartitionProduceData,
+    PartitionProduceResponse,
+    ProduceRequest,
+    TopicProduceData,
+)
+from broker_embedded.wire.messages.topics import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreatableTopicResult,
+    CreateTopicsRequest,
+)
+from broker_embedded.wire.messages.transactions import (
+    EndTxnRequest,
+    InitProducerIdRequest,
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitRequestTopic,
+)
 
 NOW_MS = 1_700_000_000_000
 
@@ -48,13 +78,13 @@ class Client:
     cluster: Cluster
     clock: Clock
 
-    async def create(self, name: str, partitions: int = 1, **configs: str) -> m.CreatableTopicResult:
-        rows = [m.CreatableTopicConfig(key.replace("_", "."), value) for key, value in configs.items()]
-        request = m.CreateTopicsRequest([m.CreatableTopic(name, partitions, configs=rows)])
+    async def create(self, name: str, partitions: int = 1, **configs: str) -> CreatableTopicResult:
+        rows = [CreatableTopicConfig(key.replace("_", "."), value) for key, value in configs.items()]
+        request = CreateTopicsRequest([CreatableTopic(name, partitions, configs=rows)])
         return (await self.cluster.handle(request)).topics[0]
 
     async def init(self, transactional_id: str | None = "t", **fields: Any) -> Writer:
-        answer = await self.cluster.handle(m.InitProducerIdRequest(transactional_id, **fields))
+        answer = await self.cluster.handle(InitProducerIdRequest(transactional_id, **fields))
         assert answer.error_code == 0
         return Writer(transactional_id, answer.producer_id, answer.producer_epoch)
 
@@ -66,7 +96,7 @@ class Client:
         writer: Writer | None = None,
         context: RequestContext = LOCAL,
         sequence: int | None = None,
-    ) -> m.PartitionProduceResponse:
+    ) -> PartitionProduceResponse:
         batch = records.encode(
             [b"k"] * len(values), [value.encode() for value in values], [self.clock.now] * len(values)
         )
@@ -83,47 +113,43 @@ class Client:
                 base_sequence=sequence,
                 is_transactional=transactional_id is not None,
             )
-        data = m.TopicProduceData(topic, None, [m.PartitionProduceData(partition, batch)])
-        answer = await self.cluster.handle(m.ProduceRequest(transactional_id, topic_data=[data]), context)
-        row: m.PartitionProduceResponse = answer.responses[0].partition_responses[0]
+        data = TopicProduceData(topic, None, [PartitionProduceData(partition, batch)])
+        answer = await self.cluster.handle(ProduceRequest(transactional_id, topic_data=[data]), context)
+        row: PartitionProduceResponse = answer.responses[0].partition_responses[0]
         return row
 
     async def send_offset(self, writer: Writer, group: str, topic: str, offset: int, partition: int = 0) -> int:
-        row = m.TxnOffsetCommitRequestTopic(topic, [m.TxnOffsetCommitRequestPartition(partition, offset)])
+        row = TxnOffsetCommitRequestTopic(topic, [TxnOffsetCommitRequestPartition(partition, offset)])
         answer = await self.cluster.handle(
-            m.TxnOffsetCommitRequest(
-                writer.transactional_id or "", group, writer.producer_id, writer.epoch, topics=[row]
-            )
+            TxnOffsetCommitRequest(writer.transactional_id or "", group, writer.producer_id, writer.epoch, topics=[row])
         )
         code: int = answer.topics[0].partitions[0].error_code
         return code
 
     async def end(self, writer: Writer, commit: bool = True, context: RequestContext = LOCAL) -> int:
-        request = m.EndTxnRequest(writer.transactional_id or "", writer.producer_id, writer.epoch, commit)
+        request = EndTxnRequest(writer.transactional_id or "", writer.producer_id, writer.epoch, commit)
         code: int = (await self.cluster.handle(request, context)).error_code
         return code
 
     async def commit_offset(self, group: str, topic: str, offset: int, partition: int = 0) -> int:
-        row = m.OffsetCommitRequestTopic(topic, None, [m.OffsetCommitRequestPartition(partition, offset)])
+        row = OffsetCommitRequestTopic(topic, None, [OffsetCommitRequestPartition(partition, offset)])
         code: int = (
-            (await self.cluster.handle(m.OffsetCommitRequest(group, topics=[row]))).topics[0].partitions[0].error_code
+            (await self.cluster.handle(OffsetCommitRequest(group, topics=[row]))).topics[0].partitions[0].error_code
         )
         return code
 
     async def offsets(self, group: str) -> dict[tuple[str, int], int]:
-        answer = await self.cluster.handle(m.OffsetFetchRequest([m.OffsetFetchRequestGroup(group)]))
+        answer = await self.cluster.handle(OffsetFetchRequest([OffsetFetchRequestGroup(group)]))
         return {
             (topic.name, row.partition_index): row.committed_offset
             for topic in answer.groups[0].topics
             for row in topic.partitions
         }
 
-    async def fetch(self, topic: str, offset: int = 0, partition: int = 0, **fields: Any) -> m.PartitionData:
-        fields = {"max_wait_ms": 0, "isolation_level": m.READ_COMMITTED} | fields
-        rows = [m.FetchTopic(topic, None, [m.FetchPartition(partition, offset)])]
-        row: m.PartitionData = (
-            (await self.cluster.handle(m.FetchRequest(topics=rows, **fields))).responses[0].partitions[0]
-        )
+    async def fetch(self, topic: str, offset: int = 0, partition: int = 0, **fields: Any) -> PartitionData:
+        fields = {"max_wait_ms": 0, "isolation_level": READ_COMMITTED} | fields
+        rows = [FetchTopic(topic, None, [FetchPartition(partition, offset)])]
+        row: PartitionData = (await self.cluster.handle(FetchRequest(topics=rows, **fields))).responses[0].partitions[0]
         return row
 
     def read(self, topic: str, partition: int = 0) -> list[str]:

@@ -14,7 +14,7 @@ from broker_embedded.errors import KafkaStorageError
 from broker_embedded.lock import FolderInUseError
 from broker_embedded.log import disk
 from broker_embedded.topics import TopicsFile
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.topics import DeleteTopicsRequest, DeleteTopicState
 
 
 async def test_topics_last(folder: Any) -> None:
@@ -57,7 +57,7 @@ async def test_a_topic_deleted_and_made_again_is_empty(folder: Any) -> None:
     first = await client.create("flights")
     await client.produce("flights", "old")
     await client.commit_offset("group", "flights", 1)
-    await client.cluster.handle(m.DeleteTopicsRequest([m.DeleteTopicState("flights")]))
+    await client.cluster.handle(DeleteTopicsRequest([DeleteTopicState("flights")]))
     assert await client.offsets("group") == {}
     second = await client.create("flights")
     assert first.topic_id != second.topic_id

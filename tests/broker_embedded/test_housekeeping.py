@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.records import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
+from broker_embedded.wire.messages.topics import DeleteTopicsRequest, DeleteTopicState
 
 
 @pytest.fixture(autouse=True)
@@ -16,8 +17,8 @@ async def topics(client: Any) -> None:
 
 
 async def delete_before(client: Any, offset: int) -> None:
-    rows = [m.DeleteRecordsTopic("in", [m.DeleteRecordsPartition(0, offset)])]
-    await client.cluster.handle(m.DeleteRecordsRequest(rows))
+    rows = [DeleteRecordsTopic("in", [DeleteRecordsPartition(0, offset)])]
+    await client.cluster.handle(DeleteRecordsRequest(rows))
 
 
 async def read_and_delete(client: Any) -> None:
@@ -89,5 +90,5 @@ async def test_what_is_deleted_meanwhile_waits_for_the_next_time(folder: Any, cl
 
 async def test_a_deleted_topic_is_forgotten(client: Any) -> None:
     await read_and_delete(client)
-    await client.cluster.handle(m.DeleteTopicsRequest([m.DeleteTopicState("in")]))
+    await client.cluster.handle(DeleteTopicsRequest([DeleteTopicState("in")]))
     await client.cluster.flush_due()

@@ -10,7 +10,11 @@ from functools import partialmethod
 
 from crash_app import app
 
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.groups import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
 from state.task_stores import TaskStores
 from streams.runtime import assembly, loop, restore
 from streams.runtime.commit import Commit
@@ -36,11 +40,11 @@ def offsets_apart(commit: Commit) -> list[Callable[[], Awaitable[None]]]:
     async def send_offsets() -> None:
         rows = [(tp, offset) for task in commit._tasks for tp, offset in task.news().items()]
         topics = [
-            m.OffsetCommitRequestTopic(tp.topic, partitions=[m.OffsetCommitRequestPartition(tp.partition, offset)])
+            OffsetCommitRequestTopic(tp.topic, partitions=[OffsetCommitRequestPartition(tp.partition, offset)])
             for tp, offset in rows
         ]
         if topics:
-            await commit._producer._handle(m.OffsetCommitRequest(commit._group, topics=topics))  # type: ignore[attr-defined]
+            await commit._producer._handle(OffsetCommitRequest(commit._group, topics=topics))  # type: ignore[attr-defined]
 
     return [send_offsets if step == commit._send_offsets else step for step in steps(commit)]
 

@@ -24,7 +24,8 @@ from broker_embedded import records
 from broker_embedded.faults import SimulatedCrash
 from broker_embedded.log import disk
 from broker_embedded.log.partition import PartitionLog
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.records import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
+from broker_embedded.wire.messages.topics import DeleteTopicsRequest, DeleteTopicState
 
 OUT = [("out", index) for index in range(3)]
 IN = [("in", index) for index in range(2)]
@@ -342,7 +343,7 @@ async def test_a_topic_made_again_has_lost_nothing(folder: Any) -> None:
     await client.send_offset(writer, "group", "in", 5)
     await client.end(writer)
     for name in ("in", "out"):
-        await client.cluster.handle(m.DeleteTopicsRequest([m.DeleteTopicState(name)]))
+        await client.cluster.handle(DeleteTopicsRequest([DeleteTopicState(name)]))
         await client.create(name)
     writer = await client.init()
     for value in "ab":
@@ -454,8 +455,8 @@ async def test_commits_speak_of_records_long_removed(folder: Any) -> None:
         await client.produce("out", "x", writer=writer)
         await client.send_offset(writer, "group", "out", 1)
         await client.end(writer)
-    rows = [m.DeleteRecordsTopic("out", [m.DeleteRecordsPartition(0, 4)])]
-    await client.cluster.handle(m.DeleteRecordsRequest(rows))
+    rows = [DeleteRecordsTopic("out", [DeleteRecordsPartition(0, 4)])]
+    await client.cluster.handle(DeleteRecordsRequest(rows))
     await client.cluster.flush_due()
     client.cluster.tick()
     await client.produce("out", "lost", writer=first)

@@ -11,7 +11,12 @@ from broker_embedded.coordinator.states import State
 from broker_embedded.errors import KafkaStorageError
 from broker_embedded.faults import SimulatedCrash
 from broker_embedded.handlers import RequestContext
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.transactions import (
+    AddPartitionsToTxnRequest,
+    AddPartitionsToTxnTopic,
+    AddPartitionsToTxnTransaction,
+    InitProducerIdRequest,
+)
 
 INVALID_PRODUCER_EPOCH = 47
 INVALID_TXN_STATE = 48
@@ -109,7 +114,7 @@ async def test_a_timeout_aborts_and_fences(client: Any, caplog: pytest.LogCaptur
 
 async def test_timeouts_are_bounded(client: Any) -> None:
     for timeout_ms in (0, 900_001):
-        answer = await client.cluster.handle(m.InitProducerIdRequest("t", timeout_ms))
+        answer = await client.cluster.handle(InitProducerIdRequest("t", timeout_ms))
         assert answer.error_code == INVALID_TRANSACTION_TIMEOUT
 
 
@@ -122,7 +127,7 @@ async def test_the_same_instance_asks_again(client: Any) -> None:
     assert retried.epoch == again.epoch
     await client.init()
     answer = await client.cluster.handle(
-        m.InitProducerIdRequest("t", producer_id=first.producer_id, producer_epoch=again.epoch)
+        InitProducerIdRequest("t", producer_id=first.producer_id, producer_epoch=again.epoch)
     )
     assert answer.error_code == PRODUCER_FENCED
 
@@ -158,9 +163,9 @@ async def test_older_clients_add_partitions_first(client: Any) -> None:
     produce_11 = RequestContext(api_version=11)
     refused = await client.produce("flights", "a", writer=writer, context=produce_11, sequence=0)
     assert refused.error_code == INVALID_TXN_STATE
-    topics = [m.AddPartitionsToTxnTopic("flights", [0, 1])]
-    row = m.AddPartitionsToTxnTransaction("t", writer.producer_id, writer.epoch, topics=topics)
-    answer = await client.cluster.handle(m.AddPartitionsToTxnRequest([row]), RequestContext(api_version=3))
+    topics = [AddPartitionsToTxnTopic("flights", [0, 1])]
+    row = AddPartitionsToTxnTransaction("t", writer.producer_id, writer.epoch, topics=topics)
+    answer = await client.cluster.handle(AddPartitionsToTxnRequest([row]), RequestContext(api_version=3))
     codes = [
         result.partition_error_code for result in answer.results_by_transaction[0].topic_results[0].results_by_partition
     ]
@@ -173,9 +178,9 @@ async def test_older_clients_add_partitions_first(client: Any) -> None:
 
 async def test_adding_partitions_is_all_or_nothing(client: Any) -> None:
     writer = await client.init()
-    topics = [m.AddPartitionsToTxnTopic("flights", [0, 9])]
-    row = m.AddPartitionsToTxnTransaction("t", writer.producer_id, writer.epoch, topics=topics)
-    answer = await client.cluster.handle(m.AddPartitionsToTxnRequest([row]))
+    topics = [AddPartitionsToTxnTopic("flights", [0, 9])]
+    row = AddPartitionsToTxnTransaction("t", writer.producer_id, writer.epoch, topics=topics)
+    answer = await client.cluster.handle(AddPartitionsToTxnRequest([row]))
     results = answer.results_by_transaction[0].topic_results[0].results_by_partition
     assert [(result.partition_index, result.partition_error_code) for result in results] == [(0, 55), (9, 3)]
     assert state(client) is State.EMPTY

@@ -9,7 +9,21 @@ import pytest
 
 from broker_embedded.handlers import RequestContext
 from broker_embedded.log import disk
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.groups import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopics,
+    OffsetFetchResponsePartitions,
+)
+from broker_embedded.wire.messages.transactions import (
+    AddOffsetsToTxnRequest,
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitRequestTopic,
+)
 
 UNKNOWN_TOPIC_OR_PARTITION, OFFSET_METADATA_TOO_LARGE, INVALID_GROUP_ID, UNKNOWN_MEMBER_ID = 3, 12, 24, 25
 INVALID_TXN_STATE, UNSTABLE_OFFSET_COMMIT = 48, 88
@@ -20,21 +34,21 @@ async def topic(client: Any) -> None:
     await client.create("flights", 2)
 
 
-async def fetch(client: Any, group: str, *partitions: int, **fields: Any) -> list[m.OffsetFetchResponsePartitions]:
-    rows = [m.OffsetFetchRequestTopics("flights", None, list(partitions))]
-    request = m.OffsetFetchRequest([m.OffsetFetchRequestGroup(group, topics=rows)], **fields)
-    found: list[m.OffsetFetchResponsePartitions] = (await client.cluster.handle(request)).groups[0].topics[0].partitions
+async def fetch(client: Any, group: str, *partitions: int, **fields: Any) -> list[OffsetFetchResponsePartitions]:
+    rows = [OffsetFetchRequestTopics("flights", None, list(partitions))]
+    request = OffsetFetchRequest([OffsetFetchRequestGroup(group, topics=rows)], **fields)
+    found: list[OffsetFetchResponsePartitions] = (await client.cluster.handle(request)).groups[0].topics[0].partitions
     return found
 
 
 async def test_a_commit_comes_back(folder: Any, client: Any) -> None:
-    rows = [m.OffsetCommitRequestPartition(0, 5, 3, "note")]
-    await client.cluster.handle(m.OffsetCommitRequest("g", topics=[m.OffsetCommitRequestTopic("flights", None, rows)]))
+    rows = [OffsetCommitRequestPartition(0, 5, 3, "note")]
+    await client.cluster.handle(OffsetCommitRequest("g", topics=[OffsetCommitRequestTopic("flights", None, rows)]))
     await client.cluster.close()
     found = await fetch(folder.open(), "g", 0, 1)
     assert found == [
-        m.OffsetFetchResponsePartitions(0, 5, 3, "note"),
-        m.OffsetFetchResponsePartitions(1, -1, -1, ""),
+        OffsetFetchResponsePartitions(0, 5, 3, "note"),
+        OffsetFetchResponsePartitions(1, -1, -1, ""),
     ]
 
 
@@ -53,35 +67,35 @@ async def test_what_the_offsets_stand_for_is_on_the_disk_before_them(
 
 
 async def test_an_unknown_group_is_no_error(client: Any) -> None:
-    assert await fetch(client, "nobody", 0) == [m.OffsetFetchResponsePartitions(0)]
+    assert await fetch(client, "nobody", 0) == [OffsetFetchResponsePartitions(0)]
     assert await client.offsets("nobody") == {}
 
 
 @pytest.mark.parametrize(
     ("fields", "row", "code"),
     [
-        ({}, m.OffsetCommitRequestPartition(0, 5), 0),
-        ({}, m.OffsetCommitRequestPartition(9, 5), UNKNOWN_TOPIC_OR_PARTITION),
-        ({}, m.OffsetCommitRequestPartition(0, 5, -1, "x" * 4097), OFFSET_METADATA_TOO_LARGE),
-        ({}, m.OffsetCommitRequestPartition(0, 5, -1, None), 0),
-        ({"member_id": "someone"}, m.OffsetCommitRequestPartition(0, 5), UNKNOWN_MEMBER_ID),
-        ({"generation_id_or_member_epoch": 1}, m.OffsetCommitRequestPartition(0, 5), UNKNOWN_MEMBER_ID),
-        ({"group_id": ""}, m.OffsetCommitRequestPartition(0, 5), INVALID_GROUP_ID),
+        ({}, OffsetCommitRequestPartition(0, 5), 0),
+        ({}, OffsetCommitRequestPartition(9, 5), UNKNOWN_TOPIC_OR_PARTITION),
+        ({}, OffsetCommitRequestPartition(0, 5, -1, "x" * 4097), OFFSET_METADATA_TOO_LARGE),
+        ({}, OffsetCommitRequestPartition(0, 5, -1, None), 0),
+        ({"member_id": "someone"}, OffsetCommitRequestPartition(0, 5), UNKNOWN_MEMBER_ID),
+        ({"generation_id_or_member_epoch": 1}, OffsetCommitRequestPartition(0, 5), UNKNOWN_MEMBER_ID),
+        ({"group_id": ""}, OffsetCommitRequestPartition(0, 5), INVALID_GROUP_ID),
     ],
 )
 async def test_a_commit_is_checked(
-    client: Any, fields: dict[str, Any], row: m.OffsetCommitRequestPartition, code: int
+    client: Any, fields: dict[str, Any], row: OffsetCommitRequestPartition, code: int
 ) -> None:
-    topics = [m.OffsetCommitRequestTopic("flights", None, [row])]
-    request = m.OffsetCommitRequest(**{"group_id": "g", "topics": topics} | fields)
+    topics = [OffsetCommitRequestTopic("flights", None, [row])]
+    request = OffsetCommitRequest(**{"group_id": "g", "topics": topics} | fields)
     answer = await client.cluster.handle(request)
     assert answer.topics[0].partitions[0].error_code == code
     assert await client.offsets("g") == ({} if code else {("flights", 0): 5})
 
 
 async def test_good_partitions_are_committed_beside_bad_ones(client: Any) -> None:
-    rows = [m.OffsetCommitRequestPartition(index, 5) for index in (0, 9)]
-    await client.cluster.handle(m.OffsetCommitRequest("g", topics=[m.OffsetCommitRequestTopic("flights", None, rows)]))
+    rows = [OffsetCommitRequestPartition(index, 5) for index in (0, 9)]
+    await client.cluster.handle(OffsetCommitRequest("g", topics=[OffsetCommitRequestTopic("flights", None, rows)]))
     assert await client.offsets("g") == {("flights", 0): 5}
 
 
@@ -111,12 +125,12 @@ async def test_undecided_offsets_outlive_a_restart(folder: Any, client: Any) -> 
 
 async def test_older_clients_add_offsets_first(client: Any) -> None:
     writer = await client.init()
-    row = m.TxnOffsetCommitRequestTopic("flights", [m.TxnOffsetCommitRequestPartition(0, 1)])
-    request = m.TxnOffsetCommitRequest("t", "g", writer.producer_id, writer.epoch, topics=[row])
+    row = TxnOffsetCommitRequestTopic("flights", [TxnOffsetCommitRequestPartition(0, 1)])
+    request = TxnOffsetCommitRequest("t", "g", writer.producer_id, writer.epoch, topics=[row])
     version_3 = RequestContext(api_version=3)
     answer = await client.cluster.handle(request, version_3)
     assert answer.topics[0].partitions[0].error_code == INVALID_TXN_STATE
-    added = await client.cluster.handle(m.AddOffsetsToTxnRequest("t", writer.producer_id, writer.epoch, "g"))
+    added = await client.cluster.handle(AddOffsetsToTxnRequest("t", writer.producer_id, writer.epoch, "g"))
     assert added.error_code == 0
     answer = await client.cluster.handle(request, version_3)
     assert answer.topics[0].partitions[0].error_code == 0
@@ -127,7 +141,7 @@ async def test_older_clients_add_offsets_first(client: Any) -> None:
 async def test_several_groups_at_once(client: Any) -> None:
     for group in "abc":
         await client.commit_offset(group, "flights", 1)
-    answer = await client.cluster.handle(m.OffsetFetchRequest([m.OffsetFetchRequestGroup(group) for group in "cab"]))
+    answer = await client.cluster.handle(OffsetFetchRequest([OffsetFetchRequestGroup(group) for group in "cab"]))
     assert [(group.group_id, group.topics[0].partitions[0].committed_offset) for group in answer.groups] == [
         *(("c", 1), ("a", 1), ("b", 1))
     ]

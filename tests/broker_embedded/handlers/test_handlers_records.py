@@ -10,7 +10,28 @@ import pytest
 
 from broker_embedded import records
 from broker_embedded.handlers import RequestContext
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.records import (
+    EARLIEST_LOCAL_TIMESTAMP,
+    EARLIEST_TIMESTAMP,
+    LATEST_TIMESTAMP,
+    MAX_TIMESTAMP,
+    READ_COMMITTED,
+    READ_UNCOMMITTED,
+    AbortedTransaction,
+    DeleteRecordsPartition,
+    DeleteRecordsRequest,
+    DeleteRecordsTopic,
+    FetchPartition,
+    FetchRequest,
+    FetchTopic,
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+    PartitionProduceData,
+    ProduceRequest,
+    TopicProduceData,
+)
+from broker_embedded.wire.messages.topics import DeleteTopicsRequest, DeleteTopicState
 
 WIRE = RequestContext()  # as from a socket: everything is checked
 
@@ -30,8 +51,8 @@ def corrupt() -> bytearray:
 
 
 async def produce(client: Any, data: Any, topic: str = "flights", index: int = 0, **fields: Any) -> Any:
-    rows = [m.TopicProduceData(topic, None, [m.PartitionProduceData(index, data)])]
-    answer = await client.cluster.handle(m.ProduceRequest(topic_data=rows, **fields), WIRE)
+    rows = [TopicProduceData(topic, None, [PartitionProduceData(index, data)])]
+    answer = await client.cluster.handle(ProduceRequest(topic_data=rows, **fields), WIRE)
     return answer.responses[0].partition_responses[0]
 
 
@@ -76,19 +97,19 @@ async def test_a_compacted_topic_needs_keys(client: Any) -> None:
 
 
 async def test_partitions_answer_each_for_itself(client: Any) -> None:
-    rows = [m.PartitionProduceData(index, batch(b"a")) for index in (0, 5, 1)]
-    request = m.ProduceRequest(topic_data=[m.TopicProduceData("flights", None, rows)])
+    rows = [PartitionProduceData(index, batch(b"a")) for index in (0, 5, 1)]
+    request = ProduceRequest(topic_data=[TopicProduceData("flights", None, rows)])
     answer = await client.cluster.handle(request, WIRE)
     assert [row.error_code for row in answer.responses[0].partition_responses] == [0, 3, 0]
 
 
 async def test_topics_by_id(client: Any) -> None:
     topic_id = client.cluster.topics["flights"].id
-    rows = [m.TopicProduceData("", some, [m.PartitionProduceData(0, batch(b"a"))]) for some in (topic_id, uuid4())]
-    answer = await client.cluster.handle(m.ProduceRequest(topic_data=rows), WIRE)
+    rows = [TopicProduceData("", some, [PartitionProduceData(0, batch(b"a"))]) for some in (topic_id, uuid4())]
+    answer = await client.cluster.handle(ProduceRequest(topic_data=rows), WIRE)
     assert [topic.partition_responses[0].error_code for topic in answer.responses] == [0, 100]
-    fetch = [m.FetchTopic("", some, [m.FetchPartition(0, 0)]) for some in (topic_id, uuid4())]
-    found = await client.cluster.handle(m.FetchRequest(0, topics=fetch))
+    fetch = [FetchTopic("", some, [FetchPartition(0, 0)]) for some in (topic_id, uuid4())]
+    found = await client.cluster.handle(FetchRequest(0, topics=fetch))
     assert [topic.partitions[0].error_code for topic in found.responses] == [0, 100]
     assert found.responses[0].partitions[0].next_offset == 1
 
@@ -101,11 +122,11 @@ async def test_a_fetch_says_where_the_log_is(client: Any) -> None:
         row = await client.fetch("flights", offset)
         assert (row.high_watermark, row.last_stable_offset, row.log_start_offset) == (2, 1, 0)
         assert row.aborted_transactions == []
-    row = await client.fetch("flights", 1, isolation_level=m.READ_UNCOMMITTED)
+    row = await client.fetch("flights", 1, isolation_level=READ_UNCOMMITTED)
     assert (row.next_offset, row.aborted_transactions) == (2, None)
     await client.end(writer, False)
     row = await client.fetch("flights", 0)
-    assert row.aborted_transactions == [m.AbortedTransaction(writer.producer_id, 1)]
+    assert row.aborted_transactions == [AbortedTransaction(writer.producer_id, 1)]
 
 
 @pytest.mark.parametrize("offset", [-1, 2])
@@ -121,8 +142,8 @@ async def test_limits_over_partitions(client: Any) -> None:
         await client.produce("flights", "x" * 500, partition=partition)
 
     async def sizes(max_bytes: int, partition_max_bytes: int = 1 << 20) -> list[int]:
-        rows = [m.FetchPartition(index, 0, partition_max_bytes) for index in (0, 1)]
-        request = m.FetchRequest(0, max_bytes=max_bytes, topics=[m.FetchTopic("flights", None, rows)])
+        rows = [FetchPartition(index, 0, partition_max_bytes) for index in (0, 1)]
+        request = FetchRequest(0, max_bytes=max_bytes, topics=[FetchTopic("flights", None, rows)])
         answer = await client.cluster.handle(request)
         return [sum(map(len, row.records)) for row in answer.responses[0].partitions]
 
@@ -155,7 +176,7 @@ async def test_min_bytes_are_waited_for(client: Any) -> None:
 async def test_a_deleted_topic_ends_the_wait(client: Any) -> None:
     waiting = asyncio.create_task(client.fetch("flights", max_wait_ms=30_000))
     await asyncio.sleep(0)
-    await client.cluster.handle(m.DeleteTopicsRequest([m.DeleteTopicState("flights")]))
+    await client.cluster.handle(DeleteTopicsRequest([DeleteTopicState("flights")]))
     assert (await waiting).error_code == 3
 
 
@@ -167,13 +188,13 @@ async def test_nobody_is_left_waiting(client: Any) -> None:
 @pytest.mark.parametrize(
     ("timestamp", "isolation", "found"),
     [
-        (m.LATEST_TIMESTAMP, m.READ_UNCOMMITTED, (-1, 3)),
-        (m.LATEST_TIMESTAMP, m.READ_COMMITTED, (-1, 2)),
-        (m.EARLIEST_TIMESTAMP, m.READ_COMMITTED, (-1, 0)),
-        (m.EARLIEST_LOCAL_TIMESTAMP, m.READ_COMMITTED, (-1, 0)),
-        (m.MAX_TIMESTAMP, m.READ_UNCOMMITTED, (1_700_000_002_000, 2)),
-        (1_700_000_000_001, m.READ_UNCOMMITTED, (1_700_000_001_000, 1)),
-        (1_700_000_009_000, m.READ_UNCOMMITTED, (-1, -1)),
+        (LATEST_TIMESTAMP, READ_UNCOMMITTED, (-1, 3)),
+        (LATEST_TIMESTAMP, READ_COMMITTED, (-1, 2)),
+        (EARLIEST_TIMESTAMP, READ_COMMITTED, (-1, 0)),
+        (EARLIEST_LOCAL_TIMESTAMP, READ_COMMITTED, (-1, 0)),
+        (MAX_TIMESTAMP, READ_UNCOMMITTED, (1_700_000_002_000, 2)),
+        (1_700_000_000_001, READ_UNCOMMITTED, (1_700_000_001_000, 1)),
+        (1_700_000_009_000, READ_UNCOMMITTED, (-1, -1)),
     ],
 )
 async def test_listing_offsets(client: Any, timestamp: int, isolation: int, found: tuple[int, int]) -> None:
@@ -182,8 +203,8 @@ async def test_listing_offsets(client: Any, timestamp: int, isolation: int, foun
     await client.produce("flights", "b")
     client.clock.now += 1000
     await client.produce("flights", "c", writer=await client.init())
-    rows = [m.ListOffsetsTopic("flights", [m.ListOffsetsPartition(0, timestamp), m.ListOffsetsPartition(9, timestamp)])]
-    answer = await client.cluster.handle(m.ListOffsetsRequest(isolation_level=isolation, topics=rows))
+    rows = [ListOffsetsTopic("flights", [ListOffsetsPartition(0, timestamp), ListOffsetsPartition(9, timestamp)])]
+    answer = await client.cluster.handle(ListOffsetsRequest(isolation_level=isolation, topics=rows))
     here, missing = answer.topics[0].partitions
     assert (here.error_code, here.timestamp, here.offset) == (0, *found)
     assert missing.error_code == 3
@@ -196,16 +217,14 @@ async def test_listing_offsets(client: Any, timestamp: int, isolation: int, foun
 async def test_deleting_records(client: Any, topic: str, offset: int, low: int, code: int) -> None:
     await client.produce("flights", "a")
     await client.produce("flights", "b")
-    rows = [m.DeleteRecordsTopic(topic, [m.DeleteRecordsPartition(0, offset)])]
-    row = (await client.cluster.handle(m.DeleteRecordsRequest(rows))).topics[0].partitions[0]
+    rows = [DeleteRecordsTopic(topic, [DeleteRecordsPartition(0, offset)])]
+    row = (await client.cluster.handle(DeleteRecordsRequest(rows))).topics[0].partitions[0]
     assert (row.low_watermark, row.error_code) == (low, code)
 
 
 async def test_deleted_records_stay_deleted(folder: Any, client: Any) -> None:
     await client.produce("flights", "a")
     await client.produce("flights", "b")
-    await client.cluster.handle(
-        m.DeleteRecordsRequest([m.DeleteRecordsTopic("flights", [m.DeleteRecordsPartition(0, 1)])])
-    )
+    await client.cluster.handle(DeleteRecordsRequest([DeleteRecordsTopic("flights", [DeleteRecordsPartition(0, 1)])]))
     await client.cluster.close()
     assert folder.open().cluster.log("flights", 0).log_start_offset == 1

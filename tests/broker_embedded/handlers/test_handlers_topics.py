@@ -7,19 +7,43 @@ from uuid import uuid4
 
 import pytest
 
-from broker_embedded.wire import messages as m
+from broker_embedded.wire.messages.configs import (
+    OPERATION_APPEND,
+    OPERATION_DELETE,
+    OPERATION_SET,
+    OPERATION_SUBTRACT,
+    RESOURCE_BROKER,
+    RESOURCE_TOPIC,
+    AlterableConfig,
+    AlterConfigsResource,
+    DescribeConfigsRequest,
+    DescribeConfigsResource,
+    IncrementalAlterConfigsRequest,
+)
+from broker_embedded.wire.messages.topics import (
+    CreatableReplicaAssignment,
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreatePartitionsRequest,
+    CreatePartitionsTopic,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    DeleteTopicState,
+    MetadataRequest,
+    MetadataRequestTopic,
+)
 
 UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC, TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS = 3, 17, 36, 37
 INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG, INVALID_REQUEST = 38, 39, 40, 42
 UNKNOWN_TOPIC_ID = 100
 
 
-def row(name: str, partitions: int = 1, **fields: Any) -> m.CreatableTopic:
-    return m.CreatableTopic(name, partitions, **fields)
+def row(name: str, partitions: int = 1, **fields: Any) -> CreatableTopic:
+    return CreatableTopic(name, partitions, **fields)
 
 
-def config(name: str, value: str | None) -> list[m.CreatableTopicConfig]:
-    return [m.CreatableTopicConfig(name, value)]
+def config(name: str, value: str | None) -> list[CreatableTopicConfig]:
+    return [CreatableTopicConfig(name, value)]
 
 
 @pytest.mark.parametrize(
@@ -45,26 +69,24 @@ def config(name: str, value: str | None) -> list[m.CreatableTopicConfig]:
         (row("a", configs=config("retention.ms", None)), INVALID_CONFIG),
         (row("a", configs=config("retention.msec", "1")), INVALID_CONFIG),
         (row("a", configs=config("min.cleanable.dirty.ratio", "much")), INVALID_CONFIG),
-        (row("a", -1, assignments=[m.CreatableReplicaAssignment(0, [1]), m.CreatableReplicaAssignment(1, [1])]), 0),
-        (row("a", -1, assignments=[m.CreatableReplicaAssignment(0, [2])]), INVALID_REPLICA_ASSIGNMENT),
-        (row("a", -1, assignments=[m.CreatableReplicaAssignment(1, [1])]), INVALID_REPLICA_ASSIGNMENT),
-        (row("a", 1, assignments=[m.CreatableReplicaAssignment(0, [1])]), INVALID_REQUEST),
+        (row("a", -1, assignments=[CreatableReplicaAssignment(0, [1]), CreatableReplicaAssignment(1, [1])]), 0),
+        (row("a", -1, assignments=[CreatableReplicaAssignment(0, [2])]), INVALID_REPLICA_ASSIGNMENT),
+        (row("a", -1, assignments=[CreatableReplicaAssignment(1, [1])]), INVALID_REPLICA_ASSIGNMENT),
+        (row("a", 1, assignments=[CreatableReplicaAssignment(0, [1])]), INVALID_REQUEST),
     ],
-    ids=lambda value: (
-        f"{value.name[:20]}-{value.num_partitions}" if isinstance(value, m.CreatableTopic) else str(value)
-    ),
+    ids=lambda value: f"{value.name[:20]}-{value.num_partitions}" if isinstance(value, CreatableTopic) else str(value),
 )
-async def test_creation_is_checked(client: Any, topic: m.CreatableTopic, code: int) -> None:
+async def test_creation_is_checked(client: Any, topic: CreatableTopic, code: int) -> None:
     await client.create("here.now")
     for validate_only in (True, False):
-        answer = (await client.cluster.handle(m.CreateTopicsRequest([topic], validate_only=validate_only))).topics[0]
+        answer = (await client.cluster.handle(CreateTopicsRequest([topic], validate_only=validate_only))).topics[0]
         assert (answer.error_code, bool(answer.error_message)) == (code, code != 0)
         exists = topic.name in client.cluster.topics and code != TOPIC_ALREADY_EXISTS
         assert exists == (code == 0 and not validate_only)
 
 
 async def test_one_bad_topic_does_not_stop_the_others(client: Any) -> None:
-    request = m.CreateTopicsRequest([row("a"), row("b c"), row("d", 2), row("e"), row("e")])
+    request = CreateTopicsRequest([row("a"), row("b c"), row("d", 2), row("e"), row("e")])
     answer = await client.cluster.handle(request)
     assert [(topic.name, topic.error_code) for topic in answer.topics] == [
         *(("a", 0), ("b c", INVALID_TOPIC), ("d", 0), ("e", INVALID_REQUEST)),
@@ -83,20 +105,18 @@ async def test_configs_come_with_the_answer(client: Any) -> None:
 async def test_growing(client: Any) -> None:
     await client.create("a", 2)
     await client.produce("a", "before")
-    rows = [m.CreatePartitionsTopic(name, count) for name, count in (("a", 4), ("a", 4), ("b", 2))]
-    answer = await client.cluster.handle(m.CreatePartitionsRequest(rows))
+    rows = [CreatePartitionsTopic(name, count) for name, count in (("a", 4), ("a", 4), ("b", 2))]
+    answer = await client.cluster.handle(CreatePartitionsRequest(rows))
     assert [result.error_code for result in answer.results] == [0, INVALID_PARTITIONS, UNKNOWN_TOPIC_OR_PARTITION]
     await client.produce("a", "after", partition=3)
     assert (client.read("a"), client.read("a", 3)) == (["before"], ["after"])
-    internal = await client.cluster.handle(
-        m.CreatePartitionsRequest([m.CreatePartitionsTopic("__consumer_offsets", 9)])
-    )
+    internal = await client.cluster.handle(CreatePartitionsRequest([CreatePartitionsTopic("__consumer_offsets", 9)]))
     assert internal.results[0].error_code == INVALID_TOPIC
 
 
 async def test_growth_lasts(folder: Any, client: Any) -> None:
     await client.create("a", 1)
-    await client.cluster.handle(m.CreatePartitionsRequest([m.CreatePartitionsTopic("a", 2)]))
+    await client.cluster.handle(CreatePartitionsRequest([CreatePartitionsTopic("a", 2)]))
     await client.produce("a", "x", partition=1)
     folder.kill()
     assert folder.open().read("a", 1) == ["x"]
@@ -105,9 +125,9 @@ async def test_growth_lasts(folder: Any, client: Any) -> None:
 async def test_deleting_by_name_and_id(client: Any) -> None:
     await client.create("a")
     made = await client.create("b")
-    rows = [m.DeleteTopicState("a"), m.DeleteTopicState(None, made.topic_id), m.DeleteTopicState("c")]
-    rows += [m.DeleteTopicState(None, uuid4()), m.DeleteTopicState("__transaction_state")]
-    answer = await client.cluster.handle(m.DeleteTopicsRequest(rows))
+    rows = [DeleteTopicState("a"), DeleteTopicState(None, made.topic_id), DeleteTopicState("c")]
+    rows += [DeleteTopicState(None, uuid4()), DeleteTopicState("__transaction_state")]
+    answer = await client.cluster.handle(DeleteTopicsRequest(rows))
     assert [result.error_code for result in answer.responses] == [
         *(0, 0, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC)
     ]
@@ -117,17 +137,17 @@ async def test_deleting_by_name_and_id(client: Any) -> None:
 async def test_metadata(client: Any) -> None:
     made = await client.create("a", 2)
 
-    async def ask(*topics: m.MetadataRequestTopic) -> list[tuple[str | None, int, int]]:
-        answer = await client.cluster.handle(m.MetadataRequest(list(topics)))
+    async def ask(*topics: MetadataRequestTopic) -> list[tuple[str | None, int, int]]:
+        answer = await client.cluster.handle(MetadataRequest(list(topics)))
         return [(topic.name, topic.error_code, len(topic.partitions)) for topic in answer.topics]
 
     assert await ask() == []
-    assert await ask(m.MetadataRequestTopic("a"), m.MetadataRequestTopic("b"), m.MetadataRequestTopic("b c")) == [
+    assert await ask(MetadataRequestTopic("a"), MetadataRequestTopic("b"), MetadataRequestTopic("b c")) == [
         *(("a", 0, 2), ("b", UNKNOWN_TOPIC_OR_PARTITION, 0), ("b c", INVALID_TOPIC, 0))
     ]
-    assert await ask(m.MetadataRequestTopic(None, made.topic_id)) == [("a", 0, 2)]
-    assert await ask(m.MetadataRequestTopic(None, uuid4())) == [(None, UNKNOWN_TOPIC_ID, 0)]
-    everything = await client.cluster.handle(m.MetadataRequest())
+    assert await ask(MetadataRequestTopic(None, made.topic_id)) == [("a", 0, 2)]
+    assert await ask(MetadataRequestTopic(None, uuid4())) == [(None, UNKNOWN_TOPIC_ID, 0)]
+    everything = await client.cluster.handle(MetadataRequest())
     assert {topic.name: topic.is_internal for topic in everything.topics} == {
         "__consumer_offsets": True,
         "__transaction_state": True,
@@ -140,7 +160,7 @@ async def test_metadata(client: Any) -> None:
 @pytest.mark.parametrize("request_allows", [True, False])
 async def test_auto_creation_takes_two(folder: Any, broker_allows: bool, request_allows: bool) -> None:
     client = folder.open(auto_create_topics=broker_allows, num_partitions=3)
-    request = m.MetadataRequest([m.MetadataRequestTopic("a")], allow_auto_topic_creation=request_allows)
+    request = MetadataRequest([MetadataRequestTopic("a")], allow_auto_topic_creation=request_allows)
     assert (await client.cluster.handle(request)).topics[0].error_code == UNKNOWN_TOPIC_OR_PARTITION
     made = client.cluster.topics.get("a")
     assert (made is not None and made.partition_count == 3) == (broker_allows and request_allows)
@@ -149,8 +169,8 @@ async def test_auto_creation_takes_two(folder: Any, broker_allows: bool, request
 async def test_describing_configs(folder: Any) -> None:
     client = folder.open(topic_defaults={"segment.bytes": "1048576", "retention.ms": "5"})
     await client.create("a", retention_ms="1000")
-    resource = m.DescribeConfigsResource(m.RESOURCE_TOPIC, "a")
-    answer = await client.cluster.handle(m.DescribeConfigsRequest([resource], include_synonyms=True))
+    resource = DescribeConfigsResource(RESOURCE_TOPIC, "a")
+    answer = await client.cluster.handle(DescribeConfigsRequest([resource], include_synonyms=True))
     rows = {row.name: row for row in answer.results[0].configs}
     assert len(rows) == 33
     found = [(rows[name].value, rows[name].config_source) for name in ("retention.ms", "segment.bytes", "preallocate")]
@@ -161,8 +181,8 @@ async def test_describing_configs(folder: Any) -> None:
 
 async def test_describing_some_configs(client: Any) -> None:
     await client.create("a")
-    resource = m.DescribeConfigsResource(m.RESOURCE_TOPIC, "a", ["segment.ms"])
-    answer = await client.cluster.handle(m.DescribeConfigsRequest([resource], include_documentation=True))
+    resource = DescribeConfigsResource(RESOURCE_TOPIC, "a", ["segment.ms"])
+    answer = await client.cluster.handle(DescribeConfigsRequest([resource], include_documentation=True))
     (found,) = answer.results[0].configs
     assert (found.name, found.synonyms, bool(found.documentation)) == ("segment.ms", [], True)
 
@@ -171,21 +191,21 @@ async def test_describing_some_configs(client: Any) -> None:
     ("kind", "name", "code"), [(2, "missing", 3), (4, "9", INVALID_REQUEST), (7, "x", INVALID_REQUEST), (4, "1", 0)]
 )
 async def test_other_resources(client: Any, kind: int, name: str, code: int) -> None:
-    answer = await client.cluster.handle(m.DescribeConfigsRequest([m.DescribeConfigsResource(kind, name)]))
+    answer = await client.cluster.handle(DescribeConfigsRequest([DescribeConfigsResource(kind, name)]))
     result = answer.results[0]
     assert (result.error_code, bool(result.configs)) == (code, code == 0)
 
 
 async def test_the_broker_s_settings(folder: Any) -> None:
     client = folder.open(sync_on_commit=True)
-    answer = await client.cluster.handle(m.DescribeConfigsRequest([m.DescribeConfigsResource(4, "1")]))
+    answer = await client.cluster.handle(DescribeConfigsRequest([DescribeConfigsResource(4, "1")]))
     rows = {row.name: (row.value, row.config_source) for row in answer.results[0].configs}
     assert rows["flush.on.commit"] == ("true", 4)
     assert rows["transaction.max.timeout.ms"] == ("900000", 5)
     assert rows["auto.create.topics.enable"] == ("false", 5)
 
 
-SET, DELETE, APPEND, SUBTRACT = m.OPERATION_SET, m.OPERATION_DELETE, m.OPERATION_APPEND, m.OPERATION_SUBTRACT
+SET, DELETE, APPEND, SUBTRACT = OPERATION_SET, OPERATION_DELETE, OPERATION_APPEND, OPERATION_SUBTRACT
 
 
 @pytest.mark.parametrize(
@@ -211,10 +231,10 @@ async def test_altering_configs(
     client: Any, changes: list[tuple[str, int, str | None]], code: int, configs: dict[str, str] | None
 ) -> None:
     await client.create("a", retention_ms="1000")
-    resource = m.AlterConfigsResource(m.RESOURCE_TOPIC, "a", [m.AlterableConfig(*change) for change in changes])
+    resource = AlterConfigsResource(RESOURCE_TOPIC, "a", [AlterableConfig(*change) for change in changes])
     before = dict(client.cluster.topics["a"].configs)
     for validate_only in (True, False):
-        answer = await client.cluster.handle(m.IncrementalAlterConfigsRequest([resource], validate_only))
+        answer = await client.cluster.handle(IncrementalAlterConfigsRequest([resource], validate_only))
         assert answer.responses[0].error_code == code
         expected = before if validate_only or configs is None else configs
         assert client.cluster.topics["a"].configs == expected
@@ -222,14 +242,14 @@ async def test_altering_configs(
 
 async def test_altered_configs_are_followed_and_last(folder: Any, client: Any) -> None:
     await client.create("a")
-    resource = m.AlterConfigsResource(m.RESOURCE_TOPIC, "a", [m.AlterableConfig("max.message.bytes", SET, "70")])
-    await client.cluster.handle(m.IncrementalAlterConfigsRequest([resource]))
+    resource = AlterConfigsResource(RESOURCE_TOPIC, "a", [AlterableConfig("max.message.bytes", SET, "70")])
+    await client.cluster.handle(IncrementalAlterConfigsRequest([resource]))
     assert (await client.produce("a", "x" * 100)).error_code == 10  # MESSAGE_TOO_LARGE
     folder.kill()
     assert folder.open().cluster.log("a", 0).config.max_message_bytes == 70
 
 
 async def test_the_broker_is_not_altered(client: Any) -> None:
-    resource = m.AlterConfigsResource(m.RESOURCE_BROKER, "1", [m.AlterableConfig("num.partitions", SET, "3")])
-    answer = await client.cluster.handle(m.IncrementalAlterConfigsRequest([resource]))
+    resource = AlterConfigsResource(RESOURCE_BROKER, "1", [AlterableConfig("num.partitions", SET, "3")])
+    answer = await client.cluster.handle(IncrementalAlterConfigsRequest([resource]))
     assert answer.responses[0].error_code == INVALID_REQUEST

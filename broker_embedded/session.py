@@ -1,0 +1,22 @@
+"""What the broker remembers of one connection: who is at the other end, and what it has said so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ANONYMOUS = "User:ANONYMOUS"
+
+
+@dataclass(slots=True)
+class Session:
+    """One per connection; requests in the process share one that stands for the process itself.
+
+    >>> Session(client_host="127.0.0.1").principal
+    'User:ANONYMOUS'
+    """
+
+    client_host: str = ""
+    listener: str = ""  # its name; empty for requests in the process
+    principal: str = ANONYMOUS
+    client_software_name: str = "unknown"
+    client_software_version: str = "unknown"

@@ -1,0 +1,3 @@
+"""The cluster: versions, brokers, log directories, features, reassignments, quotas."""
+
+from __future__ import annotations
