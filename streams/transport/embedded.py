@@ -212,7 +212,7 @@ class EmbeddedTransport:
         for topic in answer.topics:
             for row in topic.partitions:
                 raise_for(row.error_code, f"{topic.name}-{row.partition_index}")
-                offsets[TopicPartition(topic.topic, row.partition_index)] = row.offset
+                offsets[TopicPartition(topic.name, row.partition_index)] = row.offset
         return offsets
 
     async def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:
