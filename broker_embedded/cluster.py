@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 
 from broker_embedded import handlers, records
 from broker_embedded.config import BrokerConfig
+from broker_embedded.coordinator.groups.registry import Groups
 from broker_embedded.coordinator.offsets import Offsets
 from broker_embedded.coordinator.transactions import Transactions
 from broker_embedded.errors import KafkaStorageError, UnknownTopicIdError, UnknownTopicOrPartitionError
@@ -63,6 +64,7 @@ class Cluster:
         self.folder = folder
         self.topics: dict[str, Topic] = {}
         self.offsets = Offsets(self)
+        self.groups = Groups(self)
         self.transactions = Transactions(self)
         self.housekeeping = Housekeeping(self)
         self.faults: Faults | None = None
@@ -105,6 +107,7 @@ class Cluster:
         self.transactions.reconcile()
         if not folder.was_clean:
             self.offsets.clamp()
+        self.groups.load()
 
     def _agree(self) -> None:
         from broker_embedded.coordinator.agreement import restore_agreement  # after a crash only
@@ -268,6 +271,7 @@ class Cluster:
     def tick(self) -> None:
         """What is due by the clock and waits for no disk: transaction timeouts, retention."""
         self.transactions.expire(self.now_ms())
+        self.groups.tick(self.now_ms())
         self.housekeeping.enforce_retention()
 
     async def flush_due(self) -> None:
@@ -281,6 +285,7 @@ class Cluster:
         failed, self._stopped = self._stopped, f"the broker over {self.folder.path} is closed"
         for topic, partition in list(self._watchers):
             self.progressed(topic, partition)
+        self.groups.close()
         if failed is None:
             self.transactions.write_down_open()
             await asyncio.to_thread(self.folder.close, list(self.logs()))

@@ -7,7 +7,7 @@ under their producer id until its marker is written there; a commit makes them v
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from broker_embedded import records
@@ -18,12 +18,14 @@ from broker_embedded.coordinator.records import (
     decode_offset_value,
     encode_offset_key,
     encode_offset_value,
+    is_offset,
 )
 from broker_embedded.errors import InvalidGroupIdError, OffsetMetadataTooLargeError
 from broker_embedded.topics import OFFSETS_TOPIC
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
+    from broker_embedded.log.partition import PartitionLog
     from broker_embedded.wire.messages.groups import OffsetCommitRequestPartition
     from broker_embedded.wire.messages.transactions import TxnOffsetCommitRequestPartition
 
@@ -32,8 +34,6 @@ log = logging.getLogger(__name__)
 Partition = tuple[str, int]
 Group = dict[Partition, OffsetValue]
 Row = tuple[str, Partition, OffsetValue | None]  # group, partition, and its offset: None where that is removed
-
-_METADATA_MAX = 4096  # offset.metadata.max.bytes
 
 
 class Offsets:
@@ -44,10 +44,16 @@ class Offsets:
         self.groups: dict[str, Group] = {}
         # by partition of the topic and producer id: a marker ends a transaction in one partition at a time
         self._pending: dict[tuple[int, int], dict[str, dict[Partition, OffsetValue | None]]] = {}
+        self._others: dict[bytes, bytes] = {}
 
     def partition_of(self, group: str) -> Partition:
         """The partition of `__consumer_offsets` that holds `group`."""
         return OFFSETS_TOPIC, partition_for(group, len(self._cluster.topics[OFFSETS_TOPIC].partitions))
+
+    def group_ids(self) -> Set[str]:
+        """The groups that have offsets, undecided ones too."""
+        pending = {group for groups in self._pending.values() for group, offsets in groups.items() if offsets}
+        return self.groups.keys() | pending if pending else self.groups.keys()
 
     def committed(self, group: str) -> Mapping[Partition, OffsetValue]:
         """The visible offsets of a group; empty for a group nobody knows."""
@@ -61,9 +67,11 @@ class Offsets:
         """What a request commits for one partition. Raises for a partition that is not there, or long metadata."""
         self._cluster.log(topic, row.partition_index)
         metadata = row.committed_metadata or ""
-        if len(metadata) > _METADATA_MAX:
+        longest = self._cluster.config.offset_metadata_max_bytes
+        if len(metadata) > longest:
             raise OffsetMetadataTooLargeError(
-                f"{topic}-{row.partition_index}: metadata of {len(metadata)} characters, at most {_METADATA_MAX}"
+                f"{topic}-{row.partition_index}: metadata of {len(metadata)} characters, at most {longest} "
+                "(offset.metadata.max.bytes)"
             )
         return OffsetValue(row.committed_offset, row.committed_leader_epoch, metadata, self._cluster.now_ms())
 
@@ -86,17 +94,32 @@ class Offsets:
             if commit:
                 self._show(group, offsets)
 
+    def remove(self, group: str, partitions: Iterable[Partition]) -> None:
+        """Remove the offsets that a group has for `partitions`, undecided ones too."""
+        known = self.committed(group).keys() | self.unstable(group)
+        gone: dict[Partition, OffsetValue | None] = {key: None for key in partitions if key in known}
+        self._append(group, gone)
+        self._drop(group, gone)
+
+    def remove_all(self, group: str, rows: Sequence[tuple[bytes, bytes | None]] = ()) -> None:
+        """Remove all offsets of a group, and write down `rows` in the same breath."""
+        gone: dict[Partition, OffsetValue | None] = dict.fromkeys(self.committed(group).keys() | self.unstable(group))
+        self.write(group, [*_encoded(group, gone), *rows])
+        self._drop(group, gone)
+
     def forget_topic(self, topic: str) -> None:
         """Remove every group's offsets for a deleted topic, so that one of the same name begins without them."""
-        for group, offsets in list(self.groups.items()):
-            gone: dict[Partition, OffsetValue | None] = {key: None for key in offsets if key[0] == topic}
-            if gone:
-                self._append(group, gone)
-                self._show(group, gone)
+        for group in list(self.group_ids()):
+            known = self.committed(group).keys() | self.unstable(group)
+            self.remove(group, [key for key in known if key[0] == topic])
+
+    def _drop(self, group: str, gone: Mapping[Partition, OffsetValue | None]) -> None:
+        if self.groups.get(group):
+            self._show(group, gone)
         for groups in self._pending.values():
-            for pending in groups.values():
-                for key in [key for key in pending if key[0] == topic]:
-                    del pending[key]
+            pending = groups.get(group, {})
+            for key in gone.keys() & pending.keys():
+                del pending[key]
 
     def _show(self, group: str, offsets: Mapping[Partition, OffsetValue | None]) -> None:
         known = self.groups.setdefault(group, {})
@@ -115,15 +138,28 @@ class Offsets:
         producer_id: int = records.NO_PRODUCER_ID,
         producer_epoch: int = records.NO_PRODUCER_EPOCH,
     ) -> None:
+        self.write(group, _encoded(group, offsets), producer_id, producer_epoch)
+
+    def write(
+        self,
+        group: str,
+        rows: Sequence[tuple[bytes, bytes | None]],
+        producer_id: int = records.NO_PRODUCER_ID,
+        producer_epoch: int = records.NO_PRODUCER_EPOCH,
+    ) -> None:
+        """Append rows, a key and a value each, to the partition that holds `group`: all of them or none.
+
+        Raises InvalidGroupIdError for an empty id, KafkaStorageError.
+        """
         if not group:
             raise InvalidGroupIdError("the group id is empty")
-        if not offsets:
+        if not rows:
             return
         partition = self.partition_of(group)
         batch = records.encode(
-            [encode_offset_key(group, *key) for key in offsets],
-            [None if value is None else encode_offset_value(value) for value in offsets.values()],
-            [self._cluster.now_ms()] * len(offsets),
+            [key for key, _ in rows],
+            [value for _, value in rows],
+            [self._cluster.now_ms()] * len(rows),
             is_transactional=producer_id != records.NO_PRODUCER_ID,
             producer_id=producer_id,
             producer_epoch=producer_epoch,
@@ -148,24 +184,43 @@ class Offsets:
         """Read `__consumer_offsets`. Offsets of transactions still open stay pending."""
         self.groups.clear()
         self._pending.clear()
+        self._others.clear()
         for index, offsets_log in enumerate(self._cluster.topics[OFFSETS_TOPIC].partitions):
-            newest: dict[bytes | None, bytes | None] = {}  # decoded at the end, when most have been replaced
-            undecided: dict[int, dict[bytes | None, bytes | None]] = {}
-            for header, batch in self._cluster.read_all(offsets_log):
-                if header.is_control:
-                    outcome = records.read_control(batch)
-                    if outcome is not None:
-                        ended = undecided.pop(header.producer_id, {})
-                        newest.update(ended if outcome else {})
-                else:
-                    columns = records.decode(batch)
-                    rows = undecided.setdefault(header.producer_id, {}) if header.is_transactional else newest
-                    rows.update(zip(columns.keys(), columns.values(), strict=True))
+            newest, undecided = self._newest(offsets_log)
             for group, partition, value in _decoded(newest.items()):
                 self._show(group, {partition: value})
             for producer_id, rows in undecided.items():
                 for group, partition, value in _decoded(rows.items()):
                     self._pending.setdefault((index, producer_id), {}).setdefault(group, {})[partition] = value
+            self._others |= {key: value for key, value in newest.items() if value is not None and not is_offset(key)}
+
+    def _newest(
+        self, offsets_log: PartitionLog
+    ) -> tuple[dict[bytes, bytes | None], dict[int, dict[bytes, bytes | None]]]:
+        """The newest value of each key, and those of open transactions; decoded later, when most have been replaced."""
+        newest: dict[bytes, bytes | None] = {}
+        undecided: dict[int, dict[bytes, bytes | None]] = {}
+        for header, batch in self._cluster.read_all(offsets_log):
+            if header.is_control:
+                outcome = records.read_control(batch)
+                if outcome is not None:
+                    ended = undecided.pop(header.producer_id, {})
+                    newest.update(ended if outcome else {})
+                continue
+            columns = records.decode(batch)
+            rows = {key or b"": value for key, value in zip(columns.keys(), columns.values(), strict=True)}
+            if header.is_transactional:
+                undecided.setdefault(header.producer_id, {}).update(rows)
+                continue
+            newest.update(rows)
+            if undecided:
+                _remove(undecided, [key for key, value in rows.items() if value is None])
+        return newest, undecided
+
+    def take_others(self) -> dict[bytes, bytes]:
+        """What `load` has found of other things than offsets, by key: groups. A second call gives nothing."""
+        others, self._others = self._others, {}
+        return others
 
     def clamp(self) -> None:
         """After an unclean stop: an offset beyond the end of a log whose tail was lost goes back to that end."""
@@ -188,6 +243,19 @@ def offset_rows(batch: memoryview) -> Iterator[Row]:
     """The committed offsets in a batch."""
     columns = records.decode(batch)
     return _decoded(zip(columns.keys(), columns.values(), strict=True))
+
+
+def _encoded(group: str, offsets: Mapping[Partition, OffsetValue | None]) -> list[tuple[bytes, bytes | None]]:
+    return [
+        (encode_offset_key(group, *key), None if value is None else encode_offset_value(value))
+        for key, value in offsets.items()
+    ]
+
+
+def _remove(undecided: dict[int, dict[bytes, bytes | None]], keys: Iterable[bytes]) -> None:
+    for key in keys:
+        for rows in undecided.values():
+            rows.pop(key, None)
 
 
 def _decoded(rows: Iterable[tuple[bytes | None, bytes | None]]) -> Iterator[Row]:
