@@ -29,6 +29,7 @@ from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
 if TYPE_CHECKING:
     from broker_embedded.faults import Faults
     from broker_embedded.log.partition import PartitionLog
+    from broker_embedded.security.authorizer import Authorizer
     from broker_embedded.wire.messages import Request
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Cluster:
         self.transactions = Transactions(self)
         self.housekeeping = Housekeeping(self)
         self.faults: Faults | None = None
+        self.authorizer: Authorizer | None = None  # without one, everybody may do everything
         self._watchers: dict[Partition, list[Callable[[], None]]] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._stopped: str | None = None
