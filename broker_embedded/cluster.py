@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
 from broker_embedded import handlers, records
@@ -44,6 +44,14 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Endpoint(NamedTuple):
+    """A broker as clients see it; port -1 where nobody listens."""
+
+    node_id: int
+    host: str
+    port: int
+
+
 class Cluster:
     """One broker over one data folder.
 
@@ -69,6 +77,7 @@ class Cluster:
         self.transactions = Transactions(self)
         self.housekeeping = Housekeeping(self)
         self.faults: Faults | None = None
+        self.listeners: dict[str, tuple[str, int]] = {}  # name -> advertised host and port, while somebody listens
         self.authorizer: Authorizer | None = None  # without one, everybody may do everything
         self._watchers: dict[Partition, list[Callable[[], None]]] = {}
         self._running: set[asyncio.Task[Any]] = set()
@@ -125,6 +134,11 @@ class Cluster:
         if self.faults is not None:
             return await self.faults.handle(request, lambda: handle(self, request, context))
         return await handle(self, request, context)
+
+    def advertised(self, context: RequestContext) -> Endpoint:
+        """Where a client finds this broker: the address of the listener it came by."""
+        host, port = self.listeners.get(context.session.listener) or next(iter(self.listeners.values()), ("", -1))
+        return Endpoint(self.config.node_id, host, port)
 
     def check_serving(self) -> None:
         """Raise KafkaStorageError once the broker is closed or its disk has failed."""

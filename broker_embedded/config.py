@@ -24,6 +24,9 @@ class BrokerConfig:
     offsets_topic_num_partitions: int = 1  # Kafka: 50, to spread them over brokers
     transaction_state_num_partitions: int = 1  # Kafka: 50
     node_id: int = 1
+    socket_request_max_bytes: int = 104_857_600
+    max_connections: int = 2_147_483_647
+    connections_max_idle_ms: int = 600_000
     offset_metadata_max_bytes: int = 4096
     offsets_retention_minutes: int = 10_080
     offsets_retention_check_interval_ms: int = 600_000

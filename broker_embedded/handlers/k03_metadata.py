@@ -15,6 +15,7 @@ from broker_embedded.wire.messages.topics import (
     MetadataRequest,
     MetadataRequestTopic,
     MetadataResponse,
+    MetadataResponseBroker,
     MetadataResponsePartition,
     MetadataResponseTopic,
 )
@@ -32,7 +33,7 @@ async def handle(cluster: Cluster, request: MetadataRequest, context: RequestCon
     else:
         rows = [_find(cluster, row, request.allow_auto_topic_creation) for row in request.topics]
     return MetadataResponse(
-        brokers=[],  # the server that listens fills in its own address
+        brokers=[MetadataResponseBroker(*cluster.advertised(context))],
         cluster_id=cluster.folder.meta.cluster_id,
         controller_id=cluster.config.node_id,
         topics=rows,

@@ -1,0 +1,97 @@
+"""A whole broker: a cluster, the addresses it listens on, and the clock that tells it the time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from broker_embedded.cluster import Cluster
+from broker_embedded.config import BrokerConfig
+from broker_embedded.errors import KafkaError
+from broker_embedded.security.listeners import Listener
+from broker_embedded.server import Server
+
+log = logging.getLogger(__name__)
+
+_TICK_INTERVAL_MS = 100
+
+
+class Broker:
+    """Serves a data folder on one or several listeners. An async context manager.
+
+    >>> import tempfile
+    >>> async def main() -> str:
+    ...     async with Broker(Cluster.open(Path(tempfile.mkdtemp()))) as broker:
+    ...         return broker.bootstrap_servers.partition(":")[0]
+    >>> asyncio.run(main())
+    '127.0.0.1'
+    """
+
+    def __init__(self, cluster: Cluster, listeners: Sequence[Listener] = (Listener(),)) -> None:
+        self.cluster = cluster
+        self._listeners = listeners
+        self._servers: list[Server] = []
+        self._clock: asyncio.Task[None] | None = None
+
+    @classmethod
+    def open(
+        cls, data_dir: Path, *, config: BrokerConfig | None = None, listeners: Sequence[Listener] = (Listener(),)
+    ) -> Broker:
+        """A broker over `data_dir`, not started. Raises FolderInUseError."""
+        return cls(Cluster.open(data_dir, config=config), listeners)
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when an address is taken; then nothing is left open."""
+        try:
+            for listener in self._listeners:
+                server = await Server.listen(self.cluster, listener)
+                self._servers.append(server)
+                self.cluster.listeners[listener.name] = server.advertised
+        except BaseException:
+            await self.stop()
+            raise
+        self._clock = asyncio.create_task(self._tell_time())
+
+    async def stop(self) -> None:
+        """End every connection, write everything down, give the folder back."""
+        if self._clock is not None:
+            self._clock.cancel()
+            await asyncio.wait([self._clock])
+        for server in self._servers:
+            await server.close()
+        self.cluster.listeners.clear()
+        await self.cluster.close()
+
+    async def __aenter__(self) -> Broker:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The address of the first listener, as clients want it: host:port."""
+        host, port = self._servers[0].advertised
+        return f"{host}:{port}"
+
+    def address(self, listener: str) -> str:
+        """The address of the listener of that name. Raises KeyError."""
+        host, port = self.cluster.listeners[listener]
+        return f"{host}:{port}"
+
+    async def _tell_time(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_INTERVAL_MS / 1000)
+            try:
+                self.cluster.tick()
+                await self.cluster.flush_due()
+            except KafkaError:
+                log.exception("the broker over %s could not do its periodic work", self.cluster.folder.path)
+            for server in self._servers:
+                server.close_idle()
