@@ -8,13 +8,16 @@ from broker_embedded.wire.messages import Message, Request, Response
 
 RESOURCE_TOPIC = 2
 RESOURCE_BROKER = 4
+RESOURCE_BROKER_LOGGER = 8
+RESOURCE_CLIENT_METRICS = 16
+RESOURCE_GROUP = 32
 
 
 # 32 DescribeConfigs
 
 
 class DescribeConfigsResource(Message):
-    """`configuration_keys` is None for all."""
+    """`configuration_keys` is None, or empty, for all."""
 
     resource_type: int
     resource_name: str
@@ -58,6 +61,40 @@ class DescribeConfigsResponse(Response):
     throttle_time_ms: int = 0
 
 
+# 33 AlterConfigs
+
+
+class LegacyAlterableConfig(Message):
+    name: str
+    value: str | None = None
+
+
+class LegacyAlterConfigsResource(Message):
+    """All configs that the resource is to have from then on."""
+
+    resource_type: int
+    resource_name: str
+    configs: list[LegacyAlterableConfig] = []
+
+
+class AlterConfigsRequest(Request):
+    api_key: ClassVar[int] = 33
+    resources: list[LegacyAlterConfigsResource] = []
+    validate_only: bool = False
+
+
+class AlterConfigsResourceResponse(Message):
+    resource_type: int
+    resource_name: str
+    error_code: int = 0
+    error_message: str | None = None
+
+
+class AlterConfigsResponse(Response):
+    responses: list[AlterConfigsResourceResponse] = []
+    throttle_time_ms: int = 0
+
+
 # 44 IncrementalAlterConfigs
 
 OPERATION_SET = 0
@@ -84,13 +121,27 @@ class IncrementalAlterConfigsRequest(Request):
     validate_only: bool = False
 
 
-class AlterConfigsResourceResponse(Message):
-    resource_type: int
-    resource_name: str
-    error_code: int = 0
-    error_message: str | None = None
-
-
 class IncrementalAlterConfigsResponse(Response):
     responses: list[AlterConfigsResourceResponse] = []
+    throttle_time_ms: int = 0
+
+
+# 74 ListConfigResources
+
+
+class ListConfigResourcesRequest(Request):
+    """No types: all."""
+
+    api_key: ClassVar[int] = 74
+    resource_types: list[int] = []
+
+
+class ConfigResource(Message):
+    resource_name: str
+    resource_type: int = RESOURCE_CLIENT_METRICS
+
+
+class ListConfigResourcesResponse(Response):
+    error_code: int = 0
+    config_resources: list[ConfigResource] = []
     throttle_time_ms: int = 0

@@ -7,6 +7,9 @@ from uuid import UUID
 
 from broker_embedded.wire.messages import Message, Request, Response
 
+NOT_ASKED = -(2**31)
+"""In place of a bit field of authorized operations."""
+
 # 3 Metadata
 
 
@@ -22,6 +25,7 @@ class MetadataRequest(Request):
     topics: list[MetadataRequestTopic] | None = None
     allow_auto_topic_creation: bool = True
     include_topic_authorized_operations: bool = False
+    include_cluster_authorized_operations: bool = False
 
 
 class MetadataResponseBroker(Message):
@@ -47,7 +51,7 @@ class MetadataResponseTopic(Message):
     topic_id: UUID | None = None
     is_internal: bool = False
     partitions: list[MetadataResponsePartition] = []
-    topic_authorized_operations: int = -2147483648
+    topic_authorized_operations: int = NOT_ASKED
 
 
 class MetadataResponse(Response):
@@ -56,6 +60,8 @@ class MetadataResponse(Response):
     controller_id: int = -1
     topics: list[MetadataResponseTopic] = []
     throttle_time_ms: int = 0
+    error_code: int = 0
+    cluster_authorized_operations: int = NOT_ASKED
 
 
 # 19 CreateTopics
@@ -166,4 +172,54 @@ class CreatePartitionsTopicResult(Message):
 
 class CreatePartitionsResponse(Response):
     results: list[CreatePartitionsTopicResult] = []
+    throttle_time_ms: int = 0
+
+
+# 75 DescribeTopicPartitions
+
+
+class TopicRequest(Message):
+    name: str
+
+
+class Cursor(Message):
+    """Where a page begins, or the next one does."""
+
+    topic_name: str
+    partition_index: int
+
+
+class DescribeTopicPartitionsRequest(Request):
+    api_key: ClassVar[int] = 75
+    topics: list[TopicRequest] = []
+    response_partition_limit: int = 2000
+    cursor: Cursor | None = None
+
+
+class DescribeTopicPartitionsResponsePartition(Message):
+    """The eligible leader replicas may be null by the schema; Kafka's AdminClient fails on that (KIP-966)."""
+
+    partition_index: int
+    error_code: int = 0
+    leader_id: int = -1
+    leader_epoch: int = -1
+    replica_nodes: list[int] = []
+    isr_nodes: list[int] = []
+    eligible_leader_replicas: list[int] | None = []
+    last_known_elr: list[int] | None = []
+    offline_replicas: list[int] = []
+
+
+class DescribeTopicPartitionsResponseTopic(Message):
+    error_code: int = 0
+    name: str | None = None
+    topic_id: UUID | None = None
+    is_internal: bool = False
+    partitions: list[DescribeTopicPartitionsResponsePartition] = []
+    topic_authorized_operations: int = NOT_ASKED
+
+
+class DescribeTopicPartitionsResponse(Response):
+    topics: list[DescribeTopicPartitionsResponseTopic] = []
+    next_cursor: Cursor | None = None
     throttle_time_ms: int = 0
