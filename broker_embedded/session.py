@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from broker_embedded.security.sasl import Sasl
 
 ANONYMOUS = "User:ANONYMOUS"
 
@@ -18,5 +22,8 @@ class Session:
     client_host: str = ""
     listener: str = ""  # its name; empty for requests in the process
     principal: str = ANONYMOUS
+    sasl: Sasl | None = None  # on listeners with SASL
+    authenticated: bool = True
+    expires_ms: int | None = None  # when the authentication has to be repeated (KIP-368)
     client_software_name: str = "unknown"
     client_software_version: str = "unknown"
