@@ -106,7 +106,8 @@ FAILED: Final = {
 class Acl(NamedTuple):
     """One rule. `name` "*" with LITERAL is every resource of the type; `host` is an address or "*".
 
-    >>> acl = Acl(ResourceType.TOPIC, PatternType.PREFIXED, "flights-", "User:ada", "*", Operation.READ, Permission.ALLOW)
+    >>> who, what = ("User:ada", "*"), (Operation.READ, Permission.ALLOW)
+    >>> acl = Acl(ResourceType.TOPIC, PatternType.PREFIXED, "flights-", *who, *what)
     >>> acl.covers("flights-2013"), acl.covers("flight")
     (True, False)
     """
@@ -129,7 +130,8 @@ class Acl(NamedTuple):
 class AclFilter(NamedTuple):
     """Finds ACLs: None and ANY let everything pass; MATCH finds all rules that are about the resource `name`.
 
-    >>> acl = Acl(ResourceType.TOPIC, PatternType.PREFIXED, "flights-", "User:ada", "*", Operation.READ, Permission.ALLOW)
+    >>> who, what = ("User:ada", "*"), (Operation.READ, Permission.ALLOW)
+    >>> acl = Acl(ResourceType.TOPIC, PatternType.PREFIXED, "flights-", *who, *what)
     >>> AclFilter(ResourceType.TOPIC, PatternType.MATCH, "flights-2013").matches(acl)
     True
     >>> AclFilter(ResourceType.TOPIC, PatternType.LITERAL, "flights-2013").matches(acl)

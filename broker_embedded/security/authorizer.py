@@ -2,7 +2,7 @@
 
 - Super users may do everything.
 - A DENY that is about the resource, principal, host and operation wins over every ALLOW.
-- ALLOW of Read, Write, Delete or Alter also allows Describe; of AlterConfigs also DescribeConfigs. DENY implies nothing.
+- ALLOW of Read, Write, Delete or Alter allows Describe too; of AlterConfigs, DescribeConfigs. DENY implies nothing.
 - Without any ACL about a resource: denied, unless `allow.everyone.if.no.acl.found`.
 """
 
@@ -124,9 +124,8 @@ def _is_denied_whole(allowed: Acl, denials: list[Acl]) -> bool:
     for denied in denials:
         if _is_wildcard(denied) or (denied.pattern_type, denied.name) == (allowed.pattern_type, allowed.name):
             return True
-        if denied.pattern_type is PatternType.PREFIXED and not _is_wildcard(allowed):
-            if allowed.name.startswith(denied.name):
-                return True
+        if denied.pattern_type is PatternType.PREFIXED and not _is_wildcard(allowed) and denied.covers(allowed.name):
+            return True
     return False
 
 
