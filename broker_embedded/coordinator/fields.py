@@ -7,6 +7,7 @@ struct with tagged fields.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Self
 from uuid import UUID
 
@@ -138,9 +139,13 @@ class Writer:
         """Of an array, before its rows; -1 is null."""
         return self.unsigned_varint(count + 1) if self.flexible else self.int32(count)
 
-    def tags(self) -> Self:
-        """The end of a struct, without tagged fields."""
-        return self.unsigned_varint(0) if self.flexible else self
+    def tags(self, fields: Mapping[int, bytes] | None = None) -> Self:
+        """The end of a struct, with its tagged fields by number."""
+        if self.flexible:
+            self.unsigned_varint(len(fields or {}))
+            for tag, data in sorted((fields or {}).items()):
+                self.unsigned_varint(tag).unsigned_varint(len(data))._put(data)
+        return self
 
     def _put(self, data: bytes) -> Self:
         self._parts.append(data)
