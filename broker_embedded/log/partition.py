@@ -265,6 +265,16 @@ class PartitionLog:
             self._aborted.append(AbortedTransaction(producer_id, ended.first_offset, offset, ended.last_stable_offset))
         return Appended(offset, offset, -1, False)
 
+    def append_control(self, batch: bytes | bytearray) -> int:
+        """Append a control batch that ends no transaction, as metadata logs have them; its offset."""
+        return self._write(read_header(batch), batch, self._now_ms())
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Append under this leader epoch from now on; one that is not newer changes nothing."""
+        if epoch > self.leader_epoch:
+            self.leader_epoch = epoch
+            self.epochs.assign(epoch, self.log_end_offset)
+
     def _write(self, header: BatchHeader, batch: bytes | bytearray | memoryview, now_ms: int) -> int:
         base_offset = self.log_end_offset
         segment = self._active
@@ -273,6 +283,11 @@ class PartitionLog:
         segment.append(header, memoryview(batch), base_offset, self.leader_epoch)
         self.log_end_offset = segment.next_offset
         return base_offset
+
+    def roll(self) -> None:
+        """Begin a new segment, unless the last one is empty."""
+        if self._active.size_bytes:
+            self._roll(self._now_ms())
 
     def _roll(self, now_ms: int) -> Segment:
         """Begin a new segment at the end of the log, with a snapshot of the producers beside it."""

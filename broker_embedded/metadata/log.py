@@ -1,0 +1,206 @@
+"""The metadata log on disk: `__cluster_metadata-0`, a log like any other, with snapshots and the state of its quorum.
+
+The quorum is this node. Kafka elects a leader at each start; we do so when there is something to write, so that a
+broker that changes nothing writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from broker_embedded.errors import KafkaStorageError
+from broker_embedded.log import disk
+from broker_embedded.log.config import LogConfig
+from broker_embedded.log.partition import PartitionLog
+from broker_embedded.metadata import control, snapshots
+from broker_embedded.metadata.snapshots import SnapshotId
+from broker_embedded.records import BatchHeader, batches, decode
+
+METADATA_TOPIC: Final = "__cluster_metadata"
+METADATA_TOPIC_ID: Final = uuid.UUID(int=1)
+_QUORUM_STATE: Final = "quorum-state"
+_CONFIG: Final = LogConfig(retention_ms=-1, max_message_bytes=8 << 20, file_delete_delay_ms=0)
+_READ_BYTES: Final = 1 << 20
+_LEAST_BETWEEN_SNAPSHOTS_BYTES: Final = 256 << 10
+"""Kafka: 20 MB. What is read at each start is kept small here."""
+
+
+class MetadataLog:
+    """Values of records, one after another: durable when `append` returns."""
+
+    def __init__(self, folder: Path, log: PartitionLog, node_id: int, now_ms: Callable[[], int]) -> None:
+        """Use `open`."""
+        self.folder = folder
+        self._log = log
+        self._node_id = node_id
+        self._now_ms = now_ms
+        self._is_leader = False
+        self._failed: str | None = None
+        self._last_timestamp = 0
+        self._start: SnapshotId | None = None
+        self._start_bytes = 0
+        self.kraft_version = 0
+        self.voters: control.Voters | None = None
+
+    @classmethod
+    def exists(cls, data: Path) -> bool:
+        return (data / f"{METADATA_TOPIC}-0").exists()
+
+    @classmethod
+    def open(cls, data: Path, node_id: int, now_ms: Callable[[], int], was_clean: bool) -> MetadataLog:
+        """Open the log in a data folder, or make it. Raises KafkaStorageError."""
+        folder = data / f"{METADATA_TOPIC}-0"
+        known = snapshots.find(folder)
+        for start in (0, known[-1].end_offset if known else 0):
+            log = PartitionLog.open(
+                folder,
+                METADATA_TOPIC,
+                0,
+                _CONFIG,
+                now_ms=now_ms,
+                clean_shutdown=was_clean,
+                recovery_point=known[-1].end_offset if known else 0,
+                log_start_offset=start,
+                topic_id=METADATA_TOPIC_ID,
+            )
+            if not known or log.log_end_offset >= known[-1].end_offset:
+                break  # else the log ends before its snapshot, and goes on behind it
+        return cls(folder, log, node_id, now_ms)
+
+    @property
+    def end_offset(self) -> int:
+        return self._log.log_end_offset
+
+    @property
+    def epoch(self) -> int:
+        """Of the leader that wrote last."""
+        return self._log.leader_epoch
+
+    def read(self) -> Iterator[tuple[int, bytes]]:
+        """Offset and value of each record that still matters, from the newest snapshot on. Raises KafkaStorageError."""
+        offset = 0
+        for snapshot in reversed(snapshots.find(self.folder)):
+            found = snapshots.read(snapshot.path(self.folder))
+            if found is not None:
+                self._start, offset = snapshot, snapshot.end_offset
+                for header, batch in found:
+                    yield from ((offset - 1, value) for _, value in self._values(header, batch))
+                break
+        if offset < self._log.log_start_offset:
+            raise KafkaStorageError(
+                f"{self.folder}: the log begins at offset {self._log.log_start_offset}, and there is no sound snapshot "
+                "of what was before. Restore the newest .checkpoint file"
+            )
+        while offset < self.end_offset:
+            result = self._log.read(offset, _READ_BYTES)
+            for piece in result.data:
+                for header, batch in batches(piece):
+                    yield from (row for row in self._values(header, batch) if row[0] >= offset)
+            offset = result.next_offset
+
+    def _values(self, header: BatchHeader, batch: memoryview) -> Iterator[tuple[int, bytes]]:
+        self._last_timestamp = header.max_timestamp
+        if header.is_control:
+            for message in control.decode_control(batch):
+                if isinstance(message, control.KRaftVersion):
+                    self.kraft_version = message.kraft_version
+                elif isinstance(message, control.Voters):
+                    self.voters = message
+            return
+        columns = decode(batch)
+        for offset, value in zip(columns.offsets.tolist(), columns.values(), strict=True):
+            yield offset, value or b""
+
+    def append(self, values: Sequence[bytes]) -> int:
+        """Write records in one batch and see them to the disk; the offset of the first. A crash leaves all or none.
+
+        Raises KafkaStorageError. Once a sync has failed, what is on the disk is not known: nothing more is taken then.
+        """
+        if self._failed is not None:
+            raise KafkaStorageError(self._failed)
+        if not self._is_leader:
+            self._lead()
+        now_ms = self._now_ms()
+        batch = snapshots.record_batch(values, now_ms)
+        offset = self._log.append(batch, verified=True).base_offset
+        self.sync()
+        self._last_timestamp = now_ms
+        return offset
+
+    def sync(self) -> None:
+        try:
+            self._log.sync()
+        except KafkaStorageError as error:
+            self._failed = f"metadata can no longer be changed: {error}"
+            raise
+
+    def _lead(self) -> None:
+        """Begin an epoch: the vote is durable before anything is written in it, as KIP-595 has it."""
+        epoch = max(self._log.epochs.latest, self._voted_epoch()) + 1
+        self._write_quorum_state(epoch)
+        self._log.begin_epoch(epoch)
+        self._log.append_control(control.encode_control([self._leader_change()], self._now_ms()))
+        self._is_leader = True
+
+    def _leader_change(self) -> msgspec.Struct:
+        mine = [voter for voter in self.voters.voters if voter.voter_id == self._node_id] if self.voters else []
+        if self.kraft_version == 0 or not mine:
+            voters = [control.Voter(voter_id=self._node_id)]
+            return control.LeaderChange(leader_id=self._node_id, voters=voters, granting_voters=voters)
+        directory = mine[0].voter_directory_id
+        rows = [control.VoterWithDirectory(voter_id=self._node_id, voter_directory_id=directory)]
+        return control.LeaderChangeWithDirectories(leader_id=self._node_id, voters=rows, granting_voters=rows)
+
+    def _voted_epoch(self) -> int:
+        path = self.folder / _QUORUM_STATE
+        if not path.exists():
+            return 0
+        try:
+            return int(json.loads(path.read_bytes())["leaderEpoch"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise KafkaStorageError(f"{path}: not the state of a quorum ({error}). Restore the file") from error
+
+    def _write_quorum_state(self, epoch: int) -> None:
+        state: dict[str, Any] = {"leaderId": self._node_id, "leaderEpoch": epoch, "votedId": -1}
+        if self.kraft_version == 0:
+            voters = [{"voterId": self._node_id}]
+            state = {"clusterId": "", **state, "appliedOffset": 0, "currentVoters": voters, "data_version": 0}
+        else:
+            state |= {"votedDirectoryId": "AAAAAAAAAAAAAAAAAAAAAA", "data_version": 1}
+        disk.sync_replace(self.folder / _QUORUM_STATE, json.dumps(state, separators=(",", ":")).encode())
+
+    @property
+    def wants_snapshot(self) -> bool:
+        """Whether much was written since the newest one: more than it has, and not little."""
+        written = self._log.size_bytes
+        return written > max(_LEAST_BETWEEN_SNAPSHOTS_BYTES, self._start_bytes)
+
+    def snapshot(self, values: Sequence[bytes]) -> None:
+        """Write down what the log says up to here in `values`, and let the log begin here."""
+        snapshot = SnapshotId(self.end_offset, self._log.epochs.at(self.end_offset - 1))
+        begin: list[msgspec.Struct] = [control.SnapshotHeader(last_contained_log_timestamp=self._last_timestamp)]
+        if self.kraft_version and self.voters is not None:
+            begin += [control.KRaftVersion(kraft_version=self.kraft_version), self.voters]
+        now_ms = self._now_ms()
+        parts = [
+            control.encode_control(begin, now_ms),
+            *snapshots.record_batches(values, now_ms),
+            control.encode_control([control.SnapshotFooter()], now_ms),
+        ]
+        path = snapshot.path(self.folder)
+        snapshots.write(path, parts, snapshot.epoch)
+        self._start, self._start_bytes = snapshot, path.stat().st_size
+        self._log.roll()
+        self._log.delete_records(self.end_offset)
+        self._log.enforce_retention()
+        for old in snapshots.find(self.folder)[:-1]:
+            old.path(self.folder).unlink()
+
+    def close(self) -> None:
+        self._log.close()
