@@ -12,6 +12,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import timedelta
 from functools import cache
 from importlib import import_module
+from pkgutil import iter_modules
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -56,6 +57,18 @@ def schema(api_key: int, version: int, kind: Kind) -> Row:
     name = APIS[api_key].name
     module = import_module(f"kio.schema.{_snake(name)}.v{version}.{kind}")
     return _row(getattr(module, name + kind.capitalize()))
+
+
+@cache
+def versions(api_key: int) -> range:
+    """The versions of an API that have a definition, some of them perhaps not finished in Kafka.
+
+    >>> versions(12)
+    range(0, 5)
+    """
+    package = import_module(f"kio.schema.{_snake(APIS[api_key].name)}")
+    found = [int(module.name[1:]) for module in iter_modules(package.__path__)]
+    return range(min(found), max(found) + 1)
 
 
 def _snake(name: str) -> str:

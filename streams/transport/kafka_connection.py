@@ -1,0 +1,209 @@
+"""A Kafka cluster as one thing to ask: finds the broker for a request, goes on when it moves or a connection breaks.
+
+Connections, security and the list of brokers are aiokafka's. Who leads a partition and who coordinates a group is asked
+here, in versions that have topic ids. A request that waits (a fetch) would hold up those behind it on its connection,
+so each kind of traffic has a `lane`, a connection of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from broker_embedded import errors
+from broker_embedded.wire.messages import Request
+from broker_embedded.wire.messages.groups import FindCoordinatorRequest
+from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
+from streams.transport.embedded_errors import as_transport_error
+from streams.transport.kafka_requests import WireRequest
+
+if TYPE_CHECKING:
+    from aiokafka.client import AIOKafkaClient
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.02, 1.0
+_ANY = -1
+GROUP, TRANSACTION = 0, 1
+
+
+class ConnectionLostError(TransportError):
+    """No answer came: the broker is gone, or the way to it. What it did with the request is not known."""
+
+
+class RetryError(TransportError):
+    """The broker said that asking again, perhaps elsewhere, may help."""
+
+
+class KafkaTopic(msgspec.Struct, frozen=True):
+    """A topic as the cluster's metadata has it: its id, and the leader of each partition."""
+
+    name: str
+    id: Any
+    leaders: dict[int, int]
+
+
+class KafkaConnection:
+    """Asks a cluster. `security` is what aiokafka's client takes (`security_protocol`, `sasl_mechanism`, ...)."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        client_id: str = "streams",
+        request_timeout_ms: int = 30_000,
+        security: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self.timeout_s = request_timeout_ms / 1000
+        self._client_id = client_id
+        self._security = dict(security or {})
+        self._client: AIOKafkaClient | None = None
+        self._topics: dict[str, KafkaTopic] = {}
+        self._coordinators: dict[tuple[int, str], int] = {}
+
+    async def start(self) -> None:
+        """Connect. Raises ConnectionLostError when no bootstrap server answers."""
+        from aiokafka.client import AIOKafkaClient
+        from aiokafka.errors import KafkaError
+
+        client = AIOKafkaClient(
+            bootstrap_servers=self.bootstrap_servers,
+            client_id=self._client_id,
+            request_timeout_ms=int(self.timeout_s * 1000),
+            **self._security,
+        )
+        try:
+            await client.bootstrap()
+        except KafkaError as error:
+            await client.close()
+            raise ConnectionLostError(
+                f"no Kafka broker answers at {self.bootstrap_servers} ({error}): is it running, is the address right?"
+            ) from error
+        self._client = client
+
+    async def stop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    # Asking
+
+    async def ask(self, request: Request, *, node: int = _ANY, lane: str = "admin", last_version: int = 32_767) -> Any:
+        """The answer of one broker, or of any. Raises ConnectionLostError when none comes."""
+        from aiokafka.errors import KafkaError
+
+        client = self._open()
+        try:
+            if node == _ANY:
+                node = client.get_random_node()
+            return await client.send(node, WireRequest(request, last_version), group=lane)
+        except (TimeoutError, KafkaError, OSError) as error:
+            raise ConnectionLostError(f"{type(request).__name__} to broker {node}: {error!r}") from error
+
+    async def ask_coordinator(
+        self, request: Request, name: str, kind: int = GROUP, *, last_version: int = 32_767
+    ) -> Any:
+        """The answer of the broker that coordinates a group or a transactional id."""
+        node = self._coordinators.get((kind, name))
+        if node is None:
+            answer = await self.ask(FindCoordinatorRequest(kind, [name]))
+            row = answer.coordinators[0]
+            check(row.error_code, f"coordinator of {name!r}", row.error_message)
+            node = self._coordinators[kind, name] = row.node_id
+        return await self.ask(request, node=node, lane="coordinator", last_version=last_version)
+
+    async def retry(self, ask: Callable[[], Awaitable[T]], *, timeout_s: float | None = None) -> T:
+        """What `ask` gives, asked again with growing pauses while it raises ConnectionLostError or RetryError.
+
+        After `timeout_s` (the request timeout, unless given) the error is let through.
+        """
+        deadline = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
+        pause_s = _BACKOFF_FIRST_S
+        while True:
+            try:
+                return await ask()
+            except (ConnectionLostError, RetryError) as error:
+                if time.monotonic() + pause_s > deadline:
+                    raise
+                log.debug("asking again in %.2f s: %s", pause_s, error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _BACKOFF_MOST_S)
+            self.forget()
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        """Learn of brokers anew: one that was started again may have another address."""
+        client = self._open()
+        if not await client.force_metadata_update():
+            try:
+                await client.bootstrap()
+            except Exception as error:  # noqa: BLE001 - aiokafka raises many kinds; the next attempt says more
+                log.debug("bootstrap of %s: %s", self.bootstrap_servers, error)
+
+    # Who leads what
+
+    async def topics(self, names: Iterable[str]) -> dict[str, KafkaTopic]:
+        """Those of `names` that exist, from memory where they are known."""
+        names = list(names)
+        missing = [name for name in names if name not in self._topics]
+        if missing:
+            answer = await self.metadata(missing)
+            for row in answer.topics:
+                if row.error_code == 0:
+                    leaders = {found.partition_index: found.leader_id for found in row.partitions}
+                    self._topics[row.name or ""] = KafkaTopic(row.name or "", row.topic_id, leaders)
+        return {name: self._topics[name] for name in names if name in self._topics}
+
+    async def metadata(self, names: Iterable[str] | None) -> MetadataResponse:
+        """What the cluster says of topics, or of all; none is made by asking."""
+        rows = None if names is None else [MetadataRequestTopic(name) for name in names]
+        answer: MetadataResponse = await self.retry(
+            lambda: self.ask(MetadataRequest(rows, allow_auto_topic_creation=False))
+        )
+        return answer
+
+    async def by_leader(self, tps: Iterable[TopicPartition]) -> dict[int, dict[KafkaTopic, list[int]]]:
+        """The partitions of each leader. Raises UnknownTopicError, RetryError for one without a leader."""
+        tps = list(tps)
+        topics = await self.topics({tp.topic for tp in tps})
+        found: dict[int, dict[str, list[int]]] = {}
+        for tp in tps:
+            topic = topics.get(tp.topic)
+            if topic is None or tp.partition not in topic.leaders:
+                self.forget()
+                raise UnknownTopicError(f"{tp}: there is no such partition")
+            leader = topic.leaders[tp.partition]
+            if leader < 0:
+                self.forget()
+                raise RetryError(f"{tp} has no leader")
+            found.setdefault(leader, {}).setdefault(tp.topic, []).append(tp.partition)
+        return {node: {topics[name]: rows for name, rows in names.items()} for node, names in found.items()}
+
+    def forget(self) -> None:
+        """Forget who leads and coordinates: ask again next time."""
+        self._topics.clear()
+        self._coordinators.clear()
+
+    def _open(self) -> AIOKafkaClient:
+        if self._client is None:
+            raise TransportError(f"the connection to {self.bootstrap_servers} is not started: `await start()` first")
+        return self._client
+
+
+def check(code: int, where: str, message: str | None = None) -> None:
+    """Raise RetryError for an error that passes by itself, the transport's error for another; 0 is none."""
+    if code == 0:
+        return
+    error = as_transport_error(code, where, message)
+    if errors.ERRORS.get(code, errors.ERRORS[-1]).retriable and not isinstance(error, UnknownTopicError):
+        raise RetryError(str(error))
+    raise error
