@@ -104,6 +104,16 @@ class Sasl:
         self._previous: tuple[str, str] | None = None  # mechanism and user that a re-authentication must keep to
         self._begun_ms = 0
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the client has shown who it is, and is not about to do so again."""
+        return self.state is State.DONE
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the connection is to be closed behind the answer."""
+        return self.state is State.FAILED
+
     def admits(self, api_key: int, *, is_expired: bool) -> bool:
         """Whether a request may be served now; if not, the connection is closed without an answer."""
         if self.state is State.HANDSHAKE:
