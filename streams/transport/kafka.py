@@ -68,6 +68,8 @@ from streams.transport.kafka_connection import KafkaConnection, KafkaTopic, Retr
 from streams.transport.kafka_producer import KafkaProducer
 
 _ISOLATION = {"read_uncommitted": READ_UNCOMMITTED, "read_committed": READ_COMMITTED}
+Partitions = list[tuple[KafkaTopic, list[int]]]
+
 _SET_ON_TOPIC = 1  # config source: DYNAMIC_TOPIC_CONFIG
 _STABLE_WITHIN_S = 60.0
 
@@ -177,14 +179,14 @@ class KafkaTransport:
             check(result.error_code, f"topic {topic!r}", result.error_message)
 
     async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
-        def request(topics: Mapping[KafkaTopic, list[int]]) -> Request:
+        def request(topics: Partitions) -> Request:
             return DeleteRecordsRequest(
                 [
                     DeleteRecordsTopic(
                         topic.name,
                         [DeleteRecordsPartition(index, before[TopicPartition(topic.name, index)]) for index in indexes],
                     )
-                    for topic, indexes in topics.items()
+                    for topic, indexes in topics
                 ]
             )
 
@@ -196,9 +198,7 @@ class KafkaTransport:
     async def _retry(self, request: Request) -> Any:
         return await self.connection.retry(lambda: self.connection.ask(request))
 
-    async def _ask_leaders(
-        self, tps: Iterable[TopicPartition], request: Callable[[Mapping[KafkaTopic, list[int]]], Request]
-    ) -> list[Any]:
+    async def _ask_leaders(self, tps: Iterable[TopicPartition], request: Callable[[Partitions], Request]) -> list[Any]:
         """The answers of the leaders of `tps`, each asked about its own."""
         tps = list(tps)
 
@@ -228,10 +228,10 @@ class KafkaTransport:
     async def _list_offsets(
         self, tps: Iterable[TopicPartition], timestamp: int, isolation: Isolation = "read_committed"
     ) -> dict[TopicPartition, int]:
-        def request(topics: Mapping[KafkaTopic, list[int]]) -> Request:
+        def request(topics: Partitions) -> Request:
             rows = [
                 ListOffsetsTopic(topic.name, [ListOffsetsPartition(index, timestamp) for index in indexes])
-                for topic, indexes in topics.items()
+                for topic, indexes in topics
             ]
             return ListOffsetsRequest(isolation_level=_ISOLATION[isolation], topics=rows)
 
@@ -279,7 +279,7 @@ class KafkaTransport:
         isolation: Isolation = "read_committed",
         wait_ms: int = 0,
     ) -> list[Fetched]:
-        def request(topics: Mapping[KafkaTopic, list[int]]) -> FetchRequest:
+        def request(topics: Partitions) -> FetchRequest:
             return FetchRequest(
                 max_wait_ms=wait_ms,
                 max_bytes=max_bytes,
@@ -293,13 +293,15 @@ class KafkaTransport:
                             for index in indexes
                         ],
                     )
-                    for topic, indexes in topics.items()
+                    for topic, indexes in topics
                 ],
             )
 
         async def ask() -> list[Fetched]:
             leaders = await self.connection.by_leader(self._in_turn(positions))
-            asked = [self._fetch(node, request(topics), list(topics)) for node, topics in leaders.items()]
+            asked = [
+                self._fetch(node, request(topics), [topic for topic, _ in topics]) for node, topics in leaders.items()
+            ]
             fetched = []
             for rows in await asyncio.gather(*asked):
                 for tp, row in rows:

@@ -171,7 +171,7 @@ class KafkaConnection:
         )
         return answer
 
-    async def by_leader(self, tps: Iterable[TopicPartition]) -> dict[int, dict[KafkaTopic, list[int]]]:
+    async def by_leader(self, tps: Iterable[TopicPartition]) -> dict[int, list[tuple[KafkaTopic, list[int]]]]:
         """The partitions of each leader. Raises UnknownTopicError, RetryError for one without a leader."""
         tps = list(tps)
         topics = await self.topics({tp.topic for tp in tps})
@@ -186,7 +186,7 @@ class KafkaConnection:
                 self.forget()
                 raise RetryError(f"{tp} has no leader")
             found.setdefault(leader, {}).setdefault(tp.topic, []).append(tp.partition)
-        return {node: {topics[name]: rows for name, rows in names.items()} for node, names in found.items()}
+        return {node: [(topics[name], rows) for name, rows in names.items()] for node, names in found.items()}
 
     def forget(self) -> None:
         """Forget who leads and coordinates: ask again next time."""
