@@ -23,6 +23,6 @@ def compile_pattern(pattern: str) -> Automaton:
     >>> compile_pattern("a(?=b)")
     Traceback (most recent call last):
     ...
-    broker_embedded.coordinator.groups.consumer.patterns.tree.PatternError: invalid or unsupported group syntax at 1
+    broker_embedded.coordinator.groups.consumer.patterns.tree.PatternError: invalid or unsupported group syntax at 2
     """
     return Automaton(parse(pattern))

@@ -1,0 +1,35 @@
+# 69 ConsumerGroupDescribe: members of consumer groups, what they have and what they are to have.
+#
+# - A group that is not there, or is a classic one, is GROUP_ID_NOT_FOUND in its own row (clients then ask with
+#   DescribeGroups).
+# - Version 1 adds the type of each member: while a group is being upgraded, some speak the classic protocol.
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker_embedded.coordinator.groups.consumer.describe import describe
+from broker_embedded.coordinator.groups.consumer.heartbeat import find
+from broker_embedded.errors import KafkaError
+from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.wire.messages.consumer_groups import (
+    ConsumerGroupDescribeRequest,
+    ConsumerGroupDescribeResponse,
+    DescribedGroup,
+)
+
+if TYPE_CHECKING:
+    from broker_embedded.cluster import Cluster
+
+
+@handler(69, versions=(0, 1))
+async def handle(
+    cluster: Cluster, request: ConsumerGroupDescribeRequest, context: RequestContext
+) -> ConsumerGroupDescribeResponse:
+    return ConsumerGroupDescribeResponse([_group(cluster, group_id) for group_id in request.group_ids])
+
+
+def _group(cluster: Cluster, group_id: str) -> DescribedGroup:
+    try:
+        return describe(find(cluster, group_id))
+    except KafkaError as error:
+        return DescribedGroup(group_id, error.code, str(error))
