@@ -84,6 +84,8 @@ class Offsets:
         self, group: str, offsets: Mapping[Partition, OffsetValue], producer_id: int, producer_epoch: int
     ) -> None:
         """Write offsets down as part of the producer's open transaction; visible with its commit marker."""
+        if not group:  # Kafka lets others through, for clients older than the rule
+            raise InvalidGroupIdError("the group id is empty")
         self._append(group, offsets, producer_id, producer_epoch)
         key = (self.partition_of(group)[1], producer_id)
         self._pending.setdefault(key, {}).setdefault(group, {}).update(offsets)
@@ -149,10 +151,8 @@ class Offsets:
     ) -> None:
         """Append rows, a key and a value each, to the partition that holds `group`: all of them or none.
 
-        Raises InvalidGroupIdError for an empty id, KafkaStorageError.
+        Raises KafkaStorageError.
         """
-        if not group:
-            raise InvalidGroupIdError("the group id is empty")
         if not rows:
             return
         partition = self.partition_of(group)

@@ -2,12 +2,14 @@
 #
 # - A group or partition nobody committed for: offset -1 and no error. `topics` null is all that the group has.
 # - `require_stable`: a partition with an offset in an undecided transaction is UNSTABLE_OFFSET_COMMIT, in its own row.
+# - Several groups from version 8 on. Version 9 has member and epoch (KIP-848: STALE_MEMBER_EPOCH); version 10 names
+#   topics by id, and one that is unknown is UNKNOWN_TOPIC_ID. An error of the group is one of its rows in version 1.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from broker_embedded.coordinator.records import OffsetValue
-from broker_embedded.errors import UnknownTopicIdError, UnstableOffsetCommitError
+from broker_embedded.errors import KafkaError, UnknownTopicIdError, UnstableOffsetCommitError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.groups import (
     OffsetFetchRequest,
@@ -22,37 +24,54 @@ from broker_embedded.wire.messages.groups import (
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
+_GROUP_ERROR_SINCE = 2
+
 
 @handler(9, versions=(1, 10))
 async def handle(cluster: Cluster, request: OffsetFetchRequest, context: RequestContext) -> OffsetFetchResponse:
-    return OffsetFetchResponse([_group(cluster, group, request.require_stable) for group in request.groups])
+    answers = []
+    for group in request.groups:
+        try:
+            cluster.groups.check_offset_fetch(group.group_id, group.member_id, group.member_epoch)
+            answers.append(_group(cluster, group, request.require_stable))
+        except KafkaError as error:
+            answers.append(_failed(group, error.code, context))
+    return OffsetFetchResponse(answers)
+
+
+def _failed(group: OffsetFetchRequestGroup, code: int, context: RequestContext) -> OffsetFetchResponseGroup:
+    if context.api_version >= _GROUP_ERROR_SINCE:
+        return OffsetFetchResponseGroup(group.group_id, error_code=code)
+    return OffsetFetchResponseGroup(group.group_id, [_all_failed(row, code) for row in group.topics or ()])
+
+
+def _all_failed(topic: OffsetFetchRequestTopics, code: int) -> OffsetFetchResponseTopics:
+    rows = [OffsetFetchResponsePartitions(index, error_code=code) for index in topic.partition_indexes]
+    return OffsetFetchResponseTopics(topic.name, topic.topic_id, rows)
 
 
 def _group(cluster: Cluster, group: OffsetFetchRequestGroup, require_stable: bool) -> OffsetFetchResponseGroup:
     committed = cluster.offsets.committed(group.group_id)
     unstable = cluster.offsets.unstable(group.group_id) if require_stable else set()
-    asked = group.topics
-    if asked is None:
-        by_topic: dict[str, list[int]] = {}
-        for topic, partition in sorted({*committed, *unstable}):
-            by_topic.setdefault(topic, []).append(partition)
-        asked = [OffsetFetchRequestTopics(topic, None, partitions) for topic, partitions in by_topic.items()]
+    asked = _everything(cluster, {*committed, *unstable}) if group.topics is None else group.topics
     answer = OffsetFetchResponseGroup(group.group_id)
     for row in asked:
-        name = row.name
-        if not name:
-            try:
-                name = cluster.topic(None, row.topic_id).name
-            except UnknownTopicIdError as error:
-                rows = [OffsetFetchResponsePartitions(index, error_code=error.code) for index in row.partition_indexes]
-                answer.topics.append(OffsetFetchResponseTopics(row.name, row.topic_id, rows))
-                continue
-        rows = []
-        for index in row.partition_indexes:
-            key = (name, index)
-            rows.append(_row(index, committed.get(key), key in unstable))
+        try:
+            name = row.name or cluster.topic(None, row.topic_id).name
+        except UnknownTopicIdError as error:
+            answer.topics.append(_all_failed(row, error.code))
+            continue
+        rows = [_row(index, committed.get((name, index)), (name, index) in unstable) for index in row.partition_indexes]
         answer.topics.append(OffsetFetchResponseTopics(row.name, row.topic_id, rows))
     return answer
+
+
+def _everything(cluster: Cluster, partitions: set[tuple[str, int]]) -> list[OffsetFetchRequestTopics]:
+    by_topic: dict[str, list[int]] = {}
+    for topic, partition in sorted(partitions):
+        by_topic.setdefault(topic, []).append(partition)
+    found = [(name, cluster.topics.get(name), indexes) for name, indexes in by_topic.items()]
+    return [OffsetFetchRequestTopics(name, topic.id if topic else None, indexes) for name, topic, indexes in found]
 
 
 def _row(index: int, value: OffsetValue | None, is_unstable: bool) -> OffsetFetchResponsePartitions:

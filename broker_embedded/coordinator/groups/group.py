@@ -33,7 +33,7 @@ CONSUMER_PROTOCOL = "consumer"
 class Group(Protocol):
     """A group with members, or one that is known because of its offsets.
 
-    Requests of classic members are answered with error codes; checks raise KafkaError.
+    What is asked raises KafkaError where the whole of it fails; handlers make codes of that.
     """
 
     @property

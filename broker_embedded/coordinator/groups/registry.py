@@ -13,7 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from broker_embedded.coordinator.fields import INT16
-from broker_embedded.errors import GroupIdNotFoundError, IllegalGenerationError, InvalidGroupIdError
+from broker_embedded.errors import (
+    GroupIdNotFoundError,
+    IllegalGenerationError,
+    InvalidGroupIdError,
+    KafkaError,
+    UnknownMemberIdError,
+)
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
@@ -54,6 +60,33 @@ class Groups:
         if found is None:
             raise GroupIdNotFoundError(f"group {group_id!r} does not exist")
         return found
+
+    def of_member(self, group_id: str) -> Group:
+        """The group that a client says it is a member of. Raises InvalidGroupIdError, UnknownMemberIdError."""
+        try:
+            return self.find(group_id)
+        except GroupIdNotFoundError as error:
+            raise UnknownMemberIdError(f"{error}: join it") from None
+
+    def to_join(self, group_id: str, member_id: str) -> Group:
+        """The group that a classic member comes to: a new one, written down, if the member is new as well.
+
+        Raises InvalidGroupIdError, UnknownMemberIdError, KafkaStorageError.
+        """
+        found = self.get(group_id) if group_id else self.find(group_id)
+        if found is not None and (found.kind == "classic" or not found.is_empty):
+            return found
+        if member_id:
+            raise UnknownMemberIdError(f"group {group_id!r} has no members: join without a member id")
+        group = self.create_classic(group_id)
+        try:
+            self.write(group_id, [*(found.tombstones() if found else ()), *group.rows()])
+        except KafkaError:
+            self.by_id.pop(group_id)
+            if found is not None:
+                self.add(found)
+            raise
+        return group
 
     def all(self, kind: Kind | None = None) -> list[Group]:
         """Every group, or those of one kind, by id."""
@@ -98,20 +131,18 @@ class Groups:
         api_version: int,
     ) -> None:
         """Whether a client may commit offsets for a group, which need not exist. Raises KafkaError."""
-        if not group_id:
+        if not group_id and transactional:
             raise InvalidGroupIdError("the group id is empty")
-        group = self.by_id.get(group_id)
+        is_simple = generation_or_epoch < 0
+        group = self.by_id.get(group_id) if is_simple else self.get(group_id)
         if group is not None:
             group.check_commit(
                 member_id, generation_or_epoch, instance_id, transactional=transactional, api_version=api_version
             )
-        elif generation_or_epoch >= 0:
-            is_known = self.get(group_id) is not None
-            if is_known or transactional or api_version < _GROUP_NOT_FOUND_SINCE:
-                raise IllegalGenerationError(
-                    f"group {group_id!r} has no generation {generation_or_epoch}, and no members"
-                )
-            raise GroupIdNotFoundError(f"group {group_id!r} does not exist")
+        elif not is_simple:
+            if transactional or api_version < _GROUP_NOT_FOUND_SINCE:
+                raise IllegalGenerationError(f"group {group_id!r} does not exist: join first")
+            raise GroupIdNotFoundError(f"group {group_id!r} does not exist: join first")
 
     def check_offset_fetch(self, group_id: str, member_id: str | None, epoch: int) -> None:
         """Whether a client may ask for offsets; a group that does not exist has none. Raises KafkaError."""
