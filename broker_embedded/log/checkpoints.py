@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -109,6 +110,12 @@ def is_partition_of(path: Path, topic_id: uuid.UUID) -> bool:
         disk.write_file(path, expected.encode())
         return True
     return found == expected
+
+
+def read_topic_id(path: Path) -> uuid.UUID | None:
+    """The topic id in a `partition.metadata`; None without one. Raises KafkaStorageError."""
+    found = re.search(r"^topic_id: (\S{22})$", _read_text(path), re.MULTILINE)
+    return None if found is None else parse_uuid(found[1])
 
 
 class MetaProperties(NamedTuple):

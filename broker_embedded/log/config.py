@@ -22,14 +22,10 @@ _OTHER_TOPIC_CONFIGS: Final = frozenset(
         "compression.gzip.level",
         "compression.lz4.level",
         "compression.zstd.level",
-        "delete.retention.ms",
         "follower.replication.throttled.replicas",
         "leader.replication.throttled.replicas",
         "local.retention.bytes",
         "local.retention.ms",
-        "max.compaction.lag.ms",
-        "min.cleanable.dirty.ratio",
-        "min.compaction.lag.ms",
         "min.insync.replicas",
         "preallocate",
         "remote.log.copy.disable",
@@ -71,6 +67,10 @@ class LogConfig:
     flush_ms: int = NO_LIMIT
     file_delete_delay_ms: int = 60_000
     producer_id_expiration_ms: int = _DAY_MS
+    delete_retention_ms: int = _DAY_MS
+    min_cleanable_dirty_ratio: float = 0.5
+    min_compaction_lag_ms: int = 0
+    max_compaction_lag_ms: int = NO_LIMIT
 
     @property
     def deletes(self) -> bool:
@@ -81,6 +81,11 @@ class LogConfig:
     def compacts(self) -> bool:
         """Whether only the newest record of a key must stay, so that offsets may have gaps."""
         return "compact" in self.cleanup_policy
+
+    @property
+    def max_segment_ms(self) -> int:
+        """Age from which a new segment is begun; what must be compacted soon must not stay in the open segment long."""
+        return min(self.segment_ms, self.max_compaction_lag_ms) if self.compacts else self.segment_ms
 
     @classmethod
     def from_configs(cls, configs: Mapping[str, str]) -> LogConfig:
@@ -97,7 +102,13 @@ class LogConfig:
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise InvalidConfigError(f"{name} is not a topic config{hint}")
             values[name.replace(".", "_")] = _PARSERS[name](name, text)
-        return dataclasses.replace(cls(), **values)
+        config = dataclasses.replace(cls(), **values)
+        if config.min_compaction_lag_ms > config.max_compaction_lag_ms:
+            raise InvalidConfigError(
+                f"min.compaction.lag.ms={config.min_compaction_lag_ms} is above "
+                f"max.compaction.lag.ms={config.max_compaction_lag_ms}"
+            )
+        return config
 
 
 def _number(least: int, most: int) -> Callable[[str, str], Any]:
@@ -111,6 +122,16 @@ def _number(least: int, most: int) -> Callable[[str, str], Any]:
         return value
 
     return parse
+
+
+def _share(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise InvalidConfigError(f"{name}={text!r} is not a number") from None
+    if not 0 <= value <= 1:
+        raise InvalidConfigError(f"{name}={value} is out of range, 0 to 1")
+    return value
 
 
 def _choice(*allowed: str) -> Callable[[str, str], Any]:
@@ -145,4 +166,8 @@ _PARSERS: Final[dict[str, Callable[[str, str], Any]]] = {
     "flush.ms": _number(0, NO_LIMIT),
     "file.delete.delay.ms": _number(0, NO_LIMIT),
     "producer.id.expiration.ms": _number(1, NO_LIMIT),
+    "delete.retention.ms": _number(0, NO_LIMIT),
+    "min.cleanable.dirty.ratio": _share,
+    "min.compaction.lag.ms": _number(0, NO_LIMIT),
+    "max.compaction.lag.ms": _number(1, NO_LIMIT),
 }

@@ -66,6 +66,14 @@ def sync_replace(path: Path, data: bytes) -> None:
     sync_folder(str(path.parent))
 
 
+def rename(path: Path, target: Path) -> None:
+    """Give a durable file another name, which is durable once the folder is synced. Raises KafkaStorageError."""
+    with storing(path, "rename"):
+        os.rename(path, target)
+    if observer is not None:
+        observer("file", str(target), target.stat().st_size)
+
+
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free space, or lower retention.bytes; the log is as it was before",
     errno.EDQUOT: "the disk quota is used up: free space, or lower retention.bytes; the log is as it was before",

@@ -160,6 +160,12 @@ class AbortedTransactions:
                 break
         return found
 
+    def replace(self, offset: int, end_offset: int, entries: list[AbortedTransaction]) -> None:
+        """Let `entries` be what ended in [offset, end_offset): compaction forgets those of which nothing is left."""
+        start, stop = bisect_left(self._last_offsets, offset), bisect_left(self._last_offsets, end_offset)
+        self.entries[start:stop] = entries
+        self._last_offsets[start:stop] = array("q", [entry.last_offset for entry in entries])
+
     def drop_before(self, offset: int) -> None:
         """Forget those that ended before `offset`; their segments are gone."""
         count = bisect_left(self._last_offsets, offset)

@@ -25,8 +25,10 @@ from broker_embedded.errors import (
     PolicyViolationError,
     RecordListTooLargeError,
 )
-from broker_embedded.log import checkpoints, disk
+from broker_embedded.log import checkpoints, disk, swap
 from broker_embedded.log.acceptance import accept, is_strict
+from broker_embedded.log.cleanable import Cleanable, find_cleanable
+from broker_embedded.log.compaction import Cleaned, Plan
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.index import AbortedTransaction
 from broker_embedded.log.reading import Reader
@@ -106,6 +108,8 @@ class PartitionLog:
         self.topic_id = topic_id
         self.configure(config)
         self.recovery_point = 0
+        self.revocable_offset: int | None = 0
+        """From here on a power cut may take back what is decided (see agreement.py); the owner of all logs knows."""
         self._where = f"{topic}-{partition}"
         self._now_ms = now_ms
         self._deleted = DeletedFiles()
@@ -221,6 +225,8 @@ class PartitionLog:
         base_offset = self._write(header, batch, now_ms)
         if header.producer_id >= 0:
             self.producers.record(header, base_offset, now_ms)
+            if header.is_transactional and self.revocable_offset is None:
+                self.revocable_offset = base_offset
         return Appended(base_offset, base_offset + header.last_offset_delta, append_time_ms, False)
 
     def _check(self, header: BatchHeader, size_bytes: int) -> None:
@@ -362,17 +368,19 @@ class PartitionLog:
             or self._now_ms() - self._synced_ms >= self.config.flush_ms
         )
 
-    def sync(self) -> None:
-        """Make all that was appended before the call durable, and move the recovery point there.
+    def sync(self, end: int | None = None) -> None:
+        """Make all that was appended before the call durable, and move the recovery point there, or to `end`.
 
-        May run in another thread than the rest. Raises KafkaStorageError: the recovery point stays where it was.
+        Who syncs several logs names the ends they had at one moment: what is written meanwhile is on the disk in one
+        and not in another. May run in another thread than the rest. Raises KafkaStorageError: the recovery point stays
+        where it was.
         """
-        self._sync(closing=False)
+        self._sync(end, closing=False)
 
-    def _sync(self, *, closing: bool) -> None:
+    def _sync(self, until: int | None = None, *, closing: bool) -> None:
         with self._syncing, ExitStack() as opened, disk.storing(self.folder, "sync"):
             with self._files:
-                end = self.log_end_offset
+                end = self.log_end_offset if until is None else min(until, self.log_end_offset)
                 finished = [s for s in self._segments if not s.is_synced and (closing or s is not self._active)]
                 paths = [path for segment in finished for path in _files_of(self.folder, segment)]
                 # The indexes of the active segment are left out: after a crash they are made again.
@@ -445,6 +453,61 @@ class PartitionLog:
                 segment.release()
                 self._deleted.add(self.folder, segment.base_offset, now_ms + self.config.file_delete_delay_ms)
             self._dirty_folders.add(str(self.folder))
+
+    def cleanable(self, first_dirty: int, limit: int) -> Cleanable:
+        """What compaction may clean below `limit`, when it was clean up to `first_dirty`."""
+        decided = min(limit, self.last_stable_offset, self.recovery_point)
+        if not self.log_start_offset <= first_dirty <= self.log_end_offset:
+            first_dirty = self.log_start_offset
+        return find_cleanable(
+            self._segments, self.config, first_dirty=first_dirty, limit=decided, now_ms=self._now_ms()
+        )
+
+    def roll_beyond(self, size_bytes: int) -> None:
+        """Begin a new segment if the open one is larger. Raises KafkaStorageError."""
+        if self._active.size_bytes > size_bytes:
+            self._roll(self._now_ms())
+
+    def plan_compaction(self, cleanable: Cleanable) -> Plan:
+        """All that a compaction in another thread has to know of this log."""
+        return Plan(
+            self.folder,
+            self.config,
+            [segment for segment in self._segments if segment.base_offset < cleanable.end],
+            cleanable.first_dirty,
+            cleanable.end,
+            tuple(self._aborted.entries),
+            self.producers.last_batches(self.recovery_point),
+            self._now_ms(),
+        )
+
+    def replace(self, cleaned: Cleaned) -> bool:
+        """Let a compacted segment take the place of others; False if they are gone. `settle` is the second half.
+
+        Between the two the folder is to be synced. Raises KafkaStorageError: the next start brings it to an end.
+        """
+        segment, replaced, aborted = cleaned
+        with self._files, disk.storing(self.folder, "replace segments"):
+            start = self._segments.index(replaced[0]) if replaced[0] in self._segments else len(self._segments)
+            end = start + len(replaced)
+            if self._closed or self._segments[start:end] != replaced:
+                return False
+            self._reader.release()
+            self._aborted.replace(segment.base_offset, self._segments[end].base_offset, aborted)
+            self._segments[start:end] = [segment]
+            self._reader = Reader(self._segments)
+            due_ms = self._now_ms() + self.config.file_delete_delay_ms
+            for number, old in enumerate(replaced):
+                old.release()
+                self._deleted.add(self.folder, old.base_offset, due_ms, SUFFIXES if number else swap.PARTS)
+        return True
+
+    def settle(self, cleaned: Cleaned) -> None:
+        """Give the files of a segment that `replace` has put in place their lasting names."""
+        with self._files:
+            if not self._closed and cleaned.segment in self._segments:
+                swap.swap_to_place(self.folder, cleaned.segment.base_offset)
+                cleaned.segment.renamed(swap.SWAP, "")
 
     def truncate_to(self, offset: int) -> int:
         """Cut the log so that it ends at `offset`, or before the batch that holds it; the new end."""

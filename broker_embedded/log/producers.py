@@ -71,6 +71,13 @@ class Ended(NamedTuple):
     last_stable_offset: int
 
 
+class LastBatch(NamedTuple):
+    """Where a producer's last batch ends, -1 when only markers tell of it, and its epoch."""
+
+    last_offset: int
+    epoch: int
+
+
 class ProducerStateManager:
     """The producers of one partition, `where` being its name in messages.
 
@@ -204,6 +211,16 @@ class ProducerStateManager:
         for producer_id in old:
             del self._producers[producer_id]
         return len(old)
+
+    def last_batches(self, before: int) -> dict[int, LastBatch]:
+        """By producer id, the last batch of each that ends before `before`: what compaction must leave."""
+        return {
+            producer_id: LastBatch(
+                max((batch.last_offset for batch in producer.batches if batch.last_offset < before), default=-1),
+                producer.epoch,
+            )
+            for producer_id, producer in self._producers.items()
+        }
 
     def clear(self) -> None:
         self._producers.clear()

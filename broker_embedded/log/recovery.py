@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from broker_embedded.errors import CorruptMessageError, KafkaStorageError
-from broker_embedded.log import checkpoints
+from broker_embedded.log import checkpoints, swap
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.epochs import LeaderEpochs
 from broker_embedded.log.index import AbortedTransaction, AbortedTransactions, CorruptIndexError
@@ -25,7 +25,7 @@ from broker_embedded.records import BatchHeader, CorruptBatchError, read_control
 _log = logging.getLogger(__name__)
 
 _CHECK_WINDOW_BYTES: Final = 1 << 20
-_LEFT_OVERS: Final = (".deleted", ".cleaned", ".tmp")
+_LEFT_OVERS: Final = (".deleted", ".tmp")
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Loader:
         return Loaded(segments, self._producers, self._aborted, self._epochs, log_start_offset, changed)
 
     def _clear_left_overs(self) -> set[str]:
-        names = set(os.listdir(self._folder))
+        names = swap.finish(self._folder, set(os.listdir(self._folder)))
         orphans = {name for name in names if name.endswith(_LEFT_OVERS)}
         orphans |= {name for name in names if name.endswith(SUFFIXES[1:4]) and f"{name.split('.')[0]}.log" not in names}
         for name in orphans:
@@ -238,17 +238,17 @@ class Loader:
     def _has_lost(self, next_offset: int, following: int | None) -> bool:
         """Whether there is a hole before the segment that begins with `following`, and compaction did not make it.
 
-        Compaction touches nothing but what is synced: behind the recovery point a hole is a loss.
+        Compaction, of now or of the time before a change of settings, touches nothing but what is synced.
         """
         if following is None or next_offset == following:
             return False
-        return not self._config.compacts or following > self._synced_to
+        return following > self._synced_to
 
     def _check_batch(self, segment: Segment, header: BatchHeader, batch: memoryview) -> None:
         """Raises CorruptBatchError. The CRC does not cover the offset: it must follow the batch before it."""
         verify(batch)
         expected = segment.next_offset
-        has_gap = header.base_offset != expected and not self._config.compacts
+        has_gap = header.base_offset != expected and header.base_offset > self._synced_to
         if (
             has_gap
             or not expected <= header.base_offset <= header.last_offset <= segment.base_offset + MAX_RELATIVE_OFFSET

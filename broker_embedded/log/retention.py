@@ -42,9 +42,9 @@ class DeletedFiles:
     def __init__(self) -> None:
         self._due: deque[tuple[int, Path]] = deque()
 
-    def add(self, folder: Path, base_offset: int, due_ms: int) -> None:
+    def add(self, folder: Path, base_offset: int, due_ms: int, suffixes: Sequence[str] = SUFFIXES) -> None:
         """Rename all files of a segment to `.deleted`; `remove` unlinks them at `due_ms`."""
-        for suffix in SUFFIXES:
+        for suffix in suffixes:
             path = folder / f"{base_offset:020d}{suffix}"
             deleted = Path(f"{path}.deleted")
             try:

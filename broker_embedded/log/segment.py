@@ -53,16 +53,23 @@ class Segment:
     )
 
     def __init__(
-        self, folder: Path, base_offset: int, size_bytes: int, *, created_ms: int, index_interval_bytes: int
+        self,
+        folder: Path,
+        base_offset: int,
+        size_bytes: int,
+        *,
+        created_ms: int,
+        index_interval_bytes: int,
+        suffix: str = "",
     ) -> None:
         stem = folder / f"{base_offset:020d}"
-        self._path = f"{stem}.log"
+        self._path = f"{stem}.log{suffix}"
         self.base_offset = base_offset
         self.size_bytes = size_bytes
         self.created_ms = created_ms
         self._index_interval_bytes = index_interval_bytes
-        self.offsets = Index(stem.with_suffix(".index"), OFFSET_ENTRY)
-        self.times = Index(stem.with_suffix(".timeindex"), TIME_ENTRY)
+        self.offsets = Index(stem.with_suffix(f".index{suffix}"), OFFSET_ENTRY)
+        self.times = Index(stem.with_suffix(f".timeindex{suffix}"), TIME_ENTRY)
         self.first_timestamp = NO_TIMESTAMP
         self.max_timestamp = NO_TIMESTAMP
         self.max_timestamp_offset = base_offset
@@ -74,9 +81,13 @@ class Segment:
         self._loaded = False
 
     @classmethod
-    def create(cls, folder: Path, base_offset: int, *, created_ms: int, index_interval_bytes: int) -> Segment:
-        """A new empty one, its files on disk. Raises KafkaStorageError."""
-        segment = cls(folder, base_offset, 0, created_ms=created_ms, index_interval_bytes=index_interval_bytes)
+    def create(
+        cls, folder: Path, base_offset: int, *, created_ms: int, index_interval_bytes: int, suffix: str = ""
+    ) -> Segment:
+        """A new empty one, its files on disk, their names ending in `suffix`. Raises KafkaStorageError."""
+        segment = cls(
+            folder, base_offset, 0, created_ms=created_ms, index_interval_bytes=index_interval_bytes, suffix=suffix
+        )
         segment._loaded = True
         with storing(segment._path, "create"):
             segment._fd = os.open(segment._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -162,7 +173,7 @@ class Segment:
         waited_ms = header.max_timestamp - since if since >= 0 else now_ms - self.created_ms
         return (
             size_bytes + header.length_bytes > config.segment_bytes
-            or waited_ms > config.segment_ms
+            or waited_ms > config.max_segment_ms
             or len(self.offsets.keys) >= config.segment_index_bytes // OFFSET_ENTRY.size
             or len(self.times.keys) >= config.segment_index_bytes // TIME_ENTRY.size - 1
             or last_offset - self.base_offset > MAX_RELATIVE_OFFSET
@@ -306,6 +317,12 @@ class Segment:
         """Bring both index files up to date. Raises KafkaStorageError."""
         self.offsets.write()
         self.times.write()
+
+    def renamed(self, before: str, after: str) -> None:
+        """Its files, whose names ended in `before`, have been renamed to end in `after`."""
+        self._path = self._path.removesuffix(before) + after
+        for index in (self.offsets, self.times):
+            index.path = Path(str(index.path).removesuffix(before) + after)
 
     def release(self) -> None:
         """Close the file; the next read opens it."""
