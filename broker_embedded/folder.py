@@ -88,7 +88,8 @@ class DataFolder:
         for topic in self.topics_file.topics.values():
             for index in range(topic.partition_count):
                 folder = self._partition_path(topic.name, index)
-                left = [int(file.stem) for file in folder.glob("*.log")]
+                files = [*folder.glob("*.log"), *folder.glob("*.log.swap")]  # (compacted ones: see log/swap.py)
+                left = [int(file.name.partition(".")[0]) for file in files]
                 if left and any(folder.glob("*.log.deleted")):
                     shortened[topic.name, index] = max(min(left), starts.get((topic.name, index), 0))
         if shortened:
