@@ -125,7 +125,7 @@ class Cluster:
 
         restore_agreement(self)
         if self.config.sync_on_commit:  # commits sync partitions; see the rules in agreement.py
-            _sync_all(self.topics[TRANSACTIONS_TOPIC].partitions)
+            _sync_all([(source, source.log_end_offset) for source in self.topics[TRANSACTIONS_TOPIC].partitions])
 
     async def handle(self, request: Request, context: RequestContext = LOCAL) -> Any:
         """Answer one request. What goes wrong with a part of it is an error code in the answer's row of that part."""
@@ -263,12 +263,12 @@ class Cluster:
         What a disk holds after a failed fsync is unknown, and asking again may say "done" for bytes that are gone.
         Kafka gives up the log directory then; for us that is the broker.
         """
-        pending = [source for source in logs if source.recovery_point < source.log_end_offset]
+        pending = [(source, source.log_end_offset) for source in logs if source.recovery_point < source.log_end_offset]
         await self.keep_running(self._sync(pending))
 
-    async def _sync(self, logs: Sequence[PartitionLog]) -> None:
+    async def _sync(self, ends: Sequence[tuple[PartitionLog, int]]) -> None:
         try:
-            await asyncio.to_thread(_sync_all, logs)
+            await asyncio.to_thread(_sync_all, ends)
         except KafkaStorageError as error:
             self._stopped = f"the broker over {self.folder.path} has stopped serving: {error}"
             raise
@@ -308,6 +308,7 @@ class Cluster:
         self.folder.release()
 
 
-def _sync_all(logs: Sequence[PartitionLog]) -> None:
-    for source in logs:
-        source.sync()
+def _sync_all(ends: Sequence[tuple[PartitionLog, int]]) -> None:
+    """Up to the ends that the logs had at one moment: a marker's decision, written before, is then on the disk first."""
+    for source, end in ends:
+        source.sync(end)
