@@ -17,8 +17,9 @@ again.
 
 After a mere kill nothing is missing, and finding that out costs a look at the end of each partition.
 
-Rules for others: `__transaction_state` is synced before any partition is (`Cluster.flush`), so that a commit marker
-below a recovery point always has its PrepareCommit. For the same reason a compaction of it must sync all logs first.
+Rules for others: `__transaction_state` is synced before any partition is (`Cluster.flush`), and all up to the ends they
+had at one moment, so that a commit marker below a recovery point always has, or had, its PrepareCommit. Compaction
+(`cleaner.py`) touches only what no cut can reach: what was decided when nothing was open, and is on the disk since.
 
 Not here: a record written outside of transactions is lost with what is cut before it, even if its topic's
 `flush.messages` had it synced. Such topics and unsynced transactional writers do not go together.
@@ -188,7 +189,7 @@ def _orphans(cluster: Cluster, ledger: Ledger) -> Iterator[Orphan]:
         if source.topic == TRANSACTIONS_TOPIC or not len(source.producers):
             continue
         partition = (source.topic, source.partition)
-        start = max(ends.get(partition, source.recovery_point), source.log_start_offset)
+        start = max(ends.get(partition, 0), source.recovery_point, source.log_start_offset)
         for header, batch in cluster.read_all(source, start):
             producer_id = header.producer_id
             if not header.is_control or producer_id in ledger.unmeasured or not records.read_control(batch):
