@@ -53,6 +53,7 @@ class Broker:
         except BaseException:
             await self.stop()
             raise
+        self.cluster.folder.lock.announce(self.bootstrap_servers)
         self._clock = asyncio.create_task(self._tell_time())
 
     async def stop(self) -> None:

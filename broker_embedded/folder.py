@@ -31,7 +31,7 @@ class DataFolder:
     def __init__(self, path: Path, lock: FolderLock, node_id: int) -> None:
         """Use `take`."""
         self.path = path
-        self._lock = lock
+        self.lock = lock
         self.topics_file = TopicsFile(path)
         self.was_clean = checkpoints.sync_take_clean_shutdown(path) or self.topics_file.is_new
         self.meta = self._identity(node_id)
@@ -208,7 +208,7 @@ class DataFolder:
         checkpoints.sync_clean_shutdown(self.path)
 
     def release(self) -> None:
-        self._lock.release()
+        self.lock.release()
 
 
 def log_config(configs: Mapping[str, str], config: BrokerConfig) -> LogConfig:

@@ -2,6 +2,10 @@
 
 `flock` on `<data>/.lock` decides; the file's JSON only tells others who holds it. The kernel gives a lock back when its
 holder ends, however it ends, so a lock left by `kill -9` is taken over without a word and a reused pid means nothing.
+
+Who serves the folder over loopback says where, `announce`, so that others reach it there instead of opening it. The
+address stays in the file when the holder ends: the next one listens on the same port if it can, and whoever was
+connected finds it again.
 """
 
 from __future__ import annotations
@@ -13,17 +17,25 @@ import sys
 import weakref
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 LOCK_NAME = ".lock"
 
 
 class FolderInUseError(RuntimeError):
-    """A living process holds the data folder: `pid`, `program` and `since` say which, None where it left no word."""
+    """A living process holds the data folder: `pid`, `program` and `since` say which, None where it left no word.
 
-    def __init__(self, folder: Path, pid: int | None, program: str | None, since: str | None) -> None:
-        self.folder, self.pid, self.program, self.since = folder, pid, program, since
+    `address` is where it serves the folder (host:port), None if it does not.
+    """
+
+    def __init__(
+        self, folder: Path, pid: int | None, program: str | None, since: str | None, address: str | None = None
+    ) -> None:
+        self.folder, self.pid, self.program, self.since, self.address = folder, pid, program, since, address
         who = f"process {pid} ({program}) since {since}" if pid is not None else "another process"
         stop = f"stop it first (kill {pid})" if pid is not None else "stop it first"
+        if address is not None:
+            stop = f"reach it at {address}, {stop}"
         super().__init__(
             f"data folder {folder} is in use by {who}. One process serves a folder at a time: "
             f"{stop}, or give this one a folder of its own (data_dir)."
@@ -44,8 +56,11 @@ class FolderLock:
     >>> lock.release()
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, holder: dict[str, object], last_address: str | None) -> None:
         self._descriptor = descriptor
+        self._holder = holder
+        self.last_address = last_address
+        """Where the last holder served the folder."""
 
     @classmethod
     def take(cls, folder: Path) -> FolderLock:
@@ -60,21 +75,29 @@ class FolderLock:
         except OSError:
             os.close(descriptor)
             raise
-        holder = {
+        holder: dict[str, object] = {
             "pid": os.getpid(),
             "program": _program(),
             "since": datetime.now().astimezone().isoformat("T", "seconds"),
         }
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
-        lock = cls(descriptor)
+        lock = cls(descriptor, holder, _read(path).get("address"))
+        lock._say(holder)
         _held.add(lock)
         return lock
+
+    def announce(self, address: str) -> None:
+        """Say where the holder serves the folder (host:port)."""
+        self._holder["address"] = self.last_address = address
+        self._say(self._holder)
+
+    def _say(self, holder: dict[str, object]) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
 
     def release(self) -> None:
         """Give the folder back. A second call does nothing."""
         if self._descriptor >= 0:
-            os.ftruncate(self._descriptor, 0)
+            self._say({} if self.last_address is None else {"address": self.last_address})
             os.close(self._descriptor)
             self._descriptor = -1
             _held.discard(self)
@@ -99,8 +122,19 @@ def _program() -> str:
 
 
 def _in_use(folder: Path, path: Path) -> FolderInUseError:
+    holder = _read(path)
+    return FolderInUseError(folder, *(holder.get(name) for name in ("pid", "program", "since", "address")))
+
+
+def served_at(folder: Path) -> str | None:
+    """The address at which a folder is served, or was last (host:port); None where nobody ever said one."""
+    address = _read(folder / LOCK_NAME).get("address")
+    return address if isinstance(address, str) else None
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        holder = json.loads(path.read_text())
-        return FolderInUseError(folder, holder["pid"], holder["program"], holder["since"])
-    except (ValueError, KeyError, TypeError):  # taken a moment ago, its word not yet written
-        return FolderInUseError(folder, None, None, None)
+        found = json.loads(path.read_text() or "{}")
+    except (ValueError, FileNotFoundError):  # taken a moment ago, its word not yet written
+        return {}
+    return found if isinstance(found, dict) else {}

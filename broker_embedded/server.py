@@ -6,11 +6,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from broker_embedded.connection import Connection
 from broker_embedded.security.listeners import Listener
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
+    from broker_embedded.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +49,17 @@ class Server:
         """Listen; port 0 takes a free one, which is in `port`. Raises OSError when the address is taken."""
         server = cls(cluster, listener)
         server._server = await server.loop.create_server(
-            lambda: Connection(server), listener.host, listener.port, ssl=listener.ssl_context(), backlog=_BACKLOG
+            server._connect, listener.host, listener.port, ssl=listener.ssl_context(), backlog=_BACKLOG
         )
         server.port = server._server.sockets[0].getsockname()[1]
         return server
 
     _server: asyncio.Server
+
+    def _connect(self) -> Connection:
+        from broker_embedded.connection import Connection  # with the codec: not before somebody comes
+
+        return Connection(self)
 
     @property
     def advertised(self) -> tuple[str, int]:

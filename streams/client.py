@@ -26,7 +26,7 @@ from streams.lane import Lane
 from streams.partitioner import partition_for
 from streams.serde import key_serde_for, serde_for
 from streams.transport.contract import Isolation, Producer, TopicPartition, TopicSpec, Transport
-from streams.transport.opening import open_transport
+from streams.transport.opening import reach_transport
 
 if TYPE_CHECKING:
     from streams.app import App
@@ -77,8 +77,7 @@ class Client:
     async def __aenter__(self) -> Client:
         if self._app is not None:
             self._topics = self._app.plan().topics
-        transport, _ = open_transport(self._settings)
-        await transport.start()
+        transport = await reach_transport(self._settings)
         try:
             self._producer = transport.producer()
             await self._producer.start()

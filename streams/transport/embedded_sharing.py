@@ -1,4 +1,8 @@
-"""One broker per data folder and process: the first who needs it opens it, the last who lets go closes it."""
+"""One broker per data folder and process: the first who needs it opens it, the last who lets go closes it.
+
+It also serves the folder over loopback, so that other processes reach what they can't open: on the port of the last
+holder if that is free, as whoever was connected then comes back there.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from pathlib import Path
 
 from broker_embedded.cluster import Cluster
 from broker_embedded.errors import KafkaError
+from broker_embedded.security.listeners import Listener
+from broker_embedded.server import Server
 from streams.transport.contract import TransportError
 
 log = logging.getLogger(__name__)
@@ -23,6 +29,7 @@ class SharedCluster:
         self._loop = asyncio.get_running_loop()
         self._users = 0
         self._ticker: asyncio.Task[None] | None = None
+        self._server: Server | None = None
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -42,6 +49,7 @@ class SharedCluster:
         if shared._ticker is None and tick_interval_ms is not None:
             shared._ticker = asyncio.create_task(_tick(shared.cluster, tick_interval_ms))
             shared._ticker.add_done_callback(_report)
+            shared._server = await _serve(shared.cluster)
         return shared
 
     async def release(self) -> None:
@@ -56,12 +64,26 @@ class SharedCluster:
             if self._ticker is not None:
                 self._ticker.cancel()
                 await asyncio.wait([self._ticker])
+            if self._server is not None:
+                await self._server.close()
             await self.cluster.close()
         finally:
             del _open[self.data_dir]
 
 
 _open: dict[Path, SharedCluster] = {}
+
+
+async def _serve(cluster: Cluster) -> Server:
+    lock = cluster.folder.lock
+    last = int(lock.last_address.rpartition(":")[2]) if lock.last_address else 0
+    try:
+        server = await Server.listen(cluster, Listener(port=last))
+    except OSError:  # somebody else has that port now
+        server = await Server.listen(cluster, Listener())
+    cluster.listeners[server.listener.name] = server.advertised
+    lock.announce("{}:{}".format(*server.advertised))
+    return server
 
 
 async def _tick(cluster: Cluster, interval_ms: int) -> None:

@@ -101,9 +101,10 @@ class KafkaTransport:
         client_id: str = "streams",
         request_timeout_ms: int = 30_000,
         security: Mapping[str, Any] | None = None,
+        find: Callable[[], str] | None = None,
     ) -> None:
         self.connection = KafkaConnection(
-            bootstrap_servers, client_id=client_id, request_timeout_ms=request_timeout_ms, security=security
+            bootstrap_servers, client_id=client_id, request_timeout_ms=request_timeout_ms, security=security, find=find
         )
         self._lanes: list[str] = []
         self._lanes_made = 0

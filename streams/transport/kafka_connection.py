@@ -52,7 +52,10 @@ class KafkaTopic(msgspec.Struct, frozen=True):
 
 
 class KafkaConnection:
-    """Asks a cluster. `security` is what aiokafka's client takes (`security_protocol`, `sasl_mechanism`, ...)."""
+    """Asks a cluster. `security` is what aiokafka's client takes (`security_protocol`, `sasl_mechanism`, ...).
+
+    `find` gives the address anew when nobody answers at the old one any more.
+    """
 
     def __init__(
         self,
@@ -61,17 +64,22 @@ class KafkaConnection:
         client_id: str = "streams",
         request_timeout_ms: int = 30_000,
         security: Mapping[str, Any] | None = None,
+        find: Callable[[], str] | None = None,
     ) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.timeout_s = request_timeout_ms / 1000
         self._client_id = client_id
         self._security = dict(security or {})
+        self._find = find
         self._client: AIOKafkaClient | None = None
         self._topics: dict[str, KafkaTopic] = {}
         self._coordinators: dict[tuple[int, str], int] = {}
 
     async def start(self) -> None:
         """Connect. Raises ConnectionLostError when no bootstrap server answers."""
+        self._client = await self._connect()
+
+    async def _connect(self) -> AIOKafkaClient:
         from aiokafka.client import AIOKafkaClient
         from aiokafka.errors import KafkaError
 
@@ -88,7 +96,7 @@ class KafkaConnection:
             raise ConnectionLostError(
                 f"no Kafka broker answers at {self.bootstrap_servers} ({error}): is it running, is the address right?"
             ) from error
-        self._client = client
+        return client
 
     async def stop(self) -> None:
         client, self._client = self._client, None
@@ -143,11 +151,16 @@ class KafkaConnection:
     async def _refresh(self) -> None:
         """Learn of brokers anew: one that was started again may have another address."""
         client = self._open()
-        if not await client.force_metadata_update():
-            try:
-                await client.bootstrap()
-            except Exception as error:  # noqa: BLE001 - aiokafka raises many kinds; the next attempt says more
-                log.debug("bootstrap of %s: %s", self.bootstrap_servers, error)
+        if await client.force_metadata_update():
+            return
+        if self._find is not None:
+            self.bootstrap_servers = self._find()
+        try:
+            self._client = await self._connect()
+        except ConnectionLostError as error:
+            log.debug("%s", error)
+        else:
+            await client.close()
 
     # Who leads what
 

@@ -10,16 +10,31 @@ from streams.errors import ConfigError
 from streams.transport.contract import Transport
 from streams.transport.embedded import EmbeddedTransport
 
+_SCHEME = "kafka://"
+
 
 def open_transport(settings: Settings) -> tuple[Transport, str]:
-    """A transport, not started, and what it is, for people. Raises ConfigError for a broker this version cannot
-    reach.
+    """What a worker works on: a transport, not started, and what it is, for people. Raises ConfigError."""
+    if settings.broker != "embedded":
+        return _kafka(settings), f"Kafka at {settings.broker.removeprefix(_SCHEME)}"
+    return EmbeddedTransport(_folder(settings), config=_config(settings)), f"embedded broker in {settings.data_dir}"
+
+
+async def reach_transport(settings: Settings) -> Transport:
+    """What a client works on, started: with the embedded broker its folder, or the process that holds it.
+
+    Raises ConfigError, FolderInUseError, ConnectionLostError.
     """
     if settings.broker != "embedded":
-        raise ConfigError(
-            f"broker={settings.broker!r}: only the embedded broker is there yet; "
-            "leave the setting out, or say 'embedded'."
-        )
+        transport = _kafka(settings)
+        await transport.start()
+        return transport
+    from streams.transport.joined import open_folder
+
+    return await open_folder(_folder(settings), _config(settings))
+
+
+def _folder(settings: Settings) -> Path:
     folder = Path(settings.data_dir) / "log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -28,5 +43,18 @@ def open_transport(settings: Settings) -> tuple[Transport, str]:
             f"data_dir={settings.data_dir!r}: {error.strerror}: {error.filename}. Name a folder that is there or can "
             "be made (data_dir=, STREAMS_DATA_DIR or --data-dir)."
         ) from error
-    config = BrokerConfig(sync_on_commit=settings.flush_on_commit)
-    return EmbeddedTransport(folder, config=config), f"embedded broker in {settings.data_dir}"
+    return folder
+
+
+def _config(settings: Settings) -> BrokerConfig:
+    return BrokerConfig(sync_on_commit=settings.flush_on_commit)
+
+
+def _kafka(settings: Settings) -> Transport:
+    if not settings.broker.startswith(_SCHEME):
+        raise ConfigError(
+            f"broker={settings.broker!r}: say 'embedded', or kafka://host:port (several with commas) for a cluster."
+        )
+    from streams.transport.kafka import KafkaTransport
+
+    return KafkaTransport(settings.broker.removeprefix(_SCHEME), client_id=settings.id)
