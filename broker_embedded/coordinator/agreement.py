@@ -35,9 +35,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from broker_embedded import records
 from broker_embedded.coordinator.offsets import offset_rows
-from broker_embedded.coordinator.records import decode_transaction_key, decode_transaction_value
 from broker_embedded.coordinator.spans import HEADER, Partition, Span, decode_spans
 from broker_embedded.coordinator.states import State
+from broker_embedded.coordinator.transaction_records import decode_transaction_key, decode_transaction_value
 from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from broker_embedded.coordinator import states
-from broker_embedded.coordinator.records import TransactionValue
 from broker_embedded.coordinator.states import State
 from broker_embedded.coordinator.transaction_log import Transaction, TransactionLog
+from broker_embedded.coordinator.transaction_records import TransactionValue
 from broker_embedded.errors import (
     ConcurrentTransactionsError,
     InvalidProducerEpochError,
