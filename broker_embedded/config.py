@@ -44,5 +44,8 @@ class BrokerConfig:
     group_consumer_max_size: int = 2_147_483_647
     group_consumer_assignors: tuple[str, ...] = ("uniform", "range")
     group_consumer_migration_policy: str = "bidirectional"
+    log_cleaner_enable: bool = True
+    log_cleaner_backoff_ms: int = 15_000
+    log_cleaner_dedupe_buffer_size: int = 134_217_728
     sync_on_commit: bool = False
     """Ours, `flush.on.commit`: a commit is answered when its data, its offsets and its outcome are on disk."""
