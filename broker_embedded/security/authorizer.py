@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from broker_embedded.errors import InvalidConfigError
 from broker_embedded.security.acls import (
     ANYONE,
     SUPPORTED,
@@ -31,6 +32,8 @@ _IMPLIED_BY: Final = {
     Operation.DESCRIBE: frozenset({Operation.READ, Operation.WRITE, Operation.DELETE, Operation.ALTER}),
     Operation.DESCRIBE_CONFIGS: frozenset({Operation.ALTER_CONFIGS}),
 }
+STANDARD_AUTHORIZER: Final = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+
 _REMEMBERED = 10_000  # decisions; more than a busy broker needs, few enough to forget all of them at once
 _NO_OPERATIONS: Final[frozenset[Operation]] = frozenset()
 
@@ -117,6 +120,27 @@ class Authorizer:
         for (found, _), acls in self._literal.items():
             if found is resource_type:
                 yield from acls
+
+
+def authorizer_of(properties: Mapping[str, str]) -> Authorizer | None:
+    """The authorizer that settings by Kafka's names ask for, without ACLs yet; None if they ask for none.
+
+    Raises InvalidConfigError for a class that is not served.
+
+    >>> authorizer_of({}) is None
+    True
+    >>> properties = {"authorizer.class.name": STANDARD_AUTHORIZER, "super.users": "User:root;User:admin"}
+    >>> sorted(authorizer_of(properties).super_users)
+    ['User:admin', 'User:root']
+    """
+    name = properties.get("authorizer.class.name", "").strip()
+    if not name:
+        return None
+    if name != STANDARD_AUTHORIZER:
+        raise InvalidConfigError(f"authorizer.class.name is {name}: the one that is served is {STANDARD_AUTHORIZER}")
+    users = (user.strip() for user in properties.get("super.users", "").split(";"))
+    allow_everyone = properties.get("allow.everyone.if.no.acl.found", "false").strip().lower() == "true"
+    return Authorizer(super_users=filter(None, users), allow_everyone_if_no_acl_found=allow_everyone)
 
 
 def _is_denied_whole(allowed: Acl, denials: list[Acl]) -> bool:

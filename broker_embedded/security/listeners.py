@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from broker_embedded.security.acls import host_address
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import ssl
 
     from broker_embedded.security.tls import Tls
+
+_EVERY_ADDRESS: Final = ("", "0.0.0.0", "::")
 
 
 class SecurityProtocol(Enum):
@@ -63,6 +66,13 @@ class Listener:
         """Whether whoever comes here has to prove who they are."""
         return self.protocol.has_sasl or (self.tls is not None and self.tls.client_auth == "required")
 
+    def advertised(self, port: int) -> tuple[str, int]:
+        """Host and port that clients are told, if it listens on `port`. Every address is told as the machine's name."""
+        host = self.advertised_host or self.host
+        if host in _EVERY_ADDRESS:
+            host = socket.gethostname()
+        return host, self.advertised_port or port
+
     def ssl_context(self) -> ssl.SSLContext | None:
         """What the server's side of TLS needs; None where connections are not encrypted. Reads the key stores.
 
@@ -73,19 +83,19 @@ class Listener:
         return self.tls.context(self.name)
 
 
-def exposure_warning(listener: Listener) -> str | None:
+def exposure_warning(listener: Listener, port: int) -> str | None:
     """What a listener opens to others on the network without asking who they are; None if that is nothing.
 
-    >>> exposure_warning(Listener()) is None
+    >>> exposure_warning(Listener(), 9092) is None
     True
-    >>> print(exposure_warning(Listener(host="0.0.0.0", port=9092)))
+    >>> print(exposure_warning(Listener(host="0.0.0.0"), 9092))
     Listener PLAINTEXT (0.0.0.0:9092) takes connections from other machines and does not ask who they are: whoever
     reaches it can read, write, create and delete every topic, move the offsets of every group, and change settings.
     To close it, bind it to 127.0.0.1, or use SASL_SSL with users, or SSL with ssl.client.auth=required.
     """
     if _is_loopback(listener.host):
         return None
-    where = f"Listener {listener.name} ({listener.host or 'all addresses'}:{listener.port})"
+    where = f"Listener {listener.name} ({listener.host or 'all addresses'}:{port})"
     if not listener.has_authentication:
         return (
             f"{where} takes connections from other machines and does not ask who they are: whoever\n"
