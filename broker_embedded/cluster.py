@@ -119,6 +119,10 @@ class Cluster:
         if not folder.was_clean:
             self.offsets.clamp()
         self.groups.load()
+        if self.config.properties.get("authorizer.class.name"):
+            from broker_embedded.security.acl_store import open_authorizer  # few brokers have one
+
+            open_authorizer(self)
 
     def _agree(self) -> None:
         from broker_embedded.coordinator.agreement import restore_agreement  # after a crash only
@@ -131,6 +135,10 @@ class Cluster:
         """Answer one request. What goes wrong with a part of it is an error code in the answer's row of that part."""
         self.check_serving()
         handle = handlers.find(request.api_key)
+        if self.authorizer is not None and not context.in_process:
+            from broker_embedded.security.rules import guarded  # few brokers have them
+
+            handle = guarded(self.authorizer, handle)
         if self.faults is not None:
             return await self.faults.handle(request, lambda: handle(self, request, context))
         return await handle(self, request, context)
