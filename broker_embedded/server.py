@@ -64,7 +64,7 @@ class Server:
     @property
     def advertised(self) -> tuple[str, int]:
         """Host and port that clients are told."""
-        return self.listener.host, self.port
+        return self.listener.advertised(self.port)
 
     def accept(self, connection: Connection) -> bool:
         """Whether one more connection may be; one too many is closed."""
