@@ -11,7 +11,7 @@ from types import TracebackType
 from broker_embedded.cluster import Cluster
 from broker_embedded.config import BrokerConfig
 from broker_embedded.errors import KafkaError
-from broker_embedded.security.listeners import Listener
+from broker_embedded.security.listeners import Listener, exposure_warning
 from broker_embedded.server import Server
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,9 @@ class Broker:
                 server = await Server.listen(self.cluster, listener)
                 self._servers.append(server)
                 self.cluster.listeners[listener.name] = server.advertised
+                warning = exposure_warning(listener, server.port)
+                if warning is not None:
+                    log.warning("%s", warning)
         except BaseException:
             await self.stop()
             raise
