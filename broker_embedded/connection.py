@@ -15,8 +15,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from broker_embedded import handlers
-from broker_embedded.errors import KafkaError
+from broker_embedded.errors import IllegalSaslStateError, KafkaError, SaslAuthenticationFailedError
 from broker_embedded.handlers import RequestContext
+from broker_embedded.security.authentication import check_admitted, open_session
 from broker_embedded.session import Session
 from broker_embedded.wire import codec, frames
 from broker_embedded.wire.error_response import error_response
@@ -25,6 +26,7 @@ from broker_embedded.wire.messages import Response
 from broker_embedded.wire.primitives import MalformedError
 
 if TYPE_CHECKING:
+    from broker_embedded.security.sasl import Sasl
     from broker_embedded.server import Server
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,11 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        peer = transport.get_extra_info("peername")
-        self.session.client_host = peer[0] if isinstance(peer, tuple) else ""
+        try:
+            self.session = open_session(self._cluster, self._server.listener, transport)
+        except SaslAuthenticationFailedError as error:
+            self.close(str(error))
+            return
         connected = transport.get_extra_info("socket")
         if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -122,14 +127,19 @@ class Connection(asyncio.BufferedProtocol):
                 self.active_at = loop.time()
                 if self._writable is not None:
                     await self._writable
-        except MalformedError as error:
+        except (MalformedError, IllegalSaslStateError, SaslAuthenticationFailedError) as error:
             self.close(str(error))
         except Exception:
             log.exception("a request of %s has failed; its connection is closed", self.peer)
             self._transport.close()
 
     async def _answer(self, frame: bytearray) -> None:
+        sasl = self.session.sasl
+        if sasl is not None and sasl.takes_raw_tokens:
+            self._take_token(sasl, frame)
+            return
         header = frames.read_request_header(frame)
+        check_admitted(self.session, header.api_key, self._cluster.now_ms())
         served = handlers.versions(header.api_key)
         if served is None or not served[0] <= header.api_version <= served[1]:
             self._refuse(header)
@@ -144,6 +154,13 @@ class Connection(asyncio.BufferedProtocol):
             self._close_on_error(response)
             return
         self._send(header.api_key, header.api_version, header.correlation_id, response)
+        if sasl is not None and sasl.has_failed:
+            self.close("its authentication has failed")
+
+    def _take_token(self, sasl: Sasl, frame: bytearray) -> None:
+        """A token without a header: SaslHandshake came in version 0."""
+        token = sasl.token(bytes(frame), self.session, self._cluster.now_ms())
+        self._transport.writelines([len(token).to_bytes(4), token])
 
     def _refuse(self, header: RequestHeader) -> None:
         """A version that is not served: ApiVersions says in version 0 which are, anything else ends the connection."""
