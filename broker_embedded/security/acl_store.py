@@ -17,6 +17,7 @@ from broker_embedded.security.acls import (
     Permission,
     ResourceType,
 )
+from broker_embedded.security.authorizer import authorizer_of
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
@@ -115,6 +116,12 @@ def add(cluster: Cluster, acls: Iterable[Acl]) -> None:
 def remove(cluster: Cluster, ids: Iterable[UUID]) -> None:
     """Take ACLs away by the ids of their records."""
     cluster.metadata.remove_acls(ids)
+    reload(cluster)
+
+
+def open_authorizer(cluster: Cluster) -> None:
+    """Give the cluster the authorizer that its settings ask for. Raises InvalidConfigError."""
+    cluster.authorizer = authorizer_of(cluster.config.properties)
     reload(cluster)
 
 
