@@ -182,6 +182,7 @@ class Cluster:
         self.housekeeping.forget_topic(topic.name)
         self.offsets.forget_topic(topic.name)
         await self.flush(self.topics[OFFSETS_TOPIC].partitions)
+        await self.housekeeping.let_go(topic.name)
         self.folder.delete(topic)
         for index in range(topic.partition_count):
             self.progressed(topic.name, index)  # whoever waits there learns that it is gone
@@ -241,6 +242,7 @@ class Cluster:
         found.append_marker(producer_id, producer_epoch, commit=commit)
         if partition[0] == OFFSETS_TOPIC:
             self.offsets.end_transaction(partition[1], producer_id, commit=commit)
+        self.housekeeping.marker_written()
         self.progressed(*partition)
 
     # Waiting for progress
@@ -304,6 +306,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Finish what runs, write everything down, and give the folder back. A second call does nothing."""
+        self.housekeeping.stop()
         if self._running:
             await asyncio.wait(self._running)
         failed, self._stopped = self._stopped, f"the broker over {self.folder.path} is closed"
