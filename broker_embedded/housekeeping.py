@@ -1,9 +1,11 @@
-"""What a broker does by the clock: retention, syncs that settings ask for, checkpoints."""
+"""What a broker does by the clock: retention, syncs that settings ask for, checkpoints, compaction."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+
+from broker_embedded.cleaner import Cleaner
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
@@ -27,6 +29,7 @@ class Housekeeping:
         self._cluster = cluster
         self._checkpointed_ms = self._settled_ms = cluster.now_ms()
         self._unsettled: dict[Partition, int] = {}  # and where it begins on the disk
+        self.cleaner = Cleaner(cluster)
 
     def delete_records(self, source: PartitionLog, before: int) -> int:
         """Let a log begin at `before`; its new start."""
@@ -36,10 +39,29 @@ class Housekeeping:
     def forget_topic(self, topic: str) -> None:
         self._unsettled = {key: start for key, start in self._unsettled.items() if key[0] != topic}
 
+    async def let_go(self, topic: str) -> None:
+        """Be done with the logs of a topic that is already gone from the cluster."""
+        await self.cleaner.let_go(topic)
+
+    def marker_written(self) -> None:
+        """A transaction has ended in a partition."""
+        if self.cleaner.awaits_quiet:
+            self.cleaner.look_for_quiet()
+
+    def stop(self) -> None:
+        """Begin nothing more, and end what takes long."""
+        self.cleaner.stop()
+
     def enforce_retention(self) -> None:
         """Remove the segments that retention lets go. Blocks for no disk."""
-        logs = [source for source in self._cluster.logs() if (source.topic, source.partition) not in self._unsettled]
-        if sum([source.enforce_retention() for source in logs]):
+        shortened = 0
+        for source in self._cluster.logs():
+            if (source.topic, source.partition) in self._unsettled or self.cleaner.is_busy_with(source):
+                continue
+            if source.enforce_retention():
+                shortened += 1
+                self._cluster.progressed(source.topic, source.partition)  # whoever waits learns of the new start
+        if shortened:
             self._checkpoint_soon()  # a log that begins later without a word looks like one that lost its beginning
 
     async def flush_due(self) -> None:
@@ -52,9 +74,14 @@ class Housekeeping:
             self._settled_ms = now_ms
             await self._settle()
         if now_ms - self._checkpointed_ms >= _CHECKPOINT_INTERVAL_MS:
-            self._checkpointed_ms = now_ms
-            logs, starts = list(self._cluster.logs()), dict(self._unsettled)
-            await self._cluster.keep_running(asyncio.to_thread(self._cluster.folder.write_checkpoints, logs, starts))
+            await self.write_checkpoints()
+        self.cleaner.start_if_due()
+
+    async def write_checkpoints(self) -> None:
+        """Write down up to where logs are on the disk, and where they begin there."""
+        self._checkpointed_ms = self._cluster.now_ms()
+        logs, starts = list(self._cluster.logs()), dict(self._unsettled)
+        await self._cluster.keep_running(asyncio.to_thread(self._cluster.folder.write_checkpoints, logs, starts))
 
     def _can_free_space(self) -> bool:
         has_segment_before = self._cluster.folder.has_segment_before

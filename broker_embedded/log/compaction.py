@@ -33,7 +33,7 @@ Pace = Callable[[], None]
 """Called between batches: to let others go first, or to raise `CompactionStopped`."""
 
 
-class CompactionStopped(Exception):  # noqa: N818  # nothing went wrong
+class CompactionStopped(Exception):
     """Somebody asked for it; the log is as it was."""
 
 

@@ -1,4 +1,4 @@
-"""What compaction keeps of a batch, and the batch that is made of it (Kafka's Cleaner, MemoryRecords.filterTo, KIP-534).
+"""What compaction keeps of a batch, and the batch made of that (Kafka's Cleaner, MemoryRecords.filterTo, KIP-534).
 
 Offsets stay: a batch keeps its first and last one, also when records between them go, and with the last one its
 producer's last sequence number. Records are kept as the bytes they are; only a delete horizon, which takes the place of

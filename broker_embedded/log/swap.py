@@ -1,4 +1,4 @@
-"""Compacted segments take the place of others, in steps that a crash may cut short anywhere (Kafka's LocalLog, LogLoader).
+"""Compacted segments take the place of others, in steps that a crash may cut short (Kafka's LocalLog and LogLoader).
 
     .cleaned    being written: after a crash it goes
     .swap       whole and on the disk: a crash from here on is finished by the next start
@@ -35,7 +35,7 @@ def swap_to_place(folder: Path, base_offset: int) -> None:
 
 
 def remove(folder: Path, base_offset: int) -> None:
-    """Undo what did not come to its end. The records go last: without them the rest would be taken for that of others."""
+    """Undo what did not come to its end. The records go last: without them the rest would be taken for others' own."""
     for part in reversed(PARTS):
         for suffix in (CLEANED, SWAP):
             (folder / f"{base_offset:020d}{part}{suffix}").unlink(missing_ok=True)
