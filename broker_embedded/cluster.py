@@ -71,6 +71,7 @@ class Cluster:
         self.config = config
         self.now_ms = now_ms
         self.folder = folder
+        self.metadata = folder.metadata
         self.topics: dict[str, Topic] = {}
         self.offsets = Offsets(self)
         self.groups = Groups(self)
@@ -92,7 +93,7 @@ class Cluster:
         Raises FolderInUseError when another process, or this one, serves the folder.
         """
         config = config or BrokerConfig()
-        cluster = cls(DataFolder.take(data_dir, config.node_id), config, now_ms)
+        cluster = cls(DataFolder.take(data_dir, config.node_id, now_ms), config, now_ms)
         try:
             cluster._load()
         except BaseException:
@@ -216,7 +217,7 @@ class Cluster:
     # Transactions
 
     def next_producer_id(self) -> int:
-        return self.folder.topics_file.next_producer_id()
+        return self.metadata.next_producer_id()
 
     def open_transactions(self) -> list[tuple[Partition, int, int]]:
         """Partition, producer id and epoch of every transaction without a marker."""

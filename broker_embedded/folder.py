@@ -1,12 +1,16 @@
 """The data folder as a whole: lock, topics, partitions, checkpoints, and the mark of a clean stop.
 
-Kafka's layout (LogManager), with `topics.json` in place of its metadata log. The mark `.kafka_cleanshutdown` is written
-last and removed first, so a folder without it is one whose logs must be recovered.
+Kafka's layout (LogManager). What exists is what the metadata log says: a topic is there from one moment on with all its
+partitions, and folders follow; a deletion is written down before files go, and finished by the next open if it was cut
+short. The mark `.kafka_cleanshutdown` is written last and removed first, so a folder without it is one whose logs must
+be recovered.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,67 +19,104 @@ from uuid import uuid4
 
 from broker_embedded.config import BrokerConfig
 from broker_embedded.lock import FolderLock
-from broker_embedded.log import checkpoints
+from broker_embedded.log import checkpoints, disk
 from broker_embedded.log.checkpoints import MetaProperties
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.partition import PartitionLog
+from broker_embedded.metadata import TOPIC_RESOURCE, Metadata, NewTopic
+from broker_embedded.metadata.log import METADATA_TOPIC_ID
+from broker_embedded.metadata.single_node import check_format
 from broker_embedded.topic_configs import to_log_config
-from broker_embedded.topics import Topic, TopicsFile
+from broker_embedded.topics import Topic
 
 log = logging.getLogger(__name__)
+
+_PARTITION_FOLDER = re.compile(r".+-\d+")
 
 
 class DataFolder:
     """A folder this process holds."""
 
-    def __init__(self, path: Path, lock: FolderLock, node_id: int) -> None:
+    def __init__(self, path: Path, lock: FolderLock, node_id: int, now_ms: Callable[[], int]) -> None:
         """Use `take`."""
         self.path = path
         self.lock = lock
-        self.topics_file = TopicsFile(path)
-        self.was_clean = checkpoints.sync_take_clean_shutdown(path) or self.topics_file.is_new
         self.meta = self._identity(node_id)
+        marked = (path / checkpoints.CLEAN_SHUTDOWN).exists()
+        self.metadata = Metadata.open(path, self.meta, now_ms, marked)
+        checkpoints.sync_take_clean_shutdown(path)
+        self.was_clean = marked or self.metadata.is_new
+        self.metadata.begin()
         self.lost_beginnings: dict[tuple[str, int], int] = {}
         """Partitions whose first segments are missing, and the offset at which they should begin."""
 
     def _identity(self, node_id: int) -> MetaProperties:
         path = self.path / checkpoints.META_PROPERTIES
         meta = checkpoints.read_meta_properties(path)
+        check_format(self.path, meta, node_id)
         if meta is None:
             meta = MetaProperties(checkpoints.uuid_text(uuid4()), node_id, uuid4())
             checkpoints.sync_meta_properties(path, meta)
         return meta
 
     @classmethod
-    def take(cls, path: Path, node_id: int) -> DataFolder:
-        """Lock `path`, made if missing. Raises FolderInUseError."""
+    def take(cls, path: Path, node_id: int, now_ms: Callable[[], int]) -> DataFolder:
+        """Lock `path`, made if missing. Raises FolderInUseError, ForeignFolderError."""
         path = path.resolve()
         path.mkdir(parents=True, exist_ok=True)
         lock = FolderLock.take(path)
         try:
-            return cls(path, lock, node_id)
+            return cls(path, lock, node_id, now_ms)
         except BaseException:
             lock.release()
             raise
 
     def open_topics(self, config: BrokerConfig, now_ms: Callable[[], int]) -> dict[str, Topic]:
         """Open every partition, recovering it after an unclean stop; finish deletions that were cut short."""
-        for leftover in self.path.glob("*-delete"):  # renamed so by a deletion, and not removed before a crash
-            shutil.rmtree(leftover)
-        for topic in [topic for topic in self.topics_file.topics.values() if topic.deleted]:
-            self._finish_delete(topic)
-        starts = self._starts()
+        topics = {
+            found.name: Topic(found.name, found.id, len(found.partitions), self.metadata.topic_configs(found.name))
+            for found in self.metadata.topics.values()
+        }
+        self._clear_strays(topics)
+        starts = self._starts(topics)
         synced = checkpoints.read_offsets(self.path / checkpoints.RECOVERY_POINTS)
-        for topic in self.topics_file.topics.values():
+        for topic in topics.values():
             for index in range(topic.partition_count):
                 key, start = (topic.name, index), starts.get((topic.name, index), 0)
                 source = self._open(topic, index, config, now_ms, self.was_clean, synced.get(key, 0), start)
                 if source.log_start_offset > start:
                     self.lost_beginnings[key] = start
                 topic.partitions.append(source)
-        return dict(self.topics_file.topics)
+        if not self.was_clean:  # the process before may have made folders and not lived to sync their names
+            disk.sync_folder(str(self.path))
+        return topics
 
-    def _starts(self) -> dict[tuple[str, int], int]:
+    def _clear_strays(self, topics: Mapping[str, Topic]) -> None:
+        """Remove what deletions have left, and rename partitions of topics that nobody knows, as Kafka does."""
+        expected = {f"{topic.name}-{index}" for topic in topics.values() for index in range(topic.partition_count)}
+        for entry in list(os.scandir(self.path)):
+            if entry.name.endswith("-delete") and entry.is_dir():  # renamed so by a deletion cut short
+                shutil.rmtree(entry)
+            elif entry.name not in expected and _PARTITION_FOLDER.fullmatch(entry.name):
+                self._clear_stray(Path(entry))
+
+    def _clear_stray(self, folder: Path) -> None:
+        topic_id = checkpoints.read_topic_id(folder / checkpoints.PARTITION_METADATA)
+        if topic_id is None or topic_id == METADATA_TOPIC_ID:
+            return
+        if topic_id in self.metadata.removed_topics:
+            shutil.rmtree(folder)
+            return
+        stray = folder.with_name(f"{folder.name}.{uuid4().hex}-stray")
+        folder.rename(stray)
+        log.warning(
+            "%s is a partition of topic id %s, which the metadata log does not know: renamed to %s",
+            folder,
+            checkpoints.uuid_text(topic_id),
+            stray.name,
+        )
+
+    def _starts(self, topics: Mapping[str, Topic]) -> dict[tuple[str, int], int]:
         """Where logs begin, as written down; for those that retention shortened just before a crash written down now.
 
         It renames segments first, and what it renamed is removed when the log is opened.
@@ -85,7 +126,7 @@ class DataFolder:
         if self.was_clean:
             return starts
         shortened = {}
-        for topic in self.topics_file.topics.values():
+        for topic in topics.values():
             for index in range(topic.partition_count):
                 folder = self._partition_path(topic.name, index)
                 files = [*folder.glob("*.log"), *folder.glob("*.log.swap")]  # (compacted ones: see log/swap.py)
@@ -107,7 +148,7 @@ class DataFolder:
         recovery_point: int = 0,
         log_start_offset: int = 0,
     ) -> PartitionLog:
-        return PartitionLog.open(
+        opened = PartitionLog.open(
             self._partition_path(topic.name, index),
             topic.name,
             index,
@@ -118,62 +159,47 @@ class DataFolder:
             log_start_offset=log_start_offset,
             topic_id=topic.id,
         )
+        opened.begin_epoch(self.metadata.topics[topic.name].partitions[index].leader_epoch)
+        return opened
 
     def _partition_path(self, topic: str, index: int) -> Path:
         return self.path / f"{topic}-{index}"
 
     def create(self, topics: Sequence[Topic], config: BrokerConfig, now_ms: Callable[[], int]) -> None:
-        """Make topics. They exist once the topics file is written; what a crash before that left there is removed."""
+        """Make topics. They exist once the metadata log has them; what else has their place goes."""
         for topic in topics:
             self._remove_partitions(topic)
-            self.topics_file.topics[topic.name] = topic
-        try:
-            self.topics_file.save()
-        except BaseException:
-            for topic in topics:
-                del self.topics_file.topics[topic.name]
-            raise
+        self.metadata.create_topics(
+            [NewTopic(topic.name, topic.id, topic.partition_count, topic.configs) for topic in topics]
+        )
         for topic in topics:
             self._open_new(topic, config, now_ms)
 
     def grow(self, topic: Topic, partition_count: int, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
         """Give `topic` more partitions."""
-        before, topic.partition_count = topic.partition_count, partition_count
-        try:
-            self.topics_file.save()
-        except BaseException:
-            topic.partition_count = before
-            raise
+        self.metadata.add_partitions(topic.name, partition_count)
+        topic.partition_count = partition_count
         self._open_new(topic, config, now_ms)
 
     def _open_new(self, topic: Topic, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
         for index in range(len(topic.partitions), topic.partition_count):
             topic.partitions.append(self._open(topic, index, config, now_ms))
 
-    def configure(self, topic: Topic, configs: dict[str, str], config: BrokerConfig) -> None:
+    def configure(self, topic: Topic, configs: Mapping[str, str], config: BrokerConfig) -> None:
         """Replace the configs of `topic`, which its logs follow from then on. Raises InvalidConfigError."""
         settings = log_config(configs, config)
-        before, topic.configs = topic.configs, configs
-        try:
-            self.topics_file.save()
-        except BaseException:
-            topic.configs = before
-            raise
+        gone = dict.fromkeys(name for name in topic.configs if name not in configs)
+        self.metadata.set_configs(TOPIC_RESOURCE, topic.name, {**gone, **configs})
+        topic.configs = self.metadata.topic_configs(topic.name)
         for partition in topic.partitions:
             partition.configure(settings)
 
     def delete(self, topic: Topic) -> None:
         """Remove `topic` and its files. Written down first: a crash in between is finished by the next open."""
-        topic.deleted = True
-        self.topics_file.save()
+        self.metadata.remove_topic(topic.name)
         for partition in topic.partitions:
             partition.delete()
-        self._finish_delete(topic)
-
-    def _finish_delete(self, topic: Topic) -> None:
         self._remove_partitions(topic)
-        del self.topics_file.topics[topic.name]
-        self.topics_file.save()
 
     def _remove_partitions(self, topic: Topic) -> None:
         for index in range(topic.partition_count):
@@ -205,7 +231,8 @@ class DataFolder:
         for source in logs:
             source.close()
         self.write_checkpoints(logs)
-        checkpoints.sync_clean_shutdown(self.path)
+        self.metadata.close()
+        checkpoints.sync_clean_shutdown(self.path, self.metadata.broker_epoch)
 
     def release(self) -> None:
         self.lock.release()

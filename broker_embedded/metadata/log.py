@@ -25,6 +25,7 @@ from broker_embedded.records import BatchHeader, batches, decode
 METADATA_TOPIC: Final = "__cluster_metadata"
 METADATA_TOPIC_ID: Final = uuid.UUID(int=1)
 _QUORUM_STATE: Final = "quorum-state"
+_BOOTSTRAP: Final = "bootstrap.checkpoint"
 _CONFIG: Final = LogConfig(retention_ms=-1, max_message_bytes=8 << 20, file_delete_delay_ms=0)
 _READ_BYTES: Final = 1 << 20
 _LEAST_BETWEEN_SNAPSHOTS_BYTES: Final = 256 << 10
@@ -103,6 +104,12 @@ class MetadataLog:
                 for header, batch in batches(piece):
                     yield from (row for row in self._values(header, batch) if row[0] >= offset)
             offset = result.next_offset
+
+    def read_bootstrap(self) -> list[bytes]:
+        """The records that `kafka-storage format` has left for the first start. Raises KafkaStorageError."""
+        path = self.folder.parent / _BOOTSTRAP
+        found = (snapshots.read(path) if path.exists() else None) or []
+        return [value for header, batch in found for _, value in self._values(header, batch)]
 
     def _values(self, header: BatchHeader, batch: memoryview) -> Iterator[tuple[int, bytes]]:
         self._last_timestamp = header.max_timestamp

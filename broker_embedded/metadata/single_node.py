@@ -9,6 +9,7 @@ from uuid import UUID
 from broker_embedded.log.checkpoints import MetaProperties, uuid_text
 from broker_embedded.metadata.control import Voters
 from broker_embedded.metadata.image import Image
+from broker_embedded.metadata.log import MetadataLog
 
 _RESERVED_DIRECTORIES: Final = {UUID(int=number) for number in range(100)}
 """Kafka's DirectoryId: unassigned, lost, migrating and others that name no directory."""
@@ -18,12 +19,23 @@ class ForeignFolderError(RuntimeError):
     """A data folder that this broker may not open: it is part of a cluster, or another node's."""
 
 
-def check_node_id(data: Path, meta: MetaProperties, node_id: int) -> None:
-    """Raise ForeignFolderError for the folder of another node."""
+def check_format(data: Path, meta: MetaProperties | None, node_id: int) -> None:
+    """Raise ForeignFolderError for the folder of another node, or one without a metadata log of its own."""
+    if (data / "topics.json").exists():
+        raise ForeignFolderError(
+            f"data folder {data} has a topics.json: a version before the first release wrote it. Name a new folder"
+        )
+    if meta is None:
+        return
     if meta.node_id != node_id:
         raise ForeignFolderError(
             f"data folder {data} is of node {meta.node_id} (meta.properties), this broker is node {node_id}: "
             f"open it with node_id={meta.node_id}, or name another folder"
+        )
+    if not MetadataLog.exists(data) and any(data.glob("*-*/partition.metadata")):
+        raise ForeignFolderError(
+            f"data folder {data} has partitions and no __cluster_metadata-0: it is of a broker whose controllers are "
+            "elsewhere. Only the folder of a single node (process.roles=broker,controller) can be opened"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -34,6 +34,7 @@ SUPPORTED_FEATURES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
 )
 """Lowest and highest level by name, as in Kafka 4.3."""
 
+_FIRST_FEATURES: Final = {METADATA_VERSION: 30, "group.version": 1, "transaction.version": 2}
 _DIRECTORIES_SINCE: Final = 19  # metadata.version 3.7-IV2 knows in which directory a partition lies
 _PRODUCER_IDS_BLOCK: Final = 1000  # as in Kafka: ids are written down a block at a time
 _RECORDS_PER_BATCH: Final = 10_000
@@ -54,6 +55,7 @@ class Metadata:
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> metadata = Metadata.open(folder, MetaProperties("cluster", 1, UUID(int=5)), lambda: 0, was_clean=True)
+    >>> metadata.begin()
     >>> metadata.create_topics([NewTopic("flights", UUID(int=7), 2, {"retention.ms": "1000"})])
     >>> metadata.set_configs(GROUP_RESOURCE, "readers", {"consumer.session.timeout.ms": "50000"})
     >>> metadata.topic_configs("flights"), metadata.group_configs("readers")
@@ -70,18 +72,26 @@ class Metadata:
 
     @classmethod
     def open(cls, data: Path, meta: MetaProperties, now_ms: Callable[[], int], was_clean: bool) -> Metadata:
-        """Read the metadata log of a data folder; a new one begins with the features of Kafka 4.3.
+        """Read the metadata log of a data folder; `begin` must be called before anything is changed.
 
-        Raises KafkaStorageError, UnknownMetadataError, ForeignFolderError.
+        Raises KafkaStorageError, UnknownMetadataError, ForeignFolderError; the folder is as it was then.
         """
         metadata = cls(MetadataLog.open(data, meta.node_id, now_ms, was_clean), meta)
         metadata._load()
         check_single_node(data, meta, metadata._image, metadata._log.voters)
-        if not metadata._image.features:
-            metadata._begin()
-        elif metadata._log.wants_snapshot:
-            metadata._snapshot()
         return metadata
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever written."""
+        return not self._image.features
+
+    def begin(self) -> None:
+        """Write what a new folder begins with, or a snapshot where the log has become long."""
+        if self.is_new:
+            self._change([*self._first_records()])
+        elif self._log.wants_snapshot:
+            self._snapshot()
 
     # Reading
 
@@ -285,10 +295,26 @@ class Metadata:
                 "the log is damaged before it. Restore the folder"
             ) from error
 
-    def _begin(self) -> None:
-        """The first records of a new folder: features, and this node as controller and broker."""
-        levels = {METADATA_VERSION: 30, "group.version": 1, "transaction.version": 2}
-        self._change([r.FeatureLevelRecord(name=name, feature_level=level) for name, level in levels.items()])
+    def _first_records(self) -> Iterator[r.Record]:
+        """What `kafka-storage format` has prepared (features, users), or else the features of Kafka 4.3; this node."""
+        prepared = self._log.read_bootstrap()
+        yield from (r.decode(value) for value in prepared)
+        if not prepared:
+            for name, level in _FIRST_FEATURES.items():
+                yield r.FeatureLevelRecord(name=name, feature_level=level)
+        ranges = [
+            r.SupportedFeature(name=name, min_supported_version=lowest, max_supported_version=highest)
+            for name, (lowest, highest) in SUPPORTED_FEATURES.items()
+        ]
+        yield r.RegisterBrokerRecord(
+            broker_id=self._meta.node_id,
+            incarnation_id=uuid4(),
+            broker_epoch=self._log.end_offset,
+            end_points=[],
+            features=ranges,
+            fenced=False,
+            log_dirs=[self._meta.directory_id],
+        )
 
     def _change(self, changes: Sequence[r.Record]) -> None:
         """Write down, then apply: all of `changes` or none."""

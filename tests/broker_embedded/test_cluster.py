@@ -13,7 +13,9 @@ from broker_embedded.cluster import Cluster
 from broker_embedded.errors import KafkaStorageError
 from broker_embedded.lock import FolderInUseError
 from broker_embedded.log import disk
-from broker_embedded.topics import TopicsFile
+from broker_embedded.metadata import ForeignFolderError
+from broker_embedded.metadata import records as r
+from broker_embedded.metadata.log import MetadataLog
 from broker_embedded.wire.messages.topics import DeleteTopicsRequest, DeleteTopicState
 
 
@@ -46,9 +48,9 @@ async def test_a_folder_is_opened_once(client: Any) -> None:
 
 
 async def test_a_failed_open_gives_the_folder_back(tmp_path: Path) -> None:
-    (tmp_path / "topics.json").write_text('{"format": 99, "topics": {}}')
+    (tmp_path / "topics.json").write_text("{}")
     for _ in range(2):
-        with pytest.raises(ValueError, match="has format 99, this version reads 1"):
+        with pytest.raises(ForeignFolderError, match="a version before the first release wrote it"):
             Cluster.open(tmp_path)
 
 
@@ -67,36 +69,42 @@ async def test_a_topic_deleted_and_made_again_is_empty(folder: Any) -> None:
     assert await again.offsets("group") == {}
 
 
+def write_metadata(folder: Any, *changes: r.Record) -> None:
+    """What a process writes down and then dies."""
+    log = MetadataLog.open(folder.path, 1, folder.clock, was_clean=False)
+    log.append([r.encode(change) for change in changes])
+    log.close()
+
+
 async def test_a_deletion_cut_short_is_finished(folder: Any) -> None:
     client = folder.open()
     await client.create("flights", 2)
     await client.produce("flights", "old")
     folder.kill()
-    file = TopicsFile(folder.path)
-    file.topics["flights"].deleted = True
-    file.save()
+    write_metadata(folder, r.RemoveTopicRecord(topic_id=client.cluster.topics["flights"].id))
 
     again = folder.open()
     assert "flights" not in again.cluster.topics
     assert not list(folder.path.glob("flights-*"))
 
 
-async def test_partitions_of_a_creation_cut_short_are_replaced(folder: Any) -> None:
+async def test_partitions_of_an_unknown_topic_are_put_aside(folder: Any, caplog: pytest.LogCaptureFixture) -> None:
     client = folder.open()
     await client.create("flights")
-    await client.produce("flights", "of another topic of that name")
+    await client.produce("flights", "kept")
     folder.kill()
-    file = TopicsFile(folder.path)
-    del file.topics["flights"]
-    file.save()
+    (folder.path / "flights-0").rename(folder.path / "trains-0")
 
-    again = folder.open()
-    await again.create("flights")
-    assert again.read("flights") == []
+    with caplog.at_level(logging.WARNING, "broker_embedded"):
+        again = folder.open()
+    (stray,) = folder.path.glob("trains-0.*-stray")
+    assert f"renamed to {stray.name}" in caplog.text
+    await again.create("trains")
+    assert again.read("trains") == again.read("flights") == []
 
 
 async def test_a_missing_partition_folder_is_made(folder: Any) -> None:
-    # The topics file names them all from the moment of creation, the folders follow.
+    # The metadata log names them all from the moment of creation, the folders follow.
     client = folder.open()
     await client.create("flights")
     folder.kill()
