@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -11,6 +12,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+with warnings.catch_warnings():  # it reads its message definitions, all of them here, by a call that is deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import kafka.protocol  # noqa: F401
 
 from tests.interop import apache_kafka
 from tests.interop.targets import Broker, running_broker
