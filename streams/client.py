@@ -29,6 +29,7 @@ from streams.transport.contract import Isolation, Producer, TopicPartition, Topi
 from streams.transport.opening import reach_transport
 
 if TYPE_CHECKING:
+    from streams.admin import Admin
     from streams.app import App
 
 __all__ = ["Client", "ClientRecord", "Sent"]
@@ -228,6 +229,14 @@ class Client:
             # What retention has removed is passed over, and nobody starts beyond the end.
             return {tp: min(max(start, earliest[tp]), ends[tp]) for tp in tps}
         return await self._open().at_time(tps, time_ms(start))
+
+    @property
+    def admin(self) -> Admin:
+        """Topics, configs, groups and access of the broker."""
+        from streams.admin import Admin
+
+        transport = self._open()
+        return Admin(transport, transport.asks)
 
     def table(self, name: str) -> ClientTable:
         """A table of the app, as its committed changelog tells it. Raises TopologyError for a name the app does not

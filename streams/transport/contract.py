@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -154,6 +154,10 @@ class Producer(Protocol):
 
 class Transport(Protocol):
     """Access to a broker."""
+
+    @property
+    def asks(self) -> Any:
+        """For questions beyond this contract, as `streams.admin.asks.Asks`."""
 
     async def start(self) -> None: ...
 

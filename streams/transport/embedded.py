@@ -62,6 +62,7 @@ from streams.transport.contract import (
     TopicSpec,
     TransportError,
 )
+from streams.transport.embedded_asks import InProcess
 from streams.transport.embedded_errors import as_transport_error, raise_for
 from streams.transport.embedded_producer import EmbeddedProducer
 from streams.transport.embedded_sharing import SharedCluster
@@ -121,6 +122,11 @@ class EmbeddedTransport:
         if self._shared is None:
             raise TransportError(f"the transport to {self.data_dir} is not started: `await transport.start()` first")
         return self._shared.cluster
+
+    @property
+    def asks(self) -> InProcess:
+        """For questions beyond the contract."""
+        return InProcess(self.cluster)
 
     async def start(self) -> None:
         """Open the folder, or join who has it open in this process. Raises FolderInUseError."""

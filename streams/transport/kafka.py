@@ -110,6 +110,11 @@ class KafkaTransport:
         self._lanes_made = 0
         self._turn = 0
 
+    @property
+    def asks(self) -> KafkaConnection:
+        """For questions beyond the contract."""
+        return self.connection
+
     async def start(self) -> None:
         """Connect. Raises ConnectionLostError when no broker answers."""
         await self.connection.start()

@@ -127,7 +127,7 @@ class KafkaConnection:
             row = answer.coordinators[0]
             check(row.error_code, f"coordinator of {name!r}", row.error_message)
             node = self._coordinators[kind, name] = row.node_id
-        return await self.ask(request, node=node, lane="coordinator", last_version=last_version)
+        return node
 
     async def retry(self, ask: Callable[[], Awaitable[T]], *, timeout_s: float | None = None) -> T:
         """What `ask` gives, asked again with growing pauses while it raises ConnectionLostError or RetryError.
@@ -200,6 +200,11 @@ class KafkaConnection:
                 raise RetryError(f"{tp} has no leader")
             found.setdefault(leader, {}).setdefault(tp.topic, []).append(tp.partition)
         return {node: [(topics[name], rows) for name, rows in names.items()] for node, names in found.items()}
+
+    async def check_partitions(self, tps: Iterable[TopicPartition]) -> None:
+        """Raise UnknownTopicError for a partition that is not there, RetryError for one without a leader."""
+        self.forget()
+        await self.by_leader(tps)
 
     def forget(self) -> None:
         """Forget who leads and coordinates: ask again next time."""

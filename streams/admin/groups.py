@@ -1,0 +1,146 @@
+"""Groups: list, describe, their offsets and lag, reset and delete."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from broker_embedded.errors import GroupIdNotFoundError
+from broker_embedded.wire.messages.consumer_groups import ConsumerGroupDescribeRequest
+from broker_embedded.wire.messages.groups import (
+    DeleteGroupsRequest,
+    DescribeGroupsRequest,
+    ListGroupsRequest,
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+    OffsetDeleteRequest,
+    OffsetDeleteRequestPartition,
+    OffsetDeleteRequestTopic,
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+)
+from streams.admin.asks import Asks
+from streams.admin.descriptions import GroupDescription, GroupListing, GroupOffset, MemberDescription
+from streams.transport.contract import TopicPartition, Transport, TransportError
+from streams.transport.kafka_connection import check
+
+_NAMES_LAST = 9  # OffsetCommit and OffsetFetch have names up to here
+
+
+async def list_groups(asks: Asks, *, states: Sequence[str], kinds: Sequence[str]) -> list[GroupListing]:
+    found = []
+    for node in await asks.nodes():
+        answer = await asks.ask_node(ListGroupsRequest(list(states), list(kinds)), node)
+        check(answer.error_code, "groups")
+        found += [
+            GroupListing(row.group_id, row.group_type or "classic", row.group_state, row.protocol_type)
+            for row in answer.groups
+        ]
+    return sorted(found, key=lambda listing: listing.group_id)
+
+
+async def describe_group(asks: Asks, group: str) -> GroupDescription:
+    """A group of either protocol. Raises TransportError for one that is not there."""
+    coordinator = await asks.coordinator(group)
+    answer = await asks.ask_coordinator(ConsumerGroupDescribeRequest([group]), group)
+    (row,) = answer.groups
+    if row.error_code == 0:
+        members = [_member(member, _consumer_partitions(member)) for member in row.members]
+        return GroupDescription(group, "consumer", row.group_state, row.assignor_name, coordinator, members)
+    if row.error_code != GroupIdNotFoundError.info.code:
+        check(row.error_code, f"group {group!r}", row.error_message)
+    return await _describe_classic(asks, group, coordinator)
+
+
+async def _describe_classic(asks: Asks, group: str, coordinator: int) -> GroupDescription:
+    (row,) = (await asks.ask_coordinator(DescribeGroupsRequest([group]), group)).groups
+    check(row.error_code, f"group {group!r}", row.error_message)
+    if row.group_state == "Dead":
+        raise TransportError(f"there is no group {group!r}")
+    members = [_member(member, assigned_partitions(member.member_assignment)) for member in row.members]
+    return GroupDescription(group, "classic", row.group_state, row.protocol_data, coordinator, members)
+
+
+def _member(member: Any, partitions: Sequence[TopicPartition]) -> MemberDescription:
+    instance = getattr(member, "instance_id", None) or getattr(member, "group_instance_id", None)
+    return MemberDescription(member.member_id, instance, member.client_id, member.client_host, partitions)
+
+
+def _consumer_partitions(member: Any) -> list[TopicPartition]:
+    return [
+        TopicPartition(row.topic_name, index) for row in member.assignment.topic_partitions for index in row.partitions
+    ]
+
+
+def assigned_partitions(assignment: bytes) -> list[TopicPartition]:
+    """The partitions in a member's assignment (ConsumerProtocolAssignment): version, topics, user data.
+
+    >>> assigned_partitions(bytes.fromhex("0000 00000001 0001 61 00000002 00000000 00000003 ffffffff"))
+    [TopicPartition(topic='a', partition=0), TopicPartition(topic='a', partition=3)]
+    """
+    if len(assignment) < 6:  # nothing is assigned yet
+        return []
+    (topics,), at = struct.unpack_from(">i", assignment, 2), 6
+    found = []
+    for _ in range(topics):
+        (size,) = struct.unpack_from(">h", assignment, at)
+        name, at = bytes(assignment[at + 2 : at + 2 + size]).decode(), at + 2 + size
+        (count,) = struct.unpack_from(">i", assignment, at)
+        found += [TopicPartition(name, index) for index in struct.unpack_from(f">{count}i", assignment, at + 4)]
+        at += 4 + 4 * count
+    return found
+
+
+async def group_offsets(asks: Asks, transport: Transport, group: str) -> list[GroupOffset]:
+    """Where a group is in every partition it has committed for."""
+    request = OffsetFetchRequest([OffsetFetchRequestGroup(group)])
+    (row,) = (await asks.ask_coordinator(request, group, last_version=_NAMES_LAST)).groups
+    check(row.error_code, f"group {group!r}")
+    committed = {}
+    for topic in row.topics:
+        for part in topic.partitions:
+            check(part.error_code, f"group {group!r}, {topic.name}-{part.partition_index}")
+            committed[TopicPartition(topic.name, part.partition_index)] = part
+    known = await transport.describe({tp.topic for tp in committed})
+    tps = sorted(tp for tp in committed if tp.topic in known)
+    ends = await transport.latest(tps, "read_uncommitted")
+    return [_offset(tp, committed[tp], ends[tp]) for tp in tps]
+
+
+def _offset(tp: TopicPartition, part: Any, end: int) -> GroupOffset:
+    if part.committed_offset < 0:
+        return GroupOffset(tp, None, end, None)
+    return GroupOffset(tp, part.committed_offset, end, max(0, end - part.committed_offset), part.metadata or "")
+
+
+async def set_offsets(asks: Asks, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+    """Move a group. Raises TransportError while it has members: they would write their own over it."""
+    rows: dict[str, list[OffsetCommitRequestPartition]] = {}
+    for tp, offset in offsets.items():
+        rows.setdefault(tp.topic, []).append(OffsetCommitRequestPartition(tp.partition, offset))
+    topics = [OffsetCommitRequestTopic(name, partitions=parts) for name, parts in rows.items()]
+    request = OffsetCommitRequest(group, topics=topics)
+    answer = await asks.ask_coordinator(request, group, last_version=_NAMES_LAST)
+    for topic in answer.topics:
+        for part in topic.partitions:
+            check(part.error_code, f"group {group!r}, {topic.name}-{part.partition_index}")
+
+
+async def delete_offsets(asks: Asks, group: str, tps: Iterable[TopicPartition]) -> None:
+    rows: dict[str, list[OffsetDeleteRequestPartition]] = {}
+    for tp in tps:
+        rows.setdefault(tp.topic, []).append(OffsetDeleteRequestPartition(tp.partition))
+    topics = [OffsetDeleteRequestTopic(name, parts) for name, parts in rows.items()]
+    answer = await asks.ask_coordinator(OffsetDeleteRequest(group, topics), group)
+    check(answer.error_code, f"group {group!r}")
+    for topic in answer.topics:
+        for part in topic.partitions:
+            check(part.error_code, f"group {group!r}, {topic.name}-{part.partition_index}")
+
+
+async def delete_groups(asks: Asks, groups: Sequence[str]) -> None:
+    for group in groups:
+        for result in (await asks.ask_coordinator(DeleteGroupsRequest([group]), group)).results:
+            check(result.error_code, f"group {result.group_id!r}")
