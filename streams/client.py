@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from streams.client_records import ClientRecord, decoded, time_ms
 from streams.client_table import ClientTable
@@ -31,6 +31,7 @@ from streams.transport.opening import reach_transport
 if TYPE_CHECKING:
     from streams.admin import Admin
     from streams.app import App
+    from streams.client_subscription import Subscription
 
 __all__ = ["Client", "ClientRecord", "Sent"]
 
@@ -56,12 +57,14 @@ class _Unsent(NamedTuple):
 
 
 class Client:
-    """Opens the data folder of an app, or joins whoever in this process has it open.
+    """Opens the data folder of an app, or reaches the process that holds it; or a Kafka: `Client("kafka://host:9092")`.
 
-    Raises FolderInUseError (which says who holds it) when another process has the folder.
+    When the process that holds the folder ends, another that uses it takes it over, this one perhaps.
     """
 
-    def __init__(self, app: App | None = None, *, data_dir: str | Path | None = None, **settings: Any) -> None:
+    def __init__(self, app: App | str | None = None, *, data_dir: str | Path | None = None, **settings: Any) -> None:
+        if isinstance(app, str):
+            app, settings["broker"] = None, app
         self._app = app
         if data_dir is not None:
             settings["data_dir"] = str(data_dir)
@@ -70,6 +73,7 @@ class Client:
         self._producer: Producer | None = None
         self._topics: dict[str, TopicDef] = {}
         self._tables: dict[str, ClientTable] = {}
+        self._subscriptions: list[Subscription] = []
         self._partitions: dict[str, int] = {}
         self._unsent: list[_Unsent] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -94,6 +98,8 @@ class Client:
         transport, producer = self._open(), self._open_producer()
         if self._flushing is not None:
             await self._flushing
+        for subscription in self._subscriptions:
+            await subscription.close()
         self._transport = None
         self._tables.clear()
         try:
@@ -229,6 +235,35 @@ class Client:
             # What retention has removed is passed over, and nobody starts beyond the end.
             return {tp: min(max(start, earliest[tp]), ends[tp]) for tp in tps}
         return await self._open().at_time(tps, time_ms(start))
+
+    def subscribe(
+        self,
+        *topics: Any,
+        group: str,
+        start: Literal["beginning", "end"] = "beginning",
+        isolation: Isolation = "read_committed",
+        instance_id: str | None = None,
+    ) -> Subscription:
+        """The records of topics, shared with the other members of `group`, for ever: iterate over it.
+
+        `await record.commit()` moves the group; `start` says where it begins the first time. A member with an
+        `instance_id` of its own may be away for a while without the others taking over (KIP-345).
+        """
+        from streams.client_subscription import Subscription
+
+        transport = self._open()
+        definitions = dict(self._definition(topic) for topic in topics)
+        subscription = Subscription(
+            definitions,
+            group,
+            address=lambda: transport.address,
+            security=transport.security,
+            start=start,
+            isolation=isolation,
+            instance_id=instance_id,
+        )
+        self._subscriptions.append(subscription)
+        return subscription
 
     @property
     def admin(self) -> Admin:

@@ -159,6 +159,14 @@ class Transport(Protocol):
     def asks(self) -> Any:
         """For questions beyond this contract, as `streams.admin.asks.Asks`."""
 
+    @property
+    def address(self) -> str:
+        """Where Kafka's clients reach the same broker (host:port, several with commas). Raises TransportError."""
+
+    @property
+    def security(self) -> Mapping[str, Any]:
+        """What aiokafka's clients need to get in there."""
+
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...

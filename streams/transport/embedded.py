@@ -128,6 +128,17 @@ class EmbeddedTransport:
         """For questions beyond the contract."""
         return InProcess(self.cluster)
 
+    @property
+    def address(self) -> str:
+        found = next(iter(self.cluster.listeners.values()), None)
+        if found is None:
+            raise TransportError(f"the broker over {self.data_dir} does not listen: it was opened without a clock")
+        return "{}:{}".format(*found)
+
+    @property
+    def security(self) -> Mapping[str, Any]:
+        return {}
+
     async def start(self) -> None:
         """Open the folder, or join who has it open in this process. Raises FolderInUseError."""
         if self._shared is not None:

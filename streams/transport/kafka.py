@@ -115,6 +115,14 @@ class KafkaTransport:
         """For questions beyond the contract."""
         return self.connection
 
+    @property
+    def address(self) -> str:
+        return self.connection.bootstrap_servers
+
+    @property
+    def security(self) -> Mapping[str, Any]:
+        return self.connection.security
+
     async def start(self) -> None:
         """Connect. Raises ConnectionLostError when no broker answers."""
         await self.connection.start()

@@ -69,7 +69,7 @@ class KafkaConnection:
         self.bootstrap_servers = bootstrap_servers
         self.timeout_s = request_timeout_ms / 1000
         self._client_id = client_id
-        self._security = dict(security or {})
+        self.security = dict(security or {})
         self._find = find
         self._client: AIOKafkaClient | None = None
         self._topics: dict[str, KafkaTopic] = {}
@@ -87,7 +87,7 @@ class KafkaConnection:
             bootstrap_servers=self.bootstrap_servers,
             client_id=self._client_id,
             request_timeout_ms=int(self.timeout_s * 1000),
-            **self._security,
+            **self.security,
         )
         try:
             await client.bootstrap()
