@@ -117,10 +117,23 @@ class KafkaConnection:
         except (TimeoutError, KafkaError, OSError) as error:
             raise ConnectionLostError(f"{type(request).__name__} to broker {node}: {error!r}") from error
 
+    async def ask_node(self, request: Request, node: int) -> Any:
+        """The answer of one broker."""
+        return await self.ask(request, node=node)
+
+    async def nodes(self) -> list[int]:
+        """The ids of all brokers."""
+        return [row.node_id for row in (await self.metadata([])).brokers]
+
     async def ask_coordinator(
         self, request: Request, name: str, kind: int = GROUP, *, last_version: int = 32_767
     ) -> Any:
         """The answer of the broker that coordinates a group or a transactional id."""
+        node = await self.coordinator(name, kind)
+        return await self.ask(request, node=node, lane="coordinator", last_version=last_version)
+
+    async def coordinator(self, name: str, kind: int = GROUP) -> int:
+        """The id of that broker."""
         node = self._coordinators.get((kind, name))
         if node is None:
             answer = await self.ask(FindCoordinatorRequest(kind, [name]))
