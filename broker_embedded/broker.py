@@ -33,7 +33,7 @@ class Broker:
     def __init__(self, cluster: Cluster, listeners: Sequence[Listener] = (Listener(),)) -> None:
         self.cluster = cluster
         self._listeners = listeners
-        self._servers: list[Server] = []
+        self.servers: list[Server] = []
         self._clock: asyncio.Task[None] | None = None
 
     @classmethod
@@ -48,7 +48,7 @@ class Broker:
         try:
             for listener in self._listeners:
                 server = await Server.listen(self.cluster, listener)
-                self._servers.append(server)
+                self.servers.append(server)
                 self.cluster.listeners[listener.name] = server.advertised
                 warning = exposure_warning(listener, server.port)
                 if warning is not None:
@@ -64,7 +64,7 @@ class Broker:
         if self._clock is not None:
             self._clock.cancel()
             await asyncio.wait([self._clock])
-        for server in self._servers:
+        for server in self.servers:
             await server.close()
         self.cluster.listeners.clear()
         await self.cluster.close()
@@ -81,7 +81,7 @@ class Broker:
     @property
     def bootstrap_servers(self) -> str:
         """The address of the first listener, as clients want it: host:port."""
-        host, port = self._servers[0].advertised
+        host, port = self.servers[0].advertised
         return f"{host}:{port}"
 
     def address(self, listener: str) -> str:
@@ -97,5 +97,5 @@ class Broker:
                 await self.cluster.flush_due()
             except KafkaError:
                 log.exception("the broker over %s could not do its periodic work", self.cluster.folder.path)
-            for server in self._servers:
+            for server in self.servers:
                 server.close_idle()

@@ -11,6 +11,7 @@ import click
 # Name of the command and of its module here -> the line in `streams --help`.
 COMMANDS = {
     "worker": "Run an app.",
+    "broker": "Run the built-in broker alone.",
     "topology": "Show the graph of an app.",
     "reset": "Let an app begin anew, or remove one of its stores.",
     "config": "Show settings and where each value comes from.",
