@@ -68,7 +68,8 @@ class Cluster:
 
     def __init__(self, folder: DataFolder, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
         """Use `open`."""
-        self.config = config
+        self.config = config  # what is in force; made anew when a client sets something
+        self.static_config = config  # what the broker was opened with
         self.now_ms = now_ms
         self.folder = folder
         self.metadata = folder.metadata
@@ -103,6 +104,10 @@ class Cluster:
 
     def _load(self) -> None:
         folder = self.folder
+        if any(self.metadata.broker_configs(node) for node in ("", self.config.node_id)):
+            from broker_embedded.broker_configs import apply_dynamic  # the table of all settings takes its time
+
+            apply_dynamic(self)
         self.topics = folder.open_topics(self.config, self.now_ms)
         missing = {
             OFFSETS_TOPIC: self.config.offsets_topic_num_partitions,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# Kafka: an hour. Clocks in tests are virtual, so that records from the future are nothing unusual.
+_OUR_TOPIC_DEFAULTS = {"message.timestamp.after.max.ms": str(2**63 - 1)}
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerConfig:
@@ -12,18 +15,28 @@ class BrokerConfig:
 
     `topic_defaults` are topic configs by Kafka's dotted names (`retention.ms`), for topics that do not set them.
 
+    What a client sets while the broker runs is in `cluster.config` as soon as it is set: read that where it is needed,
+    and do not keep it.
+
     >>> BrokerConfig(num_partitions=4).sync_on_commit
     False
     """
 
     auto_create_topics: bool = False  # Kafka: true. A misspelt topic is an error here, not a new topic.
+    delete_topic_enable: bool = True
     num_partitions: int = 1
+    default_replication_factor: int = 1
+    max_replication_factor: int = 1
+    """Ours, `max.replication.factor`: replicas that may be asked for. A topic has one all the same."""
+    max_request_partition_size_limit: int = 2000
+    producer_id_expiration_ms: int = 86_400_000
     topic_defaults: Mapping[str, str] = field(default_factory=dict)
     transaction_max_timeout_ms: int = 900_000
     transactional_id_expiration_ms: int = 604_800_000
     offsets_topic_num_partitions: int = 1  # Kafka: 50, to spread them over brokers
     transaction_state_num_partitions: int = 1  # Kafka: 50
     node_id: int = 1
+    broker_rack: str | None = None
     socket_request_max_bytes: int = 104_857_600
     max_connections: int = 2_147_483_647
     connections_max_idle_ms: int = 600_000
@@ -49,3 +62,26 @@ class BrokerConfig:
     log_cleaner_dedupe_buffer_size: int = 134_217_728
     sync_on_commit: bool = False
     """Ours, `flush.on.commit`: a commit is answered when its data, its offsets and its outcome are on disk."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """What `from_properties` was given."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "topic_defaults", {**_OUR_TOPIC_DEFAULTS, **self.topic_defaults})
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str]) -> BrokerConfig:
+        """From settings by Kafka's names, as in a `server.properties`; what is not given is as in `BrokerConfig()`.
+
+        Settings of Kafka that say how to do what a single process does not do (replication, thread pools) are taken and
+        have no effect. Raises InvalidConfigError for an unknown name, or a value that is not valid.
+
+        >>> BrokerConfig.from_properties({"num.partitions": "3", "log.retention.hours": "1"}).num_partitions
+        3
+        >>> BrokerConfig.from_properties({"node.idd": "3"})
+        Traceback (most recent call last):
+        ...
+        broker_embedded.errors.InvalidConfigError: node.idd is not a setting of the broker; did you mean node.id?
+        """
+        from broker_embedded.broker_configs import read_properties  # the table of all settings takes its time
+
+        return read_properties(properties)

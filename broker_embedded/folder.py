@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
@@ -240,4 +241,5 @@ class DataFolder:
 
 def log_config(configs: Mapping[str, str], config: BrokerConfig) -> LogConfig:
     """The settings of a topic's logs: its own above the broker's defaults. Raises InvalidConfigError."""
-    return to_log_config({**config.topic_defaults, **configs})
+    settings = to_log_config({**config.topic_defaults, **configs})
+    return replace(settings, producer_id_expiration_ms=config.producer_id_expiration_ms)

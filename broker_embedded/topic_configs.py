@@ -1,138 +1,139 @@
-"""Kafka's topic configs as a table: names, types, defaults, and what each means.
+"""Kafka's topic configs: names, types, defaults, valid values, and the broker's settings that are defaults for them.
 
-The log reads the ones it needs through `LogConfig`; this table is for those who ask (DescribeConfigs) and for checking
-the others.
+Everything is checked here, also what no log reads; the log gets its part as a `LogConfig`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
-from typing import Final, NamedTuple
+from dataclasses import fields
+from functools import cache
+from typing import Any, Final
 
+from broker_embedded.config_definitions import ConfigType, Definition, read_table
 from broker_embedded.errors import InvalidConfigError
 from broker_embedded.log.config import LogConfig
 
+TOPIC_CONFIGS: Final = read_table("""
+cleanup.policy | list | delete | list of compact, delete | old data: delete it, compact it, both, or (empty) keep it
+compression.gzip.level | int | -1 | gzip level | gzip level, if the broker compresses
+compression.lz4.level | int | 9 | 1 to 17 | lz4 level, if the broker compresses
+compression.type | string | producer | one of uncompressed, zstd, lz4, snappy, gzip, producer | codec of batches on disk
+compression.zstd.level | int | 3 | -131072 to 22 | zstd level, if the broker compresses
+delete.retention.ms | long | 86400000 | >= 0 | how long tombstones stay in a compacted topic
+file.delete.delay.ms | long | 60000 | >= 0 | time between a segment's removal and that of its files
+flush.messages | long | 9223372036854775807 | >= 1 | sync after so many records
+flush.ms | long | 9223372036854775807 | >= 0 | sync after so much time
+follower.replication.throttled.replicas | list | | throttled replicas | no effect on a single broker
+index.interval.bytes | int | 4096 | >= 0 | bytes of log per entry of an index
+leader.replication.throttled.replicas | list | | throttled replicas | no effect on a single broker
+local.retention.bytes | long | -2 | >= -2 | no effect without tiered storage
+local.retention.ms | long | -2 | >= -2 | no effect without tiered storage
+max.compaction.lag.ms | long | 9223372036854775807 | >= 1 | a record is compacted at the latest after this time
+max.message.bytes | int | 1048588 | >= 0 | largest batch, as compressed
+message.timestamp.after.max.ms | long | 3600000 | >= 0 | how far a timestamp may be ahead of the broker's clock
+message.timestamp.before.max.ms | long | 9223372036854775807 | >= 0 | how far a timestamp may be behind it
+message.timestamp.type | string | CreateTime | one of CreateTime, LogAppendTime | the producer's time, or the broker's
+min.cleanable.dirty.ratio | double | 0.5 | 0 to 1 | share of uncompacted bytes from which a log is compacted
+min.compaction.lag.ms | long | 0 | >= 0 | a record stays uncompacted at least this long
+min.insync.replicas | int | 1 | >= 1 | no effect on a single broker
+preallocate | boolean | false | | no effect: files grow as they are written
+remote.log.copy.disable | boolean | false | | no effect without tiered storage
+remote.log.delete.on.disable | boolean | false | | no effect without tiered storage
+remote.storage.enable | boolean | false | | must be false: there is no tiered storage
+retention.bytes | long | -1 | | size of a partition from which old segments go; -1 is none
+retention.ms | long | 604800000 | >= -1 | age from which old segments go; -1 is none
+segment.bytes | int | 1073741824 | >= 1048576 | size from which a new segment is begun
+segment.index.bytes | int | 10485760 | >= 4 | size of an index from which a new segment is begun
+segment.jitter.ms | long | 0 | >= 0 | no effect: segments are begun when due
+segment.ms | long | 604800000 | >= 1 | age from which a new segment is begun
+unclean.leader.election.enable | boolean | false | | no effect on a single broker
+""")
 
-class ConfigType(IntEnum):
-    """As in DescribeConfigs."""
+# The broker's settings that are defaults of topic configs (Kafka: ServerTopicConfigSynonyms), where more than a prefix
+# is different. Of several, an earlier one wins.
+_RENAMED: Final[dict[str, tuple[str, ...]]] = {
+    "delete.retention.ms": ("log.cleaner.delete.retention.ms",),
+    "file.delete.delay.ms": ("log.segment.delete.delay.ms",),
+    "flush.messages": ("log.flush.interval.messages",),
+    "flush.ms": ("log.flush.interval.ms", "log.flush.scheduler.interval.ms"),
+    "max.compaction.lag.ms": ("log.cleaner.max.compaction.lag.ms",),
+    "max.message.bytes": ("message.max.bytes",),
+    "min.cleanable.dirty.ratio": ("log.cleaner.min.cleanable.ratio",),
+    "min.compaction.lag.ms": ("log.cleaner.min.compaction.lag.ms",),
+    "retention.ms": ("log.retention.ms", "log.retention.minutes", "log.retention.hours"),
+    "segment.index.bytes": ("log.index.size.max.bytes",),
+    "segment.jitter.ms": ("log.roll.jitter.ms", "log.roll.jitter.hours"),
+    "segment.ms": ("log.roll.ms", "log.roll.hours"),
+}
+_SAME_NAME: Final = ("compression.", "min.insync.", "unclean.")
+_NO_BROKER_SETTING: Final = ("follower.", "leader.", "remote.")
 
-    BOOLEAN = 1
-    STRING = 2
-    INT = 3
-    LONG = 5
-    DOUBLE = 6
-    LIST = 7
+BROKER_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    name: _RENAMED.get(name) or ((name if name.startswith(_SAME_NAME) else f"log.{name}"),)
+    for name in TOPIC_CONFIGS
+    if not name.startswith(_NO_BROKER_SETTING)
+}
 
-
-class ConfigSource(IntEnum):
-    """Where a value comes from, as in DescribeConfigs."""
-
-    TOPIC = 1
-    BROKER = 4
-    DEFAULT = 5
-
-
-class TopicConfig(NamedTuple):
-    type: ConfigType
-    default: str
-    documentation: str
-
-
-_LARGEST: Final = str(2**63 - 1)
-_DAY, _WEEK = "86400000", "604800000"
-_BOOLEAN, _STRING, _INT, _LONG, _DOUBLE, _LIST = ConfigType
-
-_ROWS: Final[tuple[tuple[str, ConfigType, str, str], ...]] = (
-    ("cleanup.policy", _LIST, "delete", "what happens to old data: delete, compact, or both"),
-    ("compression.gzip.level", _INT, "-1", "gzip level, if the broker compresses"),
-    ("compression.lz4.level", _INT, "9", "lz4 level, if the broker compresses"),
-    ("compression.type", _STRING, "producer", "codec of batches on disk; producer keeps them as they come"),
-    ("compression.zstd.level", _INT, "3", "zstd level, if the broker compresses"),
-    ("delete.retention.ms", _LONG, _DAY, "how long tombstones stay in a compacted topic"),
-    ("file.delete.delay.ms", _LONG, "60000", "time between a segment's removal and that of its files"),
-    ("flush.messages", _LONG, _LARGEST, "sync after so many records"),
-    ("flush.ms", _LONG, _LARGEST, "sync after so much time"),
-    ("follower.replication.throttled.replicas", _LIST, "", "no effect on a single broker"),
-    ("index.interval.bytes", _INT, "4096", "bytes of log per entry of an index"),
-    ("leader.replication.throttled.replicas", _LIST, "", "no effect on a single broker"),
-    ("local.retention.bytes", _LONG, "-2", "no effect without tiered storage"),
-    ("local.retention.ms", _LONG, "-2", "no effect without tiered storage"),
-    ("max.compaction.lag.ms", _LONG, _LARGEST, "a record is compacted at the latest after this time"),
-    ("max.message.bytes", _INT, "1048588", "largest batch, as compressed"),
-    ("message.timestamp.after.max.ms", _LONG, "3600000", "how far a timestamp may be ahead of the broker's clock"),
-    ("message.timestamp.before.max.ms", _LONG, _LARGEST, "how far a timestamp may be behind the broker's clock"),
-    ("message.timestamp.type", _STRING, "CreateTime", "CreateTime keeps the producer's time, LogAppendTime sets ours"),
-    ("min.cleanable.dirty.ratio", _DOUBLE, "0.5", "share of uncompacted bytes from which a log is compacted"),
-    ("min.compaction.lag.ms", _LONG, "0", "a record stays uncompacted at least this long"),
-    ("min.insync.replicas", _INT, "1", "no effect on a single broker"),
-    ("preallocate", _BOOLEAN, "false", "no effect: files grow as they are written"),
-    ("remote.log.copy.disable", _BOOLEAN, "false", "no effect without tiered storage"),
-    ("remote.log.delete.on.disable", _BOOLEAN, "false", "no effect without tiered storage"),
-    ("remote.storage.enable", _BOOLEAN, "false", "no effect: there is no tiered storage"),
-    ("retention.bytes", _LONG, "-1", "size of a partition from which old segments go; -1 is none"),
-    ("retention.ms", _LONG, _WEEK, "age from which old segments go; -1 is none"),
-    ("segment.bytes", _INT, "1073741824", "size from which a new segment is begun"),
-    ("segment.index.bytes", _INT, "10485760", "size of an index from which a new segment is begun"),
-    ("segment.jitter.ms", _LONG, "0", "no effect: segments are begun when due"),
-    ("segment.ms", _LONG, _WEEK, "age from which a new segment is begun"),
-    ("unclean.leader.election.enable", _BOOLEAN, "false", "no effect on a single broker"),
-)
-
-TOPIC_CONFIGS: Final = {name: TopicConfig(kind, default, text) for name, kind, default, text in _ROWS}
-
-
-class Layered(NamedTuple):
-    """A config of a topic with all its values, the one in force first."""
-
-    name: str
-    config: TopicConfig
-    values: list[tuple[str, ConfigSource]]
-
-
-def layered(configs: Mapping[str, str], broker_defaults: Mapping[str, str]) -> list[Layered]:
-    """Every config: as set on the topic, as the broker has it for all topics, and as it is by default.
-
-    >>> layered({"cleanup.policy": "compact"}, {})[0].values
-    [('compact', <ConfigSource.TOPIC: 1>), ('delete', <ConfigSource.DEFAULT: 5>)]
-    """
-    rows = []
-    for name, config in TOPIC_CONFIGS.items():
-        values = [
-            (layer[name], source)
-            for layer, source in ((configs, ConfigSource.TOPIC), (broker_defaults, ConfigSource.BROKER))
-            if name in layer
-        ]
-        rows.append(Layered(name, config, [*values, (config.default, ConfigSource.DEFAULT)]))
-    return rows
+# Kafka's own back door for tests that need segments below a megabyte: taken and stored, and described to nobody.
+_SMALL_SEGMENTS: Final = Definition("internal.segment.bytes", ConfigType.INT, None, None, "any segment.bytes")
 
 
 def to_log_config(configs: Mapping[str, str]) -> LogConfig:
-    """Check every value and give the log its part. Raises InvalidConfigError.
+    """Check every config and give the log its part; what is not given has its default. Raises InvalidConfigError.
 
     >>> to_log_config({"retention.ms": "-1", "min.cleanable.dirty.ratio": "0.1"}).retention_ms
     -1
-    >>> to_log_config({"preallocate": "perhaps"})
+    >>> to_log_config({"retention.msec": "1000"})
     Traceback (most recent call last):
     ...
-    broker_embedded.errors.InvalidConfigError: preallocate='perhaps' is not true or false
+    broker_embedded.errors.InvalidConfigError: Unknown topic config name: retention.msec
     """
-    config = LogConfig.from_configs(configs)
-    for name, text in configs.items():
-        _check(name, text)
-    return config
+    values = check_topic_configs(configs)
+    if _SMALL_SEGMENTS.name in values:
+        values["segment.bytes"] = values.pop(_SMALL_SEGMENTS.name)
+    known = _log_fields()
+    settings = {known[name]: _as_log_value(value) for name, value in values.items() if name in known}
+    return LogConfig(**{**_log_defaults(), **settings})
 
 
-def _check(name: str, text: str) -> None:
-    match TOPIC_CONFIGS[name].type:
-        case ConfigType.BOOLEAN if text.lower() not in ("true", "false"):
-            raise InvalidConfigError(f"{name}={text!r} is not true or false")
-        case ConfigType.INT | ConfigType.LONG if not text.strip().lstrip("+-").isdigit():
-            raise InvalidConfigError(f"{name}={text!r} is not a whole number")
-        case ConfigType.DOUBLE:
-            try:
-                float(text)
-            except ValueError:
-                raise InvalidConfigError(f"{name}={text!r} is not a number") from None
-        case _:
-            pass
+def check_topic_configs(configs: Mapping[str, str]) -> dict[str, Any]:
+    """The values of topic configs. Raises InvalidConfigError for an unknown name, or a value that is not valid."""
+    for name in configs:
+        if name not in TOPIC_CONFIGS and name != _SMALL_SEGMENTS.name:
+            raise InvalidConfigError(f"Unknown topic config name: {name}")
+    values: dict[str, Any] = {
+        name: TOPIC_CONFIGS.get(name, _SMALL_SEGMENTS).parse(text) for name, text in configs.items()
+    }
+    _check_together(values)
+    return values
+
+
+def _check_together(values: Mapping[str, Any]) -> None:
+    least, most = values.get("min.compaction.lag.ms", 0), values.get("max.compaction.lag.ms", 2**63 - 1)
+    if least > most:
+        raise InvalidConfigError(
+            f"conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})"
+        )
+    if values.get("remote.storage.enable"):
+        raise InvalidConfigError(
+            "Tiered Storage functionality is disabled in the broker. "
+            "Topic cannot be configured with remote log storage."
+        )
+
+
+@cache
+def _log_fields() -> dict[str, str]:
+    """The fields of LogConfig by the names of their configs."""
+    known = {field.name for field in fields(LogConfig)}
+    return {name: name.replace(".", "_") for name in TOPIC_CONFIGS if name.replace(".", "_") in known}
+
+
+@cache
+def _log_defaults() -> dict[str, Any]:
+    defaults = {name: TOPIC_CONFIGS[name].parse(TOPIC_CONFIGS[name].default or "") for name in _log_fields()}
+    return {field: _as_log_value(defaults[name]) for name, field in _log_fields().items()}
+
+
+def _as_log_value(value: Any) -> Any:
+    return ",".join(value) if isinstance(value, list) else value

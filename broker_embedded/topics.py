@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -17,7 +17,8 @@ OFFSETS_TOPIC = "__consumer_offsets"
 TRANSACTIONS_TOPIC = "__transaction_state"
 INTERNAL_TOPICS = frozenset({OFFSETS_TOPIC, TRANSACTIONS_TOPIC})
 
-_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_LONGEST_NAME = 249
+_NAME = re.compile(rf"[a-zA-Z0-9._-]{{1,{_LONGEST_NAME}}}")
 
 
 @dataclass(slots=True)
@@ -36,11 +37,29 @@ class Topic:
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidTopicError for a name that Kafka refuses (Kafka: Topic.validate).
+    """Raise InvalidTopicError, with Kafka's words, for a name that Kafka refuses (Kafka: Topic.validate).
 
     >>> check_name("flights.2013")
     """
-    if name in (".", "..") or not _NAME.fullmatch(name):
-        raise InvalidTopicError(
-            f"topic name {name!r} is not valid: 1 to 249 of the characters a-z A-Z 0-9 . _ -, and not '.' or '..'"
-        )
+    if _NAME.fullmatch(name) and name not in (".", ".."):
+        return
+    if not name:
+        why = "the empty string is not allowed"
+    elif name in (".", ".."):
+        why = f"'{name}' is not allowed"
+    elif len(name) > _LONGEST_NAME:
+        why = f"the length of '{name}' is longer than the max allowed length {_LONGEST_NAME}"
+    else:
+        why = f"'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+    raise InvalidTopicError(f"Topic name is invalid: {why}")
+
+
+def check_collision(name: str, others: Iterable[str]) -> None:
+    """Raise InvalidTopicError for a name that differs from another only in . and _: their metrics would be the same.
+
+    >>> check_collision("flights.2013", ["flights.2014"])
+    """
+    same = name.replace(".", "_")
+    for other in others:
+        if other.replace(".", "_") == same:
+            raise InvalidTopicError(f"Topic '{name}' collides with existing topic: {other}")

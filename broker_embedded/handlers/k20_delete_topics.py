@@ -1,9 +1,15 @@
-# 20 DeleteTopics, by name or id. Internal topics stay. Groups lose their offsets for a deleted topic.
+# 20 DeleteTopics, by name or, from version 6 on, by id.
+#
+# - Groups lose their offsets for a deleted topic. Who waits in a fetch there learns that it is gone.
+# - Internal topics stay (Kafka would delete them): groups and transactions live in them.
+# - `delete.topic.enable=false` refuses all.
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from broker_embedded.errors import InvalidTopicError, KafkaError
+from broker_embedded.errors import InvalidRequestError, InvalidTopicError, KafkaError, TopicDeletionDisabledError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.topics import (
     DeletableTopicResult,
@@ -14,19 +20,44 @@ from broker_embedded.wire.messages.topics import (
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
+    from broker_embedded.topics import Topic
+
+_NO_ID = UUID(int=0)
+Key = tuple[str | None, UUID | None]
 
 
 @handler(20, versions=(1, 6))
 async def handle(cluster: Cluster, request: DeleteTopicsRequest, context: RequestContext) -> DeleteTopicsResponse:
-    return DeleteTopicsResponse([await _delete(cluster, row) for row in request.topics])
+    if not cluster.config.delete_topic_enable:
+        raise TopicDeletionDisabledError("Topic deletion is disabled.")
+    counts = Counter(_key(row) for row in request.topics)
+    named = {cluster.topics[row.name].id for row in request.topics if row.name in cluster.topics}
+    return DeleteTopicsResponse([await _delete(cluster, key, count, named) for key, count in counts.items()])
 
 
-async def _delete(cluster: Cluster, row: DeleteTopicState) -> DeletableTopicResult:
+def _key(row: DeleteTopicState) -> Key:
+    return (row.name, None if row.topic_id == _NO_ID else row.topic_id)
+
+
+async def _delete(cluster: Cluster, key: Key, count: int, named: set[UUID]) -> DeletableTopicResult:
     try:
-        topic = cluster.topic(row.name, row.topic_id)
+        topic = _find(cluster, key, count, named)
         if topic.is_internal:
-            raise InvalidTopicError(f"topic {topic.name!r} is internal and cannot be deleted")
+            raise InvalidTopicError(f"Topic '{topic.name}' is internal: groups or transactions live in it")
         await cluster.remove_topic(topic)
     except KafkaError as error:
-        return DeletableTopicResult(row.name, row.topic_id, error.code, str(error))
+        return DeletableTopicResult(*key, error.code, str(error))
     return DeletableTopicResult(topic.name, topic.id)
+
+
+def _find(cluster: Cluster, key: Key, count: int, named: set[UUID]) -> Topic:
+    name, topic_id = key
+    if name is None and topic_id is None:
+        raise InvalidRequestError("Neither topic name nor id were specified.")
+    if name is not None and topic_id is not None:
+        raise InvalidRequestError("You may not specify both topic name and topic id.")
+    if count > 1:
+        raise InvalidRequestError("Duplicate topic name." if topic_id is None else "Duplicate topic id.")
+    if topic_id in named:
+        raise InvalidRequestError("The provided topic name maps to an ID that was already supplied.")
+    return cluster.topic(name, topic_id)

@@ -1,17 +1,22 @@
-# 32 DescribeConfigs: every config of a topic or of the broker, with its source, type and synonyms.
+# 32 DescribeConfigs: every config of a topic, a broker or a group, with its source, type and synonyms.
 #
-# - `configuration_keys` null is all. Documentation comes when asked for.
-# - A topic's value comes from the topic, else from the broker's `topic_defaults`, else from Kafka's defaults.
+# - `configuration_keys` null, or empty, is all. Documentation comes when asked for (KIP-569), synonyms too (KIP-226).
+# - A broker named "" is all brokers: what is set for them while they run. A group need not exist.
+# - Passwords are told to nobody, nor what this broker does not know: it might be one.
+# - Loggers have no configs here: the broker logs with Python's `logging`. Client metrics are not collected.
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from broker_embedded.config_rows import Row, broker_rows, default_broker_rows, group_rows, topic_rows
 from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.topic_configs import ConfigSource, ConfigType, layered
+from broker_embedded.topics import check_name
 from broker_embedded.wire.messages.configs import (
     RESOURCE_BROKER,
+    RESOURCE_BROKER_LOGGER,
+    RESOURCE_CLIENT_METRICS,
+    RESOURCE_GROUP,
     RESOURCE_TOPIC,
     DescribeConfigsRequest,
     DescribeConfigsResource,
@@ -24,10 +29,6 @@ from broker_embedded.wire.messages.configs import (
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
-# Broker settings that Kafka knows under the same name; ours is `flush.on.commit`.
-_NAMES = {"auto_create_topics": "auto.create.topics.enable", "sync_on_commit": "flush.on.commit"}
-_TYPES = {bool: ConfigType.BOOLEAN, int: ConfigType.INT}
-
 
 @handler(32, versions=(1, 4))
 async def handle(cluster: Cluster, request: DescribeConfigsRequest, context: RequestContext) -> DescribeConfigsResponse:
@@ -37,60 +38,53 @@ async def handle(cluster: Cluster, request: DescribeConfigsRequest, context: Req
 def _describe(
     cluster: Cluster, resource: DescribeConfigsResource, request: DescribeConfigsRequest
 ) -> DescribeConfigsResult:
-    answer = DescribeConfigsResult(resource.resource_type, resource.resource_name)
+    kind, name, keys = resource.resource_type, resource.resource_name, resource.configuration_keys
     try:
-        if resource.resource_type == RESOURCE_TOPIC:
-            answer.configs = _topic_rows(cluster, resource.resource_name, request.include_documentation)
-        elif resource.resource_type == RESOURCE_BROKER:
-            answer.configs = _broker_rows(cluster, resource.resource_name)
-        else:
-            raise InvalidRequestError(
-                f"resource type {resource.resource_type} has no configs; topics (2) and brokers (4)"
-            )
+        rows = [row for row in _rows(cluster, kind, name) if not keys or row.definition.name in keys]
     except KafkaError as error:
-        answer.error_code, answer.error_message = error.code, str(error)
-    if resource.configuration_keys is not None:
-        answer.configs = [row for row in answer.configs if row.name in resource.configuration_keys]
-    if not request.include_synonyms:
-        for row in answer.configs:
-            row.synonyms = []
-    return answer
+        return DescribeConfigsResult(kind, name, error.code, str(error))
+    described = [_described(row, request) for row in rows]
+    return DescribeConfigsResult(kind, name, error_message="", configs=described)
 
 
-def _topic_rows(cluster: Cluster, name: str, with_documentation: bool) -> list[DescribeConfigsResourceResult]:
-    return [
-        DescribeConfigsResourceResult(
-            row.name,
-            row.values[0][0],
-            config_source=row.values[0][1],
-            synonyms=[DescribeConfigsSynonym(row.name, value, source) for value, source in row.values],
-            config_type=row.config.type,
-            documentation=row.config.documentation if with_documentation else None,
-        )
-        for row in layered(cluster.topic(name).configs, cluster.config.topic_defaults)
-    ]
+def _rows(cluster: Cluster, kind: int, name: str) -> list[Row]:
+    if kind == RESOURCE_TOPIC:
+        check_name(name)
+        return topic_rows(cluster, cluster.topic(name).configs)
+    if kind == RESOURCE_BROKER:
+        return _broker_rows(cluster, name)
+    if kind == RESOURCE_GROUP:
+        if not name:
+            raise InvalidRequestError("Group name must not be empty")
+        return group_rows(cluster, name)
+    if kind == RESOURCE_BROKER_LOGGER:
+        raise InvalidRequestError("This broker has no loggers to describe: it logs with Python's `logging`")
+    if kind == RESOURCE_CLIENT_METRICS:
+        raise InvalidRequestError("This broker collects no metrics from clients, so there is nothing to subscribe to")
+    raise InvalidRequestError(f"Resource type {kind} has no configs: topic (2), broker (4) and group (32) have")
 
 
-def _broker_rows(cluster: Cluster, name: str) -> list[DescribeConfigsResourceResult]:
-    if name not in ("", str(cluster.config.node_id)):
-        raise InvalidRequestError(f"broker {name!r} is not this one, which is {cluster.config.node_id}")
-    rows = []
-    for field in fields(cluster.config):
-        value = getattr(cluster.config, field.name)
-        if type(value) not in _TYPES:
-            continue
-        text = str(value).lower()
-        source = ConfigSource.DEFAULT if value == field.default else ConfigSource.BROKER
-        config = _NAMES.get(field.name, field.name.replace("_", "."))
-        synonyms = [DescribeConfigsSynonym(config, text, source)]
-        rows.append(
-            DescribeConfigsResourceResult(
-                config,
-                text,
-                read_only=True,
-                config_source=source,
-                synonyms=synonyms,
-                config_type=_TYPES[type(value)],
-            )
-        )
-    return rows
+def _broker_rows(cluster: Cluster, name: str) -> list[Row]:
+    node = str(cluster.config.node_id)
+    if not name:
+        return default_broker_rows(cluster)
+    if name == node:
+        return broker_rows(cluster)
+    if not name.removeprefix("-").isdecimal():
+        raise InvalidRequestError(f"Broker id must be an integer, but it is: {name}")
+    raise InvalidRequestError(f"Unexpected broker id, expected {node} or empty string, but received {name}")
+
+
+def _described(row: Row, request: DescribeConfigsRequest) -> DescribeConfigsResourceResult:
+    known = row.definition
+    synonyms = row.synonyms if request.include_synonyms else []
+    return DescribeConfigsResourceResult(
+        known.name,
+        row.value,
+        row.read_only,
+        row.source,
+        row.is_sensitive,
+        [DescribeConfigsSynonym(*synonym) for synonym in synonyms],
+        known.type,
+        known.documentation if request.include_documentation else None,
+    )

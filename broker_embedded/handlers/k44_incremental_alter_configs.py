@@ -1,21 +1,22 @@
-# 44 IncrementalAlterConfigs: set or delete configs of a topic, append to or subtract from its lists.
+# 44 IncrementalAlterConfigs: set or delete configs of a topic, a broker or a group, append to or subtract from lists.
 #
-# - All changes of a topic are checked together and made together; a bad one is INVALID_CONFIG and nothing is made.
-# - Setting to null deletes. The broker's own settings are fixed when it is opened.
+# - All changes of a resource are checked together and made together; with a bad one nothing is made.
+# - A broker named "" is all brokers. What is set for brokers is followed at once; Kafka's settings that it can change
+#   while it runs, and this broker can't (listeners, TLS), are refused as those are that nobody can.
+# - What is wrong with a broker's config is INVALID_REQUEST, with a topic's or group's INVALID_CONFIG (KAFKA-13609).
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import InvalidConfigError, InvalidRequestError, KafkaError
-from broker_embedded.folder import log_config
+from broker_embedded import config_resources
+from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.topic_configs import TOPIC_CONFIGS, ConfigType
 from broker_embedded.wire.messages.configs import (
     OPERATION_APPEND,
     OPERATION_DELETE,
     OPERATION_SET,
     OPERATION_SUBTRACT,
-    RESOURCE_TOPIC,
     AlterableConfig,
     AlterConfigsResource,
     AlterConfigsResourceResponse,
@@ -24,8 +25,6 @@ from broker_embedded.wire.messages.configs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from broker_embedded.cluster import Cluster
 
 
@@ -33,47 +32,43 @@ if TYPE_CHECKING:
 async def handle(
     cluster: Cluster, request: IncrementalAlterConfigsRequest, context: RequestContext
 ) -> IncrementalAlterConfigsResponse:
+    counts = Counter((resource.resource_type, resource.resource_name) for resource in request.resources)
     return IncrementalAlterConfigsResponse(
-        [_alter(cluster, resource, request.validate_only) for resource in request.resources]
+        [_alter(cluster, row, request.validate_only, counts) for row in request.resources]
     )
 
 
-def _alter(cluster: Cluster, resource: AlterConfigsResource, validate_only: bool) -> AlterConfigsResourceResponse:
-    answer = AlterConfigsResourceResponse(resource.resource_type, resource.resource_name)
+def _alter(
+    cluster: Cluster, row: AlterConfigsResource, validate_only: bool, counts: Counter[tuple[int, str]]
+) -> AlterConfigsResourceResponse:
+    kind, name = row.resource_type, row.resource_name
     try:
-        if resource.resource_type != RESOURCE_TOPIC:
-            raise InvalidRequestError(
-                "only the configs of topics can be altered; the broker's are set when it is opened"
-            )
-        topic = cluster.topic(resource.resource_name)
-        configs = dict(topic.configs)
-        for change in resource.configs:
-            _apply(configs, cluster.config.topic_defaults, change)
-        log_config(configs, cluster.config)
+        if counts[kind, name] > 1:
+            raise InvalidRequestError("Each resource must appear at most once.")
+        nulls = [c.name for c in row.configs if c.value is None and c.config_operation != OPERATION_DELETE]
+        config_resources.check_request(kind, (config.name for config in row.configs), nulls)
+        configs = dict(config_resources.stored(cluster, kind, name))
+        for change in row.configs:
+            _apply(configs, kind, change)
+        config_resources.check(cluster, kind, name, configs)
         if not validate_only:
-            cluster.folder.configure(topic, configs, cluster.config)
+            config_resources.store(cluster, kind, name, configs)
     except KafkaError as error:
-        answer.error_code, answer.error_message = error.code, str(error)
-    return answer
+        return AlterConfigsResourceResponse(kind, name, error.code, str(error))
+    return AlterConfigsResourceResponse(kind, name)
 
 
-def _apply(configs: dict[str, str], defaults: Mapping[str, str], change: AlterableConfig) -> None:
-    operation = change.config_operation
-    if operation == OPERATION_DELETE or (operation == OPERATION_SET and change.value is None):
-        configs.pop(change.name, None)
-    elif operation == OPERATION_SET:
-        configs[change.name] = change.value or ""
-    elif operation in (OPERATION_APPEND, OPERATION_SUBTRACT):
-        known = TOPIC_CONFIGS.get(change.name)
-        if known is None or known.type is not ConfigType.LIST:
-            raise InvalidConfigError(f"{change.name} is not a list: it can be set or deleted")
-        present = configs.get(change.name, defaults.get(change.name, known.default))
-        entries = [entry for entry in present.split(",") if entry]
-        named = [entry for entry in (change.value or "").split(",") if entry]
-        if operation == OPERATION_APPEND:
-            entries += [entry for entry in named if entry not in entries]
-        else:
-            entries = [entry for entry in entries if entry not in named]
-        configs[change.name] = ",".join(entries)
+def _apply(configs: dict[str, str], kind: int, change: AlterableConfig) -> None:
+    name, value = change.name, change.value or ""
+    if change.config_operation == OPERATION_SET:
+        configs[name] = value
+    elif change.config_operation == OPERATION_DELETE:
+        configs.pop(name, None)
+    elif change.config_operation == OPERATION_APPEND:
+        entries = config_resources.list_entries(kind, name, configs.get(name), "APPEND")
+        configs[name] = ",".join(dict.fromkeys([*entries, *value.split(",")]))
+    elif change.config_operation == OPERATION_SUBTRACT:
+        entries = config_resources.list_entries(kind, name, configs.get(name), "SUBTRACT")
+        configs[name] = ",".join(entry for entry in entries if entry not in value.split(","))
     else:
-        raise InvalidRequestError(f"operation {operation}: set (0), delete (1), append (2) and subtract (3) are known")
+        raise InvalidRequestError(f"Unknown operations type {change.config_operation}")

@@ -118,6 +118,10 @@ class Metadata:
         """What is set for a resource: its type as in DescribeConfigs (topic 2, broker 4, group 32)."""
         return self._image.configs.get((resource_type, name), {})
 
+    def resources_with_configs(self, resource_type: int) -> list[str]:
+        """Names of the resources of a type that have configs."""
+        return [name for kind, name in self._image.configs if kind == resource_type]
+
     def topic_configs(self, topic: str) -> Mapping[str, str]:
         return self.configs(TOPIC_RESOURCE, topic)
 
@@ -312,7 +316,7 @@ class Metadata:
             broker_epoch=self._log.end_offset,
             end_points=[],
             features=ranges,
-            fenced=False,
+            fenced=True,  # Kafka lets an unfenced broker register again once its session has ended: 9 s
             log_dirs=[self._meta.directory_id],
         )
 

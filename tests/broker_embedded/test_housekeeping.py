@@ -12,7 +12,7 @@ from broker_embedded.wire.messages.topics import DeleteTopicsRequest, DeleteTopi
 
 @pytest.fixture(autouse=True)
 async def topics(client: Any) -> None:
-    await client.create("in", segment_bytes="100", retention_ms="-1")
+    await client.create("in", internal_segment_bytes="100", retention_ms="-1")
     await client.create("out")
 
 

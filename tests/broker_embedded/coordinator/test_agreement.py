@@ -83,7 +83,7 @@ class Work:
     values: int = 0
 
     async def start(self) -> None:
-        configs = {"retention_ms": "-1", "segment_bytes": str(self.segment_bytes)}
+        configs = {"retention_ms": "-1", "internal_segment_bytes": str(self.segment_bytes)}
         await self.client.create("out", len(OUT), **configs)
         await self.client.create("in", len(IN), **configs)
         self.writers = [await self.client.init(f"p{who}") for who in range(2)]
@@ -401,8 +401,8 @@ async def test_a_lost_epoch_is_found_in_the_partitions(folder: Any) -> None:
 async def test_a_lost_beginning_is_a_loss(folder: Any, topic: str, caplog: pytest.LogCaptureFixture) -> None:
     """Of files never synced the first may be gone and a later one there."""
     client = folder.open()
-    await client.create("in", segment_bytes="100")
-    await client.create("out", segment_bytes="100")
+    await client.create("in", internal_segment_bytes="100")
+    await client.create("out", internal_segment_bytes="100")
     for name in ("__consumer_offsets", "__transaction_state"):
         source = client.cluster.log(name, 0)
         source.configure(replace(source.config, segment_bytes=400))
@@ -430,7 +430,7 @@ async def test_a_lost_beginning_is_a_loss(folder: Any, topic: str, caplog: pytes
 
 async def test_what_retention_removed_is_no_loss(folder: Any) -> None:
     client = folder.open()
-    await client.create("out", segment_bytes="100", retention_ms="1000")
+    await client.create("out", internal_segment_bytes="100", retention_ms="1000")
     writer = await client.init()
     for value in "ab":
         await client.produce("out", value, writer=writer)
@@ -449,7 +449,7 @@ async def test_what_retention_removed_is_no_loss(folder: Any) -> None:
 async def test_commits_speak_of_records_long_removed(folder: Any) -> None:
     """Other producers' data and positions lie before the start of the log by now."""
     client = folder.open()
-    await client.create("out", segment_bytes="100")
+    await client.create("out", internal_segment_bytes="100")
     first, second = await client.init("p0"), await client.init("p1")
     for writer in (first, second, second):
         await client.produce("out", "x", writer=writer)

@@ -1,0 +1,111 @@
+"""Who has configs: topics, the broker (with an empty name, all brokers), groups. Read, checked and stored here.
+
+What a change comes to is the same for AlterConfigs and IncrementalAlterConfigs; so is what may go wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from broker_embedded import broker_configs, group_configs
+from broker_embedded.config_definitions import ConfigType
+from broker_embedded.errors import InvalidConfigError, InvalidRequestError, UnknownTopicOrPartitionError
+from broker_embedded.folder import log_config
+from broker_embedded.topic_configs import TOPIC_CONFIGS
+from broker_embedded.topics import check_name
+from broker_embedded.wire.messages.configs import (
+    RESOURCE_BROKER,
+    RESOURCE_BROKER_LOGGER,
+    RESOURCE_CLIENT_METRICS,
+    RESOURCE_GROUP,
+    RESOURCE_TOPIC,
+)
+
+if TYPE_CHECKING:
+    from broker_embedded.cluster import Cluster
+
+_LONGEST_VALUE = 32_767
+_NAMES = {RESOURCE_TOPIC: "topic", RESOURCE_GROUP: "group"}
+
+
+def check_request(kind: int, names: Iterable[str], nulls: Iterable[str]) -> None:
+    """What is wrong with a change whatever it changes. Raises InvalidRequestError."""
+    if any(count > 1 for count in Counter(names).values()):
+        raise InvalidRequestError("Error due to duplicate config keys")
+    missing = list(nulls)
+    if missing:
+        raise InvalidRequestError(f"Null value not supported for : {', '.join(missing)}")
+    if kind == RESOURCE_BROKER_LOGGER:
+        raise InvalidRequestError("Log levels are set where the broker runs: it logs with Python's `logging`")
+    if kind == RESOURCE_CLIENT_METRICS:
+        raise InvalidRequestError("This broker collects no metrics from clients, so there is nothing to subscribe to")
+    if kind not in (RESOURCE_TOPIC, RESOURCE_BROKER, RESOURCE_GROUP):
+        raise InvalidRequestError(f"Unknown resource type {kind}")
+
+
+def stored(cluster: Cluster, kind: int, name: str) -> Mapping[str, str]:
+    """What is set for a resource. Raises InvalidRequestError for a broker that is not this one."""
+    if kind == RESOURCE_BROKER and name:
+        _check_node(cluster, name)
+    return cluster.metadata.configs(kind, name)
+
+
+def _check_node(cluster: Cluster, name: str) -> None:
+    node = cluster.config.node_id
+    if not name.removeprefix("-").isdecimal():
+        raise InvalidRequestError(f"Node id must be an integer, but it is: {name}")
+    if int(name) != node:
+        raise InvalidRequestError(f"Unexpected broker id, expected {node}, but received {name}")
+
+
+def list_entries(kind: int, name: str, value: str | None, operation: str) -> list[str]:
+    """The entries of a list config that is appended to or subtracted from. Raises InvalidConfigError for no list."""
+    if kind == RESOURCE_BROKER:
+        known = broker_configs.definition(name)
+        problem = f"Config value {operation.lower()} is not allowed for config key: {name}"
+    else:
+        table = TOPIC_CONFIGS if kind == RESOURCE_TOPIC else group_configs.GROUP_CONFIGS
+        found = table.get(name)
+        problem = f"Can't {operation} to key {name} because its type is not LIST."
+        if found is None:
+            raise InvalidConfigError(problem)
+        known = found
+    if known.type is not ConfigType.LIST:
+        raise InvalidConfigError(problem)
+    text = known.default if value is None else value
+    return [entry for entry in (text or "").split(",") if entry]
+
+
+def check(cluster: Cluster, kind: int, name: str, configs: Mapping[str, str]) -> None:
+    """Whether a resource may have these configs, and no others. Raises InvalidConfigError, InvalidRequestError,
+    InvalidTopicError, UnknownTopicOrPartitionError."""
+    if any(len(text) > _LONGEST_VALUE for text in configs.values()):
+        raise InvalidConfigError(
+            "The configuration value cannot be added because it exceeds the maximum value size of "
+            f"{_LONGEST_VALUE} bytes."
+        )
+    if kind == RESOURCE_BROKER:
+        broker_configs.check_dynamic(cluster, configs)
+        return
+    if not name:
+        raise InvalidRequestError(f"Default {_NAMES[kind]} resources are not allowed.")
+    if kind == RESOURCE_GROUP:
+        group_configs.check_group_configs(cluster, configs)
+        return
+    check_name(name)
+    log_config(configs, cluster.config)
+    if name not in cluster.topics:
+        raise UnknownTopicOrPartitionError(f"The topic '{name}' does not exist.")
+
+
+def store(cluster: Cluster, kind: int, name: str, configs: Mapping[str, str]) -> None:
+    """Let a resource have these configs, and no others; what follows from them follows at once."""
+    if kind == RESOURCE_TOPIC:
+        cluster.folder.configure(cluster.topics[name], dict(configs), cluster.config)
+        return
+    gone = dict.fromkeys(cluster.metadata.configs(kind, name))
+    cluster.metadata.set_configs(kind, name, {**gone, **configs})
+    if kind == RESOURCE_BROKER:
+        broker_configs.apply_dynamic(cluster)
