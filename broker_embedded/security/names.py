@@ -110,8 +110,7 @@ class MappingRules:
                     f"ssl.principal.mapping.rules: {text[position:]!r} is no rule; one is DEFAULT, or "
                     "RULE:pattern/replacement/ with L or U behind the last slash to change case"
                 )
-            if rule["pattern"] is not None:
-                re.compile(rule["pattern"])
+            _compile(rule["pattern"] or "")
             self._rules.append(rule)
             position = rule.end()
 
@@ -125,6 +124,13 @@ class MappingRules:
                 name = _replace(rule["replacement"], found)
                 return name.lower() if rule["case"] == "L" else name.upper() if rule["case"] == "U" else name
         return None
+
+
+def _compile(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"ssl.principal.mapping.rules: {pattern!r} is no regular expression: {error}") from error
 
 
 def _replace(replacement: str, found: re.Match[str]) -> str:
