@@ -5,7 +5,8 @@
 # - A version of this very API that is not served is answered in version 0 with UNSUPPORTED_VERSION and the list, so
 #   that any client can go on from there (KIP-511).
 # - From version 3 on a client says its name and version; INVALID_REQUEST if they are not of the form of KIP-511.
-# - Features tell clients which protocols to use: group.version 1 (KIP-848), transaction.version 2 (KIP-890).
+# - Features tell clients which protocols to use: group.version 1 (KIP-848), transaction.version 2 (KIP-890). Levels are
+#   those of the metadata log; its last offset is their epoch.
 from __future__ import annotations
 
 import re
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidRequestError, UnsupportedVersionError
 from broker_embedded.handlers import RequestContext, handler, served
+from broker_embedded.metadata.store import SUPPORTED_FEATURES
 from broker_embedded.wire.messages.cluster import (
     ApiVersion,
     ApiVersionsRequest,
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 _PRODUCE = 0
 _NAMES_ITSELF = 3
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
-FEATURES = {"group.version": 1, "metadata.version": 29, "transaction.version": 2}
-_FIRST_LEVELS = {"metadata.version": 7}
 
 
 @handler(18, versions=(0, 4))
@@ -42,11 +42,9 @@ async def handle(cluster: Cluster, request: ApiVersionsRequest, context: Request
     return ApiVersionsResponse(
         0,
         _rows(),
-        supported_features=[
-            SupportedFeatureKey(name, _FIRST_LEVELS.get(name, 0), level) for name, level in FEATURES.items()
-        ],
-        finalized_features_epoch=0,
-        finalized_features=[FinalizedFeatureKey(name, level, level) for name, level in FEATURES.items()],
+        supported_features=[SupportedFeatureKey(name, *levels) for name, levels in SUPPORTED_FEATURES.items()],
+        finalized_features_epoch=cluster.metadata.offset,
+        finalized_features=[FinalizedFeatureKey(name, n, n) for name, n in cluster.metadata.features.items()],
     )
 
 
