@@ -2,6 +2,7 @@
 #
 # - A group that is not there, or is a classic one, is GROUP_ID_NOT_FOUND in its own row (clients then ask with
 #   DescribeGroups).
+# - Operations the client may do on the group, if it asks.
 # - Version 1 adds the type of each member: while a group is being upgraded, some speak the classic protocol.
 from __future__ import annotations
 
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
 async def handle(
     cluster: Cluster, request: ConsumerGroupDescribeRequest, context: RequestContext
 ) -> ConsumerGroupDescribeResponse:
-    return ConsumerGroupDescribeResponse([_group(cluster, group_id) for group_id in request.group_ids])
+    rows = [_group(cluster, group_id) for group_id in request.group_ids]
+    if request.include_authorized_operations:
+        from broker_embedded.security.acls import ResourceType  # only admins ask
+        from broker_embedded.security.authorizer import authorized_operations
+
+        for row in rows:
+            if row.error_code == 0:
+                row.authorized_operations = authorized_operations(cluster, context, ResourceType.GROUP, row.group_id)
+    return ConsumerGroupDescribeResponse(rows)
 
 
 def _group(cluster: Cluster, group_id: str) -> DescribedGroup:

@@ -83,14 +83,13 @@ def _check_epoch(member: Member, request: ConsumerGroupHeartbeatRequest) -> None
 
 def updated(member: Member, request: ConsumerGroupHeartbeatRequest, context: RequestContext) -> Member:
     """The member with what it says now; what it leaves out is as before."""
-    host = context.session.client_host
     names, regex = request.subscribed_topic_names, request.subscribed_topic_regex
     return replace(
         member,
         instance_id=member.instance_id if request.instance_id is None else request.instance_id,
         rack_id=member.rack_id if request.rack_id is None else request.rack_id,
         client_id=context.client_id,
-        client_host=f"/{host}" if host else "",  # as Java writes an address without a name
+        client_host=host_of(context),
         topics=member.topics if names is None else frozenset(names),
         regex=member.regex if regex is None else regex,
         rebalance_timeout_ms=(
@@ -99,3 +98,9 @@ def updated(member: Member, request: ConsumerGroupHeartbeatRequest, context: Req
         assignor=member.assignor if request.server_assignor is None else request.server_assignor,
         classic=None,
     )
+
+
+def host_of(context: RequestContext) -> str:
+    """As Java writes an address without a name."""
+    host = context.session.client_host
+    return f"/{host}" if host else ""

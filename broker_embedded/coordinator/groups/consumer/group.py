@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from broker_embedded.coordinator.groups.consumer import subscriptions
+from broker_embedded.coordinator.groups.classic.group import ClassicGroup
+from broker_embedded.coordinator.groups.consumer import admission, classic_members, migration, subscriptions
 from broker_embedded.coordinator.groups.consumer.changes import changes, tombstones
 from broker_embedded.coordinator.groups.consumer.member import Member, MemberState
 from broker_embedded.coordinator.groups.consumer.settings import settings_of
@@ -16,6 +17,7 @@ from broker_embedded.errors import (
     IllegalGenerationError,
     KafkaError,
     NonEmptyGroupError,
+    RebalanceInProgressError,
     StaleMemberEpochError,
     UnknownMemberIdError,
     UnsupportedVersionError,
@@ -24,7 +26,7 @@ from broker_embedded.security.acls import Operation, ResourceType
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-    from broker_embedded.coordinator.groups.group import Row
+    from broker_embedded.coordinator.groups.group import Group, Row
     from broker_embedded.handlers import RequestContext
     from broker_embedded.wire.messages.groups import (
         HeartbeatRequest,
@@ -55,9 +57,11 @@ class ConsumerGroup:
     kind: Kind = "consumer"
     protocol_type = CONSUMER_PROTOCOL
 
-    def __init__(self, cluster: Cluster, group_id: str) -> None:
+    def __init__(self, cluster: Cluster, group_id: str, replaced: Group | None = None) -> None:
+        """A new one; `replaced` is the group of another kind that has its id, until the first change."""
         self.cluster = cluster
         self.group_id = group_id
+        self._replaced = replaced
         self.data = State()
         self.deadlines: dict[tuple[Deadline, str], int] = {}
         """By what is waited for and the id of the member that owes it."""
@@ -66,27 +70,46 @@ class ConsumerGroup:
 
     # Changes
 
-    def put(self, state: State, before: Sequence[Row] = ()) -> None:
-        """Write down what `state` changes, after the rows `before`, and have it from now on.
+    def put(self, state: State) -> None:
+        """Write down what `state` changes, and have it from now on.
 
         Raises KafkaStorageError, and nothing has changed then.
         """
-        rows = [*before, *changes(self.group_id, self.data, state)]
+        rows = changes(self.group_id, self.data, state)
         if rows:
-            self.cluster.groups.write(self.group_id, rows)
+            before = () if self._replaced is None else self._replaced.tombstones()
+            self.cluster.groups.write(self.group_id, [*before, *rows])
             self.data = state
             self._names = None
+            self._take_over()
+
+    def _take_over(self) -> None:
+        replaced, self._replaced = self._replaced, None
+        if self.cluster.groups.by_id.get(self.group_id) is not self:
             self.cluster.groups.add(self)
+        if isinstance(replaced, ClassicGroup):
+            for old in replaced.members:
+                old.dismiss(RebalanceInProgressError.info.code)
+            for member in self.data.members.values():
+                self.heard_of(member)
 
     def remove(self, member_ids: Collection[str], reason: str) -> None:
-        """Let members go. The others get what they had with their next heartbeats."""
+        """Let members go. The others get what they had with their next heartbeats. Raises KafkaStorageError."""
         log.info("group %r: removed %s, as %s", self.group_id, ", ".join(map(repr, member_ids)), reason)
         state = self.data.copy()
         state.remove_members(member_ids)
+        if migration.may_downgrade(self.cluster, state):
+            migration.downgrade(self, state, "the last member of the consumer protocol is gone")
+            return
         state.epoch += 1
         state.metadata_hash = subscriptions.metadata_hash(subscriptions.read_names(state), self.cluster.topics)
         self.put(state)
         self.forget_deadlines(member_ids)
+
+    def end(self) -> None:
+        """Another group has taken the place of this one."""
+        self.data = State()
+        self.deadlines.clear()
 
     def forget_deadlines(self, member_ids: Collection[str], *whats: Deadline) -> None:
         """Some of what the members owe, or all of it."""
@@ -135,7 +158,22 @@ class ConsumerGroup:
         else:
             self.forget_deadlines([member.member_id], "rebalance")
 
+    def owes(self, member: Member, what: Literal["join", "sync"]) -> None:
+        """A classic member has its rebalance timeout for that; a first deadline to join stays."""
+        due_ms = self.cluster.now_ms() + member.rebalance_timeout_ms
+        if what == "sync" or (what, member.member_id) not in self.deadlines:
+            self.deadlines[what, member.member_id] = due_ms
+
     # What a group is
+
+    def find(self, member_id: str, instance_id: str | None = None) -> Member:
+        """A member. Raises UnknownMemberIdError, and FencedInstanceIdError if another one has its instance id."""
+        if instance_id is not None:
+            return admission.check_instance(self.data.static_member(instance_id), instance_id, member_id)
+        member = self.data.members.get(member_id)
+        if member is None:
+            raise UnknownMemberIdError(f"group {self.group_id!r} has no member {member_id!r}")
+        return member
 
     @property
     def state(self) -> str:
@@ -151,16 +189,16 @@ class ConsumerGroup:
     # Requests of classic members
 
     async def join(self, request: JoinGroupRequest, context: RequestContext) -> JoinGroupResponse:
-        raise NotImplementedError
+        return classic_members.join(self, request, context)
 
     async def sync(self, request: SyncGroupRequest, context: RequestContext) -> SyncGroupResponse:
-        raise NotImplementedError
+        return classic_members.sync(self, request)
 
     def heartbeat(self, request: HeartbeatRequest, context: RequestContext) -> HeartbeatResponse:
-        raise NotImplementedError
+        return classic_members.heartbeat(self, request)
 
     def leave(self, request: LeaveGroupRequest, context: RequestContext) -> LeaveGroupResponse:
-        raise NotImplementedError
+        return classic_members.leave(self, request)
 
     # Offsets and administration
 
@@ -176,7 +214,7 @@ class ConsumerGroup:
         is_nobody = generation_or_epoch < 0 and not member_id and instance_id is None
         if (generation_or_epoch < 0 and self.is_empty) or (transactional and is_nobody):
             return
-        member = self._member(member_id)
+        member = self.find(member_id)
         if not transactional and member.classic is None and api_version < _COMMITS_WITH_EPOCH_SINCE:
             raise UnsupportedVersionError(
                 f"members of the consumer group {self.group_id!r} commit with OffsetCommit {_COMMITS_WITH_EPOCH_SINCE} "
@@ -186,13 +224,7 @@ class ConsumerGroup:
 
     def check_offset_fetch(self, member_id: str | None, epoch: int) -> None:
         if member_id is not None or epoch >= 0:
-            self._check_epoch(self._member(member_id or ""), epoch)
-
-    def _member(self, member_id: str) -> Member:
-        member = self.data.members.get(member_id)
-        if member is None:
-            raise UnknownMemberIdError(f"group {self.group_id!r} has no member {member_id!r}")
-        return member
+            self._check_epoch(self.find(member_id or ""), epoch)
 
     def _check_epoch(self, member: Member, epoch: int) -> None:
         if epoch != member.epoch:
