@@ -181,3 +181,14 @@ Settle = Callable[[], Awaitable[None]]
 @pytest.fixture(name="settle")
 def settle_fixture() -> Settle:
     return settle
+
+
+@pytest.fixture(name="add_topic")
+def add_topic_fixture() -> Callable[[Cluster], None]:
+    return add_topic
+
+
+@pytest.fixture
+def party_type() -> type[Party]:
+    """For tests that open clusters by themselves."""
+    return Party
