@@ -1,15 +1,17 @@
-"""Settings of one group: its own (Kafka: GroupConfig), or else the broker's."""
+"""Settings of one group: its own, or else the broker's."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+
+from broker_embedded.group_configs import group_value
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 
 class Settings(NamedTuple):
-    """`consumer.<name>` for a group, `group.consumer.<name>` for the broker."""
+    """`consumer.<name>` of a group, `group.consumer.<name>` of the broker."""
 
     session_timeout_ms: int
     heartbeat_interval_ms: int
@@ -17,9 +19,5 @@ class Settings(NamedTuple):
 
 
 def settings_of(cluster: Cluster, group_id: str) -> Settings:
-    config = cluster.config
-    return Settings(
-        config.group_consumer_session_timeout_ms,
-        config.group_consumer_heartbeat_interval_ms,
-        config.group_consumer_assignment_interval_ms,
-    )
+    names = (name.replace("_", ".") for name in Settings._fields)
+    return Settings(*(group_value(cluster, group_id, f"consumer.{name}") for name in names))
