@@ -50,6 +50,10 @@ class Plan:
     last_batches: Mapping[int, LastBatch]
     now_ms: int
 
+    def rows(self) -> Iterator[tuple[Segment, int]]:
+        """Each segment with the offset it ends before."""
+        return zip(self.segments, [*[segment.base_offset for segment in self.segments[1:]], self.end], strict=False)
+
 
 class Cleaned(NamedTuple):
     """A segment, its files called `.swap`, to take the place of `replaced`, and the aborted transactions left in it."""
@@ -73,8 +77,7 @@ class Compaction:
         """Note the newest offsets of the dirty part's keys. Raises CorruptBatchError, KafkaStorageError."""
         plan = self._plan
         transactions = CleanedTransactions(plan.aborted)
-        ends = [segment.base_offset for segment in plan.segments[1:]] + [plan.end]
-        for segment, end in zip(plan.segments, ends, strict=True):
+        for segment, end in plan.rows():
             if end <= plan.first_dirty:
                 continue
             for header, batch in self._walk(segment):
@@ -117,10 +120,10 @@ class Compaction:
 
     def groups(self) -> Iterator[list[Segment]]:
         """Segments that become one: no larger, with all indexes, than the settings allow one to be."""
-        segments = [segment for segment in self._plan.segments if segment.base_offset < self.end_offset]
-        ends = [segment.base_offset for segment in self._plan.segments[1:]] + [self._plan.end]
         group: list[Segment] = []
-        for segment, end in zip(segments, ends, strict=False):
+        for segment, end in self._plan.rows():
+            if segment.base_offset >= self.end_offset:
+                break
             if group and not _fits(group, segment, end - 1, self._plan.config):
                 yield group
                 group = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import ItemsView
 from typing import Final, NamedTuple
 
 from fastcrc import crc32
@@ -99,6 +100,10 @@ class ProducerStateManager:
 
     def get(self, producer_id: int) -> Producer | None:
         return self._producers.get(producer_id)
+
+    def items(self) -> ItemsView[int, Producer]:
+        """Producers by id."""
+        return self._producers.items()
 
     def last_stable_offset(self, end_offset: int) -> int:
         """The first offset of the oldest open transaction; `end_offset` when none is open."""

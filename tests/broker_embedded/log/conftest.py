@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from broker_embedded import records
+from broker_embedded.log.compaction import Compaction
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.partition import PartitionLog
 
@@ -65,6 +66,26 @@ class Lab:
         return self.open(log.folder, **config)
 
     @staticmethod
+    def compact(log: PartitionLog, first_dirty: int = 0, max_map_bytes: int = 1 << 20) -> int:
+        """As the cleaner does, in one thread; up to where the log is clean then."""
+        log.sync()
+        cleanable = log.cleanable(first_dirty, log.log_end_offset)
+        run = Compaction(log.plan_compaction(cleanable), max_map_bytes)
+        run.read_keys()
+        for group in list(run.groups()):
+            cleaned = run.clean(group)
+            assert log.replace(cleaned)
+            log.settle(cleaned)
+        return run.end_offset
+
+    @staticmethod
+    def keyed(*rows: tuple[str, str | None], timestamp: int = NOW_MS, **fields: Any) -> bytearray:
+        """A batch of keys and values."""
+        keys, values = zip(*rows, strict=True)
+        data = [None if value is None else value.encode() for value in values]
+        return records.encode([key.encode() for key in keys], data, [timestamp] * len(rows), **fields)
+
+    @staticmethod
     def batch(count: int = 1, *, value_bytes: int = 20, timestamp: int = NOW_MS, **fields: Any) -> bytearray:
         values = [b"%d" % i * value_bytes for i in range(count)]
         return records.encode([b"k"] * count, values, [timestamp] * count, **fields)
@@ -90,6 +111,16 @@ class Lab:
             offset = result.next_offset
             pieces += result.data
         return b"".join(pieces)
+
+    def rows(self, log: PartitionLog) -> list[tuple[int, str, str | None]]:
+        """Offset, key and value of every record, markers left out."""
+        found = []
+        for header, batch in records.batches(self.read_all(log)):
+            if not header.is_control:
+                columns = records.decode(batch)
+                for offset, key, value in zip(columns.offsets.tolist(), columns.keys(), columns.values(), strict=True):
+                    found.append((offset, (key or b"").decode(), None if value is None else value.decode()))
+        return found
 
     @staticmethod
     def headers(data: bytes) -> list[records.BatchHeader]:
