@@ -168,29 +168,35 @@ def free_port() -> int:
         return port
 
 
+def _with_controller(properties: dict[str, str]) -> dict[str, str]:
+    listeners, controller = properties["listeners"], f"127.0.0.1:{free_port()}"
+    names = [listener.partition(":")[0] for listener in listeners.split(",")]
+    protocols = ",".join(["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in names)])
+    return {
+        "advertised.listeners": listeners,
+        "controller.quorum.voters": f"{properties['node.id']}@{controller}",
+        "listener.security.protocol.map": protocols,
+        **properties,
+        "listeners": f"{listeners},CONTROLLER://{controller}",
+    }
+
+
 class ApacheKafka:
     """One broker; `listeners` are Kafka's, and the default is one without security on a free port."""
 
-    def __init__(
-        self, folder: Path, config: Mapping[str, str] | None = None, format_options: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, str] | None = None) -> None:
+        """`config` has Kafka's names, and `scram.users` what `kafka-storage format --add-scram` takes."""
         self.folder = folder
         self.data_dir = folder / "data"
-        port, controller = free_port(), free_port()
-        self.bootstrap = f"127.0.0.1:{port}"
-        self._format_options = format_options
-        listeners = f"PLAINTEXT://127.0.0.1:{port}"
-        properties = BROKER | {"listeners": listeners, "log.dirs": str(self.data_dir)} | dict(config or {})
-        properties.setdefault("advertised.listeners", properties["listeners"])
-        properties["listeners"] += f",CONTROLLER://127.0.0.1:{controller}"
-        properties["controller.quorum.voters"] = f"1@127.0.0.1:{controller}"
-        names = {listener.partition(":")[0] for listener in properties["listeners"].split(",")} - {"CONTROLLER"}
-        properties.setdefault(
-            "listener.security.protocol.map", ",".join(["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in names)])
-        )
+        properties = BROKER | {"log.dirs": str(self.data_dir)} | dict(config or {})
+        users = properties.pop("scram.users", "")
+        self._format_options = ["--add-scram", users] if users else []
+        listeners = properties.setdefault("listeners", f"PLAINTEXT://127.0.0.1:{free_port()}")
+        self.bootstrap = listeners.partition("://")[2].partition(",")[0]
         self.properties = folder / "server.properties"
         folder.mkdir(parents=True, exist_ok=True)
-        self.properties.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+        text = (f"{key}={value}\n" for key, value in _with_controller(properties).items())
+        self.properties.write_text("".join(text))
         self._java: Java | None = None
 
     def start(self) -> None:
