@@ -27,25 +27,13 @@ class Voter(msgspec.Struct, kw_only=True):
     voter_id: Int32
 
 
-class VoterWithDirectory(msgspec.Struct, kw_only=True):
-    voter_id: Int32
-    voter_directory_id: UUID
-
-
 class LeaderChange(msgspec.Struct, kw_only=True):
+    """In version 0: Kafka 4.3 reads no other."""
+
     version: Int16 = 0
     leader_id: Int32
     voters: list[Voter]
     granting_voters: list[Voter]
-
-
-class LeaderChangeWithDirectories(msgspec.Struct, kw_only=True):
-    """Version 1: voters are a node and its directory."""
-
-    version: Int16 = 1
-    leader_id: Int32
-    voters: list[VoterWithDirectory]
-    granting_voters: list[VoterWithDirectory]
 
 
 class SnapshotHeader(msgspec.Struct, kw_only=True):
@@ -91,10 +79,7 @@ _TYPES: Final[dict[ControlType, type[msgspec.Struct]]] = {
     ControlType.KRAFT_VERSION: KRaftVersion,
     ControlType.KRAFT_VOTERS: Voters,
 }
-_TYPE_OF: Final = {kind: control for control, kind in _TYPES.items()} | {
-    LeaderChange: ControlType.LEADER_CHANGE,
-    LeaderChangeWithDirectories: ControlType.LEADER_CHANGE,
-}
+_TYPE_OF: Final = {kind: control for control, kind in _TYPES.items()} | {LeaderChange: ControlType.LEADER_CHANGE}
 
 
 def encode_control(messages: list[msgspec.Struct], timestamp: int) -> bytearray:

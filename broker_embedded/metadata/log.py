@@ -16,6 +16,7 @@ import msgspec
 
 from broker_embedded.errors import KafkaStorageError
 from broker_embedded.log import disk
+from broker_embedded.log.checkpoints import MetaProperties
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.partition import PartitionLog
 from broker_embedded.metadata import control, snapshots
@@ -35,11 +36,11 @@ _LEAST_BETWEEN_SNAPSHOTS_BYTES: Final = 256 << 10
 class MetadataLog:
     """Values of records, one after another: durable when `append` returns."""
 
-    def __init__(self, folder: Path, log: PartitionLog, node_id: int, now_ms: Callable[[], int]) -> None:
+    def __init__(self, folder: Path, log: PartitionLog, meta: MetaProperties, now_ms: Callable[[], int]) -> None:
         """Use `open`."""
         self.folder = folder
         self._log = log
-        self._node_id = node_id
+        self._meta = meta
         self._now_ms = now_ms
         self._is_leader = False
         self._failed: str | None = None
@@ -54,7 +55,7 @@ class MetadataLog:
         return (data / f"{METADATA_TOPIC}-0").exists()
 
     @classmethod
-    def open(cls, data: Path, node_id: int, now_ms: Callable[[], int], was_clean: bool) -> MetadataLog:
+    def open(cls, data: Path, meta: MetaProperties, now_ms: Callable[[], int], was_clean: bool) -> MetadataLog:
         """Open the log in a data folder, or make it. Raises KafkaStorageError."""
         folder = data / f"{METADATA_TOPIC}-0"
         known = snapshots.find(folder)
@@ -72,7 +73,7 @@ class MetadataLog:
             )
             if not known or log.log_end_offset >= known[-1].end_offset:
                 break  # else the log ends before its snapshot, and goes on behind it
-        return cls(folder, log, node_id, now_ms)
+        return cls(folder, log, meta, now_ms)
 
     @property
     def end_offset(self) -> int:
@@ -150,19 +151,36 @@ class MetadataLog:
     def _lead(self) -> None:
         """Begin an epoch: the vote is durable before anything is written in it, as KIP-595 has it."""
         epoch = max(self._log.epochs.latest, self._voted_epoch()) + 1
+        voters = [control.Voter(voter_id=self._meta.node_id)]
+        messages: list[msgspec.Struct] = [
+            control.LeaderChange(leader_id=self._meta.node_id, voters=voters, granting_voters=voters)
+        ]
+        if self.end_offset == 0 and self.voters is None:
+            self.kraft_version, self.voters = 1, self._first_voters()
+            messages += self._quorum()
         self._write_quorum_state(epoch)
         self._log.begin_epoch(epoch)
-        self._log.append_control(control.encode_control([self._leader_change()], self._now_ms()))
+        self._log.append_control(control.encode_control(messages, self._now_ms()))
         self._is_leader = True
 
-    def _leader_change(self) -> msgspec.Struct:
-        mine = [voter for voter in self.voters.voters if voter.voter_id == self._node_id] if self.voters else []
-        if self.kraft_version == 0 or not mine:
-            voters = [control.Voter(voter_id=self._node_id)]
-            return control.LeaderChange(leader_id=self._node_id, voters=voters, granting_voters=voters)
-        directory = mine[0].voter_directory_id
-        rows = [control.VoterWithDirectory(voter_id=self._node_id, voter_directory_id=directory)]
-        return control.LeaderChangeWithDirectories(leader_id=self._node_id, voters=rows, granting_voters=rows)
+    def _first_voters(self) -> control.Voters:
+        """This node. Where Kafka finds another address in its configuration, it writes that down at its start."""
+        return control.Voters(
+            voters=[
+                control.QuorumVoter(
+                    voter_id=self._meta.node_id,
+                    voter_directory_id=self._meta.directory_id,
+                    endpoints=[control.VoterEndpoint(name="CONTROLLER", host="localhost", port=9093)],
+                    kraft_version_feature=control.VersionRange(min_supported_version=0, max_supported_version=1),
+                )
+            ]
+        )
+
+    def _quorum(self) -> list[msgspec.Struct]:
+        """Who votes, if the log says so: with kraft.version 0 the configuration does (KIP-853)."""
+        if self.kraft_version == 0 or self.voters is None:
+            return []
+        return [control.KRaftVersion(kraft_version=self.kraft_version), self.voters]
 
     def _voted_epoch(self) -> int:
         path = self.folder / _QUORUM_STATE
@@ -174,9 +192,9 @@ class MetadataLog:
             raise KafkaStorageError(f"{path}: not the state of a quorum ({error}). Restore the file") from error
 
     def _write_quorum_state(self, epoch: int) -> None:
-        state: dict[str, Any] = {"leaderId": self._node_id, "leaderEpoch": epoch, "votedId": -1}
+        state: dict[str, Any] = {"leaderId": self._meta.node_id, "leaderEpoch": epoch, "votedId": -1}
         if self.kraft_version == 0:
-            voters = [{"voterId": self._node_id}]
+            voters = [{"voterId": self._meta.node_id}]
             state = {"clusterId": "", **state, "appliedOffset": 0, "currentVoters": voters, "data_version": 0}
         else:
             state |= {"votedDirectoryId": "AAAAAAAAAAAAAAAAAAAAAA", "data_version": 1}
@@ -191,9 +209,7 @@ class MetadataLog:
     def snapshot(self, values: Sequence[bytes]) -> None:
         """Write down what the log says up to here in `values`, and let the log begin here."""
         snapshot = SnapshotId(self.end_offset, self._log.epochs.at(self.end_offset - 1))
-        begin: list[msgspec.Struct] = [control.SnapshotHeader(last_contained_log_timestamp=self._last_timestamp)]
-        if self.kraft_version and self.voters is not None:
-            begin += [control.KRaftVersion(kraft_version=self.kraft_version), self.voters]
+        begin = [control.SnapshotHeader(last_contained_log_timestamp=self._last_timestamp), *self._quorum()]
         now_ms = self._now_ms()
         parts = [
             control.encode_control(begin, now_ms),

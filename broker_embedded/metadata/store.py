@@ -76,7 +76,7 @@ class Metadata:
 
         Raises KafkaStorageError, UnknownMetadataError, ForeignFolderError; the folder is as it was then.
         """
-        metadata = cls(MetadataLog.open(data, meta.node_id, now_ms, was_clean), meta)
+        metadata = cls(MetadataLog.open(data, meta, now_ms, was_clean), meta)
         metadata._load()
         check_single_node(data, meta, metadata._image, metadata._log.voters)
         return metadata

@@ -13,6 +13,7 @@ from broker_embedded.cluster import Cluster
 from broker_embedded.errors import KafkaStorageError
 from broker_embedded.lock import FolderInUseError
 from broker_embedded.log import disk
+from broker_embedded.log.checkpoints import META_PROPERTIES, read_meta_properties
 from broker_embedded.metadata import ForeignFolderError
 from broker_embedded.metadata import records as r
 from broker_embedded.metadata.log import MetadataLog
@@ -71,7 +72,8 @@ async def test_a_topic_deleted_and_made_again_is_empty(folder: Any) -> None:
 
 def write_metadata(folder: Any, *changes: r.Record) -> None:
     """What a process writes down and then dies."""
-    log = MetadataLog.open(folder.path, 1, folder.clock, was_clean=False)
+    meta = read_meta_properties(folder.path / META_PROPERTIES)
+    log = MetadataLog.open(folder.path, meta, folder.clock, was_clean=False)
     log.append([r.encode(change) for change in changes])
     log.close()
 
