@@ -1,50 +1,48 @@
-"""`python -m tests.interop.serve DATA_DIR PORT [NAME=VALUE ...]`: our broker with settings by Kafka's names.
+"""`python -m tests.interop.serve DATA_DIR NAME=VALUE ...`: our broker with settings by Kafka's names.
 
-Prints `ready` when it answers and stops when its standard input ends.
+`scram.users` is what `kafka-storage format --add-scram` takes. Prints `ready` when it listens and stops when its
+standard input ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from broker_embedded import Broker, BrokerConfig, Listener
+from broker_embedded import Broker, BrokerConfig
+from broker_embedded.security.listener_settings import parse_listeners
+from broker_embedded.security.scram import MECHANISMS, salt_password
+from broker_embedded.wire.messages.security import AlterUserScramCredentialsRequest, ScramCredentialUpsertion
 
-_NAMES = {"auto.create.topics.enable": "auto_create_topics"}
-_TYPES = {"bool": lambda value: value == "true", "int": int, "str": str}
-
-log = logging.getLogger("tests.interop.serve")
-
-
-def config_of(settings: Mapping[str, str]) -> BrokerConfig:
-    """The settings that we have; the log names those that we have not."""
-    types = {field.name: str(field.type) for field in fields(BrokerConfig)}
-    known: dict[str, Any] = {"auto_create_topics": True}
-    for name, value in settings.items():
-        own = _NAMES.get(name, name.replace(".", "_"))
-        if types.get(own) in _TYPES:
-            known[own] = _TYPES[types[own]](value)
-        else:
-            log.warning("no setting %s", name)
-    return BrokerConfig(**known)
+_USER = re.compile(r"(?P<mechanism>SCRAM-SHA-\d+)=\[name=(?P<name>.*?),password=(?P<password>.*?)\]")
 
 
-async def serve(data_dir: Path, port: int, config: BrokerConfig) -> None:
-    async with Broker.open(data_dir, config=config, listeners=[Listener(port=port)]):
+async def serve(data_dir: Path, properties: Mapping[str, str], users: str) -> None:
+    config = BrokerConfig.from_properties(properties)
+    async with Broker.open(data_dir, config=config, listeners=parse_listeners(properties)) as broker:
+        if users:
+            upsertions = [_upsertion(**user.groupdict()) for user in _USER.finditer(users)]
+            await broker.cluster.handle(AlterUserScramCredentialsRequest(upsertions=upsertions))
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
+def _upsertion(mechanism: str, name: str, password: str) -> ScramCredentialUpsertion:
+    salt, known = os.urandom(16), MECHANISMS[mechanism]
+    return ScramCredentialUpsertion(name, known.type, 4096, salt, salt_password(known, password, salt, 4096))
+
+
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    data_dir, port, *settings = sys.argv[1:]
-    config = config_of(dict(setting.split("=", 1) for setting in settings))
-    asyncio.run(serve(Path(data_dir), int(port), config))
+    data_dir, *settings = sys.argv[1:]
+    properties = dict(setting.split("=", 1) for setting in settings)
+    users = properties.pop("scram.users", "")
+    asyncio.run(serve(Path(data_dir), properties, users))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -50,15 +51,15 @@ class OurBroker:
     def __init__(self, folder: Path, config: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
-        self.port = free_port()
-        self.bootstrap = f"127.0.0.1:{self.port}"
-        self.config = dict(config or {})
+        self.config = {"auto.create.topics.enable": "true"} | dict(config or {})
+        listeners = self.config.setdefault("listeners", f"PLAINTEXT://127.0.0.1:{free_port()}")
+        self.bootstrap = listeners.partition("://")[2].partition(",")[0]
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = [f"{key}={value}" for key, value in self.config.items()]
-        command = [sys.executable, "-m", "tests.interop.serve", str(self.data_dir), str(self.port), *settings]
+        command = [sys.executable, "-m", "tests.interop.serve", str(self.data_dir), *settings]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
@@ -106,6 +107,15 @@ def running_broker(name: str, folder: Path, config: Mapping[str, str] | None = N
     broker = new_broker(name, folder, config)
     broker.start()
     try:
+        assert_answers(broker)
         yield broker
     finally:
         broker.stop()
+
+
+def assert_answers(broker: Broker) -> None:
+    """One request, ApiVersions v0: a broker that can't answer that makes every client wait for long."""
+    host, _, port = broker.bootstrap.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(bytes.fromhex("0000000a 0012 0000 00000001 ffff"))
+        assert connection.recv(4), f"the broker hung up; see {broker.data_dir.parent / 'server.log'}"
