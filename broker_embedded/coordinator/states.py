@@ -15,22 +15,34 @@ class State(IntEnum):
     COMPLETE_COMMIT = 4  # its markers are in every partition
     COMPLETE_ABORT = 5
     DEAD = 6  # expired; the id is forgotten
-    PREPARE_EPOCH_FENCE = 7  # the producer is being shut out; never in the log
+    PREPARE_EPOCH_FENCE = 7  # Kafka's while it shuts a producer out; never in the log, and never entered here
 
+    @property
+    def title(self) -> str:
+        """As Kafka's tools name it.
+
+        >>> State.PREPARE_COMMIT.title
+        'PrepareCommit'
+        """
+        return self.name.title().replace("_", "")
+
+
+# An abort may come without a transaction: producers ask for it to get a new epoch (KIP-890).
+_FROM_IDLE = frozenset({State.EMPTY, State.ONGOING, State.PREPARE_ABORT, State.DEAD})
 
 MOVES: dict[State, frozenset[State]] = {
-    State.EMPTY: frozenset({State.EMPTY, State.ONGOING, State.DEAD}),
-    State.ONGOING: frozenset({State.ONGOING, State.PREPARE_COMMIT, State.PREPARE_ABORT, State.PREPARE_EPOCH_FENCE}),
+    State.EMPTY: _FROM_IDLE,
+    State.ONGOING: frozenset({State.ONGOING, State.PREPARE_COMMIT, State.PREPARE_ABORT}),
     State.PREPARE_COMMIT: frozenset({State.COMPLETE_COMMIT}),
     State.PREPARE_ABORT: frozenset({State.COMPLETE_ABORT}),
-    State.COMPLETE_COMMIT: frozenset({State.EMPTY, State.ONGOING, State.DEAD}),
-    State.COMPLETE_ABORT: frozenset({State.EMPTY, State.ONGOING, State.DEAD}),
+    State.COMPLETE_COMMIT: _FROM_IDLE,
+    State.COMPLETE_ABORT: _FROM_IDLE,
     State.DEAD: frozenset(),
-    State.PREPARE_EPOCH_FENCE: frozenset({State.PREPARE_ABORT}),
+    State.PREPARE_EPOCH_FENCE: frozenset(),
 }
 
 PREPARED = frozenset({State.PREPARE_COMMIT, State.PREPARE_ABORT})
-IDLE = frozenset({State.EMPTY, State.COMPLETE_COMMIT, State.COMPLETE_ABORT})
+WITHOUT_PARTITIONS = frozenset({State.EMPTY, State.COMPLETE_COMMIT, State.COMPLETE_ABORT})
 
 PREPARE = {True: State.PREPARE_COMMIT, False: State.PREPARE_ABORT}
 COMPLETE = {

@@ -22,6 +22,8 @@ from broker_embedded.topics import TRANSACTIONS_TOPIC
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
+EPOCH_MAX = 32_767
+
 
 @dataclass(slots=True)
 class Transaction:
@@ -35,17 +37,46 @@ class Transaction:
     partitions: set[Partition] = field(default_factory=set)
     updated_ms: int = -1
     started_ms: int = -1
+    previous_producer_id: int = -1
+    """Before the last move: who got a new id and did not hear of it is known by the old one."""
+    next_producer_id: int = -1
+    """Of a decided transaction that took the last epoch: who goes on after it."""
+    client_version: int = 0
+    """The transaction.version that the last request spoke: 0, or 2 since KIP-890."""
     spans: Mapping[Partition, Span] = field(default_factory=dict)
     """Of a decided commit: where its data is."""
     last_epoch: int = -1
-    """Before the last InitProducerId that named its epoch: a retry of that one gets the same answer."""
+    """Before the present one, if the same instance went on: a retry gets the same answer. Not in the log."""
     ending: bool = False
     """A commit waits for the disk: nothing else may happen to the transaction."""
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no epoch is left to give out: the very last one is kept for fencing."""
+        return self.producer_epoch >= EPOCH_MAX - 1
+
+    def value(self) -> TransactionValue:
+        """What a record says of it."""
+        return TransactionValue(
+            self.producer_id,
+            self.producer_epoch,
+            self.timeout_ms,
+            self.state,
+            frozenset(self.partitions),
+            self.updated_ms,
+            self.started_ms,
+            self.previous_producer_id,
+            self.next_producer_id,
+            self.client_version,
+        )
+
     def become(self, value: TransactionValue, spans: Mapping[Partition, Span]) -> None:
+        """Take over what a record says."""
         self.producer_id, self.producer_epoch = value.producer_id, value.producer_epoch
         self.timeout_ms, self.state, self.partitions = value.timeout_ms, value.state, set(value.partitions)
         self.updated_ms, self.started_ms, self.spans = value.updated_ms, value.started_ms, spans
+        self.previous_producer_id, self.next_producer_id = value.previous_producer_id, value.next_producer_id
+        self.client_version = value.client_version
 
 
 class TransactionLog:

@@ -1,7 +1,8 @@
 """The transaction coordinator (Kafka: TransactionCoordinator, TransactionStateManager).
 
 What it holds in memory is what the newest record per transactional id in `__transaction_state` says. Each change is a
-record first and memory second. The life of a transaction is the table in `states.py`; four rules come on top:
+record first and memory second. The life of a transaction is the table in `states.py`, who may ask for what is in
+`transaction_rules.py`; four rules come on top:
 
 - A PrepareCommit or PrepareAbort in the log is a decision. Whatever stops the markers (a crash, a full disk), the next
   chance finishes them: the open, `expire`, or the next request of that id. Partitions that have theirs are passed over.
@@ -17,21 +18,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from broker_embedded.coordinator import states
+from broker_embedded.coordinator import transaction_rules as rules
 from broker_embedded.coordinator.states import State
-from broker_embedded.coordinator.transaction_log import Transaction, TransactionLog
-from broker_embedded.coordinator.transaction_records import TransactionValue
+from broker_embedded.coordinator.transaction_log import EPOCH_MAX, Transaction, TransactionLog
 from broker_embedded.errors import (
     ConcurrentTransactionsError,
     InvalidProducerEpochError,
-    InvalidProducerIdMappingError,
     InvalidRequestError,
     InvalidTransactionTimeoutError,
-    InvalidTxnStateError,
-    KafkaStorageError,
     ProducerFencedError,
+    TransactionAbortableError,
 )
 from broker_embedded.topics import TRANSACTIONS_TOPIC
 
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
 log = logging.getLogger(__name__)
-
-EPOCH_MAX = 32_767
 
 
 class Transactions:
@@ -61,66 +58,46 @@ class Transactions:
         With `producer_id` and `producer_epoch` the same instance asks again after an error (KIP-360). Raises
         InvalidTransactionTimeoutError, ProducerFencedError, ConcurrentTransactionsError (ask again).
         """
-        if not transactional_id:
-            raise InvalidRequestError("transactional id is empty; leave it out for a producer without transactions")
+        _check_id(transactional_id)
         if not 0 < timeout_ms <= self._cluster.config.transaction_max_timeout_ms:
             raise InvalidTransactionTimeoutError(
                 f"transaction timeout of {transactional_id!r} is {timeout_ms} ms; between 1 and "
                 f"{self._cluster.config.transaction_max_timeout_ms} (transaction.max.timeout.ms) is allowed"
             )
-        if (producer_id < 0) != (producer_epoch < 0):
-            raise InvalidRequestError(
-                f"producer id {producer_id} and epoch {producer_epoch} come together or not at all"
-            )
         txn = self.by_id.get(transactional_id)
         if txn is None:
             txn = Transaction(transactional_id, self._cluster.next_producer_id(), -1, timeout_ms)
-        elif producer_id >= 0:
-            if producer_id != txn.producer_id or producer_epoch not in (txn.producer_epoch, txn.last_epoch):
-                raise _fenced(txn, producer_id, producer_epoch)
-            if producer_epoch != txn.producer_epoch:
-                return txn.producer_id, txn.producer_epoch
         self._settle(txn)
+        if producer_id >= 0:
+            rules.check_instance(txn, producer_id, producer_epoch)
         if txn.state is State.ONGOING:
             self._abort_and_fence(txn)
-        return self._new_epoch(txn, timeout_ms, producer_epoch)
-
-    def _new_epoch(self, txn: Transaction, timeout_ms: int, last_epoch: int) -> tuple[int, int]:
-        producer_id, epoch = txn.producer_id, txn.producer_epoch + 1
-        if epoch >= EPOCH_MAX:  # the last one is kept for fencing
-            producer_id, epoch, last_epoch = self._cluster.next_producer_id(), 0, -1
-        self._move(txn, State.EMPTY, producer=(producer_id, epoch), timeout_ms=timeout_ms, partitions=())
-        txn.last_epoch = last_epoch
-        self.by_id[txn.transactional_id] = txn
-        return producer_id, epoch
+        given = rules.next_epoch(txn, producer_epoch if producer_id >= 0 else None)
+        producer_id = given.producer_id if given.producer_id >= 0 else self._cluster.next_producer_id()
+        producer = {"producer_id": producer_id, "producer_epoch": given.epoch}
+        self._move(txn, State.EMPTY, **producer, timeout_ms=timeout_ms, started_ms=-1)
+        txn.last_epoch = given.last
+        self.by_id[transactional_id] = txn
+        return producer_id, given.epoch
 
     # AddPartitionsToTxn, AddOffsetsToTxn, and Produce and TxnOffsetCommit, which add their partition themselves
-
-    def find(self, transactional_id: str, producer_id: int, producer_epoch: int) -> Transaction:
-        """The transaction of a producer. Raises InvalidProducerIdMappingError or ProducerFencedError."""
-        txn = self.by_id.get(transactional_id)
-        if txn is None or txn.producer_id != producer_id:
-            raise InvalidProducerIdMappingError(
-                f"producer {producer_id} does not own transactional id {transactional_id!r}"
-                + (f", producer {txn.producer_id} does" if txn else ", nobody does: call InitProducerId first")
-            )
-        if txn.producer_epoch != producer_epoch:
-            raise _fenced(txn, producer_id, producer_epoch)
-        return txn
 
     def add_partitions(
         self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: Iterable[tuple[str, int]]
     ) -> None:
-        """Make `partitions` part of the producer's transaction; begins one if none is open."""
-        txn = self.find(transactional_id, producer_id, producer_epoch)
-        self._settle(txn)
-        if txn.state is State.ONGOING:
-            txn.partitions.update(partitions)
-        else:
-            self._move(txn, State.ONGOING, partitions=partitions, started_ms=self._cluster.now_ms())
+        """Make `partitions` part of the producer's transaction; begins one if none is open.
+
+        They are written down: until data of the transaction is in them, nothing else tells of them.
+        """
+        txn = self._owned(transactional_id, producer_id, producer_epoch)
+        added = txn.partitions.union(partitions)
+        if txn.state is not State.ONGOING:
+            self._begin(txn, added, version=0)
+        elif added != txn.partitions:
+            self._move(txn, State.ONGOING, partitions=frozenset(added))
 
     def join(self, transactional_id: str, producer_id: int, producer_epoch: int, partition: tuple[str, int]) -> None:
-        """What a Produce does before it writes: add its partition. Raises InvalidProducerEpochError for a zombie."""
+        """What a request does before it writes: add its partition. Raises InvalidProducerEpochError for a zombie."""
         txn = self.by_id.get(transactional_id)
         if (  # the way of nearly every Produce, once per batch
             txn is not None
@@ -132,64 +109,97 @@ class Transactions:
         ):
             return
         try:
-            self.add_partitions(transactional_id, producer_id, producer_epoch, (partition,))
+            txn = self._owned(transactional_id, producer_id, producer_epoch)
         except ProducerFencedError as error:
             raise InvalidProducerEpochError(str(error)) from None
+        if txn.state is State.ONGOING:
+            txn.partitions.add(partition)
+        else:
+            self._begin(txn, {partition}, version=rules.BUMPS_EPOCH)
 
     def verify(self, transactional_id: str, producer_id: int, producer_epoch: int, partition: tuple[str, int]) -> None:
-        """What a Produce of an older client does instead: the partition must have been added (KIP-890)."""
+        """What a request of an older client does instead: the partition must have been added (KIP-890).
+
+        Raises TransactionAbortableError if it was not, InvalidProducerEpochError for a zombie.
+        """
         try:
-            txn = self.find(transactional_id, producer_id, producer_epoch)
+            txn = self._owned(transactional_id, producer_id, producer_epoch)
         except ProducerFencedError as error:
             raise InvalidProducerEpochError(str(error)) from None
-        self._settle(txn)
-        if txn.state is not State.ONGOING or partition not in txn.partitions:
-            raise InvalidTxnStateError(
-                f"{partition[0]}-{partition[1]} is not in the transaction of {transactional_id!r} ({txn.state.name}): "
+        if partition not in txn.partitions:
+            raise TransactionAbortableError(
+                f"{partition[0]}-{partition[1]} is not in the transaction of {transactional_id!r} ({txn.state.title}): "
                 "send AddPartitionsToTxn first"
             )
 
+    def _owned(self, transactional_id: str, producer_id: int, producer_epoch: int) -> Transaction:
+        """The transaction of a producer, settled. Raises as `rules.owner`, and ConcurrentTransactionsError."""
+        _check_id(transactional_id)
+        found = self.by_id.get(transactional_id)
+        if found is not None:
+            self._settle(found)
+        return rules.owner(found, transactional_id, producer_id, producer_epoch)
+
+    def _begin(self, txn: Transaction, partitions: set[tuple[str, int]], version: int) -> None:
+        began_ms = self._cluster.now_ms()
+        self._move(txn, State.ONGOING, partitions=frozenset(partitions), started_ms=began_ms, client_version=version)
+
     # EndTxn
 
-    async def end(self, transactional_id: str, producer_id: int, producer_epoch: int, *, commit: bool) -> None:
-        """Commit or abort. Asked again for the outcome it had, it agrees; for the other, InvalidTxnStateError."""
-        txn = self.find(transactional_id, producer_id, producer_epoch)
-        self._settle(txn)
-        if txn.state is State.ONGOING:
-            if commit and self._cluster.config.sync_on_commit:
-                txn.ending = True  # at once: the work below begins in a later turn of the loop
-                await self._cluster.keep_running(self._commit_synced(txn))
-            else:
-                self._end(txn, states.PREPARE[commit])
-        elif txn.state not in (State.EMPTY, states.COMPLETE[states.PREPARE[commit]]):
-            asked = "commit" if commit else "abort"
-            raise InvalidTxnStateError(f"cannot {asked} the transaction of {transactional_id!r}: {txn.state.name}")
+    async def end(
+        self, transactional_id: str, producer_id: int, producer_epoch: int, *, commit: bool, version: int = 0
+    ) -> tuple[int, int]:
+        """Commit or abort; the producer id and epoch to go on with, which are new ones from `version` 2 on.
 
-    def _end(self, txn: Transaction, prepared: State) -> None:
-        self._move(txn, prepared)
-        self._finish(txn)
+        Asked again for the outcome it had, it agrees. Raises what `transaction_rules.must_end` does, and
+        ConcurrentTransactionsError.
+        """
+        _check_id(transactional_id)
+        found = self.by_id.get(transactional_id)
+        if found is not None:
+            self._settle(found)
+        txn = rules.must_end(found, transactional_id, producer_id, producer_epoch, version, commit=commit)
+        if txn is None:
+            assert found is not None
+            return found.producer_id, found.producer_epoch
+        if commit and self._cluster.config.sync_on_commit:
+            txn.ending = True  # at once: the work below begins in a later turn of the loop
+            return await self._cluster.keep_running(self._commit_synced(txn, version))
+        self._decide(txn, states.PREPARE[commit], version)
+        return self._finish(txn)
 
-    async def _commit_synced(self, txn: Transaction) -> None:
+    async def _commit_synced(self, txn: Transaction, version: int) -> tuple[int, int]:
         try:
             read = self._cluster.offsets.read_by(txn.producer_id)
             logs = (self._cluster.find_log(*partition) for partition in sorted(txn.partitions | read))
             await self._cluster.sync([source for source in logs if source is not None])
-            self._move(txn, State.PREPARE_COMMIT)
+            self._decide(txn, State.PREPARE_COMMIT, version)
             await self._cluster.sync(self._cluster.topics[TRANSACTIONS_TOPIC].partitions)
-            self._finish(txn)
+            return self._finish(txn)
         finally:
             txn.ending = False
 
+    def _decide(self, txn: Transaction, prepared: State, version: int) -> None:
+        """Write the outcome down. From version 2 on markers carry the next epoch: what comes late is shut out."""
+        started_ms = txn.started_ms if txn.state is State.ONGOING else self._cluster.now_ms()
+        if version < rules.BUMPS_EPOCH:
+            self._move(txn, prepared, started_ms=started_ms, client_version=version)
+            return
+        last_epoch = txn.producer_epoch
+        next_id = self._cluster.next_producer_id() if txn.is_exhausted else -1
+        self._move(
+            txn,
+            prepared,
+            producer_epoch=min(last_epoch + 1, EPOCH_MAX),
+            next_producer_id=next_id,
+            started_ms=started_ms,
+            client_version=version,
+        )
+        txn.last_epoch = last_epoch
+
     def _abort_and_fence(self, txn: Transaction) -> None:
         """Abort on behalf of a producer that is gone or too slow: with the next epoch, so that it is shut out."""
-        states.check(txn.transactional_id, txn.state, State.PREPARE_EPOCH_FENCE)
-        txn.state = State.PREPARE_EPOCH_FENCE
-        try:
-            self._move(txn, State.PREPARE_ABORT, producer=(txn.producer_id, txn.producer_epoch + 1))
-        except KafkaStorageError:
-            txn.state = State.ONGOING  # nothing was written down: next time again
-            raise
-        txn.last_epoch = -1
+        self._decide(txn, State.PREPARE_ABORT, rules.BUMPS_EPOCH)
         self._finish(txn)
 
     def _settle(self, txn: Transaction) -> None:
@@ -199,13 +209,18 @@ class Transactions:
         if txn.state in states.PREPARED:
             self._finish(txn)
 
-    def _finish(self, txn: Transaction) -> None:
+    def _finish(self, txn: Transaction) -> tuple[int, int]:
+        """Write the markers of a decided transaction, and who goes on after it."""
         commit = txn.state is State.PREPARE_COMMIT
         for partition in sorted(txn.partitions):
             span = txn.spans.get(partition)
             first = None if span is None else span.first
             self._cluster.write_marker(partition, txn.producer_id, txn.producer_epoch, commit=commit, first=first)
-        self._move(txn, states.COMPLETE[txn.state], partitions=())
+        took_the_last = txn.next_producer_id >= 0
+        producer_id, epoch = (txn.next_producer_id, 0) if took_the_last else (txn.producer_id, txn.producer_epoch)
+        after = {"producer_id": producer_id, "producer_epoch": epoch, "next_producer_id": -1}
+        self._move(txn, states.COMPLETE[txn.state], **after)
+        return producer_id, epoch
 
     # Time
 
@@ -235,28 +250,13 @@ class Transactions:
 
     # Moves
 
-    def _move(
-        self,
-        txn: Transaction,
-        state: State,
-        *,
-        producer: tuple[int, int] | None = None,
-        timeout_ms: int | None = None,
-        partitions: Iterable[tuple[str, int]] | None = None,
-        started_ms: int | None = None,
-    ) -> None:
-        """Write down, then make, the move to `state`; what is not given stays."""
+    def _move(self, txn: Transaction, state: State, **changes: Any) -> None:
+        """Write down, then make, the move to `state` with `changes` of its record. Only some states have partitions."""
         states.check(txn.transactional_id, txn.state, state)
-        now_ms = self._cluster.now_ms()
-        producer_id, epoch = producer or (txn.producer_id, txn.producer_epoch)
-        value = TransactionValue(
-            producer_id,
-            epoch,
-            txn.timeout_ms if timeout_ms is None else timeout_ms,
-            state,
-            frozenset(txn.partitions if partitions is None else partitions),
-            now_ms,
-            txn.started_ms if started_ms is None else started_ms,
+        if state in states.WITHOUT_PARTITIONS:
+            changes["partitions"] = frozenset()
+        value = txn.value()._replace(
+            state=state, updated_ms=self._cluster.now_ms(), previous_producer_id=txn.producer_id, **changes
         )
         self._log.write(txn, value)
 
@@ -295,8 +295,6 @@ class Transactions:
                 self._move(txn, State.ONGOING)
 
 
-def _fenced(txn: Transaction, producer_id: int, producer_epoch: int) -> ProducerFencedError:
-    return ProducerFencedError(
-        f"producer {producer_id} with epoch {producer_epoch} no longer owns transactional id {txn.transactional_id!r}: "
-        f"epoch {txn.producer_epoch} of producer {txn.producer_id} does (a newer instance, or a timeout, shut it out)"
-    )
+def _check_id(transactional_id: str) -> None:
+    if not transactional_id:
+        raise InvalidRequestError("transactional id is empty; leave it out for a producer without transactions")

@@ -1,13 +1,15 @@
 # 22 InitProducerId: a producer id for an idempotent producer; id and epoch for a transactional one.
 #
-# - A transactional id gets the next epoch, which shuts older instances out; what they left open is aborted first.
-# - With id and epoch (version 3+, KIP-360) the same instance asks again. Before version 4 PRODUCER_FENCED is
-#   INVALID_PRODUCER_EPOCH (KIP-588).
+# - A transactional id gets the next epoch, which shuts older instances out; what they left open is aborted first. Kafka
+#   answers CONCURRENT_TRANSACTIONS meanwhile; here that is done before the answer.
+# - With id and epoch (version 3+, KIP-360) the same instance asks again; one without the other is INVALID_REQUEST.
+# - Before version 4 PRODUCER_FENCED is INVALID_PRODUCER_EPOCH (KIP-588).
+# - Not served: version 6, two-phase commit (KIP-939), which Kafka has not released.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
+from broker_embedded.errors import InvalidProducerEpochError, InvalidRequestError, KafkaError, ProducerFencedError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.transactions import InitProducerIdRequest, InitProducerIdResponse
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 @handler(22, versions=(0, 5))
 async def handle(cluster: Cluster, request: InitProducerIdRequest, context: RequestContext) -> InitProducerIdResponse:
     try:
+        if (request.producer_id == -1) != (request.producer_epoch == -1):
+            raise InvalidRequestError("producer id and epoch come together or not at all")
         if request.transactional_id is None:
             return InitProducerIdResponse(0, cluster.next_producer_id(), 0)
         producer_id, epoch = cluster.transactions.init_producer_id(

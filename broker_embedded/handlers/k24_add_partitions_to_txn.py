@@ -1,10 +1,13 @@
 # 24 AddPartitionsToTxn: make partitions part of a transaction, all of them or none.
 #
 # - A partition that does not exist is named, the others are OPERATION_NOT_ATTEMPTED.
-# - Before version 2 PRODUCER_FENCED is INVALID_PRODUCER_EPOCH (KIP-588). Verifying only (KIP-890) is for brokers.
+# - Before version 2 PRODUCER_FENCED is INVALID_PRODUCER_EPOCH (KIP-588).
+# - Verifying only (version 4+, KIP-890) is for brokers: a partition that was not added is TRANSACTION_ABORTABLE.
+# - Clients that have Produce 12 do not send this.
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from broker_embedded.errors import (
     InvalidProducerEpochError,
@@ -37,29 +40,31 @@ async def handle(
 
 def _add(cluster: Cluster, row: AddPartitionsToTxnTransaction, context: RequestContext) -> AddPartitionsToTxnResult:
     partitions = [(topic.name, index) for topic in row.topics for index in topic.partitions]
-    missing = {partition for partition in partitions if cluster.find_log(*partition) is None}
-    try:
-        if not missing and row.verify_only:
-            for partition in partitions:
-                cluster.transactions.verify(row.transactional_id, row.producer_id, row.producer_epoch, partition)
-        elif not missing:
-            cluster.transactions.add_partitions(row.transactional_id, row.producer_id, row.producer_epoch, partitions)
-        code = _OPERATION_NOT_ATTEMPTED if missing else 0
-    except ProducerFencedError as error:
-        code = error.code if context.api_version >= 2 else InvalidProducerEpochError.info.code
-    except KafkaError as error:
-        code = error.code
-    unknown = UnknownTopicOrPartitionError.info.code
+    missing = [partition for partition in partitions if cluster.find_log(*partition) is None]
+    if missing:
+        codes = dict.fromkeys(partitions, _OPERATION_NOT_ATTEMPTED)
+        codes.update(dict.fromkeys(missing, UnknownTopicOrPartitionError.info.code))
+    elif row.verify_only:
+        codes = {partition: _try(context, cluster.transactions.verify, row, partition) for partition in partitions}
+    else:
+        codes = dict.fromkeys(partitions, _try(context, cluster.transactions.add_partitions, row, partitions))
     return AddPartitionsToTxnResult(
         row.transactional_id,
         [
             AddPartitionsToTxnTopicResult(
                 topic.name,
-                [
-                    AddPartitionsToTxnPartitionResult(index, unknown if (topic.name, index) in missing else code)
-                    for index in topic.partitions
-                ],
+                [AddPartitionsToTxnPartitionResult(index, codes[topic.name, index]) for index in topic.partitions],
             )
             for topic in row.topics
         ],
     )
+
+
+def _try(context: RequestContext, call: Callable[..., None], row: AddPartitionsToTxnTransaction, what: Any) -> int:
+    try:
+        call(row.transactional_id, row.producer_id, row.producer_epoch, what)
+    except ProducerFencedError as error:
+        return error.code if context.api_version >= 2 else InvalidProducerEpochError.info.code
+    except KafkaError as error:
+        return error.code
+    return 0

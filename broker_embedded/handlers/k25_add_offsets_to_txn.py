@@ -1,10 +1,12 @@
-# 25 AddOffsetsToTxn: make the offsets of a group part of a transaction. Before version 2 PRODUCER_FENCED is
-# INVALID_PRODUCER_EPOCH (KIP-588).
+# 25 AddOffsetsToTxn: make the offsets of a group part of a transaction.
+#
+# - Before version 2 PRODUCER_FENCED is INVALID_PRODUCER_EPOCH (KIP-588).
+# - The group need not exist: TxnOffsetCommit looks at it. Clients that have TxnOffsetCommit 5 do not send this.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import InvalidGroupIdError, InvalidProducerEpochError, KafkaError, ProducerFencedError
+from broker_embedded.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.transactions import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 
@@ -14,15 +16,9 @@ if TYPE_CHECKING:
 
 @handler(25, versions=(0, 4))
 async def handle(cluster: Cluster, request: AddOffsetsToTxnRequest, context: RequestContext) -> AddOffsetsToTxnResponse:
+    producer = (request.transactional_id, request.producer_id, request.producer_epoch)
     try:
-        if not request.group_id:
-            raise InvalidGroupIdError("the group id is empty")
-        cluster.transactions.add_partitions(
-            request.transactional_id,
-            request.producer_id,
-            request.producer_epoch,
-            [cluster.offsets.partition_of(request.group_id)],
-        )
+        cluster.transactions.add_partitions(*producer, [cluster.offsets.partition_of(request.group_id)])
     except ProducerFencedError as error:
         code = error.code if context.api_version >= 2 else InvalidProducerEpochError.info.code
         return AddOffsetsToTxnResponse(code)

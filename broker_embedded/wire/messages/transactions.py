@@ -103,6 +103,47 @@ class EndTxnResponse(Response):
     error_message: str | None = None  # ours, not sent: what the disk said
 
 
+# 27 WriteTxnMarkers
+
+
+class WritableTxnMarkerTopic(Message):
+    name: str
+    partition_indexes: list[int] = []
+
+
+class WritableTxnMarker(Message):
+    producer_id: int
+    producer_epoch: int
+    transaction_result: bool
+    topics: list[WritableTxnMarkerTopic] = []
+    coordinator_epoch: int = 0
+    transaction_version: int = 0
+
+
+class WriteTxnMarkersRequest(Request):
+    api_key: ClassVar[int] = 27
+    markers: list[WritableTxnMarker] = []
+
+
+class WritableTxnMarkerPartitionResult(Message):
+    partition_index: int
+    error_code: int = 0
+
+
+class WritableTxnMarkerTopicResult(Message):
+    name: str
+    partitions: list[WritableTxnMarkerPartitionResult] = []
+
+
+class WritableTxnMarkerResult(Message):
+    producer_id: int
+    topics: list[WritableTxnMarkerTopicResult] = []
+
+
+class WriteTxnMarkersResponse(Response):
+    markers: list[WritableTxnMarkerResult] = []
+
+
 # 28 TxnOffsetCommit
 
 
@@ -142,4 +183,96 @@ class TxnOffsetCommitResponseTopic(Message):
 
 class TxnOffsetCommitResponse(Response):
     topics: list[TxnOffsetCommitResponseTopic] = []
+    throttle_time_ms: int = 0
+
+
+# 61 DescribeProducers
+
+
+class DescribeProducersTopicRequest(Message):
+    name: str
+    partition_indexes: list[int] = []
+
+
+class DescribeProducersRequest(Request):
+    api_key: ClassVar[int] = 61
+    topics: list[DescribeProducersTopicRequest] = []
+
+
+class ProducerState(Message):
+    producer_id: int
+    producer_epoch: int
+    last_sequence: int = -1
+    last_timestamp: int = -1
+    coordinator_epoch: int = -1
+    current_txn_start_offset: int = -1
+
+
+class DescribeProducersPartitionResponse(Message):
+    partition_index: int
+    error_code: int = 0
+    error_message: str | None = None
+    active_producers: list[ProducerState] = []
+
+
+class DescribeProducersTopicResponse(Message):
+    name: str
+    partitions: list[DescribeProducersPartitionResponse] = []
+
+
+class DescribeProducersResponse(Response):
+    topics: list[DescribeProducersTopicResponse] = []
+    throttle_time_ms: int = 0
+
+
+# 65 DescribeTransactions
+
+
+class DescribeTransactionsRequest(Request):
+    api_key: ClassVar[int] = 65
+    transactional_ids: list[str] = []
+
+
+class DescribeTransactionsTopicData(Message):
+    topic: str
+    partitions: list[int] = []
+
+
+class DescribeTransactionsState(Message):
+    transactional_id: str
+    error_code: int = 0
+    transaction_state: str = ""
+    transaction_timeout_ms: int = 0
+    transaction_start_time_ms: int = 0
+    producer_id: int = 0
+    producer_epoch: int = 0
+    topics: list[DescribeTransactionsTopicData] = []
+
+
+class DescribeTransactionsResponse(Response):
+    transaction_states: list[DescribeTransactionsState] = []
+    throttle_time_ms: int = 0
+
+
+# 66 ListTransactions
+
+
+class ListTransactionsRequest(Request):
+    api_key: ClassVar[int] = 66
+    state_filters: list[str] = []
+    producer_id_filters: list[int] = []
+    duration_filter: int = -1  # milliseconds; version 1+
+    transactional_id_pattern: str | None = None  # version 2+
+
+
+class ListTransactionsState(Message):
+    transactional_id: str
+    producer_id: int
+    transaction_state: str
+
+
+class ListTransactionsResponse(Response):
+    error_code: int = 0
+    unknown_state_filters: list[str] = []
+    transaction_states: list[ListTransactionsState] = []
     throttle_time_ms: int = 0

@@ -11,11 +11,11 @@ BEFORE = {
     State.EMPTY: {State.EMPTY, State.COMPLETE_COMMIT, State.COMPLETE_ABORT},
     State.ONGOING: {State.ONGOING, State.EMPTY, State.COMPLETE_COMMIT, State.COMPLETE_ABORT},
     State.PREPARE_COMMIT: {State.ONGOING},
-    State.PREPARE_ABORT: {State.ONGOING, State.PREPARE_EPOCH_FENCE},
+    State.PREPARE_ABORT: {State.ONGOING, State.EMPTY, State.COMPLETE_COMMIT, State.COMPLETE_ABORT},
     State.COMPLETE_COMMIT: {State.PREPARE_COMMIT},
     State.COMPLETE_ABORT: {State.PREPARE_ABORT},
     State.DEAD: {State.EMPTY, State.COMPLETE_ABORT, State.COMPLETE_COMMIT},
-    State.PREPARE_EPOCH_FENCE: {State.ONGOING},
+    State.PREPARE_EPOCH_FENCE: set(),  # Kafka's while it waits for the log; a move is one step here
 }
 
 
