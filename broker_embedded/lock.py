@@ -132,6 +132,21 @@ def served_at(folder: Path) -> str | None:
     return address if isinstance(address, str) else None
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a living process holds `folder`."""
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text() or "{}")

@@ -45,6 +45,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             '"embedded": the built-in broker, in data_dir. Or kafka://host:port,... for a cluster.', "bootstrap.servers"
         ),
     ] = "embedded"
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        _setting("How to get into the cluster.", "security.protocol"),
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], _setting("How to prove who one is.", "sasl.mechanism")
+    ] = "PLAIN"
+    sasl_username: Annotated[str, _setting("The user, with SASL.", "sasl.username")] = ""
+    sasl_password: Annotated[
+        str, _setting("The user's password; better in the environment than in code.", "sasl.password")
+    ] = ""
+    ssl_ca_location: Annotated[
+        str, _setting("PEM file of whom to trust, with TLS. Default: the system's.", "ssl.ca.location")
+    ] = ""
+    ssl_certificate_location: Annotated[
+        str, _setting("PEM file of the own certificate, where the cluster asks for one.", "ssl.certificate.location")
+    ] = ""
+    ssl_key_location: Annotated[
+        str, _setting("PEM file of the own key, if it is not in the certificate's.", "ssl.key.location")
+    ] = ""
+    ssl_key_password: Annotated[str, _setting("Password of the own key.", "ssl.key.password")] = ""
+    ssl_endpoint_identification_algorithm: Annotated[
+        Literal["https", ""],
+        _setting(
+            "https: the cluster's certificate has to name its host. Empty: any name will do.",
+            "ssl.endpoint.identification.algorithm",
+        ),
+    ] = "https"
     data_dir: Annotated[
         str,
         _setting(

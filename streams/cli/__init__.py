@@ -12,6 +12,7 @@ import click
 COMMANDS = {
     "worker": "Run an app.",
     "broker": "Run the built-in broker alone.",
+    "topics": "Make, list, describe, alter and delete topics.",
     "topology": "Show the graph of an app.",
     "reset": "Let an app begin anew, or remove one of its stores.",
     "config": "Show settings and where each value comes from.",

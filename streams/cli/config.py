@@ -32,7 +32,7 @@ def show(app: str, as_json: bool) -> None:
     rows = [
         {
             "name": info.name,
-            "value": getattr(settings, info.name),
+            "value": _shown(info.name, getattr(settings, info.name)),
             "origin": settings.origins[info.name],
             "environment": info.environment,
             "kafka": info.kafka or None,
@@ -43,3 +43,7 @@ def show(app: str, as_json: bool) -> None:
         click.echo(b"\n".join(msgspec.json.encode(row) for row in rows))
     else:
         click.echo(text_table([row | {"value": str(row["value"])} for row in rows], len(rows)))
+
+
+def _shown(name: str, value: object) -> object:
+    return "(hidden)" if name.endswith("password") and value else value

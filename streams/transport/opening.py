@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from broker_embedded.config import BrokerConfig
-from streams.config import Settings
+from streams.config import Settings, settings_info
 from streams.errors import ConfigError
 from streams.transport.contract import Transport
 from streams.transport.embedded import EmbeddedTransport
@@ -35,7 +36,9 @@ async def reach_transport(settings: Settings) -> Transport:
 
 
 def _folder(settings: Settings) -> Path:
-    folder = Path(settings.data_dir) / "log"
+    folder = Path(settings.data_dir)
+    if not (folder / "meta.properties").exists():  # else it is the broker's own, as `streams broker` makes it
+        folder /= "log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,5 +59,14 @@ def _kafka(settings: Settings) -> Transport:
             f"broker={settings.broker!r}: say 'embedded', or kafka://host:port (several with commas) for a cluster."
         )
     from streams.transport.kafka import KafkaTransport
+    from streams.transport.kafka_security import NAMES, security_of
 
-    return KafkaTransport(settings.broker.removeprefix(_SCHEME), client_id=settings.id)
+    return KafkaTransport(
+        settings.broker.removeprefix(_SCHEME), client_id=settings.id, security=security_of(_given(settings, NAMES))
+    )
+
+
+def _given(settings: Settings, names: Collection[str]) -> dict[str, str]:
+    """The settings of the connection by Kafka's names, those that differ from their defaults."""
+    known = [info for info in settings_info() if info.kafka in names]
+    return {info.kafka: str(value) for info in known if (value := getattr(settings, info.name)) != info.default}

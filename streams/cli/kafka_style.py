@@ -1,0 +1,42 @@
+"""Groups of commands that also take their action as Kafka's console tools do: `--create`, `--list`, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+
+class KafkaStyleGroup(click.Group):
+    """`streams topics --create --topic flights` is `streams topics create --topic flights`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        actions = [arg for arg in args if arg.startswith("--") and arg[2:] in self.commands]
+        if actions:
+            rest = list(args)
+            rest.remove(actions[0])
+            args = [actions[0][2:], *rest]
+        return super().parse_args(ctx, args)
+
+
+def named(argument: Sequence[str], option: Sequence[str], what: str) -> list[str]:
+    """What was named, as arguments or with Kafka's option. Raises click.UsageError for nothing."""
+    found = [*argument, *option]
+    if not found:
+        raise click.UsageError(f"name a {what}.")
+    return found
+
+
+def show(rows: Iterable[dict[str, Any]], *, as_json: bool, none: str = "(none)") -> None:
+    """Rows as a table, or one JSON object a line."""
+    import msgspec
+
+    from streams.cli.report import text_table
+
+    rows = list(rows)
+    if as_json:
+        for row in rows:
+            click.echo(msgspec.json.encode(row).decode())
+    else:
+        click.echo(text_table(rows, len(rows)) if rows else none)
