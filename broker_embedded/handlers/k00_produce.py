@@ -1,25 +1,38 @@
 # 0 Produce: append one batch to each partition.
 #
-# - Exactly one batch of magic 2 per partition (more: INVALID_RECORD); a bad checksum is CORRUPT_MESSAGE.
+# - Exactly one batch of magic 2 per partition (more, or none: INVALID_RECORD); a bad checksum is CORRUPT_MESSAGE.
+# - zstd needs version 7 (UNSUPPORTED_COMPRESSION_TYPE, KIP-110); from version 13 on topics have ids (KIP-516).
 # - Clients write neither control batches nor internal topics.
-# - A transactional batch joins its transaction: by itself from version 12 (KIP-890), before that only where
-#   AddPartitionsToTxn named the partition (INVALID_TXN_STATE). A stale epoch is INVALID_PRODUCER_EPOCH.
-# - A compacted topic takes no record without a key: INVALID_RECORD names them, and nothing of the batch is written.
+# - A transactional batch joins its transaction: by itself from version 12 (KIP-890), and a producer that is new to the
+#   partition begins at sequence 0 then. Before that only where AddPartitionsToTxn named the partition; if it did not,
+#   TRANSACTION_ABORTABLE, which versions before 11 do not know: INVALID_TXN_STATE. A stale epoch is
+#   INVALID_PRODUCER_EPOCH; while a commit is under way NOT_ENOUGH_REPLICAS, which older clients retry.
+# - What a record must be (a key in a compacted topic, a time in range) is said record by record from version 8 on
+#   (KIP-467), and nothing of the batch is written.
+# - acks=-1 is the same as 1: on one node min.insync.replicas counts no more than the replicas there are, as in Kafka.
 # - `flush.messages` syncs before the answer.
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
-from broker_embedded import records
 from broker_embedded.errors import (
+    ConcurrentTransactionsError,
     CorruptMessageError,
     InvalidRecordError,
     InvalidRequiredAcksError,
     InvalidTopicError,
+    InvalidTxnStateError,
     KafkaError,
+    NotEnoughReplicasError,
+    OutOfOrderSequenceNumberError,
+    TransactionAbortableError,
+    TransactionalIdAuthorizationFailedError,
+    UnsupportedCompressionTypeError,
 )
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topics import INTERNAL_TOPICS
+from broker_embedded.wire.messages import Buffer
 from broker_embedded.wire.messages.records import (
     BatchIndexAndErrorMessage,
     PartitionProduceData,
@@ -33,84 +46,134 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
     from broker_embedded.log.partition import PartitionLog
 
-_JOINS_BY_ITSELF = 12
+_KNOWS_ZSTD, _KNOWS_ABORTABLE, _JOINS_BY_ITSELF = 7, 11, 12
+_CODEC, _ZSTD, _TRANSACTIONAL = 0x07, 4, 0x10
+_MAGIC = 2
+_MAGIC_POSITION, _HEADER_BYTES = 16, 61
+_SAY_NO_MORE = {2, 10, 18, 56}  # errors with which Kafka does not say where the log begins
+_ADMIN_CLIENT = "__admin_client"  # Kafka lets its own tools write internal topics
+
+# Base offset, length, magic, attributes, producer id, epoch and sequence: what is looked at before the log does.
+_HEAD = struct.Struct(">qi4xb4xh20xqhi")
 
 
 @handler(0, versions=(3, 13))
 async def handle(cluster: Cluster, request: ProduceRequest, context: RequestContext) -> ProduceResponse:
+    append = _Append(cluster, request, context)
     responses = []
-    due: list[PartitionLog] = []
     for topic in request.topic_data:
         row = TopicProduceResponse(topic.name, topic.topic_id)
-        for data in topic.partition_data:
-            try:
-                name = topic.name or cluster.topic(topic.name, topic.topic_id).name
-                row.partition_responses.append(_append(cluster, request, context, name, data, due))
-            except KafkaError as error:
-                answer = PartitionProduceResponse(data.index, error.code, error_message=str(error))
-                row.partition_responses.append(answer)
         responses.append(row)
-    if due:
-        await cluster.flush(due)
+        try:
+            name = topic.name or cluster.topic(None, topic.topic_id).name
+        except KafkaError as error:
+            row.partition_responses = [_failed(data.index, error, -1) for data in topic.partition_data]
+            continue
+        row.partition_responses = [append.partition(name, data) for data in topic.partition_data]
+    if append.due:
+        await cluster.flush(append.due)
     return ProduceResponse(responses)
 
 
-def _append(
-    cluster: Cluster,
-    request: ProduceRequest,
-    context: RequestContext,
-    topic: str,
-    data: PartitionProduceData,
-    due: list[PartitionLog],
-) -> PartitionProduceResponse:
-    target = cluster.log(topic, data.index)
-    if not context.in_process:
-        _check(request, target, data)
-        if target.config.compacts and (missing := _without_key(data)):
-            text = f"{topic}-{data.index} is compacted and takes no record without a key"
-            return PartitionProduceResponse(
-                data.index, InvalidRecordError.info.code, record_errors=missing, error_message=text
-            )
-    if request.transactional_id is not None:
-        header = records.read_header(data.records)
-        joins = context.api_version >= _JOINS_BY_ITSELF
-        join = cluster.transactions.join if joins else cluster.transactions.verify
-        join(request.transactional_id, header.producer_id, header.producer_epoch, (topic, data.index))
-    appended = target.append(data.records, verified=context.in_process)
-    cluster.progressed(topic, data.index)
-    if target.needs_sync():
-        due.append(target)
-    return PartitionProduceResponse(
-        data.index,
-        base_offset=appended.base_offset,
-        log_append_time_ms=appended.log_append_time_ms,
-        log_start_offset=target.log_start_offset,
-    )
+class _Append:
+    """One request on its way into the logs; `due` are those that must be synced before the answer."""
 
+    __slots__ = ("cluster", "context", "due", "request")
 
-def _check(request: ProduceRequest, target: PartitionLog, data: PartitionProduceData) -> None:
-    where = f"{target.topic}-{target.partition}"
-    if request.acks not in (-1, 0, 1):
-        raise InvalidRequiredAcksError
-    if target.topic in INTERNAL_TOPICS:
-        raise InvalidTopicError(f"{where} is internal: only the broker writes there")
-    try:
-        header = records.read_header(data.records)
-    except records.CorruptBatchError as error:
-        raise CorruptMessageError(f"{where}: {error}") from error
-    if header.length_bytes != len(data.records):
-        raise InvalidRecordError(
-            f"{where}: the first batch has {header.length_bytes} of {len(data.records)} bytes; one batch, whole, per "
-            "partition and request"
+    def __init__(self, cluster: Cluster, request: ProduceRequest, context: RequestContext) -> None:
+        self.cluster = cluster
+        self.request = request
+        self.context = context
+        self.due: list[PartitionLog] = []
+
+    def partition(self, topic: str, data: PartitionProduceData) -> PartitionProduceResponse:
+        """Append the batch of one partition; the answer's row for it."""
+        cluster, index = self.cluster, data.index
+        log_start = -1
+        try:
+            target = cluster.log(topic, index)
+            self._admit(target, data)
+            log_start = target.log_start_offset
+            appended = target.append(data.records, verified=self.context.in_process)
+        except KafkaError as error:
+            return _failed(index, error, log_start)
+        cluster.progressed(topic, index)
+        if target.needs_sync():
+            self.due.append(target)
+        return PartitionProduceResponse(
+            index,
+            base_offset=appended.base_offset,
+            log_append_time_ms=appended.log_append_time_ms,
+            log_start_offset=target.log_start_offset,
         )
-    if header.is_control:
-        raise InvalidRecordError(f"{where}: control batches are written by the broker only")
-    if header.producer_id >= 0 and header.base_sequence < 0:
-        raise InvalidRecordError(f"{where}: producer {header.producer_id} sent a batch without a sequence number")
-    if header.is_transactional != (request.transactional_id is not None):
-        raise InvalidRecordError(f"{where}: a transactional batch and a transactional id come together or not at all")
+
+    def _admit(self, target: PartitionLog, data: PartitionProduceData) -> None:
+        """All checks that are not the log's, and the batch's way into its transaction."""
+        if self.context.in_process and self.request.transactional_id is None:
+            return
+        head = _head(target, data.records)
+        _, _, _, attributes, producer_id, epoch, sequence = head
+        if not self.context.in_process:
+            self._check(target, data, head)
+        if attributes & _TRANSACTIONAL:
+            if self.request.transactional_id is None:
+                raise TransactionalIdAuthorizationFailedError("a transactional batch without a transactional id")
+            self._enlist(target, producer_id, epoch, sequence)
+
+    def _check(self, target: PartitionLog, data: PartitionProduceData, head: tuple[int, ...]) -> None:
+        base_offset, length, _, attributes, _, _, _ = head
+        where = f"{target.topic}-{target.partition}"
+        if length + 12 != len(data.records):
+            raise InvalidRecordError(
+                f"{where}: the first batch has {length + 12} of {len(data.records)} bytes; one batch, whole, per "
+                "partition and request"
+            )
+        if attributes & _CODEC == _ZSTD and self.context.api_version < _KNOWS_ZSTD:
+            raise UnsupportedCompressionTypeError(f"{where}: zstd needs Produce {_KNOWS_ZSTD}: upgrade the client")
+        if self.request.acks not in (-1, 0, 1):
+            raise InvalidRequiredAcksError(f"acks={self.request.acks}; -1, 0 and 1 are known")
+        if target.topic in INTERNAL_TOPICS and self.context.client_id != _ADMIN_CLIENT:
+            raise InvalidTopicError(f"{where} is internal: only the broker writes there")
+        if base_offset != 0:
+            raise InvalidRecordError(f"{where}: a batch comes with base offset 0, this one has {base_offset}")
+
+    def _enlist(self, target: PartitionLog, producer_id: int, epoch: int, sequence: int) -> None:
+        """Make the partition part of the transaction, or see that it is."""
+        transactional_id, version = self.request.transactional_id or "", self.context.api_version
+        partition = (target.topic, target.partition)
+        if version >= _JOINS_BY_ITSELF:
+            self.cluster.transactions.join(transactional_id, producer_id, epoch, partition)
+            if sequence > 0 and not self.context.in_process and target.producers.get(producer_id) is None:
+                raise OutOfOrderSequenceNumberError(
+                    f"{target.topic}-{target.partition}: producer {producer_id} is new here and begins with sequence "
+                    f"{sequence}, not 0: what it wrote before is lost"
+                )
+            return
+        try:
+            self.cluster.transactions.verify(transactional_id, producer_id, epoch, partition)
+        except ConcurrentTransactionsError as error:
+            raise NotEnoughReplicasError(str(error)) from None
+        except TransactionAbortableError as error:
+            if version >= _KNOWS_ABORTABLE:
+                raise
+            raise InvalidTxnStateError(str(error)) from None
 
 
-def _without_key(data: PartitionProduceData) -> list[BatchIndexAndErrorMessage]:
-    keys = records.decode(data.records).keys()
-    return [BatchIndexAndErrorMessage(index, "no key") for index, key in enumerate(keys) if key is None]
+def _head(target: PartitionLog, records: Buffer | None) -> tuple[int, ...]:
+    if not records or len(records) < _HEADER_BYTES:
+        raise InvalidRecordError(f"{target.topic}-{target.partition}: no whole batch for it in the request")
+    head = _HEAD.unpack_from(records)
+    magic = head[2]
+    if magic != _MAGIC:
+        error = InvalidRecordError if magic in (0, 1) else CorruptMessageError
+        raise error(f"{target.topic}-{target.partition}: a batch of magic {magic}; {_MAGIC} is taken")
+    return head
+
+
+def _failed(index: int, error: KafkaError, log_start_offset: int) -> PartitionProduceResponse:
+    at_fault = [BatchIndexAndErrorMessage(*row) for row in getattr(error, "record_errors", ())]
+    if error.code in _SAY_NO_MORE:
+        log_start_offset = -1
+    return PartitionProduceResponse(
+        index, error.code, log_start_offset=log_start_offset, record_errors=at_fault, error_message=str(error)
+    )

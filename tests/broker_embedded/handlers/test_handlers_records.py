@@ -40,8 +40,22 @@ def batch(*values: bytes, key: bytes | None = b"k", **fields: Any) -> bytearray:
     return records.encode([key] * len(values), list(values), [1_700_000_000_000] * len(values), **fields)
 
 
-def control() -> bytearray:
-    return records.encode_control(commit=True, producer_id=1, producer_epoch=0, timestamp=0)
+def control(transactional: bool = True) -> bytearray:
+    data = records.encode_control(commit=True, producer_id=1, producer_epoch=0, timestamp=0)
+    records.set_producer(data, producer_id=1, producer_epoch=0, base_sequence=0, is_transactional=transactional)
+    return data
+
+
+def at_offset(offset: int) -> bytearray:
+    data = batch(b"a")
+    records.set_offset(data, offset, 0)
+    return data
+
+
+def of_magic(magic: int) -> bytearray:
+    data = batch(b"a")
+    data[16] = magic
+    return data
 
 
 def corrupt() -> bytearray:
@@ -72,11 +86,18 @@ async def topics(client: Any) -> None:
         (batch(b"a"), {"index": 2}, 3),
         (batch(b"a"), {"topic": "__consumer_offsets"}, 17),  # INVALID_TOPIC_EXCEPTION
         (corrupt(), {}, 2),  # CORRUPT_MESSAGE
-        (batch(b"a")[:40], {}, 2),
-        (batch(b"a") + batch(b"b"), {}, 87),  # INVALID_RECORD
-        (control(), {"transactional_id": "t"}, 87),
-        (batch(b"a", is_transactional=True, producer_id=0, producer_epoch=0, base_sequence=0), {}, 87),
-        (batch(b"a"), {"transactional_id": "t"}, 87),
+        (batch(b"a")[:40], {}, 87),  # INVALID_RECORD
+        (batch(b"a")[:-1], {}, 87),
+        (b"", {}, 87),
+        (None, {}, 87),
+        (batch(b"a") + batch(b"b"), {}, 87),
+        (control(), {"transactional_id": "t"}, 49),  # INVALID_PRODUCER_ID_MAPPING
+        (control(transactional=False), {}, 87),
+        (at_offset(1), {}, 87),
+        (of_magic(1), {}, 87),
+        (of_magic(3), {}, 2),
+        (batch(b"a", is_transactional=True, producer_id=0, producer_epoch=0, base_sequence=0), {}, 53),
+        (batch(b"a"), {"transactional_id": "t"}, 0),
         (batch(b"a", producer_id=0, producer_epoch=0), {}, 87),
         (batch(b"x" * 1_100_000), {}, 10),  # MESSAGE_TOO_LARGE
         (batch(b"a"), {"topic": "planes"}, 0),
