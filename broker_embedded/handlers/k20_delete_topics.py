@@ -1,5 +1,6 @@
 # 20 DeleteTopics, by name or, from version 6 on, by id.
 #
+# - A topic that is there twice, by its name, its id or both, stays.
 # - Groups lose their offsets for a deleted topic. Who waits in a fetch there learns that it is gone.
 # - Internal topics stay (Kafka would delete them): groups and transactions live in them.
 # - `delete.topic.enable=false` refuses all.
@@ -31,17 +32,19 @@ async def handle(cluster: Cluster, request: DeleteTopicsRequest, context: Reques
     if not cluster.config.delete_topic_enable:
         raise TopicDeletionDisabledError("Topic deletion is disabled.")
     counts = Counter(_key(row) for row in request.topics)
-    named = {cluster.topics[row.name].id for row in request.topics if row.name in cluster.topics}
-    return DeleteTopicsResponse([await _delete(cluster, key, count, named) for key, count in counts.items()])
+    for name, topic_id in list(counts):
+        if topic_id is None and name in cluster.topics:
+            counts[name, None] += counts.pop((None, cluster.topics[name].id), 0)  # the same topic, said otherwise
+    return DeleteTopicsResponse([await _delete(cluster, key, count) for key, count in counts.items()])
 
 
 def _key(row: DeleteTopicState) -> Key:
     return (row.name, None if row.topic_id == _NO_ID else row.topic_id)
 
 
-async def _delete(cluster: Cluster, key: Key, count: int, named: set[UUID]) -> DeletableTopicResult:
+async def _delete(cluster: Cluster, key: Key, count: int) -> DeletableTopicResult:
     try:
-        topic = _find(cluster, key, count, named)
+        topic = _find(cluster, key, count)
         if topic.is_internal:
             raise InvalidTopicError(f"Topic '{topic.name}' is internal: groups or transactions live in it")
         await cluster.remove_topic(topic)
@@ -50,7 +53,7 @@ async def _delete(cluster: Cluster, key: Key, count: int, named: set[UUID]) -> D
     return DeletableTopicResult(topic.name, topic.id)
 
 
-def _find(cluster: Cluster, key: Key, count: int, named: set[UUID]) -> Topic:
+def _find(cluster: Cluster, key: Key, count: int) -> Topic:
     name, topic_id = key
     if name is None and topic_id is None:
         raise InvalidRequestError("Neither topic name nor id were specified.")
@@ -58,6 +61,4 @@ def _find(cluster: Cluster, key: Key, count: int, named: set[UUID]) -> Topic:
         raise InvalidRequestError("You may not specify both topic name and topic id.")
     if count > 1:
         raise InvalidRequestError("Duplicate topic name." if topic_id is None else "Duplicate topic id.")
-    if topic_id in named:
-        raise InvalidRequestError("The provided topic name maps to an ID that was already supplied.")
     return cluster.topic(name, topic_id)

@@ -15,6 +15,7 @@ from broker_embedded.errors import (
     InvalidTopicError,
     KafkaError,
     PolicyViolationError,
+    UnknownTopicOrPartitionError,
 )
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.replica_assignments import check_assignment
@@ -48,7 +49,9 @@ def _grow(
     try:
         if is_twice:
             raise InvalidRequestError("Duplicate topic name.")
-        topic = cluster.topic(row.name)
+        topic = cluster.topics.get(row.name)
+        if topic is None:
+            raise UnknownTopicOrPartitionError(f"topic {row.name!r} does not exist")
         if topic.is_internal:
             raise InvalidTopicError(f"Topic '{topic.name}' is internal: groups and transactions are found by its size")
         _check(row, topic.partition_count, cluster.config.node_id)

@@ -30,9 +30,10 @@ async def handle(
     except KafkaError as error:
         return DescribeClientQuotasResponse(error.code, str(error), None)
     return DescribeClientQuotasResponse(
+        error_message="",
         entries=[
             QuotaEntry([QuotaEntity(*part) for part in entity], [ValueData(*item) for item in values.items()])
             for entity, values in cluster.metadata.quotas.items()
             if matches(entity, request.components, request.strict)
-        ]
+        ],
     )
