@@ -245,7 +245,9 @@ class Cluster:
         since = None if found is None else found.open_transactions().get(producer_id)
         if found is None or since is None or (first is not None and since != first):
             return
-        found.append_marker(producer_id, producer_epoch, commit=commit)
+        # Markers of an older coordinator are refused; Kafka's is as old as the leaders of its partitions.
+        coordinator_epoch = max(source.leader_epoch for source in self.topics[TRANSACTIONS_TOPIC].partitions)
+        found.append_marker(producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch)
         if partition[0] == OFFSETS_TOPIC:
             self.offsets.end_transaction(partition[1], producer_id, commit=commit)
         self.housekeeping.marker_written()
