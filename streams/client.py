@@ -273,6 +273,22 @@ class Client:
         transport = self._open()
         return Admin(transport, transport.asks)
 
+    async def ends(
+        self, partitions: Iterable[TopicPartition]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        """The first offset of each partition, and the one behind its last record."""
+        tps = list(partitions)
+        return await self._open().earliest(tps), await self._open().latest(tps, "read_uncommitted")
+
+    async def offsets_at(
+        self, partitions: Iterable[TopicPartition], time: datetime | str | int
+    ) -> dict[TopicPartition, int]:
+        """The offset of the first record of each partition that is not earlier than `time`; its end if there is none.
+
+        `time` is a datetime, ISO-8601 text or milliseconds since 1970.
+        """
+        return await self._open().at_time(partitions, time if isinstance(time, int) else time_ms(time))
+
     def table(self, name: str) -> ClientTable:
         """A table of the app, as its committed changelog tells it. Raises TopologyError for a name the app does not
         have.

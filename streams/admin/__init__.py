@@ -159,9 +159,11 @@ class Admin:
         """The users with stored passwords, and the SASL mechanisms of each."""
         return await access.users(self._asks)
 
-    async def set_password(self, user: str, password: str, *, mechanism: str = "SCRAM-SHA-512") -> None:
+    async def set_password(
+        self, user: str, password: str, *, mechanism: str = "SCRAM-SHA-512", iterations: int = 4096
+    ) -> None:
         """Add a user, or give it another password. Only salted hashes leave this process."""
-        await access.set_password(self._asks, user, password, mechanism)
+        await access.set_password(self._asks, user, password, mechanism, iterations)
 
     async def remove_user(self, user: str, *, mechanism: str = "SCRAM-SHA-512") -> None:
         """Remove a user's password for a mechanism."""

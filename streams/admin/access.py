@@ -25,7 +25,6 @@ from streams.transport.contract import TransportError
 from streams.transport.kafka_connection import check
 
 MECHANISMS = {"SCRAM-SHA-256": 1, "SCRAM-SHA-512": 2}
-_ITERATIONS = 4096
 
 
 async def list_acls(asks: Asks, match: Acl) -> list[Acl]:
@@ -103,11 +102,11 @@ async def users(asks: Asks) -> dict[str, list[str]]:
     return {row.user: [names[info.mechanism] for info in row.credential_infos] for row in answer.results}
 
 
-async def set_password(asks: Asks, user: str, password: str, mechanism: str) -> None:
+async def set_password(asks: Asks, user: str, password: str, mechanism: str, iterations: int) -> None:
     salt = os.urandom(24)
     digest = "sha256" if mechanism == "SCRAM-SHA-256" else "sha512"
-    salted = hashlib.pbkdf2_hmac(digest, password.encode(), salt, _ITERATIONS)
-    row = ScramCredentialUpsertion(user, _mechanism(mechanism), _ITERATIONS, salt, salted)
+    salted = hashlib.pbkdf2_hmac(digest, password.encode(), salt, iterations)
+    row = ScramCredentialUpsertion(user, _mechanism(mechanism), iterations, salt, salted)
     await _alter(asks, AlterUserScramCredentialsRequest([], [row]))
 
 

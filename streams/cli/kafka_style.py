@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import click
 
 
 class KafkaStyleGroup(click.Group):
-    """`streams topics --create --topic flights` is `streams topics create --topic flights`."""
+    """`streams topics --create --topic flights` is `streams topics create --topic flights`.
+
+    `KAFKA_NAMES` are actions that Kafka's tools call otherwise than we do.
+    """
+
+    KAFKA_NAMES: ClassVar[Mapping[str, str]] = {"--reset-offsets": "reset"}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        actions = [arg for arg in args if arg.startswith("--") and arg[2:] in self.commands]
-        if actions:
+        names = {f"--{name}": name for name in self.commands} | dict(self.KAFKA_NAMES)
+        action = next((arg for arg in args if names.get(arg) in self.commands), None)
+        if action is not None:
             rest = list(args)
-            rest.remove(actions[0])
-            args = [actions[0][2:], *rest]
+            rest.remove(action)
+            args = [names[action], *rest]
         return super().parse_args(ctx, args)
 
 

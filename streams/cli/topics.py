@@ -105,11 +105,23 @@ def describe(
             _print(topic)
 
 
+def _id_text(topic_id: str) -> str:
+    """An id as Kafka's tools write it.
+
+    >>> _id_text("4bbe6ccf-5161-4c6b-801f-28e3a7d66201")
+    'S75sz1FhTGuAHyjjp9ZiAQ'
+    """
+    from base64 import urlsafe_b64encode
+    from uuid import UUID
+
+    return urlsafe_b64encode(UUID(topic_id).bytes).decode().rstrip("=")
+
+
 def _print(topic: TopicDescription) -> None:
     configs = ",".join(f"{key}={value}" for key, value in sorted(topic.configs.items()))
     factor = len(topic.partitions[0].replicas) if topic.partitions else 0
     click.echo(
-        f"Topic: {topic.name}\tTopicId: {topic.topic_id}\tPartitionCount: {len(topic.partitions)}\t"
+        f"Topic: {topic.name}\tTopicId: {_id_text(topic.topic_id)}\tPartitionCount: {len(topic.partitions)}\t"
         f"ReplicationFactor: {factor}\tConfigs: {configs}"
     )
     rows = [
