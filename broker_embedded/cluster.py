@@ -74,6 +74,7 @@ class Cluster:
         self.folder = folder
         self.metadata = folder.metadata
         self.topics: dict[str, Topic] = {}
+        self._by_id: dict[UUID | None, Topic] = {}
         self.offsets = Offsets(self)
         self.groups = Groups(self)
         self.transactions = Transactions(self)
@@ -168,10 +169,13 @@ class Cluster:
             if found is None:
                 raise UnknownTopicOrPartitionError(f"topic {name!r} does not exist")
             return found
-        for topic in self.topics.values():
-            if topic.id == topic_id:
-                return topic
-        raise UnknownTopicIdError(f"no topic has id {topic_id}")
+        found = self._by_id.get(topic_id)
+        if found is None or self.topics.get(found.name) is not found:  # unknown, or deleted since
+            self._by_id = {topic.id: topic for topic in self.topics.values()}
+            found = self._by_id.get(topic_id)
+        if found is None:
+            raise UnknownTopicIdError(f"no topic has id {topic_id}")
+        return found
 
     def add_topics(self, topics: Sequence[Topic]) -> None:
         """Make new topics, all or none."""
