@@ -83,9 +83,11 @@ class Subscription:
         consumer = AIOKafkaConsumer(*self._topics, bootstrap_servers=address, **self._options)
         try:
             await consumer.start()
-        except KafkaError as error:
-            await consumer.stop()
-            raise TransportError(f"group {self.group!r} at {address}: {error}") from error
+        except BaseException as error:
+            await asyncio.shield(consumer.stop())
+            if isinstance(error, KafkaError):
+                raise TransportError(f"group {self.group!r} at {address}: {error}") from error
+            raise
         self._consumer, self._connected_to = consumer, address
         return consumer
 

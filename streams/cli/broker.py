@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from broker_embedded.broker import Broker
 
 _LISTENERS = "listeners"
+# As in the server.properties that Kafka is distributed with, and as its defaults.
+_AS_DISTRIBUTED = {"auto.create.topics.enable": "true", "group.initial.rebalance.delay.ms": "0"}
 
 
 @click.command()
@@ -41,7 +43,7 @@ def command(
     from streams.cli.properties import pairs, read_properties
 
     set_up(log_level)
-    properties = {"auto.create.topics.enable": "true"}
+    properties = dict(_AS_DISTRIBUTED)
     properties |= (read_properties(Path(config)) if config else {}) | pairs(override, "--override")
     properties.setdefault(_LISTENERS, f"PLAINTEXT://{host}:{port}")
     return asyncio.run(serve(Path(data), properties, as_json=as_json))
