@@ -73,7 +73,8 @@ class Offsets:
                 f"{topic}-{row.partition_index}: metadata of {len(metadata)} characters, at most {longest} "
                 "(offset.metadata.max.bytes)"
             )
-        return OffsetValue(row.committed_offset, row.committed_leader_epoch, metadata, self._cluster.now_ms())
+        topic_id = self._cluster.topics[topic].id
+        return OffsetValue(row.committed_offset, row.committed_leader_epoch, metadata, self._cluster.now_ms(), topic_id)
 
     def commit(self, group: str, offsets: Mapping[Partition, OffsetValue]) -> None:
         """Write offsets down; visible at once."""

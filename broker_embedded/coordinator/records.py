@@ -1,18 +1,20 @@
 """Keys and values of committed offsets in `__consumer_offsets`, in Kafka's own bytes.
 
 Sources: OffsetCommitKey and OffsetCommitValue in Kafka's message definitions. A key starts with its type (int16), a
-value with its version (int16). Written: OffsetCommitValue 3, the highest without tagged fields; read: every version
-Kafka 4 reads (tagged fields are passed over).
+value with its version (int16). Written: OffsetCommitValue 4, or 3 where no topic id is known; read: every version that
+Kafka 4 reads.
 """
 
 from __future__ import annotations
 
 import struct
 from typing import NamedTuple
+from uuid import UUID
 
-from broker_embedded.coordinator.fields import INT16, INT32, INT64, Reader
+from broker_embedded.coordinator.fields import INT16, INT32, INT64, Reader, Writer
 
 _OFFSET_KEY_TYPES = (0, 1)
+_TOPIC_ID_TAG = bytes((1, 0, 16))  # one tagged field, number 0, 16 bytes
 _OFFSET_HEAD = struct.Struct(">hqi")  # version, offset, leader epoch
 
 
@@ -27,6 +29,7 @@ class OffsetValue(NamedTuple):
     leader_epoch: int = -1
     metadata: str = ""
     commit_timestamp: int = -1
+    topic_id: UUID | None = None
 
 
 class UnknownRecordError(ValueError):
@@ -58,10 +61,13 @@ def decode_offset_key(data: bytes) -> OffsetKey | None:
 def encode_offset_value(value: OffsetValue) -> bytes:
     """
     >>> decode_offset_value(encode_offset_value(OffsetValue(42, 0, "note", 1_000)))
-    OffsetValue(offset=42, leader_epoch=0, metadata='note', commit_timestamp=1000)
+    OffsetValue(offset=42, leader_epoch=0, metadata='note', commit_timestamp=1000, topic_id=None)
     """
-    head = _OFFSET_HEAD.pack(3, value.offset, value.leader_epoch)
-    return head + _string(value.metadata) + INT64.pack(value.commit_timestamp)
+    topic_id = value.topic_id
+    head = _OFFSET_HEAD.pack(3 if topic_id is None else 4, value.offset, value.leader_epoch)
+    metadata = Writer(flexible=topic_id is not None).string(value.metadata).data()
+    tail = b"" if topic_id is None else _TOPIC_ID_TAG + topic_id.bytes
+    return head + metadata + INT64.pack(value.commit_timestamp) + tail
 
 
 def decode_offset_value(data: bytes) -> OffsetValue:
@@ -72,4 +78,6 @@ def decode_offset_value(data: bytes) -> OffsetValue:
     reader = Reader(data, 2, flexible=version >= 4)
     offset = reader.int64()
     leader_epoch = reader.int32() if version >= 3 else -1
-    return OffsetValue(offset, leader_epoch, reader.string(), reader.int64())
+    metadata, commit_timestamp = reader.string(), reader.int64()
+    topic_id = reader.tags().get(0)
+    return OffsetValue(offset, leader_epoch, metadata, commit_timestamp, UUID(bytes=topic_id) if topic_id else None)

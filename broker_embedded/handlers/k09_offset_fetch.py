@@ -61,9 +61,17 @@ def _group(cluster: Cluster, group: OffsetFetchRequestGroup, require_stable: boo
         except UnknownTopicIdError as error:
             answer.topics.append(_all_failed(row, error.code))
             continue
-        rows = [_row(index, committed.get((name, index)), (name, index) in unstable) for index in row.partition_indexes]
+        keys = [(name, index) for index in row.partition_indexes]
+        rows = [_row(key[1], _of_this_topic(cluster, key, committed.get(key)), key in unstable) for key in keys]
         answer.topics.append(OffsetFetchResponseTopics(row.name, row.topic_id, rows))
     return answer
+
+
+def _of_this_topic(cluster: Cluster, key: tuple[str, int], value: OffsetValue | None) -> OffsetValue | None:
+    """None for what was committed for an older topic of that name."""
+    topic = cluster.topics.get(key[0])
+    is_another = value is not None and value.topic_id is not None and topic is not None and value.topic_id != topic.id
+    return None if is_another else value
 
 
 def _everything(cluster: Cluster, partitions: set[tuple[str, int]]) -> list[OffsetFetchRequestTopics]:

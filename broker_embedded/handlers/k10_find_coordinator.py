@@ -26,7 +26,7 @@ async def handle(cluster: Cluster, request: FindCoordinatorRequest, context: Req
             [Coordinator(key, error_code=error.code, error_message=str(error)) for key in request.coordinator_keys]
         )
     node_id, host, port = cluster.advertised(context)
-    message = "" if context.api_version >= _LISTS_SINCE else None  # as Kafka has it
+    message = "" if context.api_version >= _LISTS_SINCE else "NONE"  # as Kafka has it
     return FindCoordinatorResponse(
         [Coordinator(key, node_id, host, port, 0, message) for key in request.coordinator_keys]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ def test_offset_keys_round_trip(group: str, topic: str, partition: int) -> None:
     assert decode_offset_key(encode_offset_key(group, topic, partition)) == OffsetKey(group, topic, partition)
 
 
-@given(st.builds(OffsetValue, int64, int32, names, int64))
+@given(st.builds(OffsetValue, int64, int32, names, int64, st.none() | st.uuids()))
 def test_offset_values_round_trip(value: OffsetValue) -> None:
     assert decode_offset_value(encode_offset_value(value)) == value
 
@@ -38,6 +39,8 @@ def test_bytes_of_an_offset() -> None:
     assert encode_offset_key("g", "t", 1).hex() == "000100016700017400000001"
     expected = "000300000000000000070000000200016d0000000000000009"
     assert encode_offset_value(OffsetValue(7, 2, "m", 9)).hex() == expected
+    expected = "0004000000000000000700000002026d0000000000000009010010" + "07" * 16
+    assert encode_offset_value(OffsetValue(7, 2, "m", 9, UUID("07" * 16))).hex() == expected
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,10 @@ def test_bytes_of_an_offset() -> None:
         (struct.pack(">hqh1sqq", 1, 7, 1, b"m", 9, 99), OffsetValue(7, -1, "m", 9)),
         (struct.pack(">hqh1sq", 2, 7, 1, b"m", 9), OffsetValue(7, -1, "m", 9)),
         # version 4 is compact, with a topic id as tag 0
-        (struct.pack(">hqi2sqBBB16s", 4, 7, 2, b"\x02m", 9, 1, 0, 16, b"i" * 16), OffsetValue(7, 2, "m", 9)),
+        (
+            struct.pack(">hqi2sqBBB16s", 4, 7, 2, b"\x02m", 9, 1, 0, 16, b"i" * 16),
+            OffsetValue(7, 2, "m", 9, UUID("69" * 16)),
+        ),
     ],
     ids=["0", "1", "2", "4"],
 )

@@ -179,8 +179,8 @@ async def test_deleting_offsets(folder: Any, client: Any, group_id: str, codes: 
 # 10 FindCoordinator
 
 
-@pytest.mark.parametrize(("version", "message"), [(3, None), (4, "")])
-async def test_groups_and_transactions_are_coordinated_here(client: Any, version: int, message: str | None) -> None:
+@pytest.mark.parametrize(("version", "message"), [(3, "NONE"), (4, "")])
+async def test_groups_and_transactions_are_coordinated_here(client: Any, version: int, message: str) -> None:
     node_id, host, port = client.cluster.advertised(LOCAL)
     for key_type in (0, 1):
         answer = await client.cluster.handle(FindCoordinatorRequest(key_type, ["a", "b"]), RequestContext(version))
