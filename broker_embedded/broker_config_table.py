@@ -37,13 +37,13 @@ log.cleaner.backoff.ms | long | 15000 | >= 0 | how long the cleaner rests when t
 log.cleaner.dedupe.buffer.size | long | 134217728 | | memory for the keys of one compaction
 log.cleaner.enable | boolean | true | | whether logs are compacted
 log.cleaner.io.buffer.load.factor | double | 0.9 | | no effect: the cleaner's memory is as big as needed
-log.cleaner.io.buffer.size | int | 524288 | >= 0 | bytes that a compaction reads at a time
-log.cleaner.io.max.bytes.per.second | double | 1.7976931348623157E308 | | how fast compactions read and write
+log.cleaner.io.buffer.size | int | 524288 | >= 0 | no effect: compactions read what they need
+log.cleaner.io.max.bytes.per.second | double | 1.7976931348623157E308 | | no effect: compactions make way for requests
 log.cleaner.threads | int | 1 | >= 0 | no effect: one log is compacted at a time
-log.flush.offset.checkpoint.interval.ms | int | 60000 | >= 0 | time between checkpoints of what is synced
+log.flush.offset.checkpoint.interval.ms | int | 60000 | >= 0 | no effect: once a minute
 log.flush.scheduler.interval.ms | long | 9223372036854775807 | | default of log.flush.interval.ms
-log.flush.start.offset.checkpoint.interval.ms | int | 60000 | >= 0 | time between checkpoints of where logs start
-log.retention.check.interval.ms | long | 300000 | >= 1 | how often retention is enforced, at least
+log.flush.start.offset.checkpoint.interval.ms | int | 60000 | >= 0 | no effect: once a minute
+log.retention.check.interval.ms | long | 300000 | >= 1 | no effect: looked for at every tick
 log.retention.hours | int | 168 | | log.retention.ms in hours, if neither that nor minutes are set
 log.retention.minutes | int | - | | log.retention.ms in minutes, if that is not set
 log.roll.hours | int | 168 | >= 1 | log.roll.ms in hours, if that is not set
@@ -110,7 +110,7 @@ _TRANSACTIONS: Final = """
 producer.id.expiration.ms | int | 86400000 | >= 1 | how long an idle producer is remembered
 transaction.abort.timed.out.transaction.cleanup.interval.ms | int | 10000 | >= 1 | no effect: looked for at every tick
 transaction.max.timeout.ms | int | 900000 | >= 1 | longest timeout that a producer may ask for
-transaction.partition.verification.enable | boolean | true | | whether partitions must be part of a transaction
+transaction.partition.verification.enable | boolean | true | | no effect: partitions always must be in a transaction
 transaction.state.log.min.isr | int | 2 | >= 1 | no effect on a single broker
 transaction.state.log.num.partitions | int | 50 | >= 1 | partitions of __transaction_state
 transaction.state.log.replication.factor | short | 3 | >= 1 | no effect on a single broker
@@ -122,24 +122,24 @@ transactional.id.expiration.ms | int | 604800000 | >= 1 | how long an idle trans
 _NETWORK: Final = """
 advertised.listeners | list | - | | addresses told to clients, if others than those listened on
 background.threads | int | 10 | >= 1 | no effect: there are no such threads
-connection.failed.authentication.delay.ms | int | 100 | >= 0 | how long an unsuccessful login waits for its answer
+connection.failed.authentication.delay.ms | int | 100 | >= 0 | no effect: an unsuccessful login is answered at once
 connections.max.idle.ms | long | 600000 | | connections that were idle for so long are closed
 connections.max.reauth.ms | long | 0 | | how long an authentication holds; 0 is for ever
-fetch.max.bytes | int | 57671680 | >= 1024 | size of the answer to a fetch, at most
+fetch.max.bytes | int | 57671680 | >= 1024 | no effect: a fetch is answered with what it asks for
 listener.security.protocol.map | string | {protocols} | | which listeners have TLS, SASL, both or neither
 listeners | list | PLAINTEXT://:9092 | | addresses that are listened on
 max.connection.creation.rate | int | 2147483647 | >= 0 | no effect: connections are taken as they come
 max.connections | int | 2147483647 | >= 0 | connections at a time, at most
-max.connections.per.ip | int | 2147483647 | >= 0 | connections at a time from one address, at most
-max.connections.per.ip.overrides | string | | | max.connections.per.ip for single addresses
-max.incremental.fetch.session.cache.slots | int | 1000 | | fetch sessions at a time, at most
+max.connections.per.ip | int | 2147483647 | >= 0 | no effect: an address may have all of max.connections
+max.connections.per.ip.overrides | string | | | no effect: an address may have all of max.connections
+max.incremental.fetch.session.cache.slots | int | 1000 | | no effect: there are 1000
 num.io.threads | int | 8 | >= 1 | no effect: requests share one event loop
 num.network.threads | int | 3 | >= 1 | no effect: requests share one event loop
 num.recovery.threads.per.data.dir | int | 2 | >= 1 | no effect: logs are recovered one by one
 num.replica.fetchers | int | 1 | >= 1 | no effect on a single broker
 queued.max.requests | int | 500 | >= 1 | no effect: a connection has one request at a time
 request.timeout.ms | int | 30000 | | no effect: there is no other broker to wait for
-socket.listen.backlog.size | int | 50 | >= 1 | connections that wait to be taken, at most
+socket.listen.backlog.size | int | 50 | >= 1 | no effect: the server has its own
 socket.receive.buffer.bytes | int | 102400 | | no effect: buffers are the system's
 socket.request.max.bytes | int | 104857600 | >= 1 | size of a request, at most
 socket.send.buffer.bytes | int | 102400 | | no effect: buffers are the system's
@@ -150,9 +150,9 @@ authorizer.class.name | string | | | what decides who may do what; empty lets ev
 sasl.enabled.mechanisms | list | GSSAPI | | SASL mechanisms that are taken
 sasl.jaas.config | password | - | | users of the mechanism PLAIN
 sasl.mechanism.inter.broker.protocol | string | GSSAPI | | no effect on a single broker
-sasl.server.max.receive.size | int | 524288 | | size of a SASL message, at most
+sasl.server.max.receive.size | int | 524288 | | no effect: a SASL message may be as long as a request
 security.inter.broker.protocol | string | PLAINTEXT | | no effect on a single broker
-ssl.cipher.suites | list | | | cipher suites; empty leaves them to the system
+ssl.cipher.suites | list | | | no effect: cipher suites are the system's
 ssl.client.auth | string | none | one of required, requested, none | whether clients must show a certificate
 ssl.enabled.protocols | list | TLSv1.2,TLSv1.3 | | versions of TLS
 ssl.key.password | password | - | | password of the private key
@@ -162,7 +162,7 @@ ssl.keystore.location | string | - | | file with private key and certificates
 ssl.keystore.password | password | - | | password of that file
 ssl.keystore.type | string | JKS | | form of that file
 ssl.principal.mapping.rules | string | DEFAULT | | how a certificate's name becomes a principal
-ssl.protocol | string | TLSv1.3 | | version of TLS, if there is a choice
+ssl.protocol | string | TLSv1.3 | | no effect: what both sides can do best
 ssl.truststore.certificates | password | - | | certificates, in PEM, of whom clients are believed
 ssl.truststore.location | string | - | | file with those certificates
 ssl.truststore.password | password | - | | password of that file
@@ -170,10 +170,10 @@ ssl.truststore.type | string | JKS | | form of that file
 """
 
 _QUOTAS: Final = """
-controller.quota.window.num | int | 11 | >= 1 | samples of controller mutation rates
-controller.quota.window.size.seconds | int | 1 | >= 1 | length of such a sample
-quota.window.num | int | 11 | >= 1 | samples of rates for quotas
-quota.window.size.seconds | int | 1 | >= 1 | length of such a sample
+controller.quota.window.num | int | 11 | >= 1 | no effect: quotas are kept, not enforced
+controller.quota.window.size.seconds | int | 1 | >= 1 | no effect: quotas are kept, not enforced
+quota.window.num | int | 11 | >= 1 | no effect: quotas are kept, not enforced
+quota.window.size.seconds | int | 1 | >= 1 | no effect: quotas are kept, not enforced
 """
 
 _OURS: Final = """

@@ -120,23 +120,31 @@ def _topic_defaults(properties: Mapping[str, str]) -> dict[str, str]:
 
 def static_properties(cluster: Cluster) -> dict[str, str]:
     """What the broker was opened with, by Kafka's names, as far as it is not Kafka's default."""
-    config, folder = cluster.static_config, cluster.folder.path
-    listeners = ",".join(f"{name}://{host}:{port}" for name, (host, port) in cluster.listeners.items())
-    found = {"node.id": str(config.node_id), "broker.id": str(config.node_id), "log.dirs": str(folder)}
-    found |= {"process.roles": "broker,controller"}
-    if listeners:
-        found |= {"listeners": listeners, "advertised.listeners": listeners}
+    config = cluster.static_config
+    found = dict(config.properties)
     for name in BROKER_CONFIGS:
         value = getattr(config, _FIELDS.get(name, name.replace(".", "_")), None)
-        if value is not None:
+        if value is not None and name not in found:
             text = to_text(list(value) if isinstance(value, tuple) else value)
             if text != BROKER_CONFIGS[name].default:
                 found[name] = text
     for topic_name, text in config.topic_defaults.items():
         names = BROKER_NAMES.get(topic_name, ())
-        if names and not any(name in config.properties for name in names):
+        is_given = any(name in config.properties for name in names)
+        if names and not is_given and text != BROKER_CONFIGS[names[0]].default:
             found[names[0]] = text
-    return found | dict(config.properties)
+    return found | _facts(cluster)
+
+
+def _facts(cluster: Cluster) -> dict[str, str]:
+    """What is so, whatever was said: the folder, this node, where it listens."""
+    node = str(cluster.config.node_id)
+    facts = {"node.id": node, "broker.id": node, "log.dirs": str(cluster.folder.path)}
+    facts |= {"process.roles": "broker,controller"}
+    if cluster.listeners:
+        addresses = ",".join(f"{name}://{host}:{port}" for name, (host, port) in cluster.listeners.items())
+        facts |= {"advertised.listeners": addresses, "listeners": cluster.config.properties.get("listeners", addresses)}
+    return facts
 
 
 class Layers:

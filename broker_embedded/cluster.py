@@ -110,13 +110,17 @@ class Cluster:
 
             apply_dynamic(self)
         self.topics = folder.open_topics(self.config, self.now_ms)
-        missing = {
-            OFFSETS_TOPIC: self.config.offsets_topic_num_partitions,
-            TRANSACTIONS_TOPIC: self.config.transaction_state_num_partitions,
+        config = self.config
+        internal = {
+            OFFSETS_TOPIC: (config.offsets_topic_num_partitions, config.offsets_topic_segment_bytes),
+            TRANSACTIONS_TOPIC: (config.transaction_state_num_partitions, config.transaction_state_log_segment_bytes),
         }
-        compacted = {"cleanup.policy": "compact", "segment.bytes": str(100 << 20)}
         self.add_topics(
-            [Topic(name, uuid4(), count, dict(compacted)) for name, count in missing.items() if name not in self.topics]
+            [
+                Topic(name, uuid4(), count, {"cleanup.policy": "compact", "segment.bytes": str(segment_bytes)})
+                for name, (count, segment_bytes) in internal.items()
+                if name not in self.topics
+            ]
         )
         self.offsets.load()
         self.transactions.load()

@@ -35,6 +35,8 @@ class BrokerConfig:
     transactional_id_expiration_ms: int = 604_800_000
     offsets_topic_num_partitions: int = 1  # Kafka: 50, to spread them over brokers
     transaction_state_num_partitions: int = 1  # Kafka: 50
+    offsets_topic_segment_bytes: int = 104_857_600
+    transaction_state_log_segment_bytes: int = 104_857_600
     node_id: int = 1
     broker_rack: str | None = None
     socket_request_max_bytes: int = 104_857_600

@@ -69,6 +69,26 @@ def test_defaults_of_the_fields_are_kafka_s_but_for_those_that_say_so() -> None:
     }
 
 
+# What has an effect without a field: listeners and their security are read from the properties themselves, a group's
+# bounds too, and the rest says what is so.
+WITHOUT_FIELD = re.compile(
+    r"advertised\.listeners|authorizer\.class\.name|broker\.id|connections\.max\.reauth\.ms|group\.consumer\..*|group\.share\..*"
+    r"|group\.streams\..*|group\.coordinator\.rebalance\.protocols|listener.*|log\.dirs?|process\.roles|sasl\..*|ssl\..*"
+    r"|transaction\.two\.phase\.commit\.enable"
+)
+
+
+def test_what_has_no_effect_says_so() -> None:
+    known = {field.name for field in fields(BrokerConfig)}
+    defaults_of_topics = {name for names in BROKER_NAMES.values() for name in names}
+    for name, definition in BROKER_CONFIGS.items():
+        says_none = "no effect" in definition.documentation
+        if _FIELDS.get(name, name.replace(".", "_")) in known:
+            assert not says_none, f"{name} has an effect: BrokerConfig has a field for it"
+        elif name not in defaults_of_topics:
+            assert says_none or WITHOUT_FIELD.fullmatch(name), f"{name}: is there anybody who reads it?"
+
+
 _NUMBER = "Not a number of type {}"
 _THROTTLED = (
     "{0} must be the literal '*' or a list of replicas in the following format: "
