@@ -46,6 +46,8 @@ def _filled(kind: type[Message], asked: Message, error: KafkaError) -> Message:
             values[field.name] = str(error)
         elif row_kind is not None and _says_errors(row_kind):
             values[field.name] = [_row(row_kind, row, error) for row in rows_asked]
+        elif row_kind is not None:  # rows that can't say errors: those of the request are of another kind
+            values.update({field.name: []} if field.required else {})
         elif field.required or hasattr(asked, field.name):
             values[field.name] = _name(asked, field.name)
     return kind(**values)
