@@ -49,7 +49,8 @@ Check = Callable[[Guard, Any], KafkaError | None]
 
 def denied(resource_type: ResourceType) -> KafkaError:
     """The error of a resource that is not allowed."""
-    return error_class(FAILED[resource_type])()
+    what = resource_type.name.replace("_", " ").title()
+    return error_class(FAILED[resource_type])(f"{what} authorization failed.")
 
 
 # Checks
