@@ -221,7 +221,8 @@ class MetadataLog:
         self._start, self._start_bytes = snapshot, path.stat().st_size
         self._log.roll()
         self._log.delete_records(self.end_offset)
-        self._log.enforce_retention()
+        for _ in ("rename the segments before", "unlink them"):
+            self._log.enforce_retention()
         for old in snapshots.find(self.folder)[:-1]:
             old.path(self.folder).unlink()
 
