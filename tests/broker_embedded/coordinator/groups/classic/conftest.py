@@ -62,10 +62,11 @@ class Party:
         **fields: Any,
     ) -> Asked:
         rows = [JoinGroupRequestProtocol(name, metadata) for name in protocols]
-        fields = {"protocol_type": "consumer", "rebalance_timeout_ms": REBALANCE_MS} | fields
-        session_ms = fields.pop("session_timeout_ms", SESSION_MS)
+        fields.setdefault("session_timeout_ms", SESSION_MS)
+        fields.setdefault("rebalance_timeout_ms", REBALANCE_MS)
+        fields.setdefault("protocol_type", "consumer")
         request = JoinGroupRequest(
-            self.group_id, session_ms, member_id, protocols=rows, group_instance_id=instance, **fields
+            self.group_id, member_id=member_id, protocols=rows, group_instance_id=instance, **fields
         )
         return self.ask(request, version)
 

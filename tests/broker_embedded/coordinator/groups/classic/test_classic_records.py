@@ -53,15 +53,17 @@ def test_bytes_of_a_group() -> None:
 @pytest.mark.parametrize("version", range(5))
 def test_other_versions(version: int) -> None:
     compact = version == 4
-    text = (lambda s: bytes([len(s) + 1]) + s) if compact else (lambda s: struct.pack(">h", len(s)) + s)
-    blob = text if compact else (lambda s: struct.pack(">i", len(s)) + s)
     tags = b"\0" if compact else b""
+
+    def text(data: bytes, layout: str = ">h") -> bytes:
+        return bytes([len(data) + 1]) + data if compact else struct.pack(layout, len(data)) + data
+
     data = struct.pack(">h", version) + text(b"consumer") + struct.pack(">i", 7) + text(b"range") + text(b"m")
     data += struct.pack(">q", 6) if version >= 2 else b""
     data += (b"\2" if compact else struct.pack(">i", 1)) + text(b"m")
     data += {3: b"\xff\xff", 4: b"\0"}.get(version, b"")
     data += text(b"c") + text(b"/h") + (struct.pack(">i", 9) if version >= 1 else b"") + struct.pack(">i", 8)
-    data += blob(b"s") + blob(b"a") + tags + tags
+    data += text(b"s", ">i") + text(b"a", ">i") + tags + tags
     member = MEMBER if version >= 1 else MEMBER._replace(rebalance_timeout_ms=8)
     expected = VALUE._replace(members=(member,), state_since_ms=6 if version >= 2 else -1)
     assert decode_group_value(data) == expected
