@@ -11,7 +11,7 @@ from typing import Final
 
 from broker_embedded.errors import InvalidRequestError, UnsupportedVersionError
 from broker_embedded.metadata.image import ClientQuotaEntity
-from broker_embedded.wire.messages.cluster import (
+from broker_embedded.wire.messages.configs import (
     MATCH_DEFAULT,
     MATCH_EXACT,
     MATCH_SPECIFIED,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from broker_embedded.client_quotas import check_filter, matches
 from broker_embedded.errors import KafkaError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages.cluster import (
+from broker_embedded.wire.messages.configs import (
     DescribeClientQuotasRequest,
     DescribeClientQuotasResponse,
     QuotaEntity,

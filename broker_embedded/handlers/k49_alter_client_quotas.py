@@ -9,7 +9,7 @@ from broker_embedded.client_quotas import changes_of, entity_of
 from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.metadata.image import ClientQuotaEntity
-from broker_embedded.wire.messages.cluster import (
+from broker_embedded.wire.messages.configs import (
     AlterClientQuotasRequest,
     AlterClientQuotasResponse,
     AlteredQuotaEntry,

@@ -44,24 +44,32 @@ async def handle(cluster: Cluster, request: UpdateFeaturesRequest, context: Requ
 
 
 def _check(cluster: Cluster, update: FeatureUpdateKey) -> None:
-    kind = SAFE_DOWNGRADE if update.allow_downgrade else update.upgrade_type
-    level, present = update.max_version_level, cluster.metadata.features.get(update.feature, 0)
-    if kind not in (UPGRADE, SAFE_DOWNGRADE, UNSAFE_DOWNGRADE):
+    node, level = cluster.config.node_id, update.max_version_level
+    if _kind(update) not in (UPGRADE, SAFE_DOWNGRADE, UNSAFE_DOWNGRADE):
         raise _invalid(update, "The controller does not support the given upgrade type.")
     if level < 0:
         raise _invalid(update, "A feature version cannot be less than 0.")
     if update.feature not in SUPPORTED_FEATURES:
-        raise _invalid(update, f"Local controller {cluster.config.node_id} does not support this feature.")
+        raise _invalid(update, f"Local controller {node} does not support this feature.")
     least, most = SUPPORTED_FEATURES[update.feature]
     if not least <= level <= most:
-        raise _invalid(update, f"Local controller {cluster.config.node_id} only supports versions {least}-{most}")
-    if level < present and kind == UPGRADE:
+        raise _invalid(update, f"Local controller {node} only supports versions {least}-{most}")
+    _check_direction(update, cluster.metadata.features.get(update.feature, 0))
+
+
+def _kind(update: FeatureUpdateKey) -> int:
+    return SAFE_DOWNGRADE if update.allow_downgrade else update.upgrade_type
+
+
+def _check_direction(update: FeatureUpdateKey, present: int) -> None:
+    level = update.max_version_level
+    if level < present and _kind(update) == UPGRADE:
         raise _invalid(
             update,
             "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe "
             "downgrade.",
         )
-    if level > present and kind != UPGRADE:
+    if level > present and _kind(update) != UPGRADE:
         raise _invalid(update, "Can't downgrade to a newer version.")
     if level != present and update.feature == KRAFT_VERSION:
         raise _invalid(update, "The quorum of this broker is itself, whatever the version.")

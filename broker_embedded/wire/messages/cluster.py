@@ -1,4 +1,4 @@
-"""The cluster: versions, brokers, log directories, features, reassignments, quotas."""
+"""The cluster: versions, brokers, log directories, features, reassignments."""
 
 from __future__ import annotations
 
@@ -150,82 +150,6 @@ class ListPartitionReassignmentsResponse(Response):
     error_code: int = 0
     error_message: str | None = None
     topics: list[OngoingTopicReassignment] = []
-    throttle_time_ms: int = 0
-
-
-# 48 DescribeClientQuotas
-
-MATCH_EXACT = 0
-MATCH_DEFAULT = 1
-MATCH_SPECIFIED = 2
-
-
-class QuotaEntity(Message):
-    """A part of who has a quota; name None is all without one of their own."""
-
-    entity_type: str
-    entity_name: str | None = None
-
-
-class ComponentData(Message):
-    entity_type: str
-    match_type: int
-    match: str | None = None
-
-
-class DescribeClientQuotasRequest(Request):
-    """`strict`: only quotas of exactly the types asked for."""
-
-    api_key: ClassVar[int] = 48
-    components: list[ComponentData] = []
-    strict: bool = False
-
-
-class ValueData(Message):
-    key: str
-    value: float
-
-
-class QuotaEntry(Message):
-    entity: list[QuotaEntity]
-    values: list[ValueData] = []
-
-
-class DescribeClientQuotasResponse(Response):
-    error_code: int = 0
-    error_message: str | None = None
-    entries: list[QuotaEntry] | None = []
-    throttle_time_ms: int = 0
-
-
-# 49 AlterClientQuotas
-
-
-class OpData(Message):
-    key: str
-    value: float = 0.0
-    remove: bool = False
-
-
-class AlteredQuotaEntry(Message):
-    entity: list[QuotaEntity]
-    ops: list[OpData] = []
-
-
-class AlterClientQuotasRequest(Request):
-    api_key: ClassVar[int] = 49
-    entries: list[AlteredQuotaEntry] = []
-    validate_only: bool = False
-
-
-class AlteredQuotaResult(Message):
-    entity: list[QuotaEntity]
-    error_code: int = 0
-    error_message: str | None = None
-
-
-class AlterClientQuotasResponse(Response):
-    entries: list[AlteredQuotaResult] = []
     throttle_time_ms: int = 0
 
 

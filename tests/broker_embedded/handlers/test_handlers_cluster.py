@@ -9,24 +9,26 @@ import pytest
 
 from broker_embedded.handlers import RequestContext
 from broker_embedded.wire.messages.cluster import (
-    AlterClientQuotasRequest,
-    AlteredQuotaEntry,
     AlterPartitionReassignmentsRequest,
-    ComponentData,
-    DescribeClientQuotasRequest,
     DescribeClusterRequest,
     DescribeQuorumRequest,
     ElectLeadersRequest,
     FeatureUpdateKey,
     ListPartitionReassignmentsRequest,
-    OpData,
     QuorumPartition,
     QuorumTopic,
-    QuotaEntity,
     ReassignablePartition,
     ReassignableTopic,
     TopicPartitions,
     UpdateFeaturesRequest,
+)
+from broker_embedded.wire.messages.configs import (
+    AlterClientQuotasRequest,
+    AlteredQuotaEntry,
+    ComponentData,
+    DescribeClientQuotasRequest,
+    OpData,
+    QuotaEntity,
 )
 from broker_embedded.wire.messages.topics import Cursor, DescribeTopicPartitionsRequest, TopicRequest
 
