@@ -22,7 +22,7 @@ from broker_embedded.session import Session
 from broker_embedded.wire import codec, frames
 from broker_embedded.wire.error_response import error_response
 from broker_embedded.wire.frames import FrameReader, RequestHeader
-from broker_embedded.wire.messages import Response
+from broker_embedded.wire.messages import Request, Response
 from broker_embedded.wire.primitives import MalformedError
 
 if TYPE_CHECKING:
@@ -146,16 +146,24 @@ class Connection(asyncio.BufferedProtocol):
             return
         request = codec.decode_request(header.api_key, header.api_version, frame, frames.body_position(frame, header))
         context = RequestContext(header.api_version, header.client_id or "", session=self.session)
-        try:
-            response = await self._cluster.handle(request, context)
-        except KafkaError as error:
-            response = error_response(request, error)
+        response = await self._handle(request, context)
         if header.api_key == _PRODUCE and getattr(request, "acks", -1) == 0:
             self._close_on_error(response)
             return
         self._send(header.api_key, header.api_version, header.correlation_id, response)
         if sasl is not None and sasl.has_failed:
             self.close("its authentication has failed")
+
+    async def _handle(self, request: Request, context: RequestContext) -> Response:
+        try:
+            response: Response = await self._cluster.handle(request, context)
+        except KafkaError as error:
+            return error_response(request, error)
+        except Exception as error:
+            # A fault of ours: said in the log, and to the client as Kafka says it, which may ask again.
+            log.exception("%s of %s has failed", type(request).__name__, self.peer)
+            return error_response(request, KafkaError(f"{type(error).__name__}: {error}"))
+        return response
 
     def _take_token(self, sasl: Sasl, frame: bytearray) -> None:
         """A token without a header: SaslHandshake came in version 0."""
