@@ -21,6 +21,7 @@ from broker_embedded.coordinator.groups.registry import Groups
 from broker_embedded.coordinator.offsets import Offsets
 from broker_embedded.coordinator.transactions import Transactions
 from broker_embedded.errors import KafkaStorageError, UnknownTopicIdError, UnknownTopicOrPartitionError
+from broker_embedded.fetch_sessions import FetchSessions
 from broker_embedded.folder import DataFolder
 from broker_embedded.handlers import LOCAL, RequestContext
 from broker_embedded.housekeeping import Housekeeping
@@ -79,6 +80,7 @@ class Cluster:
         self.groups = Groups(self)
         self.transactions = Transactions(self)
         self.housekeeping = Housekeeping(self)
+        self.fetch_sessions = FetchSessions(self)
         self.faults: Faults | None = None
         self.listeners: dict[str, tuple[str, int]] = {}  # name -> advertised host and port, while somebody listens
         self.authorizer: Authorizer | None = None  # without one, everybody may do everything
