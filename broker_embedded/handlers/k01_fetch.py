@@ -6,98 +6,56 @@
 # - Isolation 1 ends at the last stable offset and names the aborted transactions in what it returns; isolation 0 has
 #   null there. Watermarks and log start stand in every row.
 # - Waits up to max_wait_ms for min_bytes, over all partitions; an error in one of them answers at once.
-# - Not here yet: fetch sessions, leader epochs.
+# - Sessions (KIP-227, versions 7+): see fetch_sessions.py. A full fetch answers with every partition, an incremental
+#   one with those that changed. An error of the session is that of the whole answer.
+# - current_leader_epoch (9+): FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. last_fetched_epoch (12+): where the log the
+#   client has read from parts from ours, the answer says so and has no records (KIP-595).
+# - Topic ids (13+): UNKNOWN_TOPIC_ID; INCONSISTENT_TOPIC_ID for a topic of a session that was made again.
+# - Topics whose compression.type is zstd want version 10: UNSUPPORTED_COMPRESSION_TYPE.
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import KafkaError
+from broker_embedded.errors import InvalidFetchSessionEpochError, KafkaError
+from broker_embedded.fetching import Fetching
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.wire.messages.records import (
-    READ_COMMITTED,
-    AbortedTransaction,
-    FetchableTopicResponse,
-    FetchPartition,
-    FetchRequest,
-    FetchResponse,
-    PartitionData,
-)
+from broker_embedded.wire.messages.records import FetchRequest, FetchResponse
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
+_TOPIC_IDS = 13
+
 
 @handler(1, versions=(4, 18))
 async def handle(cluster: Cluster, request: FetchRequest, context: RequestContext) -> FetchResponse:
-    response, enough = _read(cluster, request)
-    if enough or request.max_wait_ms <= 0:
-        return response
-    return await _wait(cluster, request, response)
-
-
-async def _wait(cluster: Cluster, request: FetchRequest, response: FetchResponse) -> FetchResponse:
-    woken = asyncio.Event()
-    unsubscribes = [
-        cluster.on_progress(topic.topic or cluster.topic(None, topic.topic_id).name, row.partition, woken.set)
-        for topic in request.topics
-        for row in topic.partitions
-    ]
-    enough = False
+    uses_ids = context.api_version >= _TOPIC_IDS and not context.in_process
     try:
-        async with asyncio.timeout(request.max_wait_ms / 1000):
-            while not enough:
+        session = cluster.fetch_sessions.begin(request, uses_ids=uses_ids)
+    except KafkaError as error:
+        return FetchResponse(error.code)
+    fetching = Fetching(cluster, request, session, context.api_version)
+    epoch = 0 if session is None else session.epoch
+    if not fetching.look() and request.max_wait_ms > 0:
+        await _wait(cluster, fetching, request.max_wait_ms)
+        if session is not None and session.epoch != epoch:
+            return FetchResponse(InvalidFetchSessionEpochError.info.code, session.id)
+    return fetching.response()
+
+
+async def _wait(cluster: Cluster, fetching: Fetching, max_wait_ms: int) -> None:
+    woken = asyncio.Event()
+    fetching.watch(woken.set)
+    try:
+        async with asyncio.timeout(max_wait_ms / 1000):
+            while True:
                 await woken.wait()
                 woken.clear()
                 cluster.check_serving()
-                response, enough = _read(cluster, request)
+                if fetching.look():
+                    return
     except TimeoutError:
         pass  # what is there by now is the answer
     finally:
-        for unsubscribe in unsubscribes:
-            unsubscribe()
-    return response
-
-
-def _read(cluster: Cluster, request: FetchRequest) -> tuple[FetchResponse, bool]:
-    """The answer as of now, and whether it need not wait."""
-    response = FetchResponse()
-    size_bytes = 0
-    failed = False
-    for topic in request.topics:
-        answer = FetchableTopicResponse(topic.topic, topic.topic_id)
-        for row in topic.partitions:
-            try:
-                name = topic.topic or cluster.topic(None, topic.topic_id).name
-                data, read_bytes = _read_partition(cluster, request, name, row, size_bytes)
-                size_bytes += read_bytes
-            except KafkaError as error:
-                data, failed = PartitionData(row.partition, error.code), True
-            answer.partitions.append(data)
-        response.responses.append(answer)
-    return response, failed or size_bytes >= request.min_bytes
-
-
-def _read_partition(
-    cluster: Cluster, request: FetchRequest, topic: str, row: FetchPartition, size_bytes: int
-) -> tuple[PartitionData, int]:
-    source = cluster.log(topic, row.partition)
-    committed = request.isolation_level == READ_COMMITTED
-    result = source.read(
-        row.fetch_offset,
-        min(row.partition_max_bytes, max(0, request.max_bytes - size_bytes)),
-        isolation="read_committed" if committed else "read_uncommitted",
-        at_least_one=size_bytes == 0,
-    )
-    aborted = [AbortedTransaction(*pair) for pair in result.aborted] if committed else None
-    data = PartitionData(
-        row.partition,
-        0,
-        result.high_watermark,
-        result.last_stable_offset,
-        result.log_start_offset,
-        aborted,
-        records=result.data,
-        next_offset=result.next_offset,
-    )
-    return data, sum(map(len, result.data))
+        fetching.stop_watching()

@@ -81,7 +81,7 @@ class Loader:
         names = swap.finish(self._folder, set(os.listdir(self._folder)))
         orphans = {name for name in names if name.endswith(_LEFT_OVERS)}
         orphans |= {name for name in names if name.endswith(SUFFIXES[1:4]) and f"{name.split('.')[0]}.log" not in names}
-        for name in orphans:
+        for name in sorted(orphans):
             (self._folder / name).unlink()
         return names - orphans
 

@@ -63,7 +63,7 @@ def finish(folder: Path, names: set[str]) -> set[str]:
     replaced = {other for name in swaps if name.endswith(f".log{SWAP}") for other in _replaced(folder, name, names)}
     _unlink(folder, replaced)
     disk.sync_folder(str(folder))
-    for name in swaps:
+    for name in sorted(swaps, reverse=True):
         os.replace(folder / name, folder / name.removesuffix(SWAP))
     disk.sync_folder(str(folder))
     return set(os.listdir(folder))
@@ -94,5 +94,5 @@ def _offset(name: str) -> int:
 
 
 def _unlink(folder: Path, names: Iterable[str]) -> None:
-    for name in names:
+    for name in sorted(names):
         (folder / name).unlink(missing_ok=True)

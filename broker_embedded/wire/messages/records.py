@@ -11,6 +11,8 @@ LATEST_TIMESTAMP = -1
 EARLIEST_TIMESTAMP = -2
 MAX_TIMESTAMP = -3
 EARLIEST_LOCAL_TIMESTAMP = -4
+LATEST_TIERED_TIMESTAMP = -5
+EARLIEST_PENDING_UPLOAD_TIMESTAMP = -6
 READ_UNCOMMITTED = 0
 READ_COMMITTED = 1
 
@@ -105,6 +107,14 @@ class AbortedTransaction(Message):
     first_offset: int
 
 
+class DivergingEpoch(Message, frozen=True):
+    epoch: int = -1
+    end_offset: int = -1
+
+
+NOTHING_DIVERGES = DivergingEpoch()
+
+
 class PartitionData(Message):
     """`records` is whole batches as they are stored, in order, in one or several pieces."""
 
@@ -116,9 +126,8 @@ class PartitionData(Message):
     aborted_transactions: list[AbortedTransaction] | None = None
     preferred_read_replica: int = -1
     records: list[memoryview] = []
-    next_offset: int = (
-        -1
-    )  # ours, not sent: the offset after the last batch, so that nobody in this process parses for it
+    next_offset: int = -1  # ours, not sent: the offset after the last batch, so that nobody here has to parse for it
+    diverging_epoch: DivergingEpoch = NOTHING_DIVERGES
 
 
 class FetchableTopicResponse(Message):
@@ -206,4 +215,41 @@ class DeleteRecordsTopicResult(Message):
 
 class DeleteRecordsResponse(Response):
     topics: list[DeleteRecordsTopicResult] = []
+    throttle_time_ms: int = 0
+
+
+# 23 OffsetForLeaderEpoch
+
+
+class OffsetForLeaderPartition(Message):
+    partition: int
+    leader_epoch: int
+    current_leader_epoch: int = -1
+
+
+class OffsetForLeaderTopic(Message):
+    topic: str
+    partitions: list[OffsetForLeaderPartition] = []
+
+
+class OffsetForLeaderEpochRequest(Request):
+    api_key: ClassVar[int] = 23
+    replica_id: int = -2
+    topics: list[OffsetForLeaderTopic] = []
+
+
+class EpochEndOffset(Message):
+    partition: int
+    error_code: int = 0
+    leader_epoch: int = -1
+    end_offset: int = -1
+
+
+class OffsetForLeaderTopicResult(Message):
+    topic: str
+    partitions: list[EpochEndOffset] = []
+
+
+class OffsetForLeaderEpochResponse(Response):
+    topics: list[OffsetForLeaderTopicResult] = []
     throttle_time_ms: int = 0
