@@ -20,7 +20,7 @@ _KEYWORDS: Final = {  # RFC 2253 has these; other attributes are told by number,
     "0.9.2342.19200300.100.1.1": "UID",
     "0.9.2342.19200300.100.1.25": "DC",
 }
-_TEXT: Final = {12: "utf-8", 19: "ascii", 20: "latin-1", 22: "ascii", 27: "latin-1", 28: "utf-32-be", 30: "utf-16-be"}
+_TEXT: Final = frozenset({12, 19, 20, 22, 27, 28, 30})  # tags of strings; Java takes all of them for UTF-8
 _SUBJECT: Final = 4  # of a certificate's fields, behind serial number, algorithm, issuer and validity
 _ESCAPED: Final = re.compile(r'[,=+<>#;"\\]')
 _EXPLICIT_VERSION: Final = 0xA0
@@ -45,7 +45,8 @@ def _attribute(body: bytes) -> str:
     keyword = _KEYWORDS.get(number)
     if keyword is None or tag not in _TEXT:
         return f"{keyword or number}=#{raw.hex()}"
-    return f"{keyword}={_escape(value.decode(_TEXT[tag]))}"
+    text = value.decode(errors="replace")
+    return f"{keyword}={_escape(text)}"
 
 
 def _escape(text: str) -> str:

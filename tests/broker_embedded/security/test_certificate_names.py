@@ -51,6 +51,7 @@ SUBJECTS = [
         "STREET=A,ST=S,L=L",
     ),
     ([(NameOID.EMAIL_ADDRESS, "a@b.c"), (CN, "ada")], "CN=ada,1.2.840.113549.1.9.1=#16056140622e63"),
+    ([(NameOID.DOMAIN_COMPONENT, "é")], "DC=é"),  # no ASCII, though its type says so
     ([(NameOID.SERIAL_NUMBER, "7")], "2.5.4.5=#130137"),
 ]
 
