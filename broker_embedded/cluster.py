@@ -316,7 +316,7 @@ class Cluster:
         """What is due by the clock and waits for no disk: transaction timeouts, retention."""
         self.transactions.expire(self.now_ms())
         self.groups.tick(self.now_ms())
-        self.housekeeping.enforce_retention()
+        self.housekeeping.enforce_retention_if_due()
 
     async def flush_due(self) -> None:
         """What is due by the clock and waits for the disk: syncs that topics ask for, checkpoints."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from broker_embedded.cleaner import Cleaner
@@ -28,6 +29,7 @@ class Housekeeping:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._checkpointed_ms = self._settled_ms = cluster.now_ms()
+        self._retention_due_ms = cluster.now_ms() + cluster.config.log_initial_task_delay_ms
         self._unsettled: dict[Partition, int] = {}  # and where it begins on the disk
         self.cleaner = Cleaner(cluster)
 
@@ -52,10 +54,22 @@ class Housekeeping:
         """Begin nothing more, and end what takes long."""
         self.cleaner.stop()
 
+    def enforce_retention_if_due(self) -> None:
+        """As `enforce_retention`, at `log.retention.check.interval.ms`.
+
+        Not at once, as in Kafka: whoever writes records with old timestamps can read them for a while.
+        """
+        if self._cluster.now_ms() >= self._retention_due_ms:
+            self._retention_due_ms = self._cluster.now_ms() + self._cluster.config.log_retention_check_interval_ms
+            self.enforce_retention()
+
     def enforce_retention(self) -> None:
         """Remove the segments that retention lets go. Blocks for no disk."""
+        self._remove(self._cluster.logs())
+
+    def _remove(self, logs: Iterable[PartitionLog]) -> None:
         shortened = 0
-        for source in self._cluster.logs():
+        for source in logs:
             if (source.topic, source.partition) in self._unsettled or self.cleaner.is_busy_with(source):
                 continue
             if source.enforce_retention():
@@ -90,12 +104,16 @@ class Housekeeping:
     async def _settle(self) -> None:
         starts = {key: self._cluster.log(*key).log_start_offset for key in self._unsettled}
         await self._cluster.flush(list(self._cluster.logs()))
+        settled = []
         for key, start in starts.items():
             source = self._cluster.find_log(*key)
-            if source is None or source.log_start_offset == start:
-                self._unsettled.pop(key, None)
-            else:
+            if source is not None and source.log_start_offset != start:
                 self._unsettled[key] = start
+                continue
+            self._unsettled.pop(key, None)
+            if source is not None:
+                settled.append(source)
+        self._remove(settled)
         self._checkpoint_soon()
 
     def _checkpoint_soon(self) -> None:
