@@ -107,7 +107,7 @@ class FrameReader:
 
     def __init__(self, scratch: bytearray, *, max_bytes: int) -> None:
         self._scratch = memoryview(scratch)
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._head = b""  # less than a length
         self._frame: bytearray | None = None
         self._size = self._filled = 0
@@ -135,8 +135,8 @@ class FrameReader:
         at, end = 0, len(data)
         while end - at >= 4:
             size = _LENGTH.unpack_from(data, at)[0]
-            if not 0 <= size <= self._max_bytes:
-                raise MalformedError(f"a frame of {size} bytes; 0 to {self._max_bytes} (socket.request.max.bytes)")
+            if not 0 <= size <= self.max_bytes:
+                raise MalformedError(f"a frame of {size} bytes; 0 to {self.max_bytes} (socket.request.max.bytes)")
             at += 4
             if end - at < size:
                 self._begin(size, data[at:])
