@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _PRODUCE, _API_VERSIONS = 0, 18
 _QUEUE_HIGH, _QUEUE_LOW = 16, 4
+_SASL_MAX_BYTES = 524_288  # Kafka: sasl.server.max.receive.size
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -60,6 +61,8 @@ class Connection(asyncio.BufferedProtocol):
         except SaslAuthenticationFailedError as error:
             self.close(str(error))
             return
+        if not self.session.authenticated:
+            self._reader.max_bytes = min(_SASL_MAX_BYTES, self._reader.max_bytes)
         connected = transport.get_extra_info("socket")
         if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -151,8 +154,15 @@ class Connection(asyncio.BufferedProtocol):
             self._close_on_error(response)
             return
         self._send(header.api_key, header.api_version, header.correlation_id, response)
-        if sasl is not None and sasl.has_failed:
+        if sasl is not None:
+            self._follow(sasl)
+
+    def _follow(self, sasl: Sasl) -> None:
+        """What the connection does about the state that its authentication has come to."""
+        if sasl.has_failed:
             self.close("its authentication has failed")
+        elif sasl.is_done:
+            self._reader.max_bytes = self._cluster.config.socket_request_max_bytes
 
     async def _handle(self, request: Request, context: RequestContext) -> Response:
         try:
@@ -169,6 +179,7 @@ class Connection(asyncio.BufferedProtocol):
         """A token without a header: SaslHandshake came in version 0."""
         token = sasl.token(bytes(frame), self.session, self._cluster.now_ms())
         self._transport.writelines([len(token).to_bytes(4), token])
+        self._follow(sasl)
 
     def _refuse(self, header: RequestHeader) -> None:
         """A version that is not served: ApiVersions says in version 0 which are, anything else ends the connection."""
