@@ -1,12 +1,13 @@
 # 21 DeleteRecords: the start of a log moves up to an offset; -1 is its high watermark. Beyond that OFFSET_OUT_OF_RANGE.
-# Topics that are only compacted: POLICY_VIOLATION. The deletion is on the disk later (see housekeeping.py); a crash
-# before may bring records back, as it may with Kafka.
+# Topics that are only compacted: POLICY_VIOLATION, internal ones: INVALID_TOPIC_EXCEPTION (KIP-107). The deletion is on
+# the disk later (see housekeeping.py); a crash before may bring records back, as it may with Kafka.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import KafkaError, OffsetOutOfRangeError, PolicyViolationError
+from broker_embedded.errors import InvalidTopicError, KafkaError, OffsetOutOfRangeError, PolicyViolationError
 from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.topics import INTERNAL_TOPICS
 from broker_embedded.wire.messages.records import (
     DeleteRecordsPartition,
     DeleteRecordsPartitionResult,
@@ -31,6 +32,8 @@ async def handle(cluster: Cluster, request: DeleteRecordsRequest, context: Reque
 
 def _delete(cluster: Cluster, topic: str, row: DeleteRecordsPartition) -> DeleteRecordsPartitionResult:
     try:
+        if topic in INTERNAL_TOPICS:
+            raise InvalidTopicError(f"{topic} is internal: its records are not deleted by request")
         target = cluster.log(topic, row.partition_index)
         if not target.config.deletes:
             raise PolicyViolationError(
@@ -41,6 +44,8 @@ def _delete(cluster: Cluster, topic: str, row: DeleteRecordsPartition) -> Delete
             raise OffsetOutOfRangeError(
                 f"{topic}-{row.partition_index}: cannot delete before {before}, the end is {target.high_watermark}"
             )
-        return DeleteRecordsPartitionResult(row.partition_index, cluster.housekeeping.delete_records(target, before))
+        low = cluster.housekeeping.delete_records(target, before)
+        cluster.progressed(topic, row.partition_index)  # whoever waits there learns of the new start
+        return DeleteRecordsPartitionResult(row.partition_index, low)
     except KafkaError as error:
         return DeleteRecordsPartitionResult(row.partition_index, -1, error.code)
