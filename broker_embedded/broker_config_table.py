@@ -43,7 +43,7 @@ log.cleaner.threads | int | 1 | >= 0 | no effect: one log is compacted at a time
 log.flush.offset.checkpoint.interval.ms | int | 60000 | >= 0 | no effect: once a minute
 log.flush.scheduler.interval.ms | long | 9223372036854775807 | | default of log.flush.interval.ms
 log.flush.start.offset.checkpoint.interval.ms | int | 60000 | >= 0 | no effect: once a minute
-log.retention.check.interval.ms | long | 300000 | >= 1 | how often records that are too old or too many are looked for
+log.retention.check.interval.ms | long | 300000 | >= 1 | how often retention is enforced
 log.retention.hours | int | 168 | | log.retention.ms in hours, if neither that nor minutes are set
 log.retention.minutes | int | - | | log.retention.ms in minutes, if that is not set
 log.roll.hours | int | 168 | >= 1 | log.roll.ms in hours, if that is not set
