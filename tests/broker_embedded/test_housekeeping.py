@@ -95,7 +95,7 @@ async def test_a_deleted_topic_is_forgotten(client: Any) -> None:
 
 async def test_retention_is_looked_at_now_and_then(folder: Any, client: Any) -> None:
     """As in Kafka first after 30 s: records with old timestamps can be read for a while."""
-    await client.create("old", configs={"segment.bytes": "1048576", "retention.ms": "1000"})
+    await client.create("old", segment_bytes="1048576", retention_ms="1000")
     await client.produce("old", "a")
     client.clock.now += 10_000
     client.cluster.tick()
