@@ -254,7 +254,7 @@ class Wire:
         try:
             (size,) = struct.unpack(">i", await self.reader.readexactly(4))
             return await self.reader.readexactly(size)
-        except asyncio.IncompleteReadError:
+        except (asyncio.IncompleteReadError, ConnectionError):
             return b""
 
     async def request(self, api_key: int, version: int, body: bytes) -> bytes:
@@ -340,3 +340,17 @@ async def test_an_authentication_that_has_expired(start: Start, files: Path) -> 
 
     assert await wire.request(*METADATA) == b""
     wire.close()
+
+
+async def test_large_frames_are_for_those_who_have_authenticated(wire: Wire) -> None:
+    large = b"\0" * 600_000
+    await wire.handshake()
+    await wire.request(36, 1, struct.pack(">i", len(TOKEN)) + TOKEN)
+    assert await wire.request(18, 0, large) != b""
+
+    assert await wire.handshake() != b""  # within a second: it stays authenticated
+    assert await wire.request(18, 0, large) != b""
+
+
+async def test_a_large_frame_before_authentication_closes(wire: Wire) -> None:
+    assert await wire.request(18, 0, b"\0" * 600_000) == b""
