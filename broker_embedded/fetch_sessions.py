@@ -109,10 +109,11 @@ class FetchSession:
         partition.topic = topic_name(cluster, "", partition.topic_id)
         self._watch(cluster, partition.key, partition)
 
-    def looked_at(self, partition: FetchedPartition, *, is_idle: bool) -> None:
-        """An idle one waits until something happens; one that gave data waits for its next turn."""
+    def looked_at(self, partition: FetchedPartition, *, is_idle: bool, gave_records: bool) -> None:
+        """An idle one waits until something happens; one that gave records is behind all others next time."""
         key = partition.key
-        self.due.pop(key, None)
+        if is_idle or gave_records:
+            self.due.pop(key, None)
         if not is_idle:
             self.due[key] = partition
 

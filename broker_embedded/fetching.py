@@ -79,7 +79,7 @@ class Fetching:
         self._found[partition] = data
         self._size_bytes += sum(map(len, data.records))
         if self._session is not None:
-            self._session.looked_at(partition, is_idle=is_idle)
+            self._session.looked_at(partition, is_idle=is_idle, gave_records=bool(data.records))
 
     def _read(self, partition: FetchedPartition) -> tuple[PartitionData, bool]:
         """The row of a partition, and whether there will be nothing new until something happens there."""

@@ -1,4 +1,4 @@
-# 35 DescribeLogDirs: the one directory there is, the sizes of its partitions, and the space around it (KIP-113, KIP-827).
+# 35 DescribeLogDirs: the one directory there is, sizes of its partitions, and the space around it (KIP-113, KIP-827).
 #
 # - No topics (null) are all; what is asked for and not there is left out.
 # - A size is that of all segments, without indexes. There are no lags and no moves from other directories.

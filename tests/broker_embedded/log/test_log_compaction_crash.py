@@ -279,9 +279,7 @@ class Story:
         assert log.log_end_offset >= self.recovery_point
         headers = self.lab.headers(self.lab.read_all(log))
         assert all(before.last_offset < after.base_offset for before, after in pairwise(headers))
-        written = {
-            event.base_offset + number: row for event in history.events for number, row in enumerate(event.rows)
-        }
+        written = {event.base_offset + number: row for event in history.events for number, row in enumerate(event.rows)}
         rows = self.lab.rows(log)
         assert all(written[offset] == (key, value) for offset, key, value in rows)
         assert committed_view(self._batches()) == history.view()
@@ -297,8 +295,8 @@ class Story:
             if not header.is_control:
                 columns = records.decode(batch)
                 values = [None if value is None else value.decode() for value in columns.values()]
-                keys = [(key or b"").decode() for key in columns.keys()]
-                rows = list(zip(columns.offsets.tolist(), keys, values, strict=True))
+                names = [(key or b"").decode() for key in list(columns.keys())]
+                rows = list(zip(columns.offsets.tolist(), names, values, strict=True))
             if not header.is_control or commit is not None:
                 yield header.base_offset, header.producer_id, header.is_transactional, commit, rows
 
