@@ -45,17 +45,21 @@ async def fetch(guard: Guard, request: FetchRequest, answer: Answer) -> FetchRes
     """Read of each topic. Whoever asks for one they may not read gets no session, so every fetch names all its topics.
 
     A session (KIP-227) that already is remembers topics that a request does not name: if such a one is not allowed any
-    more, the session counts as lost, and the client names its topics again.
+    more, the session counts as lost, and the client names its topics again. Topics are looked at once more behind the
+    handler, which may have waited.
     """
     check = topic(Operation.READ)
     errors = [check(guard, row) for row in request.topics]
-    if any(errors):
-        if request.session_id:
-            return _session_lost()
-        return await split(replace(request, **_SESSIONLESS), "topics", "responses", errors, answer)  # type: ignore[no-any-return]
-    response: FetchResponse = await answer(request)
-    if any(check(guard, row) for row in response.responses):
+    if any(errors) and request.session_id:
         return _session_lost()
+    if any(errors):
+        request = replace(request, **_SESSIONLESS)
+    response: FetchResponse = await split(request, "topics", "responses", errors, answer)
+    withdrawn = [row for row in response.responses if check(guard, row)]
+    if withdrawn and response.session_id:
+        return _session_lost()
+    for row in withdrawn:
+        row.partitions = [type(data)(data.partition_index, denied(ResourceType.TOPIC).code) for data in row.partitions]
     return response
 
 

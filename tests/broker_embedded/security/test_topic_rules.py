@@ -215,8 +215,10 @@ def fetch(*topics: str, session_id: int = 0, epoch: int = 0) -> FetchRequest:
     return FetchRequest(topics=rows, session_id=session_id, session_epoch=epoch)
 
 
-def fetched(*topics: str) -> FetchResponse:
-    return FetchResponse(session_id=9, responses=[FetchableTopicResponse(n, None, [PartitionData(0)]) for n in topics])
+def fetched(*topics: str, session_id: int = 9) -> FetchResponse:
+    return FetchResponse(
+        session_id=session_id, responses=[FetchableTopicResponse(n, None, [PartitionData(0)]) for n in topics]
+    )
 
 
 async def test_a_fetch_of_what_may_be_read_begins_a_session(stand: Any) -> None:
@@ -228,7 +230,7 @@ async def test_a_fetch_of_what_may_be_read_begins_a_session(stand: Any) -> None:
 
 
 async def test_a_fetch_of_what_may_not_be_read_gets_no_session(stand: Any) -> None:
-    handler = stand.Handler(fetched("open"))
+    handler = stand.Handler(fetched("open", session_id=0))
 
     answer = await stand.ask(fetch("open", "secret"), MAY_READ, handler)
 
@@ -246,6 +248,16 @@ async def test_a_session_with_what_may_not_be_read_is_lost(stand: Any, asked: li
     assert (answer.error_code, answer.session_id, answer.responses) == (70, 0, [])
 
 
+async def test_what_was_withdrawn_while_a_fetch_waited_is_not_told(stand: Any) -> None:
+    handler = stand.Handler(
+        FetchResponse(responses=[FetchableTopicResponse("secret", None, [PartitionData(3, 0, 99)])])
+    )
+
+    answer = await stand.ask(fetch("open"), MAY_READ, handler)
+
+    assert answer.responses[0].partitions == [PartitionData(3, DENIED)]
+
+
 async def test_other_brokers_may_ask_for_leader_epochs(stand: Any) -> None:
     rows = [stand.message(23, "OffsetForLeaderTopic", topic=name) for name in ("open", "secret")]
     request = stand.request(23, topics=rows)
@@ -256,3 +268,31 @@ async def test_other_brokers_may_ask_for_leader_epochs(stand: Any) -> None:
 
     assert [row.topic for row in client.topics] == ["open", "secret"]
     assert broker.seen is request
+
+
+async def test_sessions_of_the_broker_itself(guarded: Any) -> None:
+    """With the real handler: a session, its topic taken away, and the client's way back."""
+    from broker_embedded.wire.messages.security import DeleteAclsFilter, DeleteAclsRequest
+
+    for name in ("a", "b"):
+        await guarded.root.ask(CreateTopicsRequest([CreatableTopic(name, 1)]))
+        await guarded.root.allow("User:ada", TOPIC, name, READ)
+
+    async def ask(*topics: str, session_id: int = 0, epoch: int = 0) -> FetchResponse:
+        request = fetch(*topics, session_id=session_id, epoch=epoch)
+        request.max_wait_ms = 0
+        for row in request.topics:
+            row.partitions[0].fetch_offset = 0
+        answer: FetchResponse = await guarded.ada.ask(request, version=12)
+        return answer
+
+    full = await ask("a", "b")
+    assert full.session_id > 0
+    assert (await ask(session_id=full.session_id, epoch=1)).error_code == 0
+
+    await guarded.root.ask(DeleteAclsRequest([DeleteAclsFilter(2, "b", None, None, 1, 1)]))
+    assert (await ask("b", session_id=full.session_id, epoch=2)).error_code == 70
+    again = await ask("a", "b")
+
+    assert (again.error_code, again.session_id) == (0, 0)
+    assert {row.topic: row.partitions[0].error_code for row in again.responses} == {"a": 0, "b": DENIED}
