@@ -7,6 +7,7 @@ was asked for, which has the names that were in the request.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
 from msgspec.structs import fields
@@ -15,7 +16,17 @@ from broker_embedded.errors import KafkaError
 from broker_embedded.wire.messages import Message, Request, Response, response_type
 
 # What a row of a request calls otherwise than the row that answers it.
-_ANSWERED_AS = {"partition": ("partition_index", "partition"), "group_id": ("group_id",)}
+_ANSWERED_AS = {
+    "partition": ("partition_index", "partition"),
+    "group_id": ("group_id",),
+    "name": ("user", "topic_name"),
+}
+# Requests whose parts are not simply their first list.
+_PARTS: dict[int, Callable[[Any], list[Any]]] = {
+    34: lambda asked: [topic for folder in asked.dirs for topic in folder.topics],
+    51: lambda asked: [*asked.deletions, *asked.upsertions],
+}
+_NEVER_NULL = {"protocol_name": ""}  # of JoinGroup: null is for versions above 6 only
 
 
 def error_response(request: Request, error: KafkaError) -> Response:
@@ -45,7 +56,9 @@ def _filled(kind: type[Message], asked: Message, error: KafkaError) -> Message:
         elif field.name.endswith("error_message"):
             values[field.name] = str(error)
         elif row_kind is not None and _says_errors(row_kind):
-            values[field.name] = [_row(row_kind, row, error) for row in rows_asked]
+            values[field.name] = [_row(row_kind, row, error) for row in rows_asked if _names(row_kind, row)]
+        elif field.name in _NEVER_NULL:
+            values[field.name] = _NEVER_NULL[field.name]
         elif row_kind is not None:  # rows that can't say errors: those of the request are of another kind
             values.update({field.name: []} if field.required else {})
         elif field.required or hasattr(asked, field.name):
@@ -62,6 +75,14 @@ def _row(kind: type[Message], asked: Any, error: KafkaError) -> Message:
     return kind(**{named: asked, **codes})
 
 
+def _names(kind: type[Message], asked: Any) -> bool:
+    """Whether a row of the request says all that the answering row has to say."""
+    if not isinstance(asked, Message):
+        return True
+    required = [field for field in fields(kind) if field.required and not field.name.startswith("error")]
+    return all(_name(asked, field.name) is not None or _row_kind(field.type) is not None for field in required)
+
+
 def _name(asked: Message, name: str) -> Any:
     for asked_name, answered in _ANSWERED_AS.items():
         if name in answered and hasattr(asked, asked_name):
@@ -70,7 +91,10 @@ def _name(asked: Message, name: str) -> Any:
 
 
 def _rows(asked: Message) -> list[Any]:
-    """The first list in `asked`: what it asks about, part by part."""
+    """What `asked` asks about, part by part: its first list, mostly."""
+    parts = _PARTS.get(getattr(asked, "api_key", -1))
+    if parts is not None:
+        return parts(asked)
     for field in fields(type(asked)):
         value = getattr(asked, field.name)
         if isinstance(value, list):
