@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Kafka: an hour. Clocks in tests are virtual, so that records from the future are nothing unusual.
-_OUR_TOPIC_DEFAULTS = {"message.timestamp.after.max.ms": str(2**63 - 1)}
-
 
 @dataclass(frozen=True, slots=True)
 class BrokerConfig:
@@ -68,9 +65,6 @@ class BrokerConfig:
     """Ours, `flush.on.commit`: a commit is answered when its data, its offsets and its outcome are on disk."""
     properties: Mapping[str, str] = field(default_factory=dict)
     """What `from_properties` was given."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "topic_defaults", {**_OUR_TOPIC_DEFAULTS, **self.topic_defaults})
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str]) -> BrokerConfig:

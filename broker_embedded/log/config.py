@@ -61,7 +61,7 @@ class LogConfig:
     max_message_bytes: int = 1_048_588
     message_timestamp_type: str = "CreateTime"
     message_timestamp_before_max_ms: int = NO_LIMIT
-    message_timestamp_after_max_ms: int = NO_LIMIT
+    message_timestamp_after_max_ms: int = 3_600_000
     compression_type: str = "producer"
     flush_messages: int = NO_LIMIT
     flush_ms: int = NO_LIMIT

@@ -9,7 +9,7 @@ from broker_embedded.config import BrokerConfig
 from streams.config import Settings, settings_info
 from streams.errors import ConfigError
 from streams.transport.contract import Transport
-from streams.transport.embedded import EmbeddedTransport
+from streams.transport.embedded import TOPIC_DEFAULTS, EmbeddedTransport
 
 _SCHEME = "kafka://"
 
@@ -50,7 +50,7 @@ def _folder(settings: Settings) -> Path:
 
 
 def _config(settings: Settings) -> BrokerConfig:
-    return BrokerConfig(sync_on_commit=settings.flush_on_commit)
+    return BrokerConfig(topic_defaults=TOPIC_DEFAULTS, sync_on_commit=settings.flush_on_commit)
 
 
 def _kafka(settings: Settings) -> Transport:

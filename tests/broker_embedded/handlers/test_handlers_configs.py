@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from broker_embedded.config import BrokerConfig
 from broker_embedded.group_configs import group_value
 from broker_embedded.handlers import RequestContext
 from broker_embedded.wire.messages.configs import (
@@ -425,8 +424,3 @@ async def test_listing_what_is_not_there(client: Any) -> None:
     assert (await client.cluster.handle(ListConfigResourcesRequest([9]))).error_code == UNSUPPORTED_VERSION
     oldest = await client.cluster.handle(ListConfigResourcesRequest(), RequestContext(api_version=0))
     assert (oldest.error_code, oldest.config_resources) == (0, [])
-
-
-def test_a_config_is_told_from_its_defaults() -> None:
-    config = BrokerConfig(topic_defaults={"retention.ms": "5"})
-    assert config.topic_defaults == {"retention.ms": "5", "message.timestamp.after.max.ms": str(2**63 - 1)}

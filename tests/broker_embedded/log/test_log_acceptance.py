@@ -72,7 +72,8 @@ def test_compacted_topics_need_keys(lab: Any) -> None:
         ({"message_timestamp_before_max_ms": 100}, [0, 100, 101], [2]),
         ({"message_timestamp_after_max_ms": 100}, [0, -100, -101], [2]),
         ({"message_timestamp_before_max_ms": 100, "message_timestamp_after_max_ms": 100}, [101, 0, -101], [0, 2]),
-        ({"message_timestamp_before_max_ms": 100}, [0, -(10**9)], []),
+        ({}, [10**12, -3_600_000, -3_600_001], [2]),
+        ({"message_timestamp_after_max_ms": 2**63 - 1}, [0, -(10**9)], []),
     ],
 )
 def test_times_out_of_range(lab: Any, config: dict[str, int], ages_ms: list[int], wrong: list[int]) -> None:
