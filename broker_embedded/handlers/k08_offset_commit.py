@@ -53,20 +53,21 @@ async def handle(cluster: Cluster, request: OffsetCommitRequest, context: Reques
 
 
 async def _commit(cluster: Cluster, request: OffsetCommitRequest, context: RequestContext, offsets: Offsets) -> None:
-    _check(cluster, request, context)
+    _check(cluster, request, context, offsets)
     if cluster.config.sync_on_commit:
         await cluster.flush(list(cluster.logs()))
-        _check(cluster, request, context)  # the group has gone on meanwhile
+        _check(cluster, request, context, offsets)  # the group has gone on meanwhile
     cluster.offsets.commit(request.group_id, offsets)
     if cluster.config.sync_on_commit:
         await cluster.flush([cluster.log(*cluster.offsets.partition_of(request.group_id))])
 
 
-def _check(cluster: Cluster, request: OffsetCommitRequest, context: RequestContext) -> None:
+def _check(cluster: Cluster, request: OffsetCommitRequest, context: RequestContext, offsets: Offsets) -> None:
     cluster.groups.check_commit(
         request.group_id,
         request.member_id,
         request.generation_id_or_member_epoch,
         request.group_instance_id,
         api_version=context.api_version,
+        partitions=offsets.keys(),
     )

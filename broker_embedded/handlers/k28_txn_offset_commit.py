@@ -69,7 +69,13 @@ def _commit(
     _enlist(cluster, context, request.transactional_id, *producer, cluster.offsets.partition_of(request.group_id))
     member = (request.member_id, request.generation_id, request.group_instance_id)
     try:
-        cluster.groups.check_commit(request.group_id, *member, transactional=True, api_version=context.api_version)
+        cluster.groups.check_commit(
+            request.group_id,
+            *member,
+            transactional=True,
+            api_version=context.api_version,
+            partitions=offsets.keys(),
+        )
     except StaleMemberEpochError as error:
         raise IllegalGenerationError(str(error)) from None
     cluster.offsets.commit_in_transaction(request.group_id, offsets, *producer)

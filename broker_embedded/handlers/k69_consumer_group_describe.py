@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.coordinator.groups.consumer.describe import describe
 from broker_embedded.coordinator.groups.consumer.heartbeat import find
-from broker_embedded.errors import KafkaError
+from broker_embedded.errors import InvalidGroupIdError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.consumer_groups import (
     ConsumerGroupDescribeRequest,
@@ -38,6 +38,8 @@ async def handle(
 
 
 def _group(cluster: Cluster, group_id: str) -> DescribedGroup:
+    if not group_id:
+        return DescribedGroup(group_id, InvalidGroupIdError.info.code)
     try:
         return describe(find(cluster, group_id))
     except KafkaError as error:

@@ -6,7 +6,7 @@ the broker (KIP-848). Both take the requests of classic members: a consumer grou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -77,8 +77,12 @@ class Group(Protocol):
         *,
         transactional: bool,
         api_version: int,
+        partitions: Collection[tuple[str, int]] = (),
     ) -> None:
-        """Whether a member, or someone who claims to be one, may commit offsets. Raises KafkaError."""
+        """Whether a member, or someone who claims to be one, may commit offsets. Raises KafkaError.
+
+        A consumer group takes those of an older epoch too, for `partitions` that the member has had since (KIP-1251).
+        """
 
     def check_offset_fetch(self, member_id: str | None, epoch: int) -> None:
         """Whether a member may ask for offsets. Raises KafkaError."""

@@ -8,7 +8,7 @@ is written: it is made when somebody asks for it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -129,6 +129,7 @@ class Groups:
         *,
         transactional: bool = False,
         api_version: int,
+        partitions: Collection[tuple[str, int]] = (),
     ) -> None:
         """Whether a client may commit offsets for a group, which need not exist. Raises KafkaError."""
         if not group_id and transactional:
@@ -137,7 +138,10 @@ class Groups:
         group = self.by_id.get(group_id) if is_simple else self.get(group_id)
         if group is not None:
             group.check_commit(
-                member_id, generation_or_epoch, instance_id, transactional=transactional, api_version=api_version
+                *(member_id, generation_or_epoch, instance_id),
+                transactional=transactional,
+                api_version=api_version,
+                partitions=partitions,
             )
         elif not is_simple:
             if transactional or api_version < _GROUP_NOT_FOUND_SINCE:

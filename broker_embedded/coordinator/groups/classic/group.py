@@ -32,7 +32,7 @@ from broker_embedded.errors import (
 from broker_embedded.wire.messages.groups import DescribedGroup, DescribedGroupMember, HeartbeatResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from broker_embedded.cluster import Cluster
     from broker_embedded.handlers import RequestContext
@@ -188,6 +188,7 @@ class ClassicGroup:
         *,
         transactional: bool,
         api_version: int,
+        partitions: Collection[tuple[str, int]] = (),
     ) -> None:
         """A commit of a member counts as a heartbeat."""
         self.check_alive()

@@ -31,7 +31,7 @@ def changes(group_id: str, old: State, new: State) -> list[Row]:
     then subscriptions, targets, and last what members have.
 
     >>> from broker_embedded.coordinator.groups.consumer.member import Member
-    >>> [row[0][1] for row in changes("g", State(), State(epoch=1, members={"m": Member("m", epoch=1)}))]
+    >>> [row[0][1] for row in changes("g", State(), State(epoch=2, members={"m": Member("m", epoch=2)}))]
     [5, 3, 8]
     """
     rows = _removed(group_id, old, new)

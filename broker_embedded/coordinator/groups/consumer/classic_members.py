@@ -115,7 +115,7 @@ def _updated(before: Member, request: JoinGroupRequest, context: RequestContext,
         rack_id=before.rack_id if said.rack_id is None else said.rack_id,
         rebalance_timeout_ms=rebalance_timeout_of(request),
         topics=said.topics,
-        regex="",
+        regex="",  # they have none
         client_id=context.client_id,
         client_host=admission.host_of(context),
         classic=ClassicMember(request.session_timeout_ms, protocols_of(request)),

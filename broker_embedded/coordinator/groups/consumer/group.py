@@ -210,6 +210,7 @@ class ConsumerGroup:
         *,
         transactional: bool,
         api_version: int,
+        partitions: Collection[tuple[str, int]] = (),
     ) -> None:
         is_nobody = generation_or_epoch < 0 and not member_id and instance_id is None
         if (generation_or_epoch < 0 and self.is_empty) or (transactional and is_nobody):
@@ -220,7 +221,19 @@ class ConsumerGroup:
                 f"members of the consumer group {self.group_id!r} commit with OffsetCommit {_COMMITS_WITH_EPOCH_SINCE} "
                 f"or newer, not {api_version}: upgrade the client"
             )
-        self._check_epoch(member, generation_or_epoch)
+        if not self._had_since(member, generation_or_epoch, partitions):
+            self._check_epoch(member, generation_or_epoch)
+
+    def _had_since(self, member: Member, epoch: int, partitions: Collection[tuple[str, int]]) -> bool:
+        """Whether the member has had all of `partitions` since an epoch before its own (KIP-1251).
+
+        It may commit them then, as nobody else has had them; its heartbeat has been faster than its commit.
+        """
+        if not partitions or epoch >= member.epoch:
+            return False
+        epochs = {**member.assigned, **member.revoking}
+        topics = self.cluster.topics
+        return all(epochs.get((topics[name].id, index), epoch + 1) <= epoch for name, index in partitions)
 
     def check_offset_fetch(self, member_id: str | None, epoch: int) -> None:
         if member_id is not None or epoch >= 0:

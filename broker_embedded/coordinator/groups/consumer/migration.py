@@ -45,22 +45,28 @@ def policy(cluster: Cluster) -> str:
 
 def upgraded(cluster: Cluster, group: Group) -> State:
     """A classic group with members, as a consumer group. Raises GroupIdNotFoundError where that cannot be."""
-    refused = f"group {group.group_id!r} cannot become a consumer group: "
     if policy(cluster) not in _UP:
-        raise GroupIdNotFoundError(refused + "group.consumer.migration.policy does not allow it")
+        raise _refusal(group, "group.consumer.migration.policy does not allow it")
     if not isinstance(group, ClassicGroup) or group.protocol_type != CONSUMER_PROTOCOL:
-        raise GroupIdNotFoundError(refused + f"its protocol is {group.protocol_type!r}")
+        raise _refusal(group, f"its members are of type {group.protocol_type!r}")
     if len(group.members) > cluster.config.group_consumer_max_size:
-        raise GroupIdNotFoundError(refused + f"it has {len(group.members)} members, more than it may")
+        raise _refusal(group, f"it has {len(group.members)} members, more than it may")
     state = State(epoch=group.generation, assignment_epoch=group.generation)
     try:
         for old in group.members:
             _take_over(cluster, state, group, old)
     except MalformedError as error:
-        raise GroupIdNotFoundError(refused + str(error)) from error
+        raise _refusal(group, str(error)) from error
     state.metadata_hash = subscriptions.metadata_hash(subscriptions.read_names(state), cluster.topics)
     log.info("group %r becomes a consumer group, with %d members", group.group_id, len(state.members))
     return state
+
+
+def _refusal(group: Group, why: str) -> GroupIdNotFoundError:
+    """Also for the log, as clients show the code only."""
+    message = f"group {group.group_id!r} cannot become a consumer group: {why}"
+    log.info("%s", message)
+    return GroupIdNotFoundError(message)
 
 
 def _take_over(cluster: Cluster, state: State, group: ClassicGroup, old: OldMember) -> None:

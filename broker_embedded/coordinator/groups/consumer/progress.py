@@ -23,10 +23,10 @@ def take_in(group: ConsumerGroup, state: State, before: Member, now: Member, con
 
     Whether its subscription is another one than before. Raises InvalidRegularExpressionError.
     """
-    has_new_regex = (now.regex or "") != (before.regex or "")
+    has_new_regex = now.regex != before.regex
     if now.regex and has_new_regex:
         subscriptions.check_regex(now.regex)
-    has_new_subscription = now.member_id not in state.members or now.topics != before.topics or has_new_regex
+    has_new_subscription = now.topics != before.topics or has_new_regex
     state.members[now.member_id] = now
     topics, now_ms = group.cluster.topics, group.cluster.now_ms()
     has_changed = has_new_subscription

@@ -182,7 +182,7 @@ def _decode_member(reader: Reader, member: Member) -> Member:
         client_id=reader.string(),
         client_host=reader.string(),
         topics=frozenset([reader.string() for _ in range(reader.count())]),
-        regex=reader.nullable_string(),
+        regex=reader.string(),
         rebalance_timeout_ms=reader.int32(),
         assignor=reader.nullable_string(),
     )

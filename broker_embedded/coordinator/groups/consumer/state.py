@@ -24,7 +24,7 @@ class Resolved(NamedTuple):
 class State:
     """Epochs, and by member id: members and their targets; resolved regular expressions by their text."""
 
-    epoch: int = 0
+    epoch: int = 1  # as Kafka counts: the first change makes it 2
     metadata_hash: int = 0  # of the topics that are read, so that a change of them is seen
     assignment_epoch: int = 0
     assigned_ms: int = 0
@@ -65,7 +65,7 @@ class State:
 
     def topics_of(self, member: Member) -> frozenset[str]:
         """Names a member reads, by name or by its regular expression."""
-        resolved = self.regexes.get(member.regex or "")
+        resolved = self.regexes.get(member.regex)
         return member.topics if resolved is None else member.topics | resolved.topics
 
     def replace_member(self, old_id: str, new_id: str) -> Member:

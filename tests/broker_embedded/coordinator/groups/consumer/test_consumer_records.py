@@ -93,7 +93,7 @@ VALUES: dict[str, tuple[Kind, Callable[[State], bytes], State, str]] = {
         Kind.MEMBER,
         lambda state: records.encode_member(state.members["m"]),
         State(members={"m": CLASSIC}),
-        "000000027202630b2f3132372e302e302e3101000000000100010016010000afc8030672616e676504010203000270010000",
+        "000000027202630b2f3132372e302e302e3101010000000100010016010000afc8030672616e676504010203000270010000",
     ),
     "target": (
         Kind.TARGET,
@@ -150,7 +150,7 @@ members = st.builds(
     client_id=st.text(),
     client_host=st.text(),
     topics=st.frozensets(st.text()),
-    regex=st.none() | st.text(),
+    regex=st.text(),
     rebalance_timeout_ms=st.integers(-1, 2**31 - 1),
     assignor=st.none() | st.sampled_from(["uniform", "range"]),
     classic=st.none() | st.builds(ClassicMember, epochs, st.tuples(st.tuples(st.text(), st.binary()))),
