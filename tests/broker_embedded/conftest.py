@@ -43,6 +43,10 @@ from broker_embedded.wire.messages.topics import (
     CreateTopicsRequest,
 )
 from broker_embedded.wire.messages.transactions import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    AddPartitionsToTxnTopic,
+    AddPartitionsToTxnTransaction,
     EndTxnRequest,
     InitProducerIdRequest,
     TxnOffsetCommitRequest,
@@ -118,17 +122,44 @@ class Client:
         row: PartitionProduceResponse = answer.responses[0].partition_responses[0]
         return row
 
-    async def send_offset(self, writer: Writer, group: str, topic: str, offset: int, partition: int = 0) -> int:
+    async def send_offset(
+        self,
+        writer: Writer,
+        group: str,
+        topic: str,
+        offset: int,
+        partition: int = 0,
+        context: RequestContext = LOCAL,
+        **fields: Any,
+    ) -> int:
         row = TxnOffsetCommitRequestTopic(topic, [TxnOffsetCommitRequestPartition(partition, offset)])
-        answer = await self.cluster.handle(
-            TxnOffsetCommitRequest(writer.transactional_id or "", group, writer.producer_id, writer.epoch, topics=[row])
-        )
+        who = (writer.transactional_id or "", group, writer.producer_id, writer.epoch)
+        answer = await self.cluster.handle(TxnOffsetCommitRequest(*who, topics=[row], **fields), context)
         code: int = answer.topics[0].partitions[0].error_code
         return code
 
+    async def add(self, writer: Writer, topic: str, *partitions: int, version: int = 3) -> list[int]:
+        """AddPartitionsToTxn; a code for each partition."""
+        rows = [AddPartitionsToTxnTopic(topic, list(partitions))]
+        who = (writer.transactional_id or "", writer.producer_id, writer.epoch)
+        request = AddPartitionsToTxnRequest([AddPartitionsToTxnTransaction(*who, topics=rows)])
+        answer = await self.cluster.handle(request, RequestContext(version))
+        found = answer.results_by_transaction[0].topic_results[0].results_by_partition
+        return [row.partition_error_code for row in found]
+
+    async def add_offsets(self, writer: Writer, group: str, version: int = 3) -> int:
+        who = (writer.transactional_id or "", writer.producer_id, writer.epoch)
+        code: int = (await self.cluster.handle(AddOffsetsToTxnRequest(*who, group), RequestContext(version))).error_code
+        return code
+
     async def end(self, writer: Writer, commit: bool = True, context: RequestContext = LOCAL) -> int:
+        """The writer goes on with the producer id and epoch it is given."""
         request = EndTxnRequest(writer.transactional_id or "", writer.producer_id, writer.epoch, commit)
-        code: int = (await self.cluster.handle(request, context)).error_code
+        answer = await self.cluster.handle(request, context)
+        code: int = answer.error_code
+        if code == 0 and (answer.producer_id, answer.producer_epoch) != (writer.producer_id, writer.epoch):
+            writer.producer_id, writer.epoch = answer.producer_id, answer.producer_epoch
+            writer.sequences.clear()
         return code
 
     async def commit_offset(self, group: str, topic: str, offset: int, partition: int = 0) -> int:
