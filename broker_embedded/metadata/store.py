@@ -77,8 +77,12 @@ class Metadata:
         Raises KafkaStorageError, UnknownMetadataError, ForeignFolderError; the folder is as it was then.
         """
         metadata = cls(MetadataLog.open(data, meta, now_ms, was_clean), meta)
-        metadata._load()
-        check_single_node(data, meta, metadata._image, metadata._log.voters)
+        try:
+            metadata._load()
+            check_single_node(data, meta, metadata._image, metadata._log.voters)
+        except BaseException:
+            metadata.close()
+            raise
         return metadata
 
     @property
