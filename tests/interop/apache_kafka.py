@@ -30,6 +30,7 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 <dependencies>{}</dependencies></project>
 """
 _DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>\n".format
+_LOGS = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 _QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
 """For a JVM that does little: compiled quickly rather than well."""
 
@@ -91,11 +92,10 @@ class Java:
     """A JVM that answers in lines on its standard output, writes its log to a file, and ends when its input ends."""
 
     def __init__(self, main: str, *args: str, log: Path, options: Sequence[str] = ()) -> None:
-        levels = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
         self._log = log
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                ["java", *levels, *options, main, *args],
+                ["java", *_LOGS, *options, main, *args],
                 env={**os.environ, "CLASSPATH": class_path()},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -242,6 +242,13 @@ class Tools:
             self._java = Java("Tools", log=self._log, options=("-Xmx256m", *_QUICK))
         self._java.write(json.dumps({"main": main, "args": args, "stdin": stdin}))
         return Done(**json.loads(self._java.read(timeout_s)))
+
+    def run_alone(self, main: str, *args: str, timeout_s: float = 60) -> Done:
+        """The same in a JVM of its own, for what prints only when that ends."""
+        command = ["java", *_LOGS, *_QUICK, main, *args]
+        environment = {**os.environ, "CLASSPATH": class_path()}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def stop(self) -> None:
         if self._java is not None:

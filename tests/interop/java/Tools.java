@@ -53,9 +53,7 @@ public final class Tools {
         System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
         System.setIn(new ByteArrayInputStream(command.path("stdin").asText("").getBytes(StandardCharsets.UTF_8)));
         try {
-            int code = call(command);
-            hooks.forEach(Runnable::run);
-            end(code);
+            end(call(command));
         } finally {
             System.setOut(usualOut);
             System.setErr(usualErr);
@@ -84,9 +82,10 @@ public final class Tools {
         throw new Exited();
     }
 
-    /** What the first end saw is the answer. */
+    /** As a JVM ends: hooks run, and what was printed until then is the answer. */
     private synchronized void end(int code) {
         if (answer == null) {
+            hooks.forEach(Runnable::run);
             System.out.flush();
             answer = Map.of("code", code, "out", out.toString(StandardCharsets.UTF_8), "err", err.toString(StandardCharsets.UTF_8));
         }
