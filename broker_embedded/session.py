@@ -25,5 +25,6 @@ class Session:
     sasl: Sasl | None = None  # on listeners with SASL
     authenticated: bool = True
     expires_ms: int | None = None  # when the authentication has to be repeated (KIP-368)
+    token_authenticated: bool = False  # by a delegation token (KIP-48)
     client_software_name: str = "unknown"
     client_software_version: str = "unknown"
