@@ -146,6 +146,11 @@ class Metadata:
         return self._image.acls
 
     @property
+    def tokens(self) -> Mapping[str, r.DelegationTokenRecord]:
+        """Delegation tokens by id."""
+        return self._image.tokens
+
+    @property
     def quotas(self) -> Mapping[ClientQuotaEntity, Mapping[str, float]]:
         return self._image.quotas
 
@@ -236,6 +241,14 @@ class Metadata:
         """Raises KeyError for an unknown id; nothing has changed then."""
         records = [r.RemoveAccessControlEntryRecord(id=self.acls[entry].id) for entry in ids]
         self._change(records)
+
+    def put_token(self, token: r.DelegationTokenRecord) -> None:
+        """Keep a delegation token, in place of what was said of it before."""
+        self._change([token])
+
+    def remove_tokens(self, ids: Iterable[str]) -> None:
+        """Raises KeyError for an unknown id; nothing has changed then."""
+        self._change([r.RemoveDelegationTokenRecord(token_id=self.tokens[token].token_id) for token in ids])
 
     def set_quotas(self, entity: ClientQuotaEntity, values: Mapping[str, float | None]) -> None:
         """Set quotas of an entity, such as `(("user", "alice"),)`, or take those away whose value is None."""
