@@ -72,7 +72,8 @@ class MetadataLog:
                 topic_id=METADATA_TOPIC_ID,
             )
             if not known or log.log_end_offset >= known[-1].end_offset:
-                break  # else the log ends before its snapshot, and goes on behind it
+                break
+            log.close()  # it ends before its snapshot, and goes on behind it
         return cls(folder, log, meta, now_ms)
 
     @property

@@ -25,6 +25,8 @@ def check_format(data: Path, meta: MetaProperties | None, node_id: int) -> None:
         raise ForeignFolderError(
             f"data folder {data} has a topics.json: a version before the first release wrote it. Name a new folder"
         )
+    if meta is None and MetadataLog.exists(data):
+        raise ForeignFolderError(f"data folder {data} has a metadata log and no meta.properties. Restore that file")
     if meta is None:
         return
     if meta.node_id != node_id:
