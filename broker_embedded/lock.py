@@ -1,7 +1,8 @@
 """The lock of a data folder: one process serves it at a time, and says who it is.
 
-`flock` on `<data>/.lock` decides; the file's JSON only tells others who holds it. The kernel gives a lock back when its
-holder ends, however it ends, so a lock left by `kill -9` is taken over without a word and a reused pid means nothing.
+`flock` on `<data>/.lock` decides, on Linux together with the lock that Apache Kafka takes on that file; the file's JSON
+only tells others who holds it. The kernel gives a lock back when its holder ends, however it ends, so a lock left by
+`kill -9` is taken over without a word and a reused pid means nothing.
 
 Who serves the folder over loopback says where, `announce`, so that others reach it there instead of opening it. The
 address stays in the file when the holder ends: the next one listens on the same port if it can, and whoever was
@@ -13,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import struct
 import sys
 import weakref
 from datetime import datetime
@@ -68,7 +70,7 @@ class FolderLock:
         path = folder / LOCK_NAME
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError:
             os.close(descriptor)
             raise _in_use(folder, path) from None
@@ -117,6 +119,16 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
+def _lock(descriptor: int) -> None:
+    """Raises BlockingIOError where somebody else holds the file."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if sys.platform == "linux":
+        # A broker of Apache Kafka locks ranges of bytes, which flock does not see. This kind is of the open file, as
+        # flock is: the other kind is lost when any descriptor of the file is closed.
+        whole = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, whole)
+
+
 def _program() -> str:
     return " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:]]) if sys.argv else "python"
 
@@ -139,7 +151,7 @@ def is_held(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except BlockingIOError:
         return True
     finally:

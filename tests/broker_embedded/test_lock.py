@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_embedded.lock import LOCK_NAME, FolderInUseError, FolderLock
+from broker_embedded.lock import LOCK_NAME, FolderInUseError, FolderLock, is_held
 
 HOLD = """
 import sys
@@ -45,6 +45,25 @@ def test_a_living_holder_is_named(tmp_path: Path) -> None:
             FolderLock.take(tmp_path)
     finally:
         end(process)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locks of ranges are looked at on Linux")
+def test_a_folder_that_kafka_holds(tmp_path: Path) -> None:
+    """It locks all bytes of the file, as Java's FileChannel.tryLock does, and writes nothing there."""
+    hold = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); print(); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path / LOCK_NAME)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        with pytest.raises(FolderInUseError, match="in use by another process"):
+            FolderLock.take(tmp_path)
+        assert is_held(tmp_path)
+    finally:
+        end(process)
+    FolderLock.take(tmp_path).release()
 
 
 def test_a_killed_holder_is_followed(tmp_path: Path) -> None:
