@@ -11,7 +11,7 @@ from broker_embedded.session import Session
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
     from broker_embedded.security.listeners import Listener
-    from broker_embedded.security.scram import Credential
+    from broker_embedded.security.scram import Credential, Mechanism, Token
 
 
 def open_session(cluster: Cluster, listener: Listener, transport: BaseTransport) -> Session:
@@ -38,6 +38,7 @@ def _expect_sasl(session: Session, cluster: Cluster, listener: Listener) -> None
         listener.sasl_mechanisms,
         plain_users=listener.plain_users,
         find_credential=lambda mechanism, user: _find_credential(cluster, mechanism, user),
+        find_token=lambda mechanism, token_id: _find_token(cluster, mechanism, token_id),
         max_reauth_ms=listener.connections_max_reauth_ms,
     )
 
@@ -49,6 +50,12 @@ def _find_credential(cluster: Cluster, mechanism: int, user: str) -> Credential 
     if kept is None:
         return None
     return Credential(kept.salt, kept.stored_key, kept.server_key, kept.iterations)
+
+
+def _find_token(cluster: Cluster, mechanism: Mechanism, token_id: str) -> Token | None:
+    from broker_embedded.security.tokens import find_token
+
+    return find_token(cluster, mechanism, token_id)
 
 
 def _principal(rules: str, certificate: bytes) -> str:

@@ -28,6 +28,7 @@ from broker_embedded.security.guard import (
     transaction,
     whole,
 )
+from broker_embedded.security.token_rules import create_token, describe_tokens
 from broker_embedded.security.topic_rules import (
     config,
     create_topics,
@@ -87,6 +88,10 @@ RULES: Final[dict[int, Rule]] = {
     35: whole(cluster(_O.DESCRIBE)),
     36: everybody,
     37: each("topics", "results", topic(_O.ALTER)),
+    38: create_token,
+    39: everybody,  # whose token it is decides
+    40: everybody,
+    41: describe_tokens,
     42: each("groups_names", "results", group(_O.DELETE)),
     43: whole(cluster(_O.ALTER)),
     44: each("resources", "responses", config(_O.ALTER_CONFIGS)),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from broker_embedded.errors import IllegalSaslStateError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
 
 if TYPE_CHECKING:
-    from broker_embedded.security.scram import Credential
+    from broker_embedded.security.scram import Credential, Mechanism, Token
     from broker_embedded.session import Session
 
 SASL_HANDSHAKE: Final = 17
@@ -33,6 +33,9 @@ _REAUTHENTICATION_INTERVAL_MS = 1000  # Kafka: KafkaChannel.MIN_REAUTH_INTERVAL_
 FindCredential = Callable[[int, str], "Credential | None"]
 """Looks up a user's credential: number of the SCRAM mechanism, user name."""
 
+FindToken = Callable[["Mechanism", str], "Token | None"]
+"""Looks up a delegation token by its id."""
+
 
 class State(Enum):
     HANDSHAKE = auto()
@@ -45,6 +48,8 @@ class Exchange:
     """One run of a mechanism, the server's side: `step` until `user` is known."""
 
     user: str | None = None
+    expires_ms: int | None = None  # of a delegation token
+    is_token = False
 
     def step(self, message: bytes) -> bytes:
         """The answer to a message of the client. Raises SaslAuthenticationFailedError."""
@@ -90,6 +95,7 @@ class Sasl:
         *,
         plain_users: Mapping[str, str],
         find_credential: FindCredential,
+        find_token: FindToken = lambda mechanism, token_id: None,
         max_reauth_ms: int = 0,
     ) -> None:
         """`max_reauth_ms` is how long an authentication holds; 0 is for ever (`connections.max.reauth.ms`)."""
@@ -98,6 +104,7 @@ class Sasl:
         self.takes_raw_tokens = False
         self._plain_users = plain_users
         self._find_credential = find_credential
+        self._find_token = find_token
         self._max_reauth_ms = max_reauth_ms
         self._exchange: Exchange = Exchange()
         self._mechanism = ""
@@ -146,7 +153,11 @@ class Sasl:
         from broker_embedded.security.scram import MECHANISMS, ScramExchange  # hashes: where SCRAM is used
 
         found = MECHANISMS[mechanism]
-        return ScramExchange(found, lambda name: self._find_credential(found.type, name))
+        return ScramExchange(
+            found,
+            lambda name: self._find_credential(found.type, name),
+            find_token=lambda token_id: self._find_token(found, token_id),
+        )
 
     def token(self, message: bytes, session: Session, now_ms: int) -> bytes:
         """Take a token of the client; the last one says on the session who it is, and for how long.
@@ -158,14 +169,14 @@ class Sasl:
         try:
             answer = self._exchange.step(message)
             if self._exchange.user is not None:
-                self._finish(self._exchange.user, session, now_ms)
+                self._finish(self._exchange, self._exchange.user, session, now_ms)
         except SaslAuthenticationFailedError:
             self.state = State.FAILED
             session.authenticated = False
             raise
         return answer
 
-    def _finish(self, user: str, session: Session, now_ms: int) -> None:
+    def _finish(self, exchange: Exchange, user: str, session: Session, now_ms: int) -> None:
         if self._previous not in (None, (self._mechanism, user)):
             raise SaslAuthenticationFailedError(
                 f"a connection is authenticated again by the same mechanism as the same user: {self._previous}, "
@@ -176,4 +187,6 @@ class Sasl:
         self.takes_raw_tokens = False
         session.principal = f"User:{user}"
         session.authenticated = True
-        session.expires_ms = now_ms + self._max_reauth_ms if self._max_reauth_ms else None
+        session.token_authenticated = exchange.is_token
+        limits = (now_ms + self._max_reauth_ms if self._max_reauth_ms else None, exchange.expires_ms)
+        session.expires_ms = min((limit for limit in limits if limit is not None), default=None)

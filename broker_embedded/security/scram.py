@@ -22,10 +22,11 @@ from broker_embedded.security.sasl import Exchange
 ITERATIONS_MIN: Final = 4096
 ITERATIONS_MAX: Final = 16_384
 
+_TOKEN: Final = "tokenauth=true"
 _SASL_NAME = r"(?:[^=,\x00]|=2C|=3D)+"
 _CLIENT_FIRST = re.compile(
     rf"(?P<gs2>n,(?:a=(?P<authorization>{_SASL_NAME}))?,)"
-    rf"(?P<bare>n=(?P<name>{_SASL_NAME}),r=(?P<nonce>[\x21-\x2b\x2d-\x7e]+)(?:,[A-Za-z]+=[^,\x00]+)*)"
+    rf"(?P<bare>n=(?P<name>{_SASL_NAME}),r=(?P<nonce>[\x21-\x2b\x2d-\x7e]+)(?P<extensions>(?:,[A-Za-z]+=[^,\x00]+)*))"
 )
 _CLIENT_FINAL = re.compile(
     r"(?P<without_proof>c=(?P<binding>[A-Za-z0-9/+=]+),r=(?P<nonce>[\x21-\x2b\x2d-\x7e]+)(?:,[A-Za-z]+=[^,\x00]+)*)"
@@ -56,6 +57,14 @@ class Credential(NamedTuple):
     iterations: int
 
 
+class Token(NamedTuple):
+    """A delegation token, as a user: whose name it gives, how it is checked, until when it holds."""
+
+    owner: str
+    credential: Credential
+    expires_ms: int
+
+
 def salt_password(mechanism: Mechanism, password: str, salt: bytes, iterations: int) -> bytes:
     """What a client derives from a password, in some milliseconds.
 
@@ -75,11 +84,16 @@ class ScramExchange(Exchange):
     """Takes the client's two messages, one `step` each."""
 
     def __init__(
-        self, mechanism: Mechanism, find: Callable[[str], Credential | None], nonce: Callable[[], str] | None = None
+        self,
+        mechanism: Mechanism,
+        find: Callable[[str], Credential | None],
+        nonce: Callable[[], str] | None = None,
+        find_token: Callable[[str], Token | None] = lambda token_id: None,
     ) -> None:
         """`find` looks up a user's credential of this mechanism; `nonce` makes the server's part of the nonce."""
         self._mechanism = mechanism
         self._find = find
+        self._find_token = find_token
         self._make_nonce = nonce or secrets.token_urlsafe
         self.user = None
         self._credential: Credential | None = None
@@ -98,19 +112,26 @@ class ScramExchange(Exchange):
 
     def _first(self, message: bytes) -> bytes:
         found = _match(_CLIENT_FIRST, message)
-        self._user = found["name"].replace("=2C", ",").replace("=3D", "=")
-        authorization = (found["authorization"] or "").replace("=2C", ",").replace("=3D", "=")
-        kept = self._find(self._user)
+        name = _unescape(found["name"])
+        kept = self._token(name) if _TOKEN in found["extensions"].split(",") else self._find(name)
         if kept is None or kept.iterations < ITERATIONS_MIN:
             raise self._invalid()
-        if authorization not in ("", self._user):
+        if _unescape(found["authorization"] or "") not in ("", name):
             raise SaslAuthenticationFailedError("Authentication failed: the authorization id is not the user's name")
+        self._user = self._user or name
         self._credential = kept
         self._gs2 = found["gs2"].encode()
         self._nonce = found["nonce"] + self._make_nonce()
         answer = f"r={self._nonce},s={b64encode(kept.salt).decode()},i={kept.iterations}"
         self._exchanged = f"{found['bare']},{answer}"
         return answer.encode()
+
+    def _token(self, token_id: str) -> Credential | None:
+        token = self._find_token(token_id)
+        if token is None:
+            return None
+        self._user, self.expires_ms, self.is_token = token.owner, token.expires_ms, True
+        return token.credential
 
     def _final(self, message: bytes, kept: Credential) -> bytes:
         found = _match(_CLIENT_FINAL, message)
@@ -130,6 +151,10 @@ class ScramExchange(Exchange):
             "Authentication failed during authentication due to invalid credentials with SASL mechanism "
             f"{self._mechanism.name}"
         )
+
+
+def _unescape(name: str) -> str:
+    return name.replace("=2C", ",").replace("=3D", "=")
 
 
 def _match(pattern: re.Pattern[str], message: bytes) -> re.Match[str]:
