@@ -119,12 +119,15 @@ class Loader:
         return found
 
     def _first_dirty(self, segments: list[Segment], clean_shutdown: bool, recovery_point: int) -> int:
-        """The number of the first segment that must be checked; their count when none."""
+        """The number of the first segment that must be checked; their count when none.
+
+        One that ends at the recovery point too: a sync before it was finished left its indexes out.
+        """
         if clean_shutdown and (not segments or self._ends_whole(segments[-1])):
             return len(segments)
         if clean_shutdown:
             return len(segments) - 1
-        return max(0, sum(segment.base_offset <= recovery_point for segment in segments) - 1)
+        return max(0, sum(segment.base_offset < recovery_point for segment in segments) - 1)
 
     def _ends_whole(self, segment: Segment) -> bool:
         try:

@@ -112,8 +112,22 @@ def test_segments_below_the_recovery_point_are_not_checked(lab: Any) -> None:
     content = bytearray((folder / names[0]).read_bytes())
     content[30] ^= 1
     (folder / names[0]).write_bytes(content)
-    log = lab.open(folder, clean=False, recovery_point=int(names[1][:-4]), **SEGMENTS)
+    log = lab.open(folder, clean=False, recovery_point=int(names[1][:-4]) + 1, **SEGMENTS)
     assert lab.names(log, ".log") == names
+
+
+def test_what_was_aborted_before_a_segment_was_finished_is_known(lab: Any) -> None:
+    """The sync came before: it left the index of the aborted transactions out."""
+    log = lab.open(segment_bytes=400)
+    log.append(lab.produce(9, 0, txn=True))
+    log.append_marker(9, 0, commit=False)
+    log.sync()
+    aborted = list(log._aborted.entries)
+    log.append(lab.batch(1, value_bytes=300))
+    folder = lab.kill(log)
+    (folder / lab.names(log, ".txnindex")[0]).unlink()  # as a power cut may
+    log = lab.open(folder, clean=False, recovery_point=log.recovery_point)
+    assert log._aborted.entries == aborted
 
 
 @pytest.mark.parametrize(
