@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -25,6 +26,10 @@ from confluent_kafka import (  # noqa: E402
     admin,
 )
 
+from broker_embedded.cluster import Cluster  # noqa: E402
+from broker_embedded.lock import FolderInUseError, FolderLock  # noqa: E402
+from broker_embedded.metadata import BROKER_RESOURCE, GROUP_RESOURCE, NewTopic  # noqa: E402
+from tests.interop import apache_kafka  # noqa: E402
 from tests.interop.conftest import require_java  # noqa: E402
 from tests.interop.targets import Broker, OurBroker, assert_answers, new_broker  # noqa: E402
 
@@ -33,6 +38,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 WAIT_S = 20.0
 PARTITIONS = 3
 GROWING = "growing"
+CONFIGS = "kafka.admin.ConfigCommand"
+ONE = ("--entity-type", "brokers", "--entity-name", "1")
+ALL = ("--entity-type", "brokers", "--entity-default")
+GROUP = ("--entity-type", "groups", "--entity-name", "readers")
+USER = ("--entity-type", "users", "--entity-name", "alice")
 
 
 @dataclass
@@ -261,3 +271,97 @@ def play(tmp_path: Path) -> Iterator[Callable[..., None]]:
 def test_there_and_back_twice(play: Callable[..., None], first: str, end: str) -> None:
     second = {"ours": "kafka", "kafka": "ours"}[first]
     play((first, end), (second, end), (first, end), (second, end), (first, "stop"))
+
+
+def test_a_dynamic_quorum_opens_ours(play: Callable[..., None]) -> None:
+    """The log says who votes (KIP-853), with an address that is not right any more."""
+    quorum = {"controller.quorum.voters": "", "controller.quorum.bootstrap.servers": "127.0.0.1:9"}
+    play(("ours", "stop"), ("kafka", "stop"), ("ours", "stop"), **quorum)
+
+
+def test_one_holds_the_folder(tmp_path: Path) -> None:
+    require_java()
+    kafka = new_broker("kafka", tmp_path)
+    kafka.start()
+    try:
+        with pytest.raises(FolderInUseError, match="in use by another process"):
+            Cluster.open(kafka.data_dir)
+    finally:
+        kafka.stop()
+    lock = FolderLock.take(kafka.data_dir)
+    with pytest.raises(RuntimeError, match="Failed to acquire lock on file .lock"):
+        kafka.start()
+    lock.release()
+
+
+def configure(tools: apache_kafka.Tools, broker: Broker, action: str, change: str, *entity: str) -> None:
+    done = tools.run(CONFIGS, "--bootstrap-server", broker.bootstrap, "--alter", action, change, *entity)
+    assert done.code == 0, done.err
+
+
+def describe(tools: apache_kafka.Tools, broker: Broker, *entity: str) -> str:
+    done = tools.run(CONFIGS, "--bootstrap-server", broker.bootstrap, "--describe", *entity)
+    assert done.code == 0, done.err
+    return done.out
+
+
+async def test_configs_and_quotas(tmp_path: Path, tools: apache_kafka.Tools) -> None:
+    """Those that Kafka has set are in our metadata, and the other way round."""
+    kafka = new_broker("kafka", tmp_path)
+    kafka.start()
+    configure(tools, kafka, "--add-config", "log.cleaner.threads=2", *ONE)
+    configure(tools, kafka, "--add-config", "log.retention.ms=7000000", *ALL)
+    configure(tools, kafka, "--add-config", "consumer.session.timeout.ms=50000", *GROUP)
+    configure(tools, kafka, "--add-config", "producer_byte_rate=1024,consumer_byte_rate=2048", *USER)
+    configure(tools, kafka, "--delete-config", "consumer_byte_rate", *USER)
+    kafka.stop()
+
+    cluster = Cluster.open(kafka.data_dir)
+    metadata = cluster.metadata
+    assert metadata.broker_configs(1) == {"log.cleaner.threads": "2"}
+    assert metadata.broker_configs()["log.retention.ms"] == "7000000"
+    assert metadata.group_configs("readers") == {"consumer.session.timeout.ms": "50000"}
+    assert metadata.quotas == {(("user", "alice"),): {"producer_byte_rate": 1024.0}}
+    assert metadata.features["share.version"] == 1
+    metadata.set_configs(BROKER_RESOURCE, "1", {"log.cleaner.threads": None, "background.threads": "12"})
+    metadata.set_configs(GROUP_RESOURCE, "readers", {"consumer.session.timeout.ms": "55000"})
+    metadata.set_quotas((("user", "alice"),), {"consumer_byte_rate": 4096.0, "producer_byte_rate": None})
+    await cluster.close()
+
+    kafka.start()
+    wait_for_leaders(kafka)
+    assert "background.threads=12" in describe(tools, kafka, *ONE)
+    assert "log.cleaner.threads=2 " not in describe(tools, kafka, *ONE)
+    assert "consumer.session.timeout.ms=55000" in describe(tools, kafka, *GROUP)
+    quotas = describe(tools, kafka, *USER)
+    assert "consumer_byte_rate=4096.0" in quotas
+    assert "producer_byte_rate" not in quotas
+    kafka.stop()
+
+
+async def test_kafkas_tool_reads_our_metadata(tmp_path: Path, tools: apache_kafka.Tools) -> None:
+    """A log and a snapshot, by DumpLogSegments."""
+    cluster = Cluster.open(tmp_path)
+    metadata = cluster.metadata
+    metadata.create_topics([NewTopic("flights", uuid4(), 3, {"retention.ms": "-1"})])
+    metadata.put_scram("alice", 1, salt=b"s", stored_key=b"k", server_key=b"v", iterations=4096)
+    log = tmp_path / "__cluster_metadata-0" / f"{0:020d}.log"
+    shown = dump(tools, log)
+    metadata.remove_scram("alice", 1)  # makes a snapshot
+    (snapshot,) = log.parent.glob("*.checkpoint")
+    summary = dump(tools, snapshot)
+    await cluster.close()
+    for output in (shown, summary):
+        assert "isvalid: false" not in output
+        assert '"type":"TOPIC_RECORD","version":0,"data":{"name":"flights"' in output
+        assert output.count('"type":"PARTITION_RECORD","version":1') == 5
+    assert '"type":"USER_SCRAM_CREDENTIAL_RECORD"' in shown
+    assert "USER_SCRAM" not in summary
+    assert "SnapshotFooter" in summary
+
+
+def dump(tools: apache_kafka.Tools, file: Path) -> str:
+    main = "org.apache.kafka.tools.DumpLogSegments"
+    done = tools.run(main, "--cluster-metadata-decoder", "--deep-iteration", "--files", str(file))
+    assert (done.code, done.err) == (0, "")
+    return done.out
