@@ -120,7 +120,7 @@ def _pkcs12_to_pem(path: Path, password: str | None) -> bytes:
         from cryptography.hazmat.primitives.serialization import pkcs12
     except ImportError:
         raise TlsConfigError(
-            f"{path} is a PKCS12 key store, which needs one more package: pip install cryptography. "
+            f"{path} is a PKCS12 key store, which needs one more package: pip install 'streams-engine[tls]'. "
             "PEM files need none."
         ) from None
     try:

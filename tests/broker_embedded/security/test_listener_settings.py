@@ -190,7 +190,7 @@ def test_pkcs12(key_store: Path) -> None:
 def test_pkcs12_without_the_package_for_it(key_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
 
-    with pytest.raises(TlsConfigError, match="pip install cryptography"):
+    with pytest.raises(TlsConfigError, match=r"pip install .streams-engine\[tls\]"):
         Tls(keystore_location=key_store, keystore_password="difference").context("L")
 
 
