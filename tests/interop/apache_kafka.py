@@ -33,6 +33,7 @@ _DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><vers
 _LOGS = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 _QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
 """For a JVM that does little: compiled quickly rather than well."""
+_SMALL = ("-Xms256m", "-Xmx256m", "-XX:+UseSerialGC")
 
 BROKER = {
     "process.roles": "broker,controller",
@@ -184,7 +185,9 @@ def _with_controller(properties: dict[str, str]) -> dict[str, str]:
 class ApacheKafka:
     """One broker; `listeners` are Kafka's, and the default is one without security on a free port."""
 
-    def __init__(self, folder: Path, config: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, config: Mapping[str, str] | None = None, *, java_options: Sequence[str] = _SMALL
+    ) -> None:
         """`config` has Kafka's names, and `scram.users` what `kafka-storage format --add-scram` takes."""
         self.folder = folder
         self.data_dir = folder / "data"
@@ -197,13 +200,15 @@ class ApacheKafka:
         folder.mkdir(parents=True, exist_ok=True)
         text = (f"{key}={value}\n" for key, value in _with_controller(properties).items())
         self.properties.write_text("".join(text))
+        self._java_options = java_options
         self._java: Java | None = None
 
     def start(self) -> None:
         """Returns when the broker answers: some 4 s."""
-        options = ("-Xms256m", "-Xmx256m", "-XX:+UseSerialGC")
         log = self.folder / "server.log"
-        self._java = Java("KafkaServer", str(self.properties), *self._format_options, log=log, options=options)
+        self._java = Java(
+            "KafkaServer", str(self.properties), *self._format_options, log=log, options=self._java_options
+        )
         self._java.read(timeout_s=120)
 
     def kill(self) -> None:
