@@ -142,7 +142,10 @@ class EmbeddedTransport:
         return {}
 
     async def start(self) -> None:
-        """Open the folder, or join who has it open in this process. Raises FolderInUseError."""
+        """Open the folder, or share it with who has it open in this event loop.
+
+        Raises FolderInUseError, and OpenElsewhereError where another loop of this process has it.
+        """
         if self._shared is not None:
             return
         self._shared = await SharedCluster.acquire(

@@ -2,6 +2,7 @@
 
 The holder says in the lock file where it serves the folder. Whoever joins asks again and again for the lock; the first
 to get it, when the holder has ended, opens the folder and serves it at the same address, and the rest find it there.
+Another event loop of this process is joined in the same way.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import logging
 from pathlib import Path
 
 from broker_embedded.config import BrokerConfig
+from broker_embedded.errors import KafkaError
 from broker_embedded.lock import FolderInUseError, served_at
-from streams.transport.contract import Transport
+from broker_embedded.log.checkpoints import read_meta_properties
+from streams.transport.contract import Transport, TransportError
 from streams.transport.embedded import EmbeddedTransport
+from streams.transport.embedded_sharing import OpenElsewhereError
 from streams.transport.kafka import KafkaTransport
 from streams.transport.kafka_connection import ConnectionLostError
 
@@ -21,68 +25,116 @@ log = logging.getLogger(__name__)
 
 _ASK_INTERVAL_S = 0.2
 _WITHIN_S = 10.0
+_ANSWER_WITHIN_S = 3.0
+_TROUBLE_INTERVAL_S = 5.0
+
+
+class HolderSilentError(TransportError):
+    """The process that holds a folder lives and does not answer."""
+
+    def __init__(self, folder: Path, held: FolderInUseError | OpenElsewhereError) -> None:
+        who, advice = "another event loop of this process", "let it run, or end it"
+        if isinstance(held, FolderInUseError):
+            who = "another process" if held.pid is None else f"process {held.pid} ({held.program}) since {held.since}"
+            advice = "let it go on, or end it" if held.pid is None else f"kill -CONT {held.pid}, or kill {held.pid}"
+        super().__init__(
+            f"data folder {folder} is held by {who}, which serves it at {held.address} but does not answer there for "
+            f"{_WITHIN_S:.0f} s. It is stopped (Ctrl-Z, a debugger) or very busy: {advice}; when it has ended, the "
+            "next that asks takes the folder over."
+        )
 
 
 async def open_folder(folder: Path, config: BrokerConfig) -> Transport:
-    """A started transport to the broker over `folder`: in this process, or in the one that holds it.
+    """A started transport to the broker over `folder`: in this event loop, or in the one that holds it.
 
-    Raises FolderInUseError when the holder does not serve it, or does not answer.
+    Raises HolderSilentError, and FolderInUseError when the holder serves the folder nowhere.
     """
     deadline = asyncio.get_running_loop().time() + _WITHIN_S
     while True:
-        transport = EmbeddedTransport(folder, config=config)
         try:
+            transport = EmbeddedTransport(folder, config=config)
             await transport.start()
             return transport
-        except FolderInUseError as error:
-            if error.address is not None:
-                joined = JoinedTransport(folder, config, error.address)
-                try:
-                    await joined.start()
-                    return joined
-                except ConnectionLostError as lost:  # it ends, or begins, just now
-                    log.debug("%s", lost)
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(_ASK_INTERVAL_S)
+        except (FolderInUseError, OpenElsewhereError) as error:
+            held = error
+        if held.address is not None:
+            joined = JoinedTransport(folder, config, held.address)
+            try:
+                await joined.start()
+                return joined
+            except ConnectionLostError as lost:  # it ends, or begins, just now
+                log.debug("%s", lost)
+        if asyncio.get_running_loop().time() > deadline:
+            raise held if held.address is None else HolderSilentError(folder, held) from held
+        await asyncio.sleep(_ASK_INTERVAL_S)
 
 
 class JoinedTransport(KafkaTransport):
-    """A `Transport` to the process that holds a folder, and heir to the folder."""
+    """A `Transport` to whoever holds a folder, and heir to the folder."""
 
     def __init__(self, folder: Path, config: BrokerConfig, address: str) -> None:
-        super().__init__(address, find=lambda: _address(folder, address))
+        meta = read_meta_properties(folder / "meta.properties")
+        super().__init__(address, find=lambda: self.address, cluster_id=None if meta is None else meta.cluster_id)
         self._folder = folder
         self._config = config
         self._own: EmbeddedTransport | None = None
         self._heir: asyncio.Task[None] | None = None
 
+    @property
+    def address(self) -> str:
+        """Where the folder is served now, as far as its lock file says."""
+        return served_at(self._folder) or super().address
+
     async def start(self) -> None:
+        await _check_answers(super().address)
         await super().start()
         self._heir = asyncio.create_task(self._inherit())
+        self._heir.add_done_callback(_report)
 
     async def stop(self) -> None:
-        if self._heir is not None:
-            self._heir.cancel()
-            await asyncio.wait([self._heir])
-        await super().stop()
-        if self._own is not None:
-            await self._own.stop()
+        try:
+            if self._heir is not None:
+                self._heir.cancel()
+                await asyncio.wait([self._heir])
+            await super().stop()
+        finally:
+            own, self._own = self._own, None
+            if own is not None:
+                await own.stop()
 
     async def _inherit(self) -> None:
         """Take the folder over once nobody holds it, and serve it."""
-        transport = EmbeddedTransport(self._folder, config=self._config)
-        while True:
-            await asyncio.sleep(_ASK_INTERVAL_S)
+        transport, pause_s = EmbeddedTransport(self._folder, config=self._config), _ASK_INTERVAL_S
+        while self._own is None:
+            await asyncio.sleep(pause_s)
+            pause_s = _ASK_INTERVAL_S
             try:
                 await transport.start()
-            except FolderInUseError:
+            except (FolderInUseError, OpenElsewhereError):
                 continue
-            log.info("the process that held %s has ended: this one serves the folder now", self._folder)
-            self._own = transport
-            return
+            except (KafkaError, OSError, ValueError):
+                log.exception("nobody serves %s, and it cannot be opened here; this is tried again", self._folder)
+                pause_s = _TROUBLE_INTERVAL_S
+            else:
+                self._own = transport
+        log.info("the process that held %s has ended: this one serves the folder now", self._folder)
 
 
-def _address(folder: Path, last: str) -> str:
-    """Where the folder is served now, as far as its lock file says."""
-    return served_at(folder) or last
+async def _check_answers(address: str) -> None:
+    """Raise ConnectionLostError unless somebody there answers the shortest of requests, ApiVersions v0."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(bytes.fromhex("0000000a 0012 0000 00000001 ffff"))
+                await reader.readexactly(4)
+            finally:
+                writer.close()
+    except (OSError, EOFError, TimeoutError) as error:
+        raise ConnectionLostError(f"nobody answers at {address}: {error!r}") from error
+
+
+def _report(heir: asyncio.Task[None]) -> None:
+    if not heir.cancelled() and (error := heir.exception()) is not None:
+        log.error("a data folder is not taken over by this process any more", exc_info=error)

@@ -61,10 +61,8 @@ from streams.transport.contract import (
     TopicMismatchError,
     TopicPartition,
     TopicSpec,
-    TransportError,
-    UnknownTopicError,
 )
-from streams.transport.kafka_connection import KafkaConnection, KafkaTopic, RetryError, check
+from streams.transport.kafka_connection import KafkaConnection, KafkaTopic, RetryError, check, check_leader
 from streams.transport.kafka_producer import KafkaProducer
 
 _ISOLATION = {"read_uncommitted": READ_UNCOMMITTED, "read_committed": READ_COMMITTED}
@@ -102,10 +100,18 @@ class KafkaTransport:
         request_timeout_ms: int = 30_000,
         security: Mapping[str, Any] | None = None,
         find: Callable[[], str] | None = None,
+        cluster_id: str | None = None,
     ) -> None:
         self.connection = KafkaConnection(
-            bootstrap_servers, client_id=client_id, request_timeout_ms=request_timeout_ms, security=security, find=find
+            bootstrap_servers,
+            client_id=client_id,
+            request_timeout_ms=request_timeout_ms,
+            security=security,
+            find=find,
+            cluster_id=cluster_id,
         )
+        self._longest_wait_ms = request_timeout_ms // 2
+        self._fetching: set[asyncio.Future[Any]] = set()
         self._lanes: list[str] = []
         self._lanes_made = 0
         self._turn = 0
@@ -128,7 +134,12 @@ class KafkaTransport:
         await self.connection.start()
 
     async def stop(self) -> None:
-        await self.connection.stop()
+        fetching = set(self._fetching)
+        await self.connection.stop()  # which ends what is asked
+        if fetching:
+            _, late = await asyncio.wait(fetching, timeout=1)
+            for one in late:
+                one.cancel()
 
     # Topics
 
@@ -256,7 +267,7 @@ class KafkaTransport:
             for answer in await self._ask_leaders(tps, request):
                 for topic in answer.topics:
                     for row in topic.partitions:
-                        check(row.error_code, f"{topic.name}-{row.partition_index}")
+                        check_leader(row.error_code, f"{topic.name}-{row.partition_index}")
                         offsets[TopicPartition(topic.name, row.partition_index)] = row.offset
             return offsets
 
@@ -266,19 +277,18 @@ class KafkaTransport:
         by_topic: dict[str, list[int]] = {}
         for topic, partition in tps:
             by_topic.setdefault(topic, []).append(partition)
-        known = await self.connection.topics(by_topic)
-        rows = [
-            OffsetFetchRequestTopics(name, known[name].id if name in known else None, indexes)
-            for name, indexes in by_topic.items()
-        ]
-        request = OffsetFetchRequest([OffsetFetchRequestGroup(group, topics=rows)], require_stable=True)
-        names = {topic.id: name for name, topic in known.items()}
 
         async def ask() -> dict[TopicPartition, Committed | None]:
+            known = await self.connection.topics(by_topic)
+            rows = [
+                OffsetFetchRequestTopics(name, known[name].id if name in known else None, indexes)
+                for name, indexes in by_topic.items()
+            ]
+            request = OffsetFetchRequest([OffsetFetchRequestGroup(group, topics=rows)], require_stable=True)
             # Version 10 has no names, and an unknown id there is an error where an unknown name is not.
             last_version = 10 if len(known) == len(by_topic) else 9
             answer = await self.connection.ask_coordinator(request, group, last_version=last_version)
-            return _positions(group, answer, names)
+            return _positions(group, answer, {topic.id: name for name, topic in known.items()})
 
         return await self.connection.retry(ask, timeout_s=_STABLE_WITHIN_S)
 
@@ -295,7 +305,7 @@ class KafkaTransport:
     ) -> list[Fetched]:
         def request(topics: Partitions) -> FetchRequest:
             return FetchRequest(
-                max_wait_ms=wait_ms,
+                max_wait_ms=min(wait_ms, self._longest_wait_ms),
                 max_bytes=max_bytes,
                 isolation_level=_ISOLATION[isolation],
                 topics=[
@@ -336,10 +346,17 @@ class KafkaTransport:
             self._lanes_made += 1
             self._lanes.append(f"fetch-{self._lanes_made}")
         lane = self._lanes.pop()
-        try:
-            answer = await self.connection.ask(request, node=node, lane=lane)
-        finally:
+
+        def arrived(done: asyncio.Future[Any]) -> None:
+            self._fetching.discard(done)
             self._lanes.append(lane)
+            if not done.cancelled():
+                done.exception()  # is raised below, unless nobody waits any more
+
+        fetching = asyncio.ensure_future(self.connection.ask(request, node=node, lane=lane))
+        self._fetching.add(fetching)
+        fetching.add_done_callback(arrived)
+        answer = await asyncio.shield(fetching)  # whoever gives up leaves the lane taken until the broker answers
         check(answer.error_code, "fetch")
         names = {topic.id: topic.name for topic in topics}
         return [
@@ -360,7 +377,7 @@ class KafkaTransport:
             earliest, latest = (await self.earliest([tp]))[tp], (await self.latest([tp], "read_uncommitted"))[tp]
             raise OffsetOutOfRangeError(tp, offset, earliest, latest)
         self.connection.forget()
-        check(code, str(tp))
+        check_leader(code, str(tp))
 
     def producer(self, *, transactional_id: str | None = None, transaction_timeout_ms: int = 60_000) -> KafkaProducer:
         return KafkaProducer(self.connection, transactional_id, transaction_timeout_ms)
@@ -384,7 +401,7 @@ def _positions(
                     f"offsets of group {group!r} in {name}-{row.partition_index} are held by a transaction that is not "
                     "decided: is another worker of this group stuck, or was its transactional id changed?"
                 )
-            check(row.error_code, f"group {group!r}, {name}-{row.partition_index}")
+            check_leader(row.error_code, f"group {group!r}, {name}-{row.partition_index}")
             position = Committed(row.committed_offset, row.metadata or "") if row.committed_offset >= 0 else None
             offsets[TopicPartition(name, row.partition_index)] = position
     return offsets
@@ -408,6 +425,3 @@ def _fetched(tp: TopicPartition, start: int, row: PartitionData) -> Fetched:
         row.log_start_offset,
         aborted,
     )
-
-
-__all__ = ["KafkaTransport", "TransportError", "UnknownTopicError"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -21,6 +21,7 @@ from broker_embedded.wire.messages.groups import FindCoordinatorRequest
 from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
 from streams.transport.embedded_errors import as_transport_error
+from streams.transport.kafka_logging import quietly
 from streams.transport.kafka_requests import WireRequest
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.02, 1.0
+_REFRESH_WITHIN_S = 5.0
 _ANY = -1
+_MISSING = (errors.UnknownTopicOrPartitionError.info.code, errors.UnknownTopicIdError.info.code)
 GROUP, TRANSACTION = 0, 1
 
 
@@ -54,7 +57,7 @@ class KafkaTopic(msgspec.Struct, frozen=True):
 class KafkaConnection:
     """Asks a cluster. `security` is what aiokafka's client takes (`security_protocol`, `sasl_mechanism`, ...).
 
-    `find` gives the address anew when nobody answers at the old one any more.
+    `find` gives the address anew when an answer does not come; `cluster_id` is the only cluster to take answers from.
     """
 
     def __init__(
@@ -65,13 +68,16 @@ class KafkaConnection:
         request_timeout_ms: int = 30_000,
         security: Mapping[str, Any] | None = None,
         find: Callable[[], str] | None = None,
+        cluster_id: str | None = None,
     ) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.timeout_s = request_timeout_ms / 1000
         self._client_id = client_id
         self.security = dict(security or {})
         self._find = find
+        self._cluster_id = cluster_id
         self._client: AIOKafkaClient | None = None
+        self._refreshing: asyncio.Task[None] | None = None
         self._topics: dict[str, KafkaTopic] = {}
         self._coordinators: dict[tuple[int, str], int] = {}
 
@@ -83,22 +89,40 @@ class KafkaConnection:
         from aiokafka.client import AIOKafkaClient
         from aiokafka.errors import KafkaError
 
-        client = AIOKafkaClient(
-            bootstrap_servers=self.bootstrap_servers,
-            client_id=self._client_id,
-            request_timeout_ms=int(self.timeout_s * 1000),
-            **self.security,
-        )
-        try:
-            await client.bootstrap()
-        except KafkaError as error:
-            await client.close()
-            raise ConnectionLostError(
-                f"no Kafka broker answers at {self.bootstrap_servers} ({error}): is it running, is the address right?"
-            ) from error
+        address = self.bootstrap_servers
+        with quietly() as heard:
+            client = AIOKafkaClient(
+                bootstrap_servers=address,
+                client_id=self._client_id,
+                request_timeout_ms=int(self.timeout_s * 1000),
+                **self.security,
+            )
+            try:
+                await client.bootstrap()
+                await self._check_cluster(client)
+            except BaseException as error:
+                await client.close()
+                if isinstance(error, KafkaError):
+                    raise ConnectionLostError(_no_answer(address, heard)) from error
+                raise
         return client
 
+    async def _check_cluster(self, client: AIOKafkaClient) -> None:
+        """Whoever listens at an address may be another broker than the one that did."""
+        if self._cluster_id is None:
+            return
+        request = MetadataRequest([], allow_auto_topic_creation=False)
+        answer = await self._send(client, request, _ANY, "admin")
+        if answer.cluster_id != self._cluster_id:
+            raise ConnectionLostError(
+                f"at {self.bootstrap_servers} listens cluster {answer.cluster_id}, not {self._cluster_id}"
+            )
+
     async def stop(self) -> None:
+        refreshing, self._refreshing = self._refreshing, None
+        if refreshing is not None:
+            refreshing.cancel()
+            await asyncio.wait([refreshing])
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -107,15 +131,23 @@ class KafkaConnection:
 
     async def ask(self, request: Request, *, node: int = _ANY, lane: str = "admin", last_version: int = 32_767) -> Any:
         """The answer of one broker, or of any. Raises ConnectionLostError when none comes."""
+        return await self._send(self._open(), request, node, lane, last_version)
+
+    async def _send(
+        self, client: AIOKafkaClient, request: Request, node: int, lane: str, last_version: int = 32_767
+    ) -> Any:
         from aiokafka.errors import KafkaError
 
-        client = self._open()
-        try:
-            if node == _ANY:
-                node = client.get_random_node()
-            return await client.send(node, WireRequest(request, last_version), group=lane)
-        except (TimeoutError, KafkaError, OSError) as error:
-            raise ConnectionLostError(f"{type(request).__name__} to broker {node}: {error!r}") from error
+        if node == _ANY:
+            node = client.get_random_node()
+            if node is None:
+                raise ConnectionLostError(f"{type(request).__name__}: no broker is known")
+        with quietly() as heard:
+            try:
+                return await client.send(node, WireRequest(request, last_version), group=lane)
+            except (TimeoutError, KafkaError, OSError) as error:
+                why = "; ".join(heard) or repr(error)
+                raise ConnectionLostError(f"{type(request).__name__} to broker {node}: {why}") from error
 
     async def ask_node(self, request: Request, node: int) -> Any:
         """The answer of one broker."""
@@ -162,13 +194,22 @@ class KafkaConnection:
             await self._refresh()
 
     async def _refresh(self) -> None:
-        """Learn of brokers anew: one that was started again may have another address."""
-        client = self._open()
-        if await client.force_metadata_update():
-            return
-        if self._find is not None:
-            self.bootstrap_servers = self._find()
+        """Learn of brokers anew, once for all who need it just now."""
+        if self._refreshing is None or self._refreshing.done():
+            self._open()
+            self._refreshing = asyncio.create_task(self._learn_brokers())
+        refreshing = self._refreshing
+        await asyncio.wait([refreshing])
+        if not refreshing.cancelled():  # else the connection is being stopped, which the next question says
+            refreshing.result()
+
+    async def _learn_brokers(self) -> None:
+        client, found = self._open(), self.bootstrap_servers if self._find is None else self._find()
         try:
+            if found == self.bootstrap_servers and await _is_reached(client):
+                await self._check_cluster(client)
+                return
+            self.bootstrap_servers = found
             self._client = await self._connect()
         except ConnectionLostError as error:
             log.debug("%s", error)
@@ -178,23 +219,28 @@ class KafkaConnection:
     # Who leads what
 
     async def topics(self, names: Iterable[str]) -> dict[str, KafkaTopic]:
-        """Those of `names` that exist, from memory where they are known."""
+        """Those of `names` that exist, from memory where they are known. Raises TransportError for a forbidden one."""
         names = list(names)
         missing = [name for name in names if name not in self._topics]
         if missing:
-            answer = await self.metadata(missing)
-            for row in answer.topics:
-                if row.error_code == 0:
-                    leaders = {found.partition_index: found.leader_id for found in row.partitions}
-                    self._topics[row.name or ""] = KafkaTopic(row.name or "", row.topic_id, leaders)
+            await self.retry(lambda: self._learn_topics(missing))
         return {name: self._topics[name] for name in names if name in self._topics}
+
+    async def _learn_topics(self, names: Sequence[str]) -> None:
+        for row in (await self._metadata(names)).topics:
+            if row.error_code not in _MISSING:
+                check(row.error_code, f"topic {row.name!r}")
+                leaders = {found.partition_index: found.leader_id for found in row.partitions}
+                self._topics[row.name or ""] = KafkaTopic(row.name or "", row.topic_id, leaders)
 
     async def metadata(self, names: Iterable[str] | None) -> MetadataResponse:
         """What the cluster says of topics, or of all; none is made by asking."""
+        names = None if names is None else list(names)
+        return await self.retry(lambda: self._metadata(names))
+
+    async def _metadata(self, names: Sequence[str] | None) -> MetadataResponse:
         rows = None if names is None else [MetadataRequestTopic(name) for name in names]
-        answer: MetadataResponse = await self.retry(
-            lambda: self.ask(MetadataRequest(rows, allow_auto_topic_creation=False))
-        )
+        answer: MetadataResponse = await self.ask(MetadataRequest(rows, allow_auto_topic_creation=False))
         return answer
 
     async def by_leader(self, tps: Iterable[TopicPartition]) -> dict[int, list[tuple[KafkaTopic, list[int]]]]:
@@ -228,6 +274,33 @@ class KafkaConnection:
         if self._client is None:
             raise TransportError(f"the connection to {self.bootstrap_servers} is not started: `await start()` first")
         return self._client
+
+
+async def _is_reached(client: AIOKafkaClient) -> bool:
+    """Whether one of the brokers that were known says which there are now."""
+    with quietly():
+        try:
+            async with asyncio.timeout(_REFRESH_WITHIN_S):
+                return bool(await client.force_metadata_update())
+        except TimeoutError:
+            return False
+
+
+def _no_answer(address: str, heard: Iterable[str]) -> str:
+    why = "; ".join(heard)
+    if "Authentication" in why or "Sasl" in why:
+        return f"the Kafka broker at {address} does not let this client in ({why}): are user and password right?"
+    return f"no Kafka broker answers at {address} ({why}): is it running, is the address right?"
+
+
+def check_leader(code: int, where: str, message: str | None = None) -> None:
+    """As `check`, for one of whom the metadata says that it leads a partition: if it does not know that, it will soon.
+
+    Where the topic is gone, the metadata say so when asked again.
+    """
+    if code in _MISSING:
+        raise RetryError(f"{where}: its leader does not know it (yet, or any more)")
+    check(code, where, message)
 
 
 def check(code: int, where: str, message: str | None = None) -> None:

@@ -1,7 +1,9 @@
 """The producer of the Kafka transport: idempotent, and transactional if it has a transactional id (KIP-98).
 
 A batch is numbered once and sent until an answer comes: the broker recognises the second one. One batch per partition
-is under way at a time, so that the numbers arrive in order. Transactions go the way that every broker since 0.11
+is under way at a time, so that the numbers arrive in order. Where no answer comes in the end, the number may be taken
+or not, and the next batch with it could pass for this one. So the partition goes on under another producer id, and a
+transaction cannot but abort (Kafka: TransactionManager, KIP-360). Transactions go the way that every broker since 0.11
 knows: partitions are added before they are written to.
 """
 
@@ -14,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 from broker_embedded import records
+from broker_embedded.errors import InvalidProducerEpochError, OutOfOrderSequenceNumberError, UnknownProducerIdError
 from broker_embedded.wire.messages import Request
 from broker_embedded.wire.messages.groups import (
     OffsetCommitRequest,
@@ -38,10 +41,23 @@ from broker_embedded.wire.messages.transactions import (
     TxnOffsetCommitRequestTopic,
 )
 from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
-from streams.transport.kafka_connection import TRANSACTION, ConnectionLostError, KafkaConnection, RetryError, check
+from streams.transport.kafka_connection import (
+    TRANSACTION,
+    ConnectionLostError,
+    KafkaConnection,
+    RetryError,
+    check,
+    check_leader,
+)
 
 _SEQUENCE_MAX = 0x7FFFFFFF
 _DUPLICATE_SEQUENCE_NUMBER = 46
+_FORGOTTEN = (
+    OutOfOrderSequenceNumberError.info.code,
+    UnknownProducerIdError.info.code,
+    InvalidProducerEpochError.info.code,
+)
+"""The broker does not know the numbers before this one: its log was cut, as by a power cut, or it has expired them."""
 # The last versions in which partitions and offsets are added by requests of their own (KIP-890).
 _PRODUCE_LAST, _ADD_PARTITIONS_LAST, _TXN_OFFSET_COMMIT_LAST, _END_TXN_LAST = 11, 3, 4, 4
 _OFFSET_COMMIT_LAST = 9  # the last with names
@@ -51,8 +67,39 @@ class _State(Enum):
     NEW = "not started"
     READY = "ready"
     OPEN = "in a transaction"
+    BROKEN = "in a transaction with a batch that may be there or not"
     UNKNOWN = "in doubt about its last commit"
     CLOSED = "closed"
+
+
+_ADVICE = {
+    _State.BROKEN: ": abort it",
+    _State.UNKNOWN: ": start it again, that settles the transaction",
+}
+
+
+class _ForgottenError(TransportError):
+    """The broker refuses a batch for its number."""
+
+
+class _Numbering:
+    """Under which id, epoch and number the next batch of a partition goes."""
+
+    def __init__(self, producer_id: int, epoch: int) -> None:
+        self.producer_id, self.epoch, self.sequence = producer_id, epoch, 0
+
+    def stamp(self, batch: bytearray, *, is_transactional: bool) -> None:
+        records.set_producer(
+            batch,
+            producer_id=self.producer_id,
+            producer_epoch=self.epoch,
+            base_sequence=self.sequence,
+            is_transactional=is_transactional,
+        )
+
+    def passed(self, batch: bytearray) -> None:
+        count = records.read_header(batch).last_offset_delta + 1
+        self.sequence = (self.sequence + count) & _SEQUENCE_MAX
 
 
 class KafkaProducer:
@@ -65,26 +112,33 @@ class KafkaProducer:
         self._who = f"producer {transactional_id!r}" if transactional_id is not None else "producer"
         self._producer_id = records.NO_PRODUCER_ID
         self._epoch = records.NO_PRODUCER_EPOCH
-        self._sequences: dict[TopicPartition, int] = {}
+        self._numberings: dict[TopicPartition, _Numbering] = {}
+        self._doubtful: set[TopicPartition] = set()
         self._locks: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._added: set[TopicPartition] = set()
         self._groups_added: set[str] = set()
+        self._wrote = False
         self._state = _State.NEW
 
     async def start(self) -> None:
+        self._producer_id, self._epoch = await self._identity()
+        self._numberings.clear()
+        self._doubtful.clear()
+        self._state = _State.READY
+
+    async def _identity(self) -> tuple[int, int]:
+        """A producer id and epoch: new ones, or those of the transactional id."""
         request = InitProducerIdRequest(self._transactional_id, self._timeout_ms)
 
-        async def ask() -> None:
+        async def ask() -> tuple[int, int]:
             if self._transactional_id is None:
                 answer = await self._connection.ask(request)
             else:
                 answer = await self._connection.ask_coordinator(request, self._transactional_id, TRANSACTION)
             check(answer.error_code, self._who)
-            self._producer_id, self._epoch = answer.producer_id, answer.producer_epoch
+            return answer.producer_id, answer.producer_epoch
 
-        await self._connection.retry(ask)
-        self._sequences.clear()
-        self._state = _State.READY
+        return await self._connection.retry(ask)
 
     async def begin(self) -> None:
         if self._transactional_id is None:
@@ -93,24 +147,45 @@ class KafkaProducer:
         self._state = _State.OPEN
         self._added.clear()
         self._groups_added.clear()
+        self._wrote = False
 
     async def send(self, tp: TopicPartition, batch: bytearray) -> int:
         self._expect(_State.READY if self._transactional_id is None else _State.OPEN, f"send to {tp}")
         async with self._locks[tp]:
-            sequence = self._sequences.get(tp, 0)
-            records.set_producer(
-                batch,
-                producer_id=self._producer_id,
-                producer_epoch=self._epoch,
-                base_sequence=sequence,
-                is_transactional=self._transactional_id is not None,
-            )
             if self._transactional_id is not None and tp not in self._added:
                 await self._add(tp)
+            try:
+                return await self._append(tp, batch)
+            except _ForgottenError:
+                if self._transactional_id is not None:
+                    raise
+            self._doubtful.add(tp)
+            return await self._append(tp, batch)
+
+    async def _append(self, tp: TopicPartition, batch: bytearray) -> int:
+        numbering = await self._numbering(tp)
+        numbering.stamp(batch, is_transactional=self._transactional_id is not None)
+        self._doubtful.add(tp)  # also when this is cancelled on the way
+        try:
             offset = await self._connection.retry(lambda: self._produce(tp, batch))
-            count = records.read_header(batch).last_offset_delta + 1
-            self._sequences[tp] = (sequence + count) & _SEQUENCE_MAX
-            return offset
+        except (ConnectionLostError, RetryError, asyncio.CancelledError):
+            if self._state is _State.OPEN:
+                self._state = _State.BROKEN
+            raise
+        except TransportError:  # it is not there, for certain
+            self._doubtful.discard(tp)
+            raise
+        self._doubtful.discard(tp)
+        numbering.passed(batch)
+        return offset
+
+    async def _numbering(self, tp: TopicPartition) -> _Numbering:
+        if tp in self._doubtful and self._transactional_id is None:
+            self._numberings[tp] = _Numbering(*await self._identity())
+            self._doubtful.discard(tp)
+        elif tp not in self._numberings:
+            self._numberings[tp] = _Numbering(self._producer_id, self._epoch)
+        return self._numberings[tp]
 
     async def _add(self, tp: TopicPartition) -> None:
         topics = [AddPartitionsToTxnTopic(tp.topic, [tp.partition])]
@@ -122,6 +197,7 @@ class KafkaProducer:
                 for result in topic.results_by_partition:
                     check(result.partition_error_code, f"{self._who}, {tp}")
 
+        self._wrote = True
         await self._connection.retry(ask)
         self._added.add(tp)
 
@@ -134,7 +210,9 @@ class KafkaProducer:
         row: PartitionProduceResponse = answer.responses[0].partition_responses[0]
         if row.error_code == _DUPLICATE_SEQUENCE_NUMBER:
             return row.base_offset  # it is there since an earlier attempt, too long ago for its offset
-        check(row.error_code, f"{self._who}, {tp}", row.error_message)
+        if row.error_code in _FORGOTTEN and self._transactional_id is None:
+            raise _ForgottenError(f"{self._who}, {tp}: {row.error_message or 'the broker does not know its numbers'}")
+        check_leader(row.error_code, f"{self._who}, {tp}", row.error_message)
         return row.base_offset
 
     async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
@@ -143,6 +221,7 @@ class KafkaProducer:
             return
         self._expect(_State.OPEN, f"send offsets of group {group!r}")
         who = (self._transactional_id, self._producer_id, self._epoch)
+        self._wrote = True
         if group not in self._groups_added:
             await self._checked(AddOffsetsToTxnRequest(*who, group))
             self._groups_added.add(group)
@@ -171,14 +250,19 @@ class KafkaProducer:
                 check(result.error_code, f"{self._who}, group {group!r}, {topic.name}-{result.partition_index}")
 
     async def commit(self) -> None:
+        self._expect(_State.OPEN, "commit")
         await self._end(commit=True)
 
     async def abort(self) -> None:
+        broken = self._state is _State.BROKEN
+        if not broken:
+            self._expect(_State.OPEN, "abort")
         await self._end(commit=False)
+        if broken:
+            await self.start()  # another epoch, in which numbers begin anew
 
     async def _end(self, *, commit: bool) -> None:
-        self._expect(_State.OPEN, "commit" if commit else "abort")
-        if not self._added and not self._groups_added:
+        if not self._wrote:
             self._state = _State.READY
             return
         self._state = _State.UNKNOWN  # also when this is cancelled on the way
@@ -201,13 +285,14 @@ class KafkaProducer:
 
     async def close(self) -> None:
         try:
-            if self._state is _State.OPEN:
-                await self.abort()
+            if self._state in (_State.OPEN, _State.BROKEN):
+                await self._end(commit=False)
         finally:
             self._state = _State.CLOSED
 
     def _expect(self, state: _State, doing: str) -> None:
         if self._state is state:
             return
-        advice = ": start it again, that settles the transaction" if self._state is _State.UNKNOWN else ""
-        raise TransportError(f"{self._who} cannot {doing}: it is {self._state.value}, not {state.value}{advice}")
+        raise TransportError(
+            f"{self._who} cannot {doing}: it is {self._state.value}, not {state.value}{_ADVICE.get(self._state, '')}"
+        )
