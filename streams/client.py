@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -25,7 +26,15 @@ from streams.graph.definitions import TopicDef
 from streams.lane import Lane
 from streams.partitioner import partition_for
 from streams.serde import key_serde_for, serde_for
-from streams.transport.contract import Isolation, Producer, TopicPartition, TopicSpec, Transport
+from streams.transport.contract import (
+    Isolation,
+    OffsetOutOfRangeError,
+    Producer,
+    TopicPartition,
+    TopicSpec,
+    Transport,
+    UnknownTopicError,
+)
 from streams.transport.opening import reach_transport
 
 if TYPE_CHECKING:
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["Client", "ClientRecord", "Sent"]
 
 Start = int | str | datetime
+
+_LOOK_INTERVAL_S = 0.5
 
 
 class Sent(NamedTuple):
@@ -59,7 +70,16 @@ class _Unsent(NamedTuple):
 class Client:
     """Opens the data folder of an app, or reaches the process that holds it; or a Kafka: `Client("kafka://host:9092")`.
 
-    When the process that holds the folder ends, another that uses it takes it over, this one perhaps.
+    When the process that holds the folder ends, another that uses it takes it over, this one perhaps. An async context
+    manager; entering raises ConfigError, HolderSilentError, ConnectionLostError, FolderInUseError.
+
+    >>> import tempfile
+    >>> async def main() -> list[bytes]:
+    ...     async with Client(data_dir=tempfile.mkdtemp()) as client:
+    ...         await client.send("greetings", key=b"en", value=b"hello")
+    ...         return [record.value async for record in client.read("greetings")]
+    >>> asyncio.run(main())
+    [b'hello']
     """
 
     def __init__(self, app: App | str | None = None, *, data_dir: str | Path | None = None, **settings: Any) -> None:
@@ -95,17 +115,19 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        transport, producer = self._open(), self._open_producer()
-        if self._flushing is not None:
-            await self._flushing
-        for subscription in self._subscriptions:
-            await subscription.close()
+        async with AsyncExitStack() as closing:  # all of it, whatever fails on the way
+            closing.push_async_callback(self._open().stop)
+            closing.push_async_callback(self._open_producer().close)
+            closing.callback(self._forget)
+            for subscription in self._subscriptions:
+                closing.push_async_callback(subscription.close)
+            if self._flushing is not None:
+                await asyncio.wait([self._flushing])
+
+    def _forget(self) -> None:
         self._transport = None
+        self._subscriptions.clear()
         self._tables.clear()
-        try:
-            await producer.close()
-        finally:
-            await transport.stop()
 
     # -- sending
 
@@ -123,8 +145,9 @@ class Client:
 
         Its partition is that of its key, as Kafka's clients choose it, unless `partition` is given.
 
-        Records sent in one turn of the event loop leave together. Raises EncodeError for a key or value that is not of
-        the topic's type.
+        Records sent in one turn of the event loop leave together. While the broker is away they wait; awaiting raises
+        ConnectionLostError when it stays away, and then a record may be there or not. Raises EncodeError for a key or
+        value that is not of the topic's type.
         """
         self._open()
         name, definition = self._definition(topic)
@@ -146,9 +169,14 @@ class Client:
         return answer
 
     async def send_many(self, topic: Any, rows: Iterable[Any]) -> list[Sent]:
-        """Sends (key, value) pairs, or values alone, and waits until all are acknowledged."""
-        pairs = (row if type(row) is tuple and len(row) == 2 else (None, row) for row in rows)
-        return await asyncio.gather(*[self.send(topic, key=key, value=value) for key, value in pairs])
+        """Sends (key, value) pairs, values alone, or records that were read, and waits until all are acknowledged.
+
+        Of a record key, value, timestamp and headers are sent. Raises the first error, when all have an answer.
+        """
+        answers = [self.send(topic, **_parts(row)) for row in rows]
+        if answers:
+            await asyncio.wait(answers)
+        return [answer.result() for answer in answers]
 
     async def _flush(self) -> None:
         """Sends what is waiting, a batch for each partition, until nothing is."""
@@ -159,11 +187,15 @@ class Client:
             except Exception as error:  # noqa: BLE001 - handed to whoever awaits the records
                 _fail(unsent, error)
                 continue
-            for tp, rows in self._by_partition(unsent).items():
-                try:
-                    await self._send_batches(tp, rows)
-                except Exception as error:  # noqa: BLE001 - handed to whoever awaits the records
-                    _fail(rows, error)
+            await asyncio.gather(*[self._send_rows(tp, rows) for tp, rows in self._by_partition(unsent).items()])
+
+    async def _send_rows(self, tp: TopicPartition, rows: list[_Unsent]) -> None:
+        try:
+            await self._send_batches(tp, rows)
+        except Exception as error:  # noqa: BLE001 - handed to whoever awaits the records
+            if isinstance(error, UnknownTopicError):
+                self._partitions.pop(tp.topic, None)  # it was removed, or made anew with other partitions
+            _fail(rows, error)
 
     def _by_partition(self, unsent: list[_Unsent]) -> dict[TopicPartition, list[_Unsent]]:
         self._turn += 1
@@ -202,22 +234,31 @@ class Client:
 
         `start` is "beginning", "end", an offset, or a time (a datetime or ISO-8601 text, UTC unless it says otherwise;
         each partition from its first record that is not earlier). Up to the end as of now, or with `follow` for ever. A
-        value that does not decode raises DecodeError with its place. A topic that is not there yet has no records.
+        value that does not decode raises DecodeError with its place. A topic that is not there yet has no records;
+        with `follow` it is waited for.
         """
         name, definition = self._definition(topic)
         if self._app is not None and name in self._topics:
             await self._ensure({name})
         transport = self._open()
-        info = (await transport.describe([name])).get(name)
-        if info is None:
-            return
+        while (info := (await transport.describe([name])).get(name)) is None:
+            if not follow:
+                return
+            await asyncio.sleep(_LOOK_INTERVAL_S)
         if partition is not None and not 0 <= partition < info.partitions:
             raise TopologyError(f"topic {name!r} has partitions 0 to {info.partitions - 1}, not {partition}")
         tps = [TopicPartition(name, p) for p in range(info.partitions) if partition in (None, p)]
         ends = await transport.latest(tps, isolation)
         positions = await self._starts(tps, start, ends)
         while waiting := {tp: at for tp, at in positions.items() if follow or at < ends[tp]}:
-            for fetched in await transport.fetch(waiting, isolation=isolation, wait_ms=1_000):
+            try:
+                found = await transport.fetch(waiting, isolation=isolation, wait_ms=1_000)
+            except OffsetOutOfRangeError as error:
+                if error.offset > error.earliest:
+                    raise
+                positions[error.tp] = error.earliest  # retention was faster
+                continue
+            for fetched in found:
                 for record in decoded(fetched, definition, isolation):
                     if follow or record.offset < ends[fetched.tp]:
                         yield record
@@ -247,7 +288,8 @@ class Client:
         """The records of topics, shared with the other members of `group`, for ever: iterate over it.
 
         `await record.commit()` moves the group; `start` says where it begins the first time. A member with an
-        `instance_id` of its own may be away for a while without the others taking over (KIP-345).
+        `instance_id` of its own may be away for a while without the others taking over (KIP-345). The app's topics are
+        made at first use.
         """
         from streams.client_subscription import Subscription
 
@@ -256,6 +298,7 @@ class Client:
         subscription = Subscription(
             definitions,
             group,
+            prepare=lambda: self._ensure(set(definitions) & set(self._topics)),
             address=lambda: transport.address,
             security=transport.security,
             start=start,
@@ -335,6 +378,14 @@ def _settings(app: App | None, settings: dict[str, Any]) -> Settings:
     if app is None:
         return load_settings("client", settings)
     return app.settings.with_values(settings) if settings else app.settings
+
+
+def _parts(row: Any) -> Mapping[str, Any]:
+    """What `send` takes, of one row of `send_many`."""
+    if isinstance(row, ClientRecord):
+        return {"key": row.key, "value": row.value, "timestamp": row.timestamp, "headers": list(row.headers)}
+    key, value = row if type(row) is tuple and len(row) == 2 else (None, row)
+    return {"key": key, "value": value}
 
 
 def _fail(rows: list[_Unsent], error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from broker_embedded.wire.messages.configs import (
     OPERATION_APPEND,
@@ -73,7 +74,9 @@ async def alter_configs(
     check(result.error_code, f"{kind} {name!r}", result.error_message)
 
 
-async def _ask(asks: Asks, request: DescribeConfigsRequest | IncrementalAlterConfigsRequest, kind: str, name: str):  # type: ignore[no-untyped-def]
+async def _ask(
+    asks: Asks, request: DescribeConfigsRequest | IncrementalAlterConfigsRequest, kind: str, name: str
+) -> Any:
     if kind == "broker" and name:
         if not name.isdigit():
             raise TransportError(f"broker {name!r}: brokers are named by their ids; '' is the default for all")

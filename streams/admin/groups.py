@@ -6,7 +6,13 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from broker_embedded.errors import GroupIdNotFoundError
+from broker_embedded.errors import (
+    GroupIdNotFoundError,
+    IllegalGenerationError,
+    RebalanceInProgressError,
+    StaleMemberEpochError,
+    UnknownMemberIdError,
+)
 from broker_embedded.wire.messages.consumer_groups import ConsumerGroupDescribeRequest
 from broker_embedded.wire.messages.groups import (
     DeleteGroupsRequest,
@@ -27,6 +33,13 @@ from streams.transport.contract import TopicPartition, Transport, TransportError
 from streams.transport.kafka_connection import check
 
 _NAMES_LAST = 9  # OffsetCommit and OffsetFetch have names up to here
+_HAS_MEMBERS = (
+    UnknownMemberIdError.info.code,
+    IllegalGenerationError.info.code,
+    RebalanceInProgressError.info.code,
+    StaleMemberEpochError.info.code,
+)
+"""What a commit from outside is answered while there are members."""
 
 
 async def list_groups(asks: Asks, *, states: Sequence[str], kinds: Sequence[str]) -> list[GroupListing]:
@@ -125,6 +138,10 @@ async def set_offsets(asks: Asks, group: str, offsets: Mapping[TopicPartition, i
     answer = await asks.ask_coordinator(request, group, last_version=_NAMES_LAST)
     for topic in answer.topics:
         for part in topic.partitions:
+            if part.error_code in _HAS_MEMBERS:
+                raise TransportError(
+                    f"group {group!r} has members, which would write their own offsets over yours: stop them first"
+                )
             check(part.error_code, f"group {group!r}, {topic.name}-{part.partition_index}")
 
 

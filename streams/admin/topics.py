@@ -18,7 +18,7 @@ from streams.admin.asks import Asks
 from streams.admin.descriptions import PartitionDescription, TopicDescription
 from streams.durations import retention_to_ms
 from streams.transport.contract import TopicPartition, Transport, UnknownTopicError
-from streams.transport.kafka_connection import check
+from streams.transport.kafka_connection import RetryError, check
 
 
 async def list_topics(asks: Asks, *, internal: bool = False) -> list[str]:
@@ -57,26 +57,41 @@ def _partitions(
     return described
 
 
-async def create_topic(
-    asks: Asks,
+def new_topic(
     name: str,
-    *,
     partitions: int | None,
     replication_factor: int | None,
     retention: str | float | None,
     configs: Mapping[str, str],
-) -> None:
+) -> CreatableTopic:
     settings = dict(configs)
     if retention is not None:
         settings["retention.ms"] = str(retention_to_ms(retention))
     rows = [CreatableTopicConfig(key, value) for key, value in settings.items()]
-    topic = CreatableTopic(name, partitions or -1, replication_factor or -1, configs=rows)
-    answer = await asks.ask(CreateTopicsRequest([topic]))
-    for result in answer.topics:
-        check(result.error_code, f"topic {name!r}", result.error_message)
+    by_default = -1
+    return CreatableTopic(
+        name,
+        by_default if partitions is None else partitions,
+        by_default if replication_factor is None else replication_factor,
+        configs=rows,
+    )
+
+
+async def create_topic(asks: Asks, topic: CreatableTopic) -> None:
+    for result in (await asks.ask(CreateTopicsRequest([topic]))).topics:
+        check(result.error_code, f"topic {topic.name!r}", result.error_message)
+    await _see(asks, topic.name, max(topic.num_partitions, 1))
+
+
+async def _see(asks: Asks, name: str, partitions: int) -> None:
+    """Wait until the cluster says of every partition who leads it."""
+    tps = [TopicPartition(name, index) for index in range(partitions)]
 
     async def see() -> None:
-        await asks.check_partitions([TopicPartition(name, index) for index in range(max(partitions or 1, 1))])
+        try:
+            await asks.check_partitions(tps)
+        except UnknownTopicError as error:  # whoever was asked has not heard of it yet
+            raise RetryError(str(error)) from error
 
     await asks.retry(see)
 
@@ -85,6 +100,7 @@ async def add_partitions(asks: Asks, name: str, count: int) -> None:
     answer = await asks.ask(CreatePartitionsRequest([CreatePartitionsTopic(name, count)]))
     for result in answer.results:
         check(result.error_code, f"topic {name!r}", result.error_message)
+    await _see(asks, name, count)
 
 
 async def delete_topics(transport: Transport, names: Sequence[str]) -> None:

@@ -50,7 +50,10 @@ def _folder(settings: Settings) -> Path:
 
 
 def _config(settings: Settings) -> BrokerConfig:
-    return BrokerConfig(topic_defaults=TOPIC_DEFAULTS, sync_on_commit=settings.flush_on_commit)
+    # Groups on one machine are small, and nobody wants to wait for the first record.
+    return BrokerConfig(
+        topic_defaults=TOPIC_DEFAULTS, sync_on_commit=settings.flush_on_commit, group_initial_rebalance_delay_ms=0
+    )
 
 
 def _kafka(settings: Settings) -> Transport:
