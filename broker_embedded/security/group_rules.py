@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from broker_embedded.errors import KafkaError
 from broker_embedded.security.acls import Operation, ResourceType
-from broker_embedded.security.guard import Answer, Guard, denied, group, refusal, topic, transaction
+from broker_embedded.security.guard import Answer, Guard, denied, group, may_know, refusal, topic, transaction
 from broker_embedded.wire.error_response import error_response
 
 if TYPE_CHECKING:
@@ -51,17 +51,16 @@ async def offset_fetch(guard: Guard, request: OffsetFetchRequest, answer: Answer
 
 
 def _describable(guard: Guard, asked: OffsetFetchRequestGroup) -> OffsetFetchRequestGroup:
-    check = topic(Operation.DESCRIBE)
-    return replace(asked, topics=asked.topics and [row for row in asked.topics if check(guard, row) is None])
+    return replace(asked, topics=asked.topics and [row for row in asked.topics if may_know(guard, row)])
 
 
 def _with_denied(
     guard: Guard, request: OffsetFetchRequest, asked: OffsetFetchRequestGroup, row: OffsetFetchResponseGroup
 ) -> OffsetFetchResponseGroup:
-    check = topic(Operation.DESCRIBE)
     if asked.topics is None:
-        row.topics = [found for found in row.topics if check(guard, found) is None]
+        row.topics = [found for found in row.topics if may_know(guard, found)]
         return row
+    check = topic(Operation.DESCRIBE)
     topics = [found for found in asked.topics if check(guard, found) is not None]
     if topics and row.error_code == 0:
         refused = refusal(request, "groups", replace(asked, topics=topics), denied(ResourceType.TOPIC))
@@ -86,8 +85,9 @@ async def list_groups(guard: Guard, request: ListGroupsRequest, answer: Answer) 
     """Those that may be described; with Describe on the cluster, all."""
     response: ListGroupsResponse = await answer(request)
     if not guard.allows_cluster(Operation.DESCRIBE):
-        check = group(Operation.DESCRIBE)
-        response.groups = [row for row in response.groups if check(guard, row) is None]
+        response.groups = [
+            row for row in response.groups if guard.allows(Operation.DESCRIBE, ResourceType.GROUP, row.group_id)
+        ]
     return response
 
 

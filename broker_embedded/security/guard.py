@@ -6,6 +6,7 @@ they are answered with an error as if a handler had found it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
     from broker_embedded.handlers import RequestContext
     from broker_embedded.security.authorizer import Authorizer
+
+log = logging.getLogger(__name__)
 
 Answer = Callable[[Any], Awaitable[Any]]
 """The way to the handler."""
@@ -34,6 +37,15 @@ class Guard(NamedTuple):
     def allows(self, operation: Operation, resource_type: ResourceType, name: str) -> bool:
         session = self.context.session
         return self.authorizer.allows(session.principal, session.client_host, operation, resource_type, name)
+
+    def require(self, operation: Operation, resource_type: ResourceType, name: str) -> KafkaError | None:
+        """The error for something that was asked for by name and is not allowed; the log says what that was."""
+        if self.allows(operation, resource_type, name):
+            return None
+        session = self.context.session
+        text = "%s from %s is denied %s of %s %s"
+        log.info(text, session.principal, session.client_host, operation.name, resource_type.name, name)
+        return denied(resource_type)
 
     def allows_cluster(self, operation: Operation) -> bool:
         return self.allows(operation, ResourceType.CLUSTER, CLUSTER_NAME)
@@ -60,7 +72,9 @@ def cluster(*operations: Operation) -> Check:
     """One of the operations on the cluster."""
 
     def check(guard: Guard, asked: Any) -> KafkaError | None:
-        return None if any(map(guard.allows_cluster, operations)) else denied(ResourceType.CLUSTER)
+        if any(map(guard.allows_cluster, operations)):
+            return None
+        return guard.require(operations[0], ResourceType.CLUSTER, CLUSTER_NAME)
 
     return check
 
@@ -70,7 +84,7 @@ def group(operation: Operation) -> Check:
 
     def check(guard: Guard, asked: Any) -> KafkaError | None:
         name = asked if isinstance(asked, str) else asked.group_id
-        return None if guard.allows(operation, ResourceType.GROUP, name) else denied(ResourceType.GROUP)
+        return guard.require(operation, ResourceType.GROUP, name)
 
     return check
 
@@ -80,9 +94,7 @@ def transaction(operation: Operation) -> Check:
 
     def check(guard: Guard, asked: Any) -> KafkaError | None:
         name = asked if isinstance(asked, str) else asked.transactional_id
-        if name is None or guard.allows(operation, ResourceType.TRANSACTIONAL_ID, name):
-            return None
-        return denied(ResourceType.TRANSACTIONAL_ID)
+        return None if name is None else guard.require(operation, ResourceType.TRANSACTIONAL_ID, name)
 
     return check
 
@@ -92,7 +104,7 @@ def topic(operation: Operation) -> Check:
 
     def check(guard: Guard, asked: Any) -> KafkaError | None:
         name = topic_name(guard, asked)
-        return None if name is None or guard.allows_topic(operation, name) else denied(ResourceType.TOPIC)
+        return None if name is None else guard.require(operation, ResourceType.TOPIC, name)
 
     return check
 
@@ -106,6 +118,12 @@ def topic_name(guard: Guard, row: Any) -> str | None:
         return guard.cluster.topic(None, row.topic_id).name if getattr(row, "topic_id", None) else ""
     except UnknownTopicIdError:
         return None
+
+
+def may_know(guard: Guard, row: Any) -> bool:
+    """Whether a row about a topic may stand in a list: nobody has asked for it by name."""
+    name = topic_name(guard, row)
+    return name is None or guard.allows_topic(Operation.DESCRIBE, name)
 
 
 # Rules

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from broker_embedded.security.acls import Operation
+from broker_embedded.security.acls import Operation, ResourceType
 from broker_embedded.security.group_rules import (
     consumer_group_describe,
     consumer_group_heartbeat,
@@ -17,9 +17,11 @@ from broker_embedded.security.group_rules import (
     offset_fetch,
 )
 from broker_embedded.security.guard import (
+    Answer,
     Guard,
     Rule,
     cluster,
+    denied,
     each,
     everybody,
     group,
@@ -45,6 +47,7 @@ from broker_embedded.security.transaction_rules import (
     init_producer_id,
     list_transactions,
 )
+from broker_embedded.wire.error_response import error_response
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
@@ -128,4 +131,5 @@ def guarded(authorizer: Authorizer, handler: Handler) -> Handler:
     return handle
 
 
-_refused = whole(cluster())
+async def _refused(guard: Guard, request: Any, answer: Answer) -> Any:
+    return error_response(request, denied(ResourceType.CLUSTER))

@@ -90,15 +90,16 @@ def _check_metadata(guard: Guard, request: MetadataRequest, row: MetadataRequest
     if name is None:
         return None
     would_make = request.allow_auto_topic_creation and guard.cluster.config.auto_create_topics
-    if not guard.allows_topic(Operation.DESCRIBE, name):
-        return denied(ResourceType.TOPIC)
-    if would_make and name not in guard.cluster.topics and not _may_create(guard, name):
-        return denied(ResourceType.TOPIC)
-    return None
+    error = guard.require(Operation.DESCRIBE, ResourceType.TOPIC, name)
+    if error is None and would_make and name not in guard.cluster.topics:
+        error = _check_create(guard, name)
+    return error
 
 
-def _may_create(guard: Guard, name: str) -> bool:
-    return guard.allows_cluster(Operation.CREATE) or guard.allows_topic(Operation.CREATE, name)
+def _check_create(guard: Guard, name: str) -> KafkaError | None:
+    if guard.allows_cluster(Operation.CREATE):
+        return None
+    return guard.require(Operation.CREATE, ResourceType.TOPIC, name)
 
 
 async def describe_topic_partitions(
@@ -125,7 +126,7 @@ async def describe_topic_partitions(
 
 async def create_topics(guard: Guard, request: CreateTopicsRequest, answer: Answer) -> CreateTopicsResponse:
     """Create on the cluster or the topic; what was made is told to whoever may describe its configs."""
-    errors = [None if _may_create(guard, row.name) else denied(ResourceType.TOPIC) for row in request.topics]
+    errors = [_check_create(guard, row.name) for row in request.topics]
     response: CreateTopicsResponse = await split(request, "topics", "topics", errors, answer)
     for row in response.topics:
         if row.error_code == 0 and not guard.allows_topic(Operation.DESCRIBE_CONFIGS, row.name):
@@ -166,7 +167,7 @@ def config(operation: Operation) -> Check:
         kind = kinds.get(row.resource_type)
         if kind is None:
             return of_cluster(guard, row)
-        return None if guard.allows(operation, kind, row.resource_name) else denied(kind)
+        return guard.require(operation, kind, row.resource_name)
 
     return check
 

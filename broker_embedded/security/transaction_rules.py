@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker_embedded.errors import KafkaError, error_class
 from broker_embedded.security.acls import Operation, ResourceType
-from broker_embedded.security.guard import Answer, Guard, cluster, denied, split, topic, transaction, whole
+from broker_embedded.security.guard import Answer, Guard, cluster, denied, may_know, split, topic, transaction, whole
 from broker_embedded.wire.error_response import error_response
 
 if TYPE_CHECKING:
@@ -79,13 +79,16 @@ async def describe_transactions(guard: Guard, request: Any, answer: Answer) -> A
     errors = [check(guard, name) for name in request.transactional_ids]
     response = await split(request, "transactional_ids", "transaction_states", errors, answer)
     for state in response.transaction_states:
-        state.topics = [row for row in state.topics if topic(Operation.DESCRIBE)(guard, row) is None]
+        state.topics = [row for row in state.topics if may_know(guard, row)]
     return response
 
 
 async def list_transactions(guard: Guard, request: Any, answer: Answer) -> Any:
     """Those that may be described."""
     response = await answer(request)
-    check = transaction(Operation.DESCRIBE)
-    response.transaction_states = [row for row in response.transaction_states if check(guard, row) is None]
+    response.transaction_states = [
+        row
+        for row in response.transaction_states
+        if guard.allows(Operation.DESCRIBE, ResourceType.TRANSACTIONAL_ID, row.transactional_id)
+    ]
     return response

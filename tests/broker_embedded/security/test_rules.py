@@ -211,3 +211,11 @@ async def test_the_process_itself_is_not_asked(guarded: Any) -> None:
 
     assert (await guarded.ada.ask(asked)).topics[0].error_code == 29
     assert (await guarded.cluster.handle(asked, LOCAL)).topics[0].error_code == 0
+
+
+async def test_the_log_says_what_was_denied(stand: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        await stand.ask(stand.request(12, group_id="readers"), [])
+        await stand.ask(stand.request(16), [])  # a list asks for nothing by name
+
+    assert caplog.messages == ["User:ada from 10.0.0.7 is denied READ of GROUP readers"]
