@@ -7,7 +7,6 @@ AccessControlEntryFilter; KIP-290 for prefixes.
 from __future__ import annotations
 
 from enum import IntEnum
-from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 WILDCARD: Final = "*"
@@ -160,18 +159,3 @@ class AclFilter(NamedTuple):
         if self.pattern_type is PatternType.MATCH:
             return self.name is None or acl.covers(self.name)
         return self.pattern_type in (PatternType.ANY, acl.pattern_type) and self.name in (None, acl.name)
-
-
-def host_address(host: str) -> str:
-    """An address in one spelling, so that all spellings compare equal; other text is left alone.
-
-    >>> host_address("0:0:0:0:0:0:0:1"), host_address("::ffff:10.0.0.7"), host_address("*")
-    ('::1', '10.0.0.7', '*')
-    """
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(address)

@@ -21,8 +21,8 @@ from broker_embedded.security.acls import (
     PatternType,
     Permission,
     ResourceType,
-    host_address,
 )
+from broker_embedded.security.addresses import host_address
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster

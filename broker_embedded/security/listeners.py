@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from broker_embedded.security.acls import host_address
-
 if TYPE_CHECKING:
     import ssl
 
@@ -93,7 +91,9 @@ def exposure_warning(listener: Listener, port: int) -> str | None:
     reaches it can read, write, create and delete every topic, move the offsets of every group, and change settings.
     To close it, bind it to 127.0.0.1, or use SASL_SSL with users, or SSL with ssl.client.auth=required.
     """
-    if _is_loopback(listener.host):
+    from broker_embedded.security.addresses import is_loopback  # `Listener` alone does without
+
+    if is_loopback(listener.host):
         return None
     where = f"Listener {listener.name} ({listener.host or 'all addresses'}:{port})"
     if not listener.has_authentication:
@@ -109,7 +109,3 @@ def exposure_warning(listener: Listener, port: int) -> str | None:
             "traffic can read them. Use SASL_SSL, or SCRAM-SHA-256 alone (sasl.enabled.mechanisms)."
         )
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host_address(host) == "::1" or host_address(host).startswith("127.")
