@@ -91,7 +91,9 @@ def exposure_warning(listener: Listener, port: int) -> str | None:
     reaches it can read, write, create and delete every topic, move the offsets of every group, and change settings.
     To close it, bind it to 127.0.0.1, or use SASL_SSL with users, or SSL with ssl.client.auth=required.
     """
-    from broker_embedded.security.addresses import is_loopback  # `Listener` alone does without
+    if listener.host == "127.0.0.1":  # the usual case starts without the module of addresses
+        return None
+    from broker_embedded.security.addresses import is_loopback
 
     if is_loopback(listener.host):
         return None
