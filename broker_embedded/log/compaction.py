@@ -137,6 +137,7 @@ class Compaction:
         To be called for one group after the other, as transactions reach over several.
         """
         folder, base_offset = self._plan.folder, group[0].base_offset
+        disk.sync_folder(str(folder))  # a swap before this one must not come back as half done beside a .cleaned file
         try:
             segment = Segment.create(
                 folder,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from broker_embedded import records
+from broker_embedded.log import disk
 from broker_embedded.log.compaction import Compaction
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.partition import PartitionLog
@@ -75,6 +76,7 @@ class Lab:
         for group in list(run.groups()):
             cleaned = run.clean(group)
             assert log.replace(cleaned)
+            disk.sync_folder(str(log.folder))
             log.settle(cleaned)
         return run.end_offset
 
