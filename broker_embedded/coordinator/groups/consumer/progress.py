@@ -32,7 +32,8 @@ def take_in(group: ConsumerGroup, state: State, before: Member, now: Member, con
     has_changed = has_new_subscription
     if group.looks_for_topics(state, has_new_regex):
         has_changed |= subscriptions.resolve(state, topics, group.reader_of(context), now_ms)
-    names = subscriptions.read_names(state) if has_changed else group.names
+    is_new_group = not group.data.members  # and its state may be that of a classic group
+    names = subscriptions.read_names(state) if has_changed or is_new_group else group.names
     metadata_hash = subscriptions.metadata_hash(names, topics)
     if has_changed or metadata_hash != state.metadata_hash:
         state.epoch += 1
