@@ -1,7 +1,7 @@
 """Metadata as Kafka keeps it (KRaft): what stands in `__cluster_metadata-0`, and the state it makes.
 
-`Metadata` is the door: `cluster.metadata`. `records` has the records and their bytes, `image` the state, `log` and
-`snapshots` the files.
+`Metadata` is the door: `cluster.metadata`. `records` has the records and their bytes, `image` the state, `journal` how
+they go together, `log` and `snapshots` the files.
 
     cluster.metadata.topic_configs("flights")["retention.ms"]
     cluster.metadata.set_configs(GROUP_RESOURCE, "readers", {"consumer.session.timeout.ms": "50000"})
@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from broker_embedded.metadata.beginning import SUPPORTED_FEATURES
 from broker_embedded.metadata.image import TOPIC_RESOURCE, ClientQuotaEntity
 from broker_embedded.metadata.records import AccessControlEntryRecord, UserScramCredentialRecord
 from broker_embedded.metadata.single_node import ForeignFolderError
@@ -17,7 +18,6 @@ from broker_embedded.metadata.store import (
     CLIENT_METRICS_RESOURCE,
     GROUP_RESOURCE,
     NO_ID,
-    SUPPORTED_FEATURES,
     Metadata,
     NewTopic,
 )

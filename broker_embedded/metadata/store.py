@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
 
-from broker_embedded.errors import KafkaStorageError
 from broker_embedded.log.checkpoints import MetaProperties
 from broker_embedded.metadata import records as r
+from broker_embedded.metadata.beginning import KRAFT_VERSION
 from broker_embedded.metadata.image import (
     METADATA_VERSION,
     TOPIC_RESOURCE,
     ClientQuotaEntity,
-    Image,
     TopicImage,
     entity_rows,
 )
-from broker_embedded.metadata.log import MetadataLog
+from broker_embedded.metadata.journal import Journal
 from broker_embedded.metadata.single_node import check_single_node
 
 BROKER_RESOURCE: Final = 4
 CLIENT_METRICS_RESOURCE: Final = 16
 GROUP_RESOURCE: Final = 32
 
-KRAFT_VERSION: Final = "kraft.version"
-SUPPORTED_FEATURES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
-    {METADATA_VERSION: (7, 30), KRAFT_VERSION: (0, 1), "group.version": (0, 1), "transaction.version": (0, 2)}
-)
-"""Lowest and highest level by name, as in Kafka 4.3."""
-
-_FIRST_FEATURES: Final = {METADATA_VERSION: 30, "group.version": 1, "transaction.version": 2}
 _DIRECTORIES_SINCE: Final = 19  # metadata.version 3.7-IV2 knows in which directory a partition lies
 _PRODUCER_IDS_BLOCK: Final = 1000  # as in Kafka: ids are written down a block at a time
-_RECORDS_PER_BATCH: Final = 10_000
 
 
 class NewTopic(NamedTuple):
@@ -62,13 +52,13 @@ class Metadata:
     ({'retention.ms': '1000'}, {'consumer.session.timeout.ms': '50000'})
     """
 
-    def __init__(self, log: MetadataLog, meta: MetaProperties) -> None:
+    def __init__(self, journal: Journal) -> None:
         """Use `open`."""
-        self._log = log
-        self._meta = meta
-        self._image = Image()
-        self._next_producer_id = 0
-        self._open_transaction = False
+        self._journal = journal
+        self._image = journal.image
+        self._meta = journal.meta
+        self._change = journal.change
+        self._next_producer_id = self._reserved_producer_ids
 
     @classmethod
     def open(cls, data: Path, meta: MetaProperties, now_ms: Callable[[], int], was_clean: bool) -> Metadata:
@@ -76,38 +66,44 @@ class Metadata:
 
         Raises KafkaStorageError, UnknownMetadataError, ForeignFolderError; the folder is as it was then.
         """
-        metadata = cls(MetadataLog.open(data, meta, now_ms, was_clean), meta)
+        journal = Journal.open(data, meta, now_ms, was_clean)
         try:
-            metadata._load()
-            check_single_node(data, meta, metadata._image, metadata._log.voters)
+            check_single_node(data, meta, journal.image, journal.log.voters)
         except BaseException:
-            metadata.close()
+            journal.close()
             raise
-        return metadata
+        return cls(journal)
 
     @property
     def is_new(self) -> bool:
         """Whether nothing was ever written."""
-        return not self._image.features
+        return self._journal.is_new
 
     def begin(self) -> None:
         """Write what a new folder begins with, or a snapshot where the log has become long."""
-        if self.is_new:
-            self._change([*self._first_records()])
-        elif self._log.wants_snapshot:
-            self._snapshot()
+        self._journal.begin()
+
+    def lead(self, *, anew: bool) -> None:
+        """Let this node lead every partition, as Kafka elects leaders at its start.
+
+        With `anew`, after a crash, also where it does already: by the new epoch readers find out when records that
+        they have seen are gone (KIP-320).
+        """
+        node = self._meta.node_id
+        partitions = (row for topic in self.topics.values() for row in topic.partitions.values())
+        self._change([_election(row, node) for row in partitions if anew or row.leader != node or row.isr != [node]])
 
     # Reading
 
     @property
     def offset(self) -> int:
         """Of the last change: the epoch of the finalized features."""
-        return self._log.end_offset - 1
+        return self._journal.log.end_offset - 1
 
     @property
     def epoch(self) -> int:
         """Leader epoch of the log, which is the controller's."""
-        return self._log.epoch
+        return self._journal.log.epoch
 
     @property
     def topics(self) -> Mapping[str, TopicImage]:
@@ -157,7 +153,7 @@ class Metadata:
     @property
     def features(self) -> Mapping[str, int]:
         """Finalized levels by name."""
-        kraft = {KRAFT_VERSION: self._log.kraft_version} if self._log.kraft_version else {}
+        kraft = {KRAFT_VERSION: self._journal.log.kraft_version} if self._journal.log.kraft_version else {}
         return {**self._image.features, **kraft}
 
     @property
@@ -229,7 +225,7 @@ class Metadata:
         if (user, mechanism) not in self.scram_users:
             raise KeyError(f"user {user!r} has no credential of mechanism {mechanism}")
         self._change([r.RemoveUserScramCredentialRecord(name=user, mechanism=mechanism)])
-        self._snapshot()
+        self._journal.snapshot()
 
     def add_acls(self, entries: Iterable[r.AccessControlEntryRecord]) -> list[UUID]:
         """Add entries, all or none, each under a new id; `NO_ID` stands in those of `entries`. The ids."""
@@ -283,92 +279,8 @@ class Metadata:
         ids = self._image.producer_ids
         return 0 if ids is None else ids.next_producer_id
 
-    # The log
-
-    def _load(self) -> None:
-        """Replay the log: what stands in a transaction holds once that ends."""
-        pending: list[tuple[int, r.Record]] | None = None
-        for offset, value in self._log.read():
-            record = self._decode(offset, value)
-            match record:
-                case r.BeginTransactionRecord():
-                    pending = []
-                case r.EndTransactionRecord():
-                    for row in pending or ():
-                        self._replay(*row)
-                    pending = None
-                case r.AbortTransactionRecord():
-                    pending = None
-                case _ if pending is not None:
-                    pending.append((offset, record))
-                case _:
-                    self._replay(offset, record)
-        self._open_transaction = pending is not None
-        self._next_producer_id = self._reserved_producer_ids
-
-    def _decode(self, offset: int, value: bytes) -> r.Record:
-        try:
-            return r.decode(value)
-        except r.UnknownMetadataError as error:
-            raise r.UnknownMetadataError(f"{self._log.folder}, offset {offset}: {error}") from error
-
-    def _replay(self, offset: int, record: r.Record) -> None:
-        try:
-            self._image.replay(record)
-        except KeyError as error:
-            raise KafkaStorageError(
-                f"{self._log.folder}, offset {offset}: {type(record).__name__} changes {error}, which is not there: "
-                "the log is damaged before it. Restore the folder"
-            ) from error
-
-    def _first_records(self) -> Iterator[r.Record]:
-        """What `kafka-storage format` has prepared (features, users), or else the features of Kafka 4.3; this node."""
-        prepared = self._log.read_bootstrap()
-        yield from (r.decode(value) for value in prepared)
-        if not prepared:
-            for name, level in _FIRST_FEATURES.items():
-                yield r.FeatureLevelRecord(name=name, feature_level=level)
-        ranges = [
-            r.SupportedFeature(name=name, min_supported_version=lowest, max_supported_version=highest)
-            for name, (lowest, highest) in SUPPORTED_FEATURES.items()
-        ]
-        yield r.RegisterBrokerRecord(
-            broker_id=self._meta.node_id,
-            incarnation_id=uuid4(),
-            broker_epoch=self._log.end_offset,
-            end_points=[],
-            features=ranges,
-            fenced=True,  # Kafka lets an unfenced broker register again once its session has ended: 9 s
-            log_dirs=[self._meta.directory_id],
-        )
-
-    def _change(self, changes: Sequence[r.Record]) -> None:
-        """Write down, then apply: all of `changes` or none."""
-        if not changes:
-            return
-        if self._open_transaction:
-            self._log.append([r.encode(r.AbortTransactionRecord(reason="Controller failover"))])
-            self._open_transaction = False
-        if len(changes) <= _RECORDS_PER_BATCH:
-            self._log.append([r.encode(record) for record in changes])
-        else:
-            self._append_transaction(changes)
-        for record in changes:
-            self._image.replay(record)
-        if self._log.wants_snapshot:
-            self._snapshot()
-
-    def _append_transaction(self, changes: Sequence[r.Record]) -> None:
-        """More than a batch takes: what comes before a crash inside of it counts for nothing (KIP-868)."""
-        records = [r.BeginTransactionRecord(), *changes, r.EndTransactionRecord()]
-        for start in range(0, len(records), _RECORDS_PER_BATCH):
-            self._log.append([r.encode(record) for record in records[start : start + _RECORDS_PER_BATCH]])
-
-    def _snapshot(self) -> None:
-        self._log.snapshot([r.encode(record) for record in self._image.records()])
-
     def close(self) -> None:
-        self._log.close()
+        self._journal.close()
 
 
 NO_ID: Final = UUID(int=0)
@@ -376,6 +288,18 @@ NO_ID: Final = UUID(int=0)
 
 def _with_id(entry: r.AccessControlEntryRecord) -> r.AccessControlEntryRecord:
     return msgspec.structs.replace(entry, id=uuid4())
+
+
+def _election(partition: r.PartitionRecord, node: int) -> r.PartitionChangeRecord:
+    had_elr = partition.eligible_leader_replicas or partition.last_known_elr
+    return r.PartitionChangeRecord(
+        partition_id=partition.partition_id,
+        topic_id=partition.topic_id,
+        leader=node,
+        isr=None if partition.isr == [node] else [node],
+        eligible_leader_replicas=[] if had_elr else None,
+        last_known_elr=[] if had_elr else None,
+    )
 
 
 def _config(resource_type: int, resource: str, name: str, value: str | None) -> r.ConfigRecord:

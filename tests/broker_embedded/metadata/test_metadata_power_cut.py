@@ -82,7 +82,7 @@ class Work:
         elif kind == "ids":
             self.given_out.update(metadata.next_producer_id() for _ in range(700))
         elif kind == "snapshot":
-            metadata._snapshot()
+            metadata._journal.snapshot()
 
 
 def said(metadata: Metadata) -> str:

@@ -22,7 +22,7 @@ from broker_embedded.metadata import (
     AccessControlEntryRecord,
     Metadata,
     NewTopic,
-    store,
+    journal,
 )
 from broker_embedded.metadata import records as r
 from broker_embedded.metadata.log import MetadataLog
@@ -122,7 +122,7 @@ def test_all_that_is_set_is_there_again(data: Data, end: str, with_snapshot: boo
     set_everything(data.metadata)
     check_everything(data.metadata)
     if with_snapshot:
-        data.metadata._snapshot()
+        data.metadata._journal.snapshot()
     before, offset = state(data.metadata), data.metadata.offset
     again = data.again(end)
     check_everything(again)
@@ -188,7 +188,7 @@ def test_snapshots_keep_the_log_short(data: Data, monkeypatch: pytest.MonkeyPatc
 
 def test_a_snapshot_that_was_cut_short_counts_for_nothing(data: Data, caplog: pytest.LogCaptureFixture) -> None:
     data.metadata.create_topics([new_topic("flights")])
-    data.metadata._snapshot()
+    data.metadata._journal.snapshot()
     (whole,) = (data.path / LOG).glob("*.checkpoint")
     torn = whole.with_name(f"{int(whole.name[:20]) - 1:020d}-0000000001.checkpoint")
     torn.write_bytes(whole.read_bytes()[:-5])
@@ -201,7 +201,7 @@ def test_a_snapshot_that_was_cut_short_counts_for_nothing(data: Data, caplog: py
 
 
 def test_more_than_a_batch_takes_is_there_all_or_nothing(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_RECORDS_PER_BATCH", 4)
+    monkeypatch.setattr(journal, "_RECORDS_PER_BATCH", 4)
     data.metadata.create_topics([new_topic("flights", 10), new_topic("trains", 10)])
     assert {name: len(topic.partitions) for name, topic in data.again().topics.items()} == {"flights": 10, "trains": 10}
 
