@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidUpdateVersionError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.metadata.image import METADATA_VERSION
-from broker_embedded.metadata.store import KRAFT_VERSION, SUPPORTED_FEATURES
+from broker_embedded.metadata import KRAFT_VERSION, METADATA_VERSION, SUPPORTED_FEATURES
 from broker_embedded.wire.messages.cluster import (
     SAFE_DOWNGRADE,
     UNSAFE_DOWNGRADE,

@@ -9,8 +9,8 @@ they go together, `log` and `snapshots` the files.
 
 from __future__ import annotations
 
-from broker_embedded.metadata.beginning import SUPPORTED_FEATURES
-from broker_embedded.metadata.image import TOPIC_RESOURCE, ClientQuotaEntity
+from broker_embedded.metadata.beginning import KRAFT_VERSION, SUPPORTED_FEATURES
+from broker_embedded.metadata.image import METADATA_VERSION, TOPIC_RESOURCE, ClientQuotaEntity
 from broker_embedded.metadata.records import AccessControlEntryRecord, UserScramCredentialRecord
 from broker_embedded.metadata.single_node import ForeignFolderError
 from broker_embedded.metadata.store import (
@@ -26,6 +26,8 @@ __all__ = [
     "BROKER_RESOURCE",
     "CLIENT_METRICS_RESOURCE",
     "GROUP_RESOURCE",
+    "KRAFT_VERSION",
+    "METADATA_VERSION",
     "NO_ID",
     "SUPPORTED_FEATURES",
     "TOPIC_RESOURCE",
