@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidRequestError, UnsupportedVersionError
 from broker_embedded.handlers import RequestContext, handler, served
-from broker_embedded.metadata.store import SUPPORTED_FEATURES
+from broker_embedded.metadata import SUPPORTED_FEATURES
 from broker_embedded.wire.messages.cluster import (
     ApiVersion,
     ApiVersionsRequest,
