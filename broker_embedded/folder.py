@@ -48,6 +48,7 @@ class DataFolder:
         checkpoints.sync_take_clean_shutdown(path)
         self.was_clean = marked or self.metadata.is_new
         self.metadata.begin()
+        self.metadata.lead(anew=not self.was_clean)
         self.lost_beginnings: dict[tuple[str, int], int] = {}
         """Partitions whose first segments are missing, and the offset at which they should begin."""
 

@@ -13,7 +13,7 @@ from broker_embedded.cluster import Cluster
 from broker_embedded.errors import KafkaStorageError
 from broker_embedded.lock import FolderInUseError
 from broker_embedded.log import disk
-from broker_embedded.log.checkpoints import META_PROPERTIES, read_meta_properties
+from broker_embedded.log.checkpoints import META_PROPERTIES, read_meta_properties, sync_clean_shutdown
 from broker_embedded.metadata import ForeignFolderError
 from broker_embedded.metadata import records as r
 from broker_embedded.metadata.log import MetadataLog
@@ -263,3 +263,35 @@ async def test_closed_is_closed(client: Any) -> None:
     with pytest.raises(KafkaStorageError, match="is closed"):
         await client.fetch("flights")
     await client.cluster.close()
+
+
+async def test_after_a_crash_partitions_are_led_under_a_new_epoch(folder: Any) -> None:
+    """Kafka elects leaders at each start; after a clean one nothing that a reader has seen can be gone."""
+    client = folder.open()
+    await client.create("flights", 2)
+    await client.produce("flights", "a", partition=1)
+    await client.cluster.close()
+    again = folder.open()
+    assert [source.leader_epoch for source in again.cluster.topics["flights"].partitions] == [0, 0]
+    folder.kill()
+    third = folder.open()
+    await third.produce("flights", "b", partition=1)
+    log = third.cluster.log("flights", 1)
+    assert log.epochs.entries == [(0, 0), (1, 1)]
+    assert third.cluster.metadata.topics["flights"].partitions[1].leader_epoch == 1
+    folder.kill()
+    assert folder.open().cluster.log("flights", 1).leader_epoch == 2
+
+
+async def test_what_kafka_has_left_without_a_leader_is_led(folder: Any) -> None:
+    """It takes the leaders away when it stops, and where its features say so the replicas in sync too (KIP-966)."""
+    client = folder.open()
+    await client.create("flights")
+    folder.kill()
+    flights = client.cluster.topics["flights"].id
+    left = {"leader": -1, "isr": [], "eligible_leader_replicas": [1], "last_known_elr": [1]}
+    write_metadata(folder, r.PartitionChangeRecord(partition_id=0, topic_id=flights, **left))
+    sync_clean_shutdown(folder.path)
+    partition = folder.open().cluster.metadata.topics["flights"].partitions[0]
+    assert (partition.leader, partition.isr, partition.leader_epoch) == (1, [1], 2)
+    assert (partition.eligible_leader_replicas, partition.last_known_elr) == ([], [])
