@@ -12,7 +12,7 @@ from typing import Any
 
 from broker_embedded import records
 from broker_embedded.errors import OffsetOutOfRangeError as OutOfRange
-from broker_embedded.errors import TopicAlreadyExistsError, UnstableOffsetCommitError
+from broker_embedded.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, UnstableOffsetCommitError
 from broker_embedded.wire.messages import Request
 from broker_embedded.wire.messages.configs import (
     OPERATION_SET,
@@ -75,6 +75,9 @@ _STABLE_WITHIN_S = 60.0
 class KafkaTransport:
     """A `Transport` over the wire. `security` is what aiokafka's client takes.
 
+    A request without an answer for `request_timeout_ms` is sent again, as is one whose error passes by itself, until
+    `retry_timeout_ms` are over. `find` and `cluster_id`: see `KafkaConnection`.
+
     >>> import broker_embedded
     >>> async def main(address: str) -> list[bytes | None]:
     ...     transport = KafkaTransport(address)
@@ -98,6 +101,7 @@ class KafkaTransport:
         *,
         client_id: str = "streams",
         request_timeout_ms: int = 30_000,
+        retry_timeout_ms: int = 60_000,
         security: Mapping[str, Any] | None = None,
         find: Callable[[], str] | None = None,
         cluster_id: str | None = None,
@@ -106,6 +110,7 @@ class KafkaTransport:
             bootstrap_servers,
             client_id=client_id,
             request_timeout_ms=request_timeout_ms,
+            retry_timeout_ms=retry_timeout_ms,
             security=security,
             find=find,
             cluster_id=cluster_id,
@@ -153,8 +158,7 @@ class KafkaTransport:
             return {}
         request = DescribeConfigsRequest([DescribeConfigsResource(RESOURCE_TOPIC, name) for name in known])
         configs = {}
-        for result in (await self._retry(request)).results:
-            check(result.error_code, f"topic {result.resource_name!r}", result.error_message)
+        for result in await self._retry(request, lambda answer: answer.results, lambda row: row.resource_name):
             rows = [row for row in result.configs if row.config_source == _SET_ON_TOPIC and row.value is not None]
             configs[result.resource_name] = {row.name: row.value for row in rows}
         return {
@@ -170,10 +174,8 @@ class KafkaTransport:
         rows = [_creatable(spec) for spec in specs if spec.name not in known]
         if not rows:
             return
-        answer = await self._retry(CreateTopicsRequest(rows))
-        for result in answer.topics:
-            if result.error_code != TopicAlreadyExistsError.info.code:  # somebody else was faster
-                check(result.error_code, f"topic {result.name!r}", result.error_message)
+        there = TopicAlreadyExistsError.info.code  # somebody else was faster
+        await self._retry(CreateTopicsRequest(rows), lambda answer: answer.topics, lambda row: row.name, there)
         await self.connection.retry(lambda: self._see([row.name for row in rows]))
 
     async def _see(self, names: Sequence[str]) -> None:
@@ -187,9 +189,9 @@ class KafkaTransport:
         self.connection.forget()
         known = await self.connection.topics(topics)
         if known:
-            answer = await self._retry(DeleteTopicsRequest([DeleteTopicState(name) for name in known]))
-            for result in answer.responses:
-                check(result.error_code, f"topic {result.name!r}", result.error_message)
+            request = DeleteTopicsRequest([DeleteTopicState(name) for name in known])
+            gone = UnknownTopicOrPartitionError.info.code
+            await self._retry(request, lambda answer: answer.responses, lambda row: row.name, gone)
             await self.connection.retry(lambda: self._miss(list(known)))
 
     async def _miss(self, names: Sequence[str]) -> None:
@@ -199,9 +201,8 @@ class KafkaTransport:
 
     async def alter(self, topic: str, configs: Mapping[str, str]) -> None:
         rows = [AlterableConfig(name, OPERATION_SET, value) for name, value in configs.items()]
-        answer = await self._retry(IncrementalAlterConfigsRequest([AlterConfigsResource(RESOURCE_TOPIC, topic, rows)]))
-        for result in answer.responses:
-            check(result.error_code, f"topic {topic!r}", result.error_message)
+        request = IncrementalAlterConfigsRequest([AlterConfigsResource(RESOURCE_TOPIC, topic, rows)])
+        await self._retry(request, lambda answer: answer.responses, lambda row: topic)
 
     async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         def request(topics: Partitions) -> Request:
@@ -215,13 +216,27 @@ class KafkaTransport:
                 ]
             )
 
-        for answer in await self._ask_leaders(before, request):
-            for topic in answer.topics:
-                for row in topic.partitions:
-                    check(row.error_code, f"{topic.name}-{row.partition_index}")
+        async def ask() -> None:
+            for answer in await self._ask_leaders(before, request):
+                for topic in answer.topics:
+                    for row in topic.partitions:
+                        check_leader(row.error_code, f"{topic.name}-{row.partition_index}")
 
-    async def _retry(self, request: Request) -> Any:
-        return await self.connection.retry(lambda: self.connection.ask(request))
+        await self.connection.retry(ask)
+
+    async def _retry(
+        self, request: Request, rows: Callable[[Any], list[Any]], name: Callable[[Any], str], fine: int = 0
+    ) -> list[Any]:
+        """The rows of an answer about topics, in which no error is left but the one that is fine."""
+
+        async def ask() -> list[Any]:
+            found = rows(await self.connection.ask(request))
+            for row in found:
+                if row.error_code != fine:
+                    check(row.error_code, f"topic {name(row)!r}", row.error_message)
+            return found
+
+        return await self.connection.retry(ask)
 
     async def _ask_leaders(self, tps: Iterable[TopicPartition], request: Callable[[Partitions], Request]) -> list[Any]:
         """The answers of the leaders of `tps`, each asked about its own."""
@@ -357,7 +372,7 @@ class KafkaTransport:
         self._fetching.add(fetching)
         fetching.add_done_callback(arrived)
         answer = await asyncio.shield(fetching)  # whoever gives up leaves the lane taken until the broker answers
-        check(answer.error_code, "fetch")
+        check_leader(answer.error_code, "fetch")
         names = {topic.id: topic.name for topic in topics}
         return [
             (TopicPartition(topic.topic or names[topic.topic_id], row.partition_index), row)

@@ -66,12 +66,14 @@ class KafkaConnection:
         *,
         client_id: str = "streams",
         request_timeout_ms: int = 30_000,
+        retry_timeout_ms: int = 60_000,
         security: Mapping[str, Any] | None = None,
         find: Callable[[], str] | None = None,
         cluster_id: str | None = None,
     ) -> None:
         self.bootstrap_servers = bootstrap_servers
-        self.timeout_s = request_timeout_ms / 1000
+        self._request_timeout_ms = request_timeout_ms
+        self._retry_timeout_s = retry_timeout_ms / 1000
         self._client_id = client_id
         self.security = dict(security or {})
         self._find = find
@@ -94,7 +96,7 @@ class KafkaConnection:
             client = AIOKafkaClient(
                 bootstrap_servers=address,
                 client_id=self._client_id,
-                request_timeout_ms=int(self.timeout_s * 1000),
+                request_timeout_ms=self._request_timeout_ms,
                 **self.security,
             )
             try:
@@ -177,9 +179,9 @@ class KafkaConnection:
     async def retry(self, ask: Callable[[], Awaitable[T]], *, timeout_s: float | None = None) -> T:
         """What `ask` gives, asked again with growing pauses while it raises ConnectionLostError or RetryError.
 
-        After `timeout_s` (the request timeout, unless given) the error is let through.
+        After `timeout_s` (the connection's, unless given) the error is let through.
         """
-        deadline = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
+        deadline = time.monotonic() + (self._retry_timeout_s if timeout_s is None else timeout_s)
         pause_s = _BACKOFF_FIRST_S
         while True:
             try:
