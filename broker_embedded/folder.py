@@ -27,7 +27,7 @@ from broker_embedded.log.partition import PartitionLog
 from broker_embedded.metadata import TOPIC_RESOURCE, Metadata, NewTopic
 from broker_embedded.metadata.log import METADATA_TOPIC_ID
 from broker_embedded.metadata.single_node import check_format
-from broker_embedded.topic_configs import to_log_config
+from broker_embedded.topic_configs import TOPIC_CONFIGS, to_log_config
 from broker_embedded.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class DataFolder:
             self._partition_path(topic.name, index),
             topic.name,
             index,
-            log_config(topic.configs, config),
+            log_config(_known(topic), config),
             now_ms=now_ms,
             clean_shutdown=was_clean,
             recovery_point=recovery_point,
@@ -238,6 +238,14 @@ class DataFolder:
 
     def release(self) -> None:
         self.lock.release()
+
+
+def _known(topic: Topic) -> dict[str, str]:
+    """Configs of a topic but for those of another Kafka, which stay in the metadata and mean nothing here."""
+    unknown = {name for name in topic.configs if name not in TOPIC_CONFIGS and not name.startswith("internal.")}
+    for name in sorted(unknown):
+        log.warning("topic %s has %s=%s, which this version does not know", topic.name, name, topic.configs[name])
+    return {name: value for name, value in topic.configs.items() if name not in unknown}
 
 
 def log_config(configs: Mapping[str, str], config: BrokerConfig) -> LogConfig:

@@ -295,3 +295,15 @@ async def test_what_kafka_has_left_without_a_leader_is_led(folder: Any) -> None:
     partition = folder.open().cluster.metadata.topics["flights"].partitions[0]
     assert (partition.leader, partition.isr, partition.leader_epoch) == (1, [1], 2)
     assert (partition.eligible_leader_replicas, partition.last_known_elr) == ([], [])
+
+
+async def test_configs_of_another_kafka_are_told_and_kept(folder: Any, caplog: pytest.LogCaptureFixture) -> None:
+    client = folder.open()
+    await client.create("flights", retention_ms="5")
+    folder.kill()
+    write_metadata(folder, r.ConfigRecord(resource_type=2, resource_name="flights", name="warp.speed", value="9"))
+    with caplog.at_level(logging.WARNING, "broker_embedded"):
+        again = folder.open().cluster
+    assert "topic flights has warp.speed=9, which this version does not know" in caplog.text
+    assert again.topics["flights"].configs == {"retention.ms": "5", "warp.speed": "9"}
+    assert again.log("flights", 0).config.retention_ms == 5
