@@ -94,10 +94,13 @@ def encode_member(member: Member) -> bytes:
     for topic in sorted(member.topics):
         writer.string(topic)
     writer.string(member.regex).int32(member.rebalance_timeout_ms).string(member.assignor)
-    return writer.tags({} if member.classic is None else {0: _classic(member.classic)}).data()
+    return writer.tags({0: _classic(member.classic)}).data()
 
 
-def _classic(classic: ClassicMember) -> bytes:
+def _classic(classic: ClassicMember | None) -> bytes:
+    """Null is written too: to Kafka a field that is missing is a classic member of which nothing is known."""
+    if classic is None:
+        return b"\0"
     writer = Writer(flexible=True).int8(1).int32(classic.session_timeout_ms).count(len(classic.protocols))
     for name, metadata in classic.protocols:
         writer.string(name).binary(metadata).tags()
@@ -190,11 +193,9 @@ def _decode_member(reader: Reader, member: Member) -> Member:
 
 
 def _decode_classic(data: bytes | None) -> ClassicMember | None:
-    if data is None:
+    if not data or data[0] == 0:
         return None
-    reader = Reader(data, flexible=True)
-    if reader.int8() < 0:
-        return None
+    reader = Reader(data, position=1, flexible=True)
     session_timeout_ms = reader.int32()
     protocols = []
     for _ in range(reader.count()):

@@ -87,7 +87,7 @@ VALUES: dict[str, tuple[Kind, Callable[[State], bytes], State, str]] = {
         Kind.MEMBER,
         lambda state: records.encode_member(state.members["m"]),
         State(members={"m": MEMBER}),
-        "000002690002630b2f3132372e302e302e31030261026204782e2a000493e00672616e676500",
+        "000002690002630b2f3132372e302e302e31030261026204782e2a000493e00672616e676501000100",
     ),
     "classic member": (
         Kind.MEMBER,
@@ -132,6 +132,13 @@ def test_partitions_without_epochs_get_that_of_the_member() -> None:
     state = State()
     replay(state, Key(Kind.CURRENT, "g", "m"), bytes.fromhex(value))
     assert state.members["m"].assigned == {(TOPIC, 0): 4, (TOPIC, 2): 4}
+
+
+def test_members_as_they_were_written_before_there_was_migration() -> None:
+    value = "000002690002630b2f3132372e302e302e31030261026204782e2a000493e00672616e676500"
+    state = State()
+    replay(state, Key(Kind.MEMBER, "g", "m"), bytes.fromhex(value))
+    assert state.members["m"] == MEMBER
 
 
 def test_a_version_that_is_not_known_is_told() -> None:
