@@ -10,6 +10,7 @@ from functools import partialmethod
 
 from crash_app import app
 
+from broker_embedded.cleaner import Cleaner
 from broker_embedded.wire.messages.groups import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
@@ -18,10 +19,25 @@ from broker_embedded.wire.messages.groups import (
 from state.task_stores import TaskStores
 from streams.runtime import assembly, loop, restore
 from streams.runtime.commit import Commit
+from streams.transport.embedded import EmbeddedTransport
 
 TaskStores.__init__ = partialmethod(TaskStores.__init__, slice_entries=4)  # type: ignore[method-assign,assignment]
 assembly.PURGE_RECORDS = 150
 loop.OUTPUTS_EARLY = 400
+
+EmbeddedTransport.__init__.__kwdefaults__["tick_interval_ms"] = 20
+start_if_due = Cleaner.start_if_due
+
+
+def compact_often(cleaner: Cleaner) -> None:
+    for source in cleaner._cluster.logs():
+        if source.config.compacts:
+            source.roll_beyond(1_000)
+    cleaner._checked_ms = 0
+    start_if_due(cleaner)
+
+
+Cleaner.start_if_due = compact_often  # type: ignore[method-assign]
 
 steps = Commit.steps
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from random import Random
 
@@ -17,6 +18,7 @@ from streams.testing.power_cut import Ledger, cut_log, cut_stores, durable
 
 PARTS = {"log": {"log"}, "stores": {"stores"}, "both": {"log", "stores"}}
 SEEDS = int(os.environ.get("SEEDS", "10"))
+CHANGING = re.compile("-changelog-|/__consumer_offsets-|/__transaction_state-|-repartition-")
 SYNCED = {"STREAMS_FLUSH_ON_COMMIT": "true"}
 
 
@@ -25,7 +27,8 @@ class PowerCuts:
 
     Durable is what the template had, which was closed cleanly, and with `is_synced` every byte that was synced: then
     commits are acknowledged when they are on the disk. Without, what a segment that is full has on the disk may have to
-    go back with the commits that other partitions lost.
+    go back with the commits that other partitions lost. Logs that are compacted keep the newest record of each key and
+    not their bytes, and what was read of repartition topics is purged: the results show whether that was right.
     """
 
     def __init__(self, life: Life, parts: set[str], seed: int, *, is_synced: bool) -> None:
@@ -41,7 +44,8 @@ class PowerCuts:
 
     def run(self, **options: object) -> None:
         """A process that ends as told, and then the cut."""
-        before = durable(self._durable or self._ledger.synced())
+        synced = self._durable or self._ledger.synced()
+        before = durable({path: size for path, size in synced.items() if not CHANGING.search(path)})
         self.life.run(ledger=self._ledger.path, **options)
         assert durable({path: len(data) for path, data in before.items()}) == before
         if "log" in self._parts:
