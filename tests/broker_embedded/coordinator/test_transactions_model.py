@@ -172,6 +172,16 @@ class Transactions(RuleBasedStateMachine):
     @rule(number=numbers, partition=partitions, count=st.integers(1, 3))
     def produce(self, number: int, partition: int, count: int) -> None:
         who = pick(self.writers, number)
+        self.write_rows(who, partition, count)
+
+    def opened(self, number: int) -> str:
+        """A producer with a transaction."""
+        who = pick(self.writers, number)
+        if who not in self.open:
+            self.write_rows(who, number, 1)
+        return who
+
+    def write_rows(self, who: str, partition: int, count: int) -> None:
         values = [f"v{self.values + n}" for n in range(count)]
         self.values += count
         answer = self.write(who, partition, *values)
@@ -199,11 +209,11 @@ class Transactions(RuleBasedStateMachine):
         answer = self.run(self.client.produce("t", "lost", partition=partition, writer=writer, context=context))
         assert answer.error_code == INVALID_TXN_STATE
 
-    @precondition(lambda self: self.open)
+    @precondition(lambda self: self.writers)
     @rule(number=numbers, partition=partitions)
     def produce_again(self, number: int, partition: int) -> None:
         """The answer to a batch got lost, and the producer sends it again: it is there once."""
-        who = pick(self.open, number)
+        who = self.opened(number)
         writer = self.writers[who]
         value = "repeated"
         first = self.write(who, partition, value)
@@ -229,10 +239,10 @@ class Transactions(RuleBasedStateMachine):
         assert self.run(self.client.send_offset(writer, "group", "t", offset, partition, speech.offsets)) == 0
         self.begun(who).offsets[partition] = offset
 
-    @precondition(lambda self: self.open)
+    @precondition(lambda self: self.writers)
     @rule(number=numbers, commit=st.booleans())
     def end(self, number: int, commit: bool) -> None:
-        who = pick(self.open, number)
+        who = self.opened(number)
         assert self.send_end(who, commit) == 0
         self.decided(who, commit)
 
@@ -307,11 +317,11 @@ class Transactions(RuleBasedStateMachine):
         self.run(self.client.cluster.close())
         self.reopen()
 
-    @precondition(lambda self: self.open)
+    @precondition(lambda self: self.writers)
     @rule(number=numbers, commit=st.booleans(), writes=st.integers(0, 6))
     def kill_while_ending(self, number: int, commit: bool, writes: int) -> None:
         """Killed after so many writes of EndTxn: from the first on it is decided, and asking again tells so."""
-        who = pick(self.open, number)
+        who = self.opened(number)
         asking = replace(self.writers[who], sequences={})
         with self.fail_at(writes, SimulatedCrash()), suppress(SimulatedCrash):
             self.run(self.client.end(asking, commit, self.speech(who).end))
@@ -320,11 +330,11 @@ class Transactions(RuleBasedStateMachine):
             assert self.send_end(who, commit) == 0
             self.decided(who, commit)
 
-    @precondition(lambda self: self.open)
+    @precondition(lambda self: self.writers)
     @rule(number=numbers, commit=st.booleans(), writes=st.integers(0, 6))
     def full_disk_while_ending(self, number: int, commit: bool, writes: int) -> None:
         """Asked again when there is room, EndTxn goes on where it was."""
-        who = pick(self.open, number)
+        who = self.opened(number)
         asking = replace(self.writers[who], sequences={})
         with self.fail_at(writes, KafkaStorageError("no space left")):
             self.run(self.client.end(asking, commit, self.speech(who).end))
@@ -354,8 +364,8 @@ def test_transactions_against_a_model(make_folder: Callable[[], Any], fail_at: A
     run_state_machine_as_test(
         lambda: Transactions(make_folder, fail_at),
         settings=settings(
-            max_examples=25,
-            stateful_step_count=25,
+            max_examples=50,
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
