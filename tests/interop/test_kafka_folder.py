@@ -67,6 +67,7 @@ class Turn:
         self.admin = admin.AdminClient({"bootstrap.servers": broker.bootstrap})
 
     def work(self) -> None:
+        self._abort_open()
         name = f"flights-{self.number}"
         self._create(name, PARTITIONS, {"retention.ms": str(-1), "segment.bytes": str(1 << 20 | self.number)})
         self._create(f"doomed-{self.number}", 2, {})
@@ -78,6 +79,7 @@ class Turn:
         self._transact(name)
         self._commit_offsets(name)
         self._secure()
+        self._leave_open(name)
 
     def _create(self, name: str, partitions: int, configs: dict[str, str]) -> None:
         topic = admin.NewTopic(name, partitions, 1, config=configs)
@@ -139,6 +141,18 @@ class Turn:
             else:
                 producer.flush(WAIT_S)
                 producer.abort_transaction(WAIT_S)
+
+    def _leave_open(self, topic: str) -> None:
+        """A transaction that goes on when the broker ends; the next one aborts it."""
+        self.open = Producer({"bootstrap.servers": self.broker.bootstrap, "transactional.id": "open"})
+        self.open.init_transactions(WAIT_S)
+        self.open.begin_transaction()
+        self._send(self.open, topic, 0, b"never seen", kept=False)
+        assert self.open.flush(WAIT_S) == 0
+
+    def _abort_open(self) -> None:
+        """What follows it in the log can be read then."""
+        Producer({"bootstrap.servers": self.broker.bootstrap, "transactional.id": "open"}).init_transactions(WAIT_S)
 
     def _commit_offsets(self, topic: str) -> None:
         group = f"group-{self.number}"
