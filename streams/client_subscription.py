@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _POLL_S = 1.0
 _WITHIN_S = 30.0
 _JOIN_INTERVAL_S = 0.2
+_LEAVE_WITHIN_S = 2.0
 _METADATA_AGE_MS = 5_000  # how late a new topic or partition may be noticed
 
 
@@ -90,6 +91,7 @@ class Subscription:
         self._connected_to = ""
         self._waiting: deque[ConsumerRecord] = deque()
         self._joining = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def __aiter__(self) -> AsyncIterator[SubscribedRecord]:
@@ -199,13 +201,19 @@ class Subscription:
         """Leave the group. A second call does nothing."""
         self._closed = True
         await self._leave()
+        for leaving in self._leaving:
+            leaving.cancel()
 
     async def _leave(self) -> None:
+        """A consumer whose broker is gone may take its time over that, which nobody has to wait for."""
         consumer, self._consumer = self._consumer, None
         self._waiting.clear()
         if consumer is not None:
             with quietly():
-                await asyncio.shield(consumer.stop())
+                leaving = asyncio.create_task(consumer.stop())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            await asyncio.wait([leaving], timeout=_LEAVE_WITHIN_S)
 
 
 def _revocations(waiting: deque[ConsumerRecord]) -> Any:

@@ -27,6 +27,7 @@ _ASK_INTERVAL_S = 0.2
 _WITHIN_S = 10.0
 _ANSWER_WITHIN_S = 3.0
 _TROUBLE_INTERVAL_S = 5.0
+_REQUEST_TIMEOUT_MS = 10_000  # on loopback: what has not come by then does not come
 
 
 class HolderSilentError(TransportError):
@@ -74,7 +75,12 @@ class JoinedTransport(KafkaTransport):
 
     def __init__(self, folder: Path, config: BrokerConfig, address: str) -> None:
         meta = read_meta_properties(folder / "meta.properties")
-        super().__init__(address, find=lambda: self.address, cluster_id=None if meta is None else meta.cluster_id)
+        super().__init__(
+            address,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            find=lambda: self.address,
+            cluster_id=None if meta is None else meta.cluster_id,
+        )
         self._folder = folder
         self._config = config
         self._own: EmbeddedTransport | None = None
