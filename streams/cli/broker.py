@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,100 +14,131 @@ import click
 
 if TYPE_CHECKING:
     from broker_embedded.broker import Broker
+    from broker_embedded.server import Server
+    from streams.cli.server_properties import Plan
 
-_LISTENERS = "listeners"
-# As in the server.properties that Kafka is distributed with, and as its defaults.
-_AS_DISTRIBUTED = {"auto.create.topics.enable": "true", "group.initial.rebalance.delay.ms": "0"}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=9092, show_default=True, help="0 takes a free one.")
-@click.option("--data", "data", metavar="DIR", default="./broker-data", show_default=True, help="Folder of the log.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Default: 9092. 0 takes a free one.")
+@click.option("--data", metavar="DIR", help="Folder of the log. Default: what the file says, else ./broker-data.")
 @click.option("--config", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="A server.properties.")
 @click.option("--override", metavar="NAME=VALUE", multiple=True, help="A setting by Kafka's name, over the file's.")
 @click.option("-l", "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option("--json", "as_json", is_flag=True, help="Write the address to standard output as a line of JSON.")
 def command(
-    host: str, port: int, data: str, config: str | None, override: tuple[str, ...], log_level: str, as_json: bool
+    host: str | None,
+    port: int | None,
+    data: str | None,
+    config: str | None,
+    override: Sequence[str],
+    log_level: str,
+    as_json: bool,
 ) -> int:
     """Run the built-in broker: Kafka's protocol, Kafka's log format, nothing to install.
 
-    Topics are made when first used, as in Kafka's own defaults (--override auto.create.topics.enable=false). With a
-    setting `listeners`, that says where to listen instead of --host and --port; TLS and SASL have Kafka's settings too.
+    Topics are made when first used, as in Kafka (--override auto.create.topics.enable=false), and groups start without
+    delay. A server.properties of Kafka's works as it is: with `listeners` in it, that says where to listen; TLS, SASL
+    and ACLs have Kafka's settings too. Ctrl-C and SIGTERM stop it cleanly, a second one at once. Exit codes: 0 stopped
+    by SIGTERM, 1 failed, 2 wrong usage, 130 interrupted.
 
     \b
-    Example:
+    Examples:
       streams broker --port 9092 --data ./broker-data
       streams broker --port 0 --override num.partitions=4
+      streams broker --config server.properties
     """
     from streams.cli.logs import set_up
-    from streams.cli.properties import pairs, read_properties
+    from streams.cli.properties import assignments, read_properties
+    from streams.cli.server_properties import plan
 
     set_up(log_level)
-    properties = dict(_AS_DISTRIBUTED)
-    properties |= (read_properties(Path(config)) if config else {}) | pairs(override, "--override")
-    properties.setdefault(_LISTENERS, f"PLAINTEXT://{host}:{port}")
-    return asyncio.run(serve(Path(data), properties, as_json=as_json))
+    properties = (read_properties(Path(config)) if config else {}) | assignments(override, "--override")
+    return asyncio.run(serve(plan(properties, host=host, port=port, data=data), as_json=as_json))
 
 
-async def serve(data: Path, properties: Mapping[str, str], *, as_json: bool) -> int:
+async def serve(plan: Plan, *, as_json: bool) -> int:
     """Serve until SIGINT or SIGTERM; a second one ends at once. Gives the exit code."""
-    from streams.cli import OK
+    from broker_embedded.security.tls import TlsConfigError
+    from streams.cli import INTERRUPTED, OK
 
-    broker = opened(data, properties)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stop, loop, stop, number)
+    broker = opened(plan)
+    stopped: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, _stop, stopped, number)
     try:
         await broker.start()
-    except OSError as error:
-        raise click.ClickException(f"{error.strerror or error}: another program may have the port (--port)") from error
+    except (OSError, TlsConfigError) as error:
+        raise click.ClickException(_why_not(error, plan)) from error
     try:
-        show(broker, data, as_json=as_json)
-        await stop.wait()
+        click.echo(banner(broker), err=True)
+        if as_json:
+            click.echo(json_line(broker))
+        received = await stopped
     finally:
         await broker.stop()
-    return OK
+    return INTERRUPTED if received == signal.SIGINT else OK
 
 
-def _stop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, number: signal.Signals) -> None:
-    stop.set()
-    loop.remove_signal_handler(number)
+def _stop(stopped: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
+    stopped.set_result(number)
+    for each in _SIGNALS:
+        asyncio.get_running_loop().remove_signal_handler(each)
+        signal.signal(each, signal.SIG_DFL)
 
 
-def opened(data: Path, properties: Mapping[str, str]) -> Broker:
+def _why_not(error: Exception, plan: Plan) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return (
+            f"{plan.properties['listeners']}: another program listens there. Stop it, or give this broker another "
+            "port (--port, or `listeners`); 0 takes a free one."
+        )
+    return str(error)
+
+
+def opened(plan: Plan) -> Broker:
     """The broker, not started. What is wrong with the settings or the folder is said as a message."""
     from broker_embedded.broker import Broker
     from broker_embedded.config import BrokerConfig
     from broker_embedded.errors import KafkaError
     from broker_embedded.lock import FolderInUseError
-    from broker_embedded.security.listener_settings import ListenerConfigError, parse_listeners
+    from broker_embedded.security.listener_settings import parse_listeners
 
     try:
-        return Broker.open(data, config=BrokerConfig.from_properties(properties), listeners=parse_listeners(properties))
-    except (KafkaError, ListenerConfigError, FolderInUseError, OSError) as error:
+        config, listeners = BrokerConfig.from_properties(plan.properties), parse_listeners(plan.properties)
+    except (KafkaError, ValueError) as error:  # ValueError: a listener without its certificate
+        raise click.UsageError(str(error)) from error
+    try:
+        return Broker.open(plan.data_dir, config=config, listeners=listeners)
+    except (KafkaError, FolderInUseError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def show(broker: Broker, data: Path, *, as_json: bool) -> None:
-    """The banner on standard error; with `as_json` the address on standard output too."""
+def banner(broker: Broker) -> str:
+    """What runs, where, and over which folder."""
     from importlib.metadata import version
 
-    from broker_embedded.security.listeners import exposure_warning
+    cluster = broker.cluster
+    rows = [("broker", f"streams-engine {version('streams-engine')}, speaks Kafka 4.3, pid {os.getpid()}")]
+    rows += [("listening", _address(server)) for server in broker.servers]
+    rows.append(("data", str(cluster.folder.path.resolve())))
+    rows.append(("topics", f"{sum(not topic.is_internal for topic in cluster.topics.values()):,}"))
+    return "\n".join(f"{heading:>10}  {text}" for heading, text in rows)
 
-    rows = [("broker", f"streams-engine {version('streams-engine')}, speaks Kafka 4.3")]
-    for listener, (host, port) in broker.cluster.listeners.items():
-        rows.append(("listening", f"{host}:{port} ({listener})"))
-    rows.append(("data", str(data.resolve())))
-    rows.append(("topics", f"{sum(not topic.is_internal for topic in broker.cluster.topics.values()):,}"))
-    for heading, text in rows:
-        click.echo(f"{heading:>10}  {text}", err=True)
-    for server in broker.servers:
-        if (warning := exposure_warning(server.listener, server.port)) is not None:
-            click.secho(f"WARNING: {warning}", err=True, fg="yellow")
-    if as_json:
-        import json
 
-        click.echo(json.dumps({"bootstrap_servers": broker.bootstrap_servers, "data": str(data.resolve())}))
+def _address(server: Server) -> str:
+    listener = server.listener
+    bound, told = f"{listener.host or '0.0.0.0'}:{server.port}", "{}:{}".format(*server.advertised)
+    name = listener.name if listener.name == listener.protocol.value else f"{listener.name}, {listener.protocol.value}"
+    return f"{bound} ({name})" if bound == told else f"{bound} ({name}), which clients are told is {told}"
+
+
+def json_line(broker: Broker) -> str:
+    """The address and the folder, for programs that start a broker."""
+    import json
+
+    return json.dumps(
+        {"bootstrap_servers": broker.bootstrap_servers, "data": str(broker.cluster.folder.path.resolve())}
+    )

@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from streams.cli.kafka_style import KafkaStyleGroup, show
-from streams.cli.properties import pairs
-from streams.cli.reaching import broker_options, json_option, run
+from streams.cli.properties import config_changes
+from streams.cli.reaching import Reach, broker_options, json_option
 
 if TYPE_CHECKING:
     from streams.admin import ConfigEntry
     from streams.client import Client
 
-_KINDS = {"topics": "topic", "brokers": "broker", "groups": "group", "users": "user"}
+T = TypeVar("T")
+
+_KINDS = ("topic", "broker", "group", "user")
 _PASSWORD = re.compile(r"(?:iterations=(?P<iterations>\d+),)?password=(?P<password>.*)", re.DOTALL)
 
 
-def entity(command: Any) -> Any:
-    """Decorates a command with what it is about: `topic flights`, or Kafka's two options."""
+class Entity(NamedTuple):
+    """What has configs. The name is "" for the default of all brokers, and for all users."""
+
+    kind: str
+    name: str
+
+
+def entity(command: Callable[..., T]) -> Callable[..., T]:
+    """Decorates a command with what it is about: `topic flights`, or as Kafka's tool says it. It is given `entity`."""
+
+    @functools.wraps(command)
+    def about(
+        *,
+        kind: str | None,
+        name: str | None,
+        entity_type: str | None,
+        entity_name: str | None,
+        entity_default: bool,
+        **rest: Any,
+    ) -> T:
+        short = {each: rest.pop(f"of_{each}") for each in _KINDS}
+        if entity_type is not None:
+            short[entity_type.removesuffix("s")] = entity_name or ""
+        elif kind is not None:
+            short[kind] = name or ""
+        given = [Entity(each, text) for each, text in short.items() if text is not None]
+        if len(given) != 1 or given[0].kind not in _KINDS:
+            raise click.UsageError(f"say what, once: {' NAME, '.join(_KINDS)} NAME.")
+        found = given[0]._replace(name="") if entity_default else given[0]
+        if not found.name and found.kind in ("topic", "group"):
+            raise click.UsageError(f"name a {found.kind}.")
+        return command(entity=found, **rest)
+
     for option in (
-        click.option("--entity-name", metavar="NAME", help="Its name, or the id of a broker."),
-        click.option("--entity-type", type=click.Choice([*_KINDS]), help="What has the configs."),
+        *(
+            click.option(f"--{kind}", f"of_{kind}", metavar="NAME", help=f"As {kind} NAME; Kafka's short option.")
+            for kind in reversed(_KINDS)
+        ),
         click.option("--entity-default", is_flag=True, help="With brokers: the default of all."),
+        click.option("--entity-name", metavar="NAME", help="Its name, or the id of a broker."),
+        click.option("--entity-type", type=click.Choice([f"{kind}s" for kind in _KINDS]), help="What has the configs."),
         click.argument("name", required=False),
-        click.argument("kind", required=False, metavar="[KIND]"),
+        click.argument("kind", required=False, metavar="[topic|broker|group|user]"),
     ):
-        command = option(command)
-    return command
+        about = option(about)
+    return about
 
 
 @click.group(cls=KafkaStyleGroup)
@@ -49,18 +88,23 @@ def command() -> None:
 @click.option("--all", "all_", is_flag=True, help="Also those that have their default.")
 @json_option
 @broker_options
-def describe(all_: bool, as_json: bool, **options: Any) -> None:
+def describe(entity: Entity, all_: bool, as_json: bool, broker: Reach) -> None:
     """Describe configs of a topic, broker or group, or list the users."""
-    kind, name, where = _entity(options)
 
     async def work(client: Client) -> list[dict[str, Any]]:
-        if kind == "user":
+        if entity.kind == "user":
             users = await client.admin.users()
-            return [{"user": user, "mechanisms": ", ".join(has)} for user, has in users.items() if name in ("", user)]
-        entries = await client.admin.configs(kind, name)
+            return [
+                {"user": user, "mechanism": mechanism}
+                for user, mechanisms in users.items()
+                for mechanism in mechanisms
+                if entity.name in ("", user)
+            ]
+        entries = await client.admin.configs(*entity)
         return [_row(entry) for entry in entries if all_ or entry.source != "default"]
 
-    show(run(work, **where), as_json=as_json, none="(nothing that differs from its default)")
+    none = "(no users)" if entity.kind == "user" else "(nothing that differs from its default)"
+    show(broker.run(work), as_json=as_json, none=none)
 
 
 def _row(entry: ConfigEntry) -> dict[str, Any]:
@@ -73,25 +117,27 @@ def _row(entry: ConfigEntry) -> dict[str, Any]:
 @click.option("--add-config", multiple=True, metavar="NAME=VALUE", help="Set; a list in brackets: [a,b].")
 @click.option("--delete-config", multiple=True, metavar="NAME", help="Take back to the default.")
 @broker_options
-def alter(add_config: tuple[str, ...], delete_config: tuple[str, ...], **options: Any) -> None:
+def alter(entity: Entity, add_config: Sequence[str], delete_config: Sequence[str], broker: Reach) -> None:
     """Change configs of a topic, broker or group, or the password of a user."""
-    kind, name, where = _entity(options)
     if not add_config and not delete_config:
         raise click.UsageError("say what: --add-config NAME=VALUE or --delete-config NAME.")
-    values: dict[str, str | None] = dict(pairs(add_config, "--add-config"))
+    values: dict[str, str | None] = dict(config_changes(add_config, "--add-config"))
     values |= {part.strip(): None for text in delete_config for part in text.split(",")}
 
     async def work(client: Client) -> None:
-        if kind == "user":
+        if entity.kind == "user":
             for mechanism, value in values.items():
-                await _alter_user(client, name, mechanism, value)
+                await _alter_user(client, entity.name, mechanism, value)
         else:
-            await client.admin.alter_configs(kind, name, values)
+            await client.admin.alter_configs(*entity, values)
 
-    run(work, **where)
+    broker.run(work)
+    click.echo(f"Changed {entity.kind} {entity.name or '(default)'}.", err=True)
 
 
 async def _alter_user(client: Client, user: str, mechanism: str, value: str | None) -> None:
+    if not user:
+        raise click.UsageError("name a user.")
     if value is None:
         await client.admin.remove_user(user, mechanism=mechanism)
         return
@@ -100,17 +146,3 @@ async def _alter_user(client: Client, user: str, mechanism: str, value: str | No
         raise click.UsageError(f"{mechanism}: give it as [password=...] or [iterations=8192,password=...].")
     iterations = int(found["iterations"] or 4096)
     await client.admin.set_password(user, found["password"], mechanism=mechanism, iterations=iterations)
-
-
-def _entity(options: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """Kind and name, and the rest of the options: where."""
-    kind, name = options.pop("kind"), options.pop("name")
-    entity_type, entity_name = options.pop("entity_type"), options.pop("entity_name")
-    is_default = options.pop("entity_default")
-    if entity_type is not None:
-        kind, name = _KINDS[entity_type], entity_name or kind
-    if kind not in _KINDS.values():
-        raise click.UsageError(f"say what: one of {', '.join(_KINDS.values())}, and its name.")
-    if name is None and kind in ("topic", "group"):
-        raise click.UsageError(f"name a {kind}.")
-    return kind, "" if is_default else name or "", options

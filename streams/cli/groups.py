@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.kafka_style import KafkaStyleGroup, named, show
-from streams.cli.reaching import broker_options, json_option, run
+from streams.cli.kafka_style import KafkaStyleGroup, names_of, show
+from streams.cli.reaching import Reach, broker_options, json_option
 
 if TYPE_CHECKING:
     from streams.admin import GroupDescription, GroupOffset
     from streams.client import Client
 
-_group_option = click.option("--group", "option", multiple=True, metavar="GROUP", help="The group, as Kafka's say.")
+_all_groups = click.option("--all-groups", is_flag=True, help="Every group.")
 
 
 @click.group(cls=KafkaStyleGroup)
@@ -29,45 +29,57 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--state", multiple=True, help="Only groups in this state: Stable, Empty, ...")
-@click.option("--type", "kind", multiple=True, help="Only groups of this protocol: classic, consumer.")
+@click.option("--state", multiple=True, metavar="STATE", help="Only groups in this state: Stable, Empty, ...")
+@click.option("--type", "kind", multiple=True, metavar="TYPE", help="Only of this protocol: classic, consumer.")
 @json_option
 @broker_options
-def list_(state: tuple[str, ...], kind: tuple[str, ...], as_json: bool, **where: Any) -> None:
+def list_(state: Sequence[str], kind: Sequence[str], as_json: bool, broker: Reach) -> None:
     """List the groups with protocol and state."""
 
     async def work(client: Client) -> list[dict[str, Any]]:
-        found = await client.admin.list_groups(states=state, kinds=kind)
+        found = await client.admin.list_groups(states=_listed(state), kinds=_listed(kind))
         return [{"group": row.group_id, "type": row.kind, "state": row.state} for row in found]
 
-    show(run(work, **where), as_json=as_json, none="(no groups)")
+    show(broker.run(work), as_json=as_json, none="(no groups)")
+
+
+def _listed(texts: Sequence[str]) -> list[str]:
+    return [part.strip() for text in texts for part in text.split(",")]
+
+
+async def _chosen(client: Client, groups: Sequence[str], all_groups: bool) -> Sequence[str]:
+    """The groups that a command is about. Raises click.UsageError for none and for both."""
+    if bool(groups) == all_groups:
+        raise click.UsageError("name a group, or say --all-groups.")
+    return [row.group_id for row in await client.admin.list_groups()] if all_groups else groups
 
 
 @command.command()
-@click.argument("name", nargs=-1)
-@_group_option
-@click.option("--all-groups", is_flag=True, help="Every group.")
-@click.option("--members", is_flag=True, help="The members and their partitions, instead of the offsets.")
+@names_of("group", required=False)
+@_all_groups
+@click.option("--offsets", "what", flag_value="offsets", default=True, help="Offset, end and lag: the default.")
+@click.option("--members", "what", flag_value="members", help="The members and the partitions of each.")
+@click.option("--state", "what", flag_value="state", help="Nothing but protocol, state and assignor.")
 @json_option
 @broker_options
-def describe(
-    name: tuple[str, ...], option: tuple[str, ...], all_groups: bool, members: bool, as_json: bool, **where: Any
-) -> None:
-    """Describe groups: state, and for each partition offset, end and lag."""
+def describe(groups: Sequence[str], all_groups: bool, what: str, as_json: bool, broker: Reach) -> None:
+    """Describe groups: state, and for each partition offset, end and lag. JSON has all of it."""
 
     async def work(client: Client) -> list[tuple[GroupDescription, list[GroupOffset]]]:
-        groups = [row.group_id for row in await client.admin.list_groups()] if all_groups else []
-        groups = groups or ([] if all_groups else named(name, option, "group"))
-        return [(await client.admin.describe_group(group), await client.admin.offsets(group)) for group in groups]
+        chosen = await _chosen(client, groups, all_groups)
+        return [(await client.admin.describe_group(group), await client.admin.offsets(group)) for group in chosen]
 
-    for group, offsets in run(work, **where):
+    for group, offsets in broker.run(work):
         if as_json:
             import msgspec
 
             click.echo(msgspec.json.encode({"group": group, "offsets": offsets}).decode())
             continue
         click.echo(f"Group: {group.group_id}\tType: {group.kind}\tState: {group.state}\tAssignor: {group.assignor}")
-        show(_members(group) if members else _offsets(group, offsets), as_json=False)
+        if what == "offsets":
+            show(_offsets(group, offsets), as_json=False, none="(no offsets)")
+        elif what == "members":
+            show(_members(group), as_json=False, none="(no members)")
 
 
 def _offsets(group: GroupDescription, offsets: Sequence[GroupOffset]) -> list[dict[str, Any]]:
@@ -84,6 +96,7 @@ def _offsets(group: GroupDescription, offsets: Sequence[GroupOffset]) -> list[di
                 "lag": row.lag,
                 "member": "-" if owner is None else owner.member_id,
                 "host": "-" if owner is None else owner.host,
+                "client": "-" if owner is None else owner.client_id,
             }
         )
     return rows
@@ -103,43 +116,46 @@ def _members(group: GroupDescription) -> list[dict[str, Any]]:
 
 
 @command.command()
-@click.argument("name", nargs=-1)
-@_group_option
+@names_of("group", required=False)
+@_all_groups
 @broker_options
-def delete(name: tuple[str, ...], option: tuple[str, ...], **where: Any) -> None:
+def delete(groups: Sequence[str], all_groups: bool, broker: Reach) -> None:
     """Delete groups that have no members, with their offsets."""
 
     async def work(client: Client) -> None:
-        await client.admin.delete_groups(*named(name, option, "group"))
+        chosen = await _chosen(client, groups, all_groups)
+        if chosen:
+            await client.admin.delete_groups(*chosen)
+            click.echo(f"Deleted {', '.join(chosen)}.", err=True)
 
-    run(work, **where)
+    broker.run(work)
 
 
 @command.command("delete-offsets")
-@click.argument("name", nargs=-1)
-@_group_option
+@names_of("group")
 @click.option("--topic", "topics", multiple=True, required=True, metavar="TOPIC[:0,1]", help="Which offsets.")
 @broker_options
-def delete_offsets(name: tuple[str, ...], option: tuple[str, ...], topics: tuple[str, ...], **where: Any) -> None:
+def delete_offsets(groups: Sequence[str], topics: Sequence[str], broker: Reach) -> None:
     """Let groups forget where they are in topics that no member reads."""
     from streams.cli.resetting import partitions_of
 
     async def work(client: Client) -> None:
         partitions = await partitions_of(client, topics)
-        for group in named(name, option, "group"):
+        for group in groups:
             await client.admin.delete_offsets(group, partitions)
+            click.echo(f"Group {group} has no offsets in {', '.join(map(str, partitions))} any more.", err=True)
 
-    run(work, **where)
+    broker.run(work)
 
 
 @command.command()
-@click.argument("name", nargs=-1)
-@_group_option
+@names_of("group", required=False)
+@_all_groups
 @click.option("--topic", "topics", multiple=True, metavar="TOPIC[:0,1]", help="Only these topics or partitions.")
 @click.option("--all-topics", is_flag=True, help="Every topic for which the group has an offset.")
-@click.option("--to-earliest", "target", flag_value="earliest", help="To the first record.")
-@click.option("--to-latest", "target", flag_value="latest", help="Behind the last record.")
-@click.option("--to-current", "target", flag_value="current", help="Where it is: to see what it would be.")
+@click.option("--to-earliest", is_flag=True, default=None, help="To the first record.")
+@click.option("--to-latest", is_flag=True, default=None, help="Behind the last record.")
+@click.option("--to-current", is_flag=True, default=None, help="Where it is: to see what it would be.")
 @click.option("--to-offset", type=int, help="To this offset; into the log if it lies outside.")
 @click.option("--to-datetime", metavar="TIME", help="To the first record not earlier: 2013-01-01T12:00:00.000.")
 @click.option("--by-duration", metavar="DURATION", help="To the first record not older: 1h, 30m, PT1H30M.")
@@ -149,17 +165,15 @@ def delete_offsets(name: tuple[str, ...], option: tuple[str, ...], topics: tuple
 @json_option
 @broker_options
 def reset(
-    name: tuple[str, ...],
-    option: tuple[str, ...],
-    topics: tuple[str, ...],
+    groups: Sequence[str],
+    all_groups: bool,
+    topics: Sequence[str],
     all_topics: bool,
     execute: bool,
     dry_run: bool,
     as_json: bool,
-    bootstrap_server: str | None,
-    data_dir: str | None,
-    command_config: str | None,
-    **target: Any,
+    broker: Reach,
+    **targets: Any,
 ) -> None:
     """Move groups that have no members at the moment. Shows where to; --execute does it."""
     from streams.cli.resetting import new_offsets, one_target
@@ -168,12 +182,12 @@ def reset(
         raise click.UsageError("--execute and --dry-run: give one of them.")
     if bool(topics) == all_topics:
         raise click.UsageError("say which: --topic TOPIC[:PARTITIONS], or --all-topics.")
-    kind, value = one_target(target)
+    target = one_target(targets)
 
     async def work(client: Client) -> list[dict[str, Any]]:
         rows = []
-        for group in named(name, option, "group"):
-            offsets = await new_offsets(client, group, topics, kind, value)
+        for group in await _chosen(client, groups, all_groups):
+            offsets = await new_offsets(client, group, topics, target)
             if execute:
                 await client.admin.set_offsets(group, offsets)
             rows += [
@@ -182,6 +196,6 @@ def reset(
             ]
         return rows
 
-    show(run(work, bootstrap_server, data_dir, command_config), as_json=as_json, none="(no offsets)")
+    show(broker.run(work), as_json=as_json, none="(no offsets)")
     if not execute:
         click.echo("Nothing was changed; --execute does it.", err=True)

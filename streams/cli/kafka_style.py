@@ -1,11 +1,15 @@
-"""Groups of commands that also take their action as Kafka's console tools do: `--create`, `--list`, ..."""
+"""Commands that also take what Kafka's console tools take: `--create` for `create`, `--topic NAME` for NAME."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import click
+
+T = TypeVar("T")
+Command = Callable[..., T]
 
 
 class KafkaStyleGroup(click.Group):
@@ -26,12 +30,37 @@ class KafkaStyleGroup(click.Group):
         return super().parse_args(ctx, args)
 
 
-def named(argument: Sequence[str], option: Sequence[str], what: str) -> list[str]:
-    """What was named, as arguments or with Kafka's option. Raises click.UsageError for nothing."""
-    found = [*argument, *option]
-    if not found:
-        raise click.UsageError(f"name a {what}.")
-    return found
+def names_of(what: str, *, required: bool = True) -> Callable[[Command[T]], Command[T]]:
+    """Decorates a command with names as arguments and as Kafka's option: `flights`, or `--topic flights`.
+
+    The command is given them as a tuple, `topics`. Not one is a click.UsageError if they are `required`.
+    """
+
+    def decorate(command: Command[T]) -> Command[T]:
+        @functools.wraps(command)
+        def named(*, name: tuple[str, ...], option: tuple[str, ...], **rest: Any) -> T:
+            if required and not name and not option:
+                raise click.UsageError(f"name a {what}.")
+            return command(**{f"{what}s": (*name, *option)}, **rest)
+
+        help_text = f"The {what}, as Kafka's tools name it; may be repeated."
+        with_option = click.option(f"--{what}", "option", multiple=True, metavar="NAME", help=help_text)(named)
+        return click.argument("name", nargs=-1, metavar="[NAME]...")(with_option)
+
+    return decorate
+
+
+def one_topic(command: Command[T]) -> Command[T]:
+    """Decorates a command that is about one topic: `flights`, or `--topic flights`. It is given `topic`."""
+
+    @functools.wraps(command)
+    def named(*, topic: str | None, option: str | None, **rest: Any) -> T:
+        if (topic is None) == (option is None):
+            raise click.UsageError("name a topic." if topic is None else "name one topic.")
+        return command(topic=topic or option, **rest)
+
+    with_option = click.option("--topic", "option", metavar="NAME", help="The topic, as Kafka's tools name it.")(named)
+    return click.argument("topic", required=False)(with_option)
 
 
 def show(rows: Iterable[dict[str, Any]], *, as_json: bool, none: str = "(none)") -> None:

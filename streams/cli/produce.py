@@ -3,90 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.properties import pairs
-from streams.cli.reaching import broker_options, run
+from streams.cli.kafka_style import one_topic
+from streams.cli.properties import assignments
+from streams.cli.reaching import Reach, broker_options
+from streams.cli.standard_input import lines
+from streams.cli.typed_lines import LineError, LineFormat, Typed, read_json
 
 if TYPE_CHECKING:
     from streams.client import Client
 
-_PENDING_MAX = 10_000
-
-
-class Line(NamedTuple):
-    """A record as it was typed."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes | None]]
-    timestamp: int | None
-    partition: int | None
-
-
-class Format(NamedTuple):
-    """How a line becomes a record: Kafka's properties of LineMessageReader."""
-
-    parse_key: bool = False
-    key_separator: str = "\t"
-    parse_headers: bool = False
-    null_marker: str | None = None
-    as_json: bool = False
-
-    def line(self, text: str) -> Line:
-        """
-        >>> Format(parse_key=True, key_separator=":").line("UA:late")
-        Line(key=b'UA', value=b'late', headers=[], timestamp=None, partition=None)
-        """
-        if self.as_json:
-            return _from_json(text)
-        headers: list[tuple[str, bytes | None]] = []
-        if self.parse_headers:
-            found, text = self._split(text, "\t")
-            headers = [(name, value.encode()) for name, _, value in (part.partition(":") for part in found.split(","))]
-        key = None
-        if self.parse_key:
-            key, text = self._split(text, self.key_separator)
-        return Line(self._bytes(key), self._bytes(text), headers, None, None)
-
-    def _split(self, text: str, separator: str) -> tuple[str, str]:
-        first, found, rest = text.partition(separator)
-        if not found:
-            raise click.ClickException(f"no {separator!r} in the line {text!r}")
-        return first, rest
-
-    def _bytes(self, text: str | None) -> bytes | None:
-        return None if text is None or text == self.null_marker else text.encode()
-
-
-def _from_json(text: str) -> Line:
-    import msgspec
-
-    try:
-        row = msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise click.ClickException(f"not a JSON object: {text!r} ({error})") from None
-    headers = [(name, _json_bytes(value)) for name, value in (row.get("headers") or {}).items()]
-    return Line(
-        _json_bytes(row.get("key")), _json_bytes(row.get("value")), headers, row.get("timestamp"), row.get("partition")
-    )
-
-
-def _json_bytes(value: Any) -> bytes | None:
-    import msgspec
-
-    if value is None:
-        return None
-    return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
-
 
 @click.command()
-@click.argument("topic", required=False)
-@click.option("--topic", "option", metavar="NAME", help="The topic, as Kafka's tools say.")
+@one_topic
 @click.option("--key-separator", metavar="TEXT", help="Lines are KEY, this, VALUE.")
 @click.option(
     "--property",
@@ -94,79 +27,62 @@ def _json_bytes(value: Any) -> bytes | None:
     "properties",
     multiple=True,
     metavar="NAME=VALUE",
-    help="As Kafka's: parse.key, key.separator, parse.headers, null.marker.",
+    help="As Kafka's: parse.key, key.separator, parse.headers, headers.delimiter, headers.separator, "
+    "headers.key.separator, null.marker.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Lines are objects: key, value, headers, timestamp, partition.")
+@click.option("--json", "as_json", is_flag=True, help="Lines are what `streams consume --json` writes.")
 @broker_options
-def command(
-    topic: str | None,
-    option: str | None,
-    key_separator: str | None,
-    properties: tuple[str, ...],
-    as_json: bool,
-    **where: Any,
-) -> None:
-    """Write each line of standard input to TOPIC, until it ends.
+def command(topic: str, key_separator: str | None, properties: Sequence[str], as_json: bool, broker: Reach) -> None:
+    """Write each line of standard input to TOPIC, until it ends. Makes the topic if it is not there.
+
+    With --json a line is an object with key, value, headers, timestamp and partition, any of them left out. Text is
+    taken as it is, {"base64": "..."} as bytes, any other JSON as its own text.
 
     \b
     Examples:
       echo "UA:late" | streams produce flights --key-separator :
-      streams produce flights --property parse.key=true --property key.separator=:
+      echo '{"key": "UA", "value": {"delay": 5}}' | streams produce flights --json
     """
-    name = topic or option
-    if name is None:
-        raise click.UsageError("name a topic.")
-    form = _format(pairs(properties, "--property"), key_separator, as_json)
-
-    async def work(client: Client) -> int:
-        return await _produce(client, name, form)
-
-    click.echo(f"{run(work, **where):,} records written to {name}", err=True)
+    form = LineFormat.of(assignments(properties, "--property"), key_separator)
+    writing = Writing(topic, read_json if as_json else form.read)
+    try:
+        broker.run(writing.write)
+    finally:
+        click.echo(f"{writing.written:,} records written to {topic}", err=True)
 
 
-def _format(properties: dict[str, str], key_separator: str | None, as_json: bool) -> Format:
-    known = ("parse.key", "key.separator", "parse.headers", "null.marker")
-    for name in properties:
-        if name not in known:
-            raise click.UsageError(f"--property {name}: these are known: {', '.join(known)}")
-    return Format(
-        key_separator is not None or properties.get("parse.key") == "true",
-        key_separator or properties.get("key.separator", "\t"),
-        properties.get("parse.headers") == "true",
-        properties.get("null.marker"),
-        as_json,
-    )
+class Writing:
+    """Lines on their way to a topic; `written` are acknowledged."""
 
+    def __init__(self, topic: str, read: Callable[[bytes], Typed]) -> None:
+        self.written = 0
+        self._topic, self._read = topic, read
+        self._lines = 0
+        self._sent: list[asyncio.Future[Any]] = []
 
-async def _produce(client: Client, topic: str, form: Format) -> int:
-    pending: list[asyncio.Future[Any]] = []
-    count = 0
-    async for text in _lines():
-        line = form.line(text)
-        pending.append(
-            client.send(
-                topic,
-                key=line.key,
-                value=line.value,
-                headers=line.headers,
-                timestamp=line.timestamp,
-                partition=line.partition,
-            )
-        )
-        count += 1
-        if len(pending) >= _PENDING_MAX or sys.stdin.isatty():
-            await asyncio.gather(*pending)
-            pending.clear()
-    await asyncio.gather(*pending)
-    return count
+    async def write(self, client: Client) -> None:
+        """Write standard input. Raises click.ClickException for a line that is no record, with what is before it
+        written."""
+        if self._topic not in await client.admin.list_topics(internal=True):
+            await client.admin.create_topic(self._topic)
+            click.echo(f"Created topic {self._topic}.", err=True)
+        async for found in lines():
+            try:
+                for line in found:
+                    self._send(client, line)
+            finally:
+                await asyncio.gather(*self._sent)
+                self._sent.clear()
 
+    def _send(self, client: Client, line: bytes) -> None:
+        self._lines += 1
+        try:
+            typed = self._read(line)
+        except LineError as error:
+            raise click.ClickException(f"line {self._lines}: {error}") from None
+        sent = client.send(self._topic, **typed._asdict())
+        sent.add_done_callback(self._count)
+        self._sent.append(sent)
 
-async def _lines() -> AsyncIterator[str]:
-    """Standard input line by line, with Kafka's prompt on a terminal."""
-    while True:
-        if sys.stdin.isatty():
-            click.echo(">", err=True, nl=False)
-        text = await asyncio.to_thread(sys.stdin.readline)
-        if not text:
-            return
-        yield text.rstrip("\n")
+    def _count(self, sent: asyncio.Future[Any]) -> None:
+        self.written += not sent.cancelled() and sent.exception() is None
