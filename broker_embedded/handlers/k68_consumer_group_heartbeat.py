@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from broker_embedded.coordinator.groups.consumer.heartbeat import answer
-from broker_embedded.errors import KafkaError
+from broker_embedded.errors import KafkaError, KafkaStorageError, NotCoordinatorError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.consumer_groups import (
     ConsumerGroupHeartbeatRequest,
@@ -28,5 +28,7 @@ async def handle(
 ) -> ConsumerGroupHeartbeatResponse:
     try:
         return answer(cluster, request, context)
+    except KafkaStorageError as error:  # the client is to look for the coordinator again
+        return ConsumerGroupHeartbeatResponse(NotCoordinatorError.info.code, str(error))
     except KafkaError as error:
         return ConsumerGroupHeartbeatResponse(error.code, str(error))

@@ -108,7 +108,7 @@ class ConsumerGroup:
 
     def end(self) -> None:
         """Another group has taken the place of this one."""
-        self.data = State()
+        self.data, self._names = State(), None
         self.deadlines.clear()
 
     def forget_deadlines(self, member_ids: Collection[str], *whats: Deadline) -> None:

@@ -74,7 +74,9 @@ def check_complete(readers: Mapping[str, Reader], counts: Mapping[UUID, int], fo
     assert all(topic in readers[name].topics for name, partitions in found.items() for topic, _ in partitions)
 
 
-@given(st.sampled_from(sorted(ASSIGNORS)), counts_by_topic, st.dictionaries(st.text(), subscriptions, max_size=8))
+@given(
+    st.sampled_from(sorted(ASSIGNORS)), counts_by_topic, st.dictionaries(st.text(max_size=2), subscriptions, max_size=6)
+)
 def test_each_partition_has_one_reader(
     assignor: str, counts: dict[UUID, int], subscribed: dict[str, frozenset[UUID]]
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from broker_embedded.coordinator.groups.consumer.admission import check_room
 from broker_embedded.coordinator.groups.consumer.member import Member
 from broker_embedded.coordinator.groups.consumer.state import State
-from broker_embedded.errors import KafkaError, error_class
+from broker_embedded.errors import KafkaError, KafkaStorageError, error_class
 from broker_embedded.handlers import LOCAL
 from broker_embedded.wire.messages.consumer_groups import ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest
 
@@ -284,6 +284,19 @@ async def test_a_group_that_was_removed_stays_so(coordinator: Any, folder: Any) 
     coordinator.cluster.groups.remove(coordinator.group())
     folder.kill()
     assert folder.open().cluster.groups.by_id == {}
+
+
+async def test_what_cannot_be_written_has_not_happened(coordinator: Any, fail_at: Any) -> None:
+    with fail_at(0, KafkaStorageError("the disk is full")):
+        assert coordinator.code("m", 0, **FULL) == 56
+    assert coordinator.cluster.groups.by_id == {}
+    coordinator.join("m")
+    before = coordinator.group().data
+    with fail_at(0, KafkaStorageError("the disk is full")):
+        request = ConsumerGroupHeartbeatRequest("g", "m", -1)
+        assert (await coordinator.cluster.handle(request)).error_code == 16
+    assert coordinator.group().data == before
+    assert coordinator.send("m", 2).member_epoch == 2
 
 
 # Descriptions

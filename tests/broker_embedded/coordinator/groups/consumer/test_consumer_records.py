@@ -7,7 +7,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker_embedded.coordinator.groups.consumer import records
@@ -192,6 +192,7 @@ def compacted(*batches: list[tuple[bytes, bytes | None]]) -> State:
     return state
 
 
+@settings(max_examples=40)
 @given(states, states)
 def test_changes_lead_from_one_state_to_the_next(old: State, new: State) -> None:
     written = changes("g", State(), old)
@@ -200,6 +201,7 @@ def test_changes_lead_from_one_state_to_the_next(old: State, new: State) -> None
     assert changes("g", new, new.copy()) == []
 
 
+@settings(max_examples=20)
 @given(states)
 def test_nothing_is_left_of_a_group_that_is_removed(state: State) -> None:
     assert compacted(changes("g", State(), state), tombstones("g", state)) == State()
