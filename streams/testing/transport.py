@@ -113,6 +113,12 @@ async def _read(
     return values
 
 
+async def _settled(transport: Transport, *tps: TopicPartition) -> None:
+    """Wait until readers see what was decided: the brokers of a cluster may write it down after they have said so."""
+    while await transport.latest(tps) != await transport.latest(tps, "read_uncommitted"):
+        await asyncio.sleep(0)
+
+
 async def _raises(kind: type[Exception], work: Coroutine[Any, Any, Any]) -> Exception:
     try:
         await work
@@ -318,6 +324,7 @@ async def a_commit_shows_everything_together(transport: Transport) -> None:
     assert await _read(transport, a, isolation="read_uncommitted") == ["a1", "a2"]
     assert await transport.latest([a, b]) == {a: 0, b: 0}
     await producer.commit()
+    await _settled(transport, a, b)
     assert (await _read(transport, a), await _read(transport, b)) == (["a1", "a2"], ["b1", "b2"])
     assert await transport.committed(group, [a, b]) == {a: Committed(17, "note"), b: Committed(4)}
 
@@ -351,6 +358,7 @@ async def an_abort_hides_everything(transport: Transport) -> None:
     await producer.send(tp, _batch("kept"))
     await producer.send_offsets(group, {tp: Committed(2)})
     await producer.commit()
+    await _settled(transport, tp)
     assert await _read(transport, tp) == ["kept"]
     assert await transport.committed(group, [tp]) == {tp: Committed(2)}
 
@@ -365,6 +373,7 @@ async def a_reader_arrives_at_the_end(transport: Transport) -> None:
     await producer.begin()
     await producer.send(tp, _batch("lost"))
     await producer.abort()
+    await _settled(transport, tp)
     position, end = 0, (await transport.latest([tp]))[tp]
     while position < end:
         (fetched,) = await transport.fetch({tp: position})
@@ -385,10 +394,12 @@ async def transactions_interleave(transport: Transport) -> None:
     assert await _read(transport, tp) == []
     assert await transport.latest([tp]) == {tp: 0}
     await one.abort()
+    await _settled(transport, tp)
     assert await _read(transport, tp) == ["2a"]
     await one.begin()
     await one.send(tp, _batch("1c"))
     await one.commit()
+    await _settled(transport, tp)
     assert await _read(transport, tp) == ["2a", "1c"]
     assert await _read(transport, tp, 2) == ["1c"]
 
@@ -436,6 +447,7 @@ async def a_newer_instance_shuts_older_ones_out(transport: Transport) -> None:
     await new.begin()
     await new.send(tp, _batch("kept"))
     await new.commit()
+    await _settled(transport, tp)
     assert (await _read(transport, tp), await _read(transport, other)) == (["kept"], [])
 
 
@@ -448,6 +460,7 @@ async def close_aborts(transport: Transport) -> None:
     await producer.close()
     later = await _producer(transport)
     await later.send(tp, _batch("kept"))
+    await _settled(transport, tp)
     assert await _read(transport, tp) == ["kept"]
 
 

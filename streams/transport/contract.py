@@ -1,6 +1,6 @@
 """What the runtime asks of a transport: topics, offsets, raw record batches in and out, transactions.
 
-`embedded.py` keeps it, in this process; one for Kafka is to come. Record batches cross it as they are stored
+`embedded.py` keeps it in this process, `kafka.py` over the wire. Record batches cross it as they are stored
 (`broker_embedded/records.py`). The checks in `streams/testing/transport.py` say the same as code.
 """
 
@@ -140,7 +140,7 @@ class Producer(Protocol):
         """Positions of `group`, visible when the transaction commits; without a transactional id at once."""
 
     async def commit(self) -> None:
-        """End the transaction: its batches and offsets become visible together.
+        """End the transaction: its batches and offsets become visible together, on a cluster perhaps a moment later.
 
         Raises FencedError (nothing became visible), UnknownOutcomeError.
         """
