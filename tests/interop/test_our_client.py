@@ -259,12 +259,15 @@ async def test_access(client: Client, new_name: NewName) -> None:
 
 SECURE = {
     "listeners": "SASL_PLAINTEXT://127.0.0.1:{port}",
-    "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+    "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
     "security.inter.broker.protocol": "SASL_PLAINTEXT",
     "sasl.mechanism.inter.broker.protocol": "PLAIN",
     "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
         "org.apache.kafka.common.security.plain.PlainLoginModule required "
         'username="admin" password="secret" user_admin="secret" user_ada="difference";'
+    ),
+    "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": (
+        "org.apache.kafka.common.security.scram.ScramLoginModule required;"
     ),
     "super.users": "User:admin",
     "scram.users": "SCRAM-SHA-512=[name=ada,password=engine]",
