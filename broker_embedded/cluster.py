@@ -338,6 +338,6 @@ class Cluster:
 
 
 def _sync_all(ends: Sequence[tuple[PartitionLog, int]]) -> None:
-    """Up to the ends that the logs had at one moment: a marker's decision, written before, is then on the disk first."""
+    """Up to the ends that the logs had at one moment: a marker's decision, written before, is on the disk first."""
     for source, end in ends:
         source.sync(end)

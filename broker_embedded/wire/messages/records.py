@@ -107,7 +107,7 @@ class AbortedTransaction(Message):
     first_offset: int
 
 
-class DivergingEpoch(Message, frozen=True):
+class DivergingEpoch(Message):
     epoch: int = -1
     end_offset: int = -1
 
