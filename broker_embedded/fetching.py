@@ -72,7 +72,7 @@ class Fetching:
             self._size_bytes -= sum(map(len, before.records))
         try:
             data, is_idle = self._read(partition)
-            self._has_failed |= data.diverging_epoch.epoch >= 0
+            self._has_failed |= data.diverging_epoch is not None
         except KafkaError as error:
             data, is_idle = PartitionData(partition.row.partition, error.code), False
             self._has_failed = True

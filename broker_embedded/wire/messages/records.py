@@ -112,9 +112,6 @@ class DivergingEpoch(Message):
     end_offset: int = -1
 
 
-NOTHING_DIVERGES = DivergingEpoch()
-
-
 class PartitionData(Message):
     """`records` is whole batches as they are stored, in order, in one or several pieces."""
 
@@ -127,7 +124,7 @@ class PartitionData(Message):
     preferred_read_replica: int = -1
     records: list[memoryview] = []
     next_offset: int = -1  # ours, not sent: the offset after the last batch, so that nobody here has to parse for it
-    diverging_epoch: DivergingEpoch = NOTHING_DIVERGES
+    diverging_epoch: DivergingEpoch | None = None
 
 
 class FetchableTopicResponse(Message):

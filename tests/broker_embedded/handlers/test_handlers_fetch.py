@@ -13,7 +13,6 @@ from broker_embedded import fetch_sessions
 from broker_embedded.fetch_sessions import FetchSessions
 from broker_embedded.handlers import RequestContext
 from broker_embedded.wire.messages.records import (
-    NOTHING_DIVERGES,
     READ_COMMITTED,
     DeleteRecordsPartition,
     DeleteRecordsRequest,
@@ -278,7 +277,7 @@ async def test_where_logs_part(client: Any, epoch: int, offset: int, diverging: 
     request = FetchRequest(30_000 if diverging else 0, topics=[FetchTopic("flights", None, rows)])  # it does not wait
     row = (await client.cluster.handle(request)).responses[0].partitions[0]
     assert row.error_code == 0
-    assert row.diverging_epoch == (NOTHING_DIVERGES if diverging is None else DivergingEpoch(*diverging))
+    assert row.diverging_epoch == (None if diverging is None else DivergingEpoch(*diverging))
     assert not (diverging and row.records)
 
 
