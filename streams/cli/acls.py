@@ -172,9 +172,9 @@ def remove(about: Resources, principal: Sequence[str], operation: Sequence[str],
         raise click.UsageError("say what the rules are about: --topic, --group, --transactional-id or --cluster.")
     operations = [_snake(name) for name in operation] or ["any"]
     filters = [replace(acl, operation=name) for acl in about.filters("literal", principal) for name in operations]
-    if not force:
-        what = ", ".join(f"{kind} {name}" for kind, name in about.named)
-        click.confirm(f"Remove the rules about {what}?", abort=True, err=True)
+    what = ", ".join(f"{kind} {name}" for kind, name in about.named)
+    if not force and not click.confirm(f"Remove the rules about {what}?", err=True):
+        raise click.ClickException("nothing was removed.")
 
     async def work(client: Client) -> list[Acl]:
         return [acl for match in filters for acl in await client.admin.delete_acls(match)]

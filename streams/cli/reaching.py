@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -107,9 +105,7 @@ async def _with_client(settings: dict[str, Any], work: Callable[[Client], Awaita
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with AsyncExitStack() as stack:
-        with _no_word_of("aiokafka"):  # that nobody answers is what the error says
-            client = await stack.enter_async_context(_client(settings))
+    async with _client(settings) as client:
         return await work(client)
 
 
@@ -119,17 +115,6 @@ def _client(settings: Mapping[str, Any]) -> Client:
     nothing = App("streams")  # settings of an app may be flags, which win over the environment
     nothing.settings = nothing.settings.with_values(settings, "flag")
     return Client(nothing)
-
-
-@contextmanager
-def _no_word_of(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def has_broker(folder: Path) -> bool:
