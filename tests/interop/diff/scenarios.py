@@ -24,7 +24,8 @@ ANY, LITERAL, PREFIXED, ALLOW, DENY = 1, 3, 4, 3, 2
 READ, WRITE, ALL = 3, 4, 2
 NOBODY = UUID(int=7)
 EPOCH_MS = 1_700_000_000_000
-PROTOCOLS = [{"name": "range", "metadata": b"\0\1\0\0\0\1\0\1a\0\0\0\0"}]
+PROTOCOLS = [{"name": "range", "metadata": b"\0\0\0\0\0\1\0\1a\xff\xff\xff\xff"}]
+"""A subscription of version 0: topic `a`, no data."""
 
 
 def scenario(subject: str) -> Callable[[Scenario], Scenario]:
@@ -58,7 +59,13 @@ def make_topic(ask: Asked, partitions: int = 1, configs: dict[str, str] | None =
     new = {"name": name or ask.name, "numPartitions": partitions, "replicationFactor": 1, "configs": rows}
     ask("CreateTopics", version=7, topics=[new], timeoutMs=10_000)
     topic_id: UUID = wait_for_topic(ask, name or ask.name)["topics"][0]["topicId"]
+    first = [{"name": name or ask.name, "partitions": [{"partitionIndex": 0, "timestamp": -1}]}]
+    ask.until(_is_led, "ListOffsets", version=10, replicaId=-1, topics=first)
     return topic_id
+
+
+def _is_led(answer: Row) -> bool:
+    return bool(answer["topics"][0]["partitions"][0]["errorCode"] == 0)
 
 
 def wait_for_topic(ask: Asked, name: str) -> Row:
@@ -164,7 +171,8 @@ def create_partitions(ask: Asked) -> None:
         {"name": f"{ask.name}-none", "count": 3, "assignments": None},
     ]:
         ask("CreatePartitions", topics=[row], timeoutMs=10_000)
-    ask("CreatePartitions", topics=[{"name": ask.name, "count": 9, "assignments": None}], validateOnly=True)
+    more = [{"name": ask.name, "count": 9, "assignments": None}]
+    ask("CreatePartitions", topics=more, timeoutMs=10_000, validateOnly=True)
 
 
 @scenario("DescribeTopicPartitions")
@@ -201,7 +209,7 @@ def produce_and_refuse(ask: Asked) -> None:
 @scenario("InitProducerId")
 def idempotence(ask: Asked) -> None:
     topic_id = make_topic(ask)
-    given = ask("InitProducerId", transactionalId=None, transactionTimeoutMs=1000)
+    given = new_producer(ask)
     for epoch, sequence in [(0, 0), (0, 0), (0, 1), (0, 5), (0, 2), (1, 0), (0, 3), (1, 5)]:
         produce(ask, topic_id, batch(b"v", producer=(given["producerId"], epoch, sequence)))
     fetch(ask, topic_id)
@@ -271,6 +279,11 @@ def delete_records(ask: Asked) -> None:
     make_topic(ask, configs={"cleanup.policy": "compact"}, name=f"{ask.name}-compact")
     rows = [{"name": f"{ask.name}-compact", "partitions": [{"partitionIndex": 0, "offset": -1}]}]
     ask("DeleteRecords", topics=rows, timeoutMs=5000)
+
+
+def new_producer(ask: Asked) -> Row:
+    whole = {"transactionalId": None, "transactionTimeoutMs": 1000}
+    return ask.until(lambda answer: answer["errorCode"] == 0, "InitProducerId", **whole)
 
 
 # Groups
@@ -646,7 +659,7 @@ def describe_transactions(ask: Asked) -> None:
 @scenario("DescribeProducers")
 def describe_producers(ask: Asked) -> None:
     topic_id = make_topic(ask)
-    given = ask("InitProducerId", transactionalId=None, transactionTimeoutMs=1000)
+    given = new_producer(ask)
     produce(ask, topic_id, batch(b"v", producer=(given["producerId"], 0, 0)))
     ask("DescribeProducers", topics=[{"name": ask.name, "partitionIndexes": [0, 9]}])
     ask("DescribeProducers", topics=[{"name": "none", "partitionIndexes": [0]}])
@@ -799,7 +812,8 @@ def client_quotas(ask: Asked) -> None:
         ask("DescribeClientQuotas", components=[{"entityType": kind, "matchType": match, "match": name}])
 
     altered("producer_byte_rate", 1000.0)
-    described()
+    mine = [{"entityType": "client-id", "matchType": 0, "match": ask.name}]
+    ask.until(lambda answer: bool(answer["entries"]), "DescribeClientQuotas", components=mine)
     altered("producer_byte_rate", -5.0)
     altered("no_such_rate", 5.0)
     altered("request_percentage", 1.5)
@@ -852,7 +866,7 @@ def acls(ask: Asked) -> None:
     ask("DescribeAcls", **wanted | {"patternTypeFilter": 2}, **whose)
     ask("DescribeAcls", **wanted, **whose | {"principalFilter": "User:other"})
     ask("DeleteAcls", filters=[wanted | whose, wanted | whose | {"principalFilter": "User:other"}])
-    ask("DescribeAcls", **wanted, **whose)
+    ask.until(lambda answer: not answer["resources"], "DescribeAcls", **wanted, **whose)
 
 
 @scenario("AlterUserScramCredentials")
@@ -866,3 +880,23 @@ def scram(ask: Asked) -> None:
     ask("DescribeUserScramCredentials", users=[users[0], users[0]])
     for mechanism in (1, 2, 1):
         ask("AlterUserScramCredentials", deletions=[{"name": ask.name, "mechanism": mechanism}])
+
+
+@scenario("CreateDelegationToken")
+def create_delegation_token(ask: Asked) -> None:
+    ask("CreateDelegationToken", renewers=[], maxLifetimeMs=1000)
+
+
+@scenario("RenewDelegationToken")
+def renew_delegation_token(ask: Asked) -> None:
+    ask("RenewDelegationToken", hmac=b"none", renewPeriodMs=1000)
+
+
+@scenario("ExpireDelegationToken")
+def expire_delegation_token(ask: Asked) -> None:
+    ask("ExpireDelegationToken", hmac=b"none", expiryTimePeriodMs=1000)
+
+
+@scenario("DescribeDelegationToken")
+def describe_delegation_token(ask: Asked) -> None:
+    ask("DescribeDelegationToken", owners=None)
