@@ -15,11 +15,13 @@ class LeaderEpochs:
     (3, 0, (0, 40), (3, 100), (-1, -1))
     """
 
-    __slots__ = ("_path", "entries")
+    __slots__ = ("_path", "entries", "is_changed")
 
     def __init__(self, path: Path, entries: list[tuple[int, int]]) -> None:
         self._path = path
         self.entries = entries
+        self.is_changed = False
+        """Whether the file was written since whoever syncs it set this back."""
 
     @classmethod
     def load(cls, path: Path) -> LeaderEpochs:
@@ -65,3 +67,4 @@ class LeaderEpochs:
     def _replace(self, entries: list[tuple[int, int]]) -> None:
         self.entries = entries
         checkpoints.write_epochs(self._path, entries)
+        self.is_changed = True

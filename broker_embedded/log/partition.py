@@ -386,6 +386,9 @@ class PartitionLog:
                 # The indexes of the active segment are left out: after a crash they are made again.
                 if end > self.recovery_point or self._changed:
                     paths.append(self._active.path)
+                if self.epochs.is_changed:
+                    self._dirty_folders.add(str(self.folder))
+                    self.epochs.is_changed = False
                 if str(self.folder) in self._dirty_folders:
                     paths += [str(self.folder / name) for name in _SMALL_FILES]
                 files = [(opened.enter_context(open(path, "rb", buffering=0)), path) for path in paths]
@@ -546,7 +549,7 @@ class PartitionLog:
         if self._closed:
             return
         as_opened = self.log_end_offset == self._sealed_offset and not self._dirty_folders
-        if not (as_opened and all(segment.is_synced for segment in self._segments)):
+        if not (as_opened and not self.epochs.is_changed and all(segment.is_synced for segment in self._segments)):
             with self._files:
                 self._seal()
                 self._active.is_synced = False

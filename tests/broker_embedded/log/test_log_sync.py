@@ -213,3 +213,12 @@ def test_a_failed_sync_moves_nothing(lab: Any, monkeypatch: pytest.MonkeyPatch) 
     assert log.recovery_point == 0
     log.sync()
     assert log.recovery_point == 2
+
+
+def test_an_epoch_is_on_the_disk_after_a_clean_stop(lab: Any, durable: Durable) -> None:
+    log = lab.restart(lab.open())
+    log.begin_epoch(3)
+    durable.size_bytes.clear()
+    log.close()
+    path = log.folder / "leader-epoch-checkpoint"
+    assert durable.size_bytes[str(path)] == path.stat().st_size
