@@ -28,9 +28,13 @@ signed_up = app.topic("userSignedUp", key_type=str, value_type=UserSignedUp, ret
 granted = app.topic("discountGranted", key_type=str, value_type=DiscountGranted, retention="forever")
 
 
+def discount_for(user: UserSignedUp, timestamp: int) -> DiscountGranted | None:
+    day = datetime.fromtimestamp(timestamp / 1000, UTC)
+    return DiscountGranted(user.email, percent=10) if f"{day:%A}" in DAYS else None
+
+
 @app.agent(signed_up, sink=[granted])
 async def promote(stream: streams.Stream[UserSignedUp]) -> Any:
     async for event in stream.events():
-        day = datetime.fromtimestamp(event.message.timestamp / 1000, UTC)
-        if f"{day:%A}" in DAYS:
-            yield DiscountGranted(event.value.email, percent=10)
+        if discount := discount_for(event.value, event.message.timestamp):
+            yield discount
