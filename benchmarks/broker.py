@@ -12,22 +12,18 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.interop.apache_kafka import ApacheKafka, class_path, free_port
+from benchmarks.broker_process import SYSTEMS, Running, running, stamp
+from tests.interop.apache_kafka import class_path
 
-SYSTEMS = ("streams", "kafka")
-KAFKA_HEAP = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
 BYTES_100, BYTES_1K = 100, 1024
 # Ratio of ours to Kafka's that is to be reached; the last three are costs, so they are to stay below.
 GOALS = {
@@ -39,7 +35,7 @@ GOALS = {
     "aiokafka_consume_per_s": 1.3,
     "send_and_wait_p50_ms": 0.4,
     "send_and_wait_p99_ms": 0.4,
-    "resident_mb": 0.15,
+    "peak_mb": 0.15,
     "start_s": 0.1,
 }
 
@@ -48,61 +44,10 @@ class WrongAnswerError(RuntimeError):
     """A client got another number of records than were sent."""
 
 
-class Running:
-    """A broker in a process of its own."""
-
-    def __init__(self, address: str, pid: int, start_s: float) -> None:
-        self.address, self.pid, self.start_s = address, pid, start_s
-
-    @property
-    def resident_mb(self) -> float:
-        text = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"VmHWM:\s+(\d+) kB", text)
-        assert found is not None
-        return int(found[1]) / 1024
-
-
-@contextmanager
-def running(system: str, folder: Path) -> Iterator[Running]:
-    """The broker, from its process to its first answer timed."""
-    began = time.perf_counter()
-    if system == "kafka":
-        broker = ApacheKafka(folder, java_options=KAFKA_HEAP)
-        broker.start()
-        try:
-            first_answer(broker.bootstrap)
-            yield Running(broker.bootstrap, broker.pid, time.perf_counter() - began)
-        finally:
-            broker.stop()
-        return
-    port = free_port()
-    command = [sys.executable, "-m", "streams", "broker", "--port", str(port), "--data", str(folder), "-l", "warning"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        first_answer(f"127.0.0.1:{port}")
-        yield Running(f"127.0.0.1:{port}", process.pid, time.perf_counter() - began)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def first_answer(address: str) -> None:
-    """Asks ApiVersions until it is answered."""
-    host, _, port = address.rpartition(":")
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            with socket.create_connection((host, int(port)), timeout=10) as connection:
-                connection.sendall(bytes.fromhex("0000000a 0012 0000 00000001 ffff"))
-                if connection.recv(4):
-                    return
-        except OSError:
-            time.sleep(0.002)
-    raise RuntimeError(f"no answer from {address}")
-
-
 def run(*command: str, **options: Any) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, **options)
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, timeout=600, check=False, **options
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:3])} ended with {done.returncode}: {done.stderr[-2000:]}")
     return done.stdout
@@ -203,11 +148,12 @@ def measure(system: str, work: Path, n: int) -> dict[str, float]:
         figures = {"start_s": broker.start_s}
         for client in CLIENTS:
             figures |= client(broker, work, n)
-        figures["resident_mb"] = broker.resident_mb
+        figures["peak_mb"] = broker.peak_mb
     return figures
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Measures, prints, and gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks broker", description=__doc__)
     parser.add_argument("--n", type=int, default=1_000_000, help="records of 100 bytes (default: 1,000,000)")
     parser.add_argument("--runs", type=int, default=3, help="rounds; each runs both brokers once (default: 3)")
@@ -219,13 +165,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     lines: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
-        for round_number in range(options.runs):
-            for system in SYSTEMS if round_number % 2 == 0 else reversed(SYSTEMS):
-                figures = measure(system, Path(work), options.n)
-                line = {"workload": "broker", "system": system, "n": options.n, **figures}
-                lines.append(line)
-                print(json.dumps(line), flush=True)
-    lines.append(summary(lines))
+        for number in range(options.runs):
+            for system in SYSTEMS if number % 2 == 0 else reversed(SYSTEMS):
+                figures = {name: round(figure, 4) for name, figure in measure(system, Path(work), options.n).items()}
+                line = {"workload": "broker", "system": system, "run": number, "n": options.n, **figures}
+                lines.append(line | stamp("aiokafka"))
+                print(json.dumps(lines[-1]), flush=True)
+    lines.append(summary("broker", lines, GOALS))
     print(json.dumps(lines[-1]))
     if options.record:
         from benchmarks.__main__ import record
@@ -234,15 +180,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """Medians of ours by Kafka's, each beside its goal."""
-    ratios = {}
+def summary(workload: str, lines: Sequence[dict[str, Any]], goals: Mapping[str, float]) -> dict[str, Any]:
+    """Of each figure: smallest, median and largest of both sides, and the ratio of the medians beside its goal."""
+    figures = {}
     for name in lines[0]:
-        values = {system: [line[name] for line in lines if line["system"] == system] for system in SYSTEMS}
-        if name in GOALS or name.endswith(("_per_s", "_ms", "_mb", "_s")):
-            ratio = statistics.median(values["streams"]) / statistics.median(values["kafka"])
-            ratios[name] = {"ratio": round(ratio, 3), "goal": GOALS.get(name)}
-    return {"workload": "broker", "summary": ratios}
+        if not name.endswith(("_per_s", "_ms", "_mb", "_s", "_cores", "_per_million")):
+            continue
+        sides = {system: [line[name] for line in lines if line["system"] == system] for system in SYSTEMS}
+        ratio = statistics.median(sides["streams"]) / statistics.median(sides["kafka"])
+        spread = {system: [min(of), statistics.median(of), max(of)] for system, of in sides.items()}
+        figures[name] = {"ratio": round(ratio, 3), "goal": goals.get(name), **spread}
+    return {"summary": workload, "runs": len(lines) // 2, "min_median_max": figures}
 
 
 if __name__ == "__main__":
