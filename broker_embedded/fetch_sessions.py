@@ -52,7 +52,7 @@ class FetchedPartition:
         news = (
             bool(data.records)
             or data.error_code != 0
-            or data.diverging_epoch.epoch >= 0
+            or data.diverging_epoch is not None
             or data.high_watermark != self.high_watermark
             or data.log_start_offset != self.log_start_offset
         )
