@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from broker_embedded.config import BrokerConfig
+from broker_embedded.lock import FolderInUseError
 from streams.config import Settings, settings_info
 from streams.errors import ConfigError
 from streams.transport.contract import Transport
@@ -18,13 +19,35 @@ def open_transport(settings: Settings) -> tuple[Transport, str]:
     """What a worker works on: a transport, not started, and what it is, for people. Raises ConfigError."""
     if settings.broker != "embedded":
         return _kafka(settings), f"Kafka at {settings.broker.removeprefix(_SCHEME)}"
-    return EmbeddedTransport(_folder(settings), config=_config(settings)), f"embedded broker in {settings.data_dir}"
+    return _WorkersFolder(_folder(settings), config=_config(settings)), f"embedded broker in {settings.data_dir}"
+
+
+class FolderServedError(FolderInUseError):
+    """A worker finds its folder in the hands of another process, which serves it to clients."""
+
+    def __str__(self) -> str:
+        return (
+            f"{super().__str__()} A worker needs the folder to itself: start the worker first, and services and "
+            "scripts reach the folder through it (app.client())."
+        )
+
+
+class _WorkersFolder(EmbeddedTransport):
+    """A folder that is not joined where another process holds it."""
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        except FolderInUseError as error:
+            if error.address is None:
+                raise
+            raise FolderServedError(error.folder, error.pid, error.program, error.since, error.address) from None
 
 
 async def reach_transport(settings: Settings) -> Transport:
     """What a client works on, started: with the embedded broker its folder, or the process that holds it.
 
-    Raises ConfigError, FolderInUseError, ConnectionLostError.
+    Raises ConfigError, HolderSilentError, ConnectionLostError, FolderInUseError.
     """
     if settings.broker != "embedded":
         transport = _kafka(settings)
