@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from broker_embedded.broker import Broker as Broker
     from broker_embedded.config import BrokerConfig as BrokerConfig
     from broker_embedded.faults import Fault as Fault
+    from broker_embedded.faults import Faults as Faults
     from broker_embedded.running_broker import RunningBroker as RunningBroker
     from broker_embedded.running_broker import running as running
     from broker_embedded.security.listeners import Listener as Listener
@@ -23,12 +24,13 @@ _FOUND_IN = {
     "Broker": "broker",
     "BrokerConfig": "config",
     "Fault": "faults",
+    "Faults": "faults",
     "Listener": "security.listeners",
     "RunningBroker": "running_broker",
     "running": "running_broker",
 }
 
-__all__ = ["Broker", "BrokerConfig", "Fault", "Listener", "RunningBroker", "running"]
+__all__ = ["Broker", "BrokerConfig", "Fault", "Faults", "Listener", "RunningBroker", "running"]
 
 
 def __getattr__(name: str) -> Any:

@@ -153,7 +153,7 @@ class Cluster:
 
             handle = guarded(self.authorizer, handle)
         if self.faults is not None:
-            return await self.faults.handle(request, lambda: handle(self, request, context))
+            return await self.faults.handle(self, request, context, lambda: handle(self, request, context))
         return await handle(self, request, context)
 
     def advertised(self, context: RequestContext) -> Endpoint:
