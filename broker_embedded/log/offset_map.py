@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from broker_embedded.varint import Int64Array
+from broker_embedded.records.varint import Int64Array
 
 # Of a dict's entry, an int and the head of a bytes object.
 _ENTRY_BYTES: Final = 33 + 32 + 104

@@ -13,7 +13,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_embedded.batch_header import (
+from broker_embedded.log.cleaned_transactions import CleanedTransactions
+from broker_embedded.log.offset_map import OffsetMap
+from broker_embedded.log.producers import LastBatch
+from broker_embedded.records import BatchHeader, Records, decode, set_offset, verify
+from broker_embedded.records.batch_header import (
     BATCH_OVERHEAD_BYTES,
     CONTROL,
     DELETE_HORIZON,
@@ -21,12 +25,8 @@ from broker_embedded.batch_header import (
     TRANSACTIONAL,
     write_header,
 )
-from broker_embedded.compression import MAX_UNCOMPRESSED_BYTES, compress, decompress
-from broker_embedded.log.cleaned_transactions import CleanedTransactions
-from broker_embedded.log.offset_map import OffsetMap
-from broker_embedded.log.producers import LastBatch
-from broker_embedded.records import BatchHeader, Records, decode, set_offset, verify
-from broker_embedded.varint import encode_varint, read_varint
+from broker_embedded.records.compression import MAX_UNCOMPRESSED_BYTES, compress, decompress
+from broker_embedded.records.varint import encode_varint, read_varint
 
 Mask = NDArray[np.bool_]
 

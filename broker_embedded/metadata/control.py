@@ -8,9 +8,9 @@ from uuid import UUID
 
 import msgspec
 
-from broker_embedded.batch_header import CONTROL, write_header
 from broker_embedded.metadata.fields import Int16, Int32, Int64, UInt16, layout_of
 from broker_embedded.records import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, decode, encode
+from broker_embedded.records.batch_header import CONTROL, write_header
 
 
 class ControlType(IntEnum):

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_embedded import record_decoder
-from broker_embedded.batch_header import write_header
-from broker_embedded.compression import CODECS
-from broker_embedded.records import CorruptBatchError, Records, decode, decode_many, encode, read_header
-from broker_embedded.varint import encode_varint
+from broker_embedded.records import CorruptBatchError, Records, decode, decode_many, decoder, encode, read_header
+from broker_embedded.records.batch_header import write_header
+from broker_embedded.records.compression import CODECS
+from broker_embedded.records.varint import encode_varint
 
 FIELD = (
     st.none() | st.binary(max_size=8) | st.sampled_from([1, 63, 64, 127, 128, 300]).map(lambda size: b"x\x00y" * size)
@@ -129,7 +128,7 @@ def test_the_loop_and_the_columns_do_the_same(batches: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         found = []
         for few in (0, 10**9):
-            patch.setattr(record_decoder, "_FEW_RECORDS", few)
+            patch.setattr(decoder, "_FEW_RECORDS", few)
             found.append(columns_of(decode_many(batches)))
     assert found[0] == found[1]
 
@@ -153,7 +152,7 @@ KINDS = {
 def test_the_loop_is_not_needed_for(kinds: str, monkeypatch: pytest.MonkeyPatch) -> None:
     batches = [kind.batch(40, 1_000 * at) for at, kind in enumerate(KINDS[kinds] * 2)]
     alone = [columns_of(decode(batch)) for batch in batches]
-    monkeypatch.delattr(record_decoder, "_one_by_one")
+    monkeypatch.delattr(decoder, "_one_by_one")
     assert columns_of(decode_many(batches)) == one_after_the_other(alone)
 
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from broker_embedded.batch_header import (
+from broker_embedded.records.batch_header import (
     BATCH_OVERHEAD_BYTES,
     CONTROL,
     NO_PRODUCER_EPOCH,
@@ -22,9 +22,9 @@ from broker_embedded.batch_header import (
     TRANSACTIONAL,
     write_header,
 )
-from broker_embedded.compression import CODECS, compress
-from broker_embedded.record_columns import NO_HEADERS, encode_columns
-from broker_embedded.varint import Int64Array, VarintError, encode_varint
+from broker_embedded.records.columns import NO_HEADERS, encode_columns
+from broker_embedded.records.compression import CODECS, compress
+from broker_embedded.records.varint import Int64Array, VarintError, encode_varint
 
 Header: TypeAlias = tuple[str, bytes | None]
 

@@ -1,4 +1,4 @@
-"""The bytes of records into columns (Kafka's DefaultRecord): the inverse of `record_encoder.py`.
+"""The bytes of records into columns (Kafka's DefaultRecord): the inverse of `encoder.py`.
 
 Where a record begins depends on the length of the one before, so that much is sequential; the numbers in it are then
 read a column at a time, for the records of several batches at once. Few records are faster one by one.
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from broker_embedded.batch_header import BatchHeader, CorruptBatchError, describe
-from broker_embedded.varint import (
+from broker_embedded.records.batch_header import BatchHeader, CorruptBatchError, describe
+from broker_embedded.records.varint import (
     WORD_PADDING,
     Counting,
     Cursor,

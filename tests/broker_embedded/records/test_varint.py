@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_embedded.varint import (
+from broker_embedded.records.varint import (
     WORD_PADDING,
     Cursor,
     VarintError,

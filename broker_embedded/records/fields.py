@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from broker_embedded.batch_header import CorruptBatchError
-from broker_embedded.record_encoder import Header
-from broker_embedded.varint import Int64Array, UInt64Array, VarintError, constant, read_varint
+from broker_embedded.records.batch_header import CorruptBatchError
+from broker_embedded.records.encoder import Header
+from broker_embedded.records.varint import Int64Array, UInt64Array, VarintError, constant, read_varint
 
 # Measured: from how many fields on, and up to which spread and width of theirs in bytes, all are cut at once.
 _MANY_FIELDS = 160

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from fastcrc import crc32
 
-from broker_embedded.compression import CODECS, Buffer
+from broker_embedded.records.compression import CODECS, Buffer
 
 NO_PRODUCER_ID = -1
 NO_PRODUCER_EPOCH = -1

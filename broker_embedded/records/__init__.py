@@ -1,6 +1,6 @@
 """Kafka's record batch, version 2 (KIP-98): its records as columns, decoded and encoded; the door to the whole format.
 
-Header, CRC and fields that are set in place are in `batch_header.py`, the encoder in `record_encoder.py`; their names
+Header, CRC and fields that are set in place are in `batch_header`, the encoder in `encoder`; their names
 are given out here. Batches go in as bytes of any kind and come out as `Records`, which owns a copy of the bytes, so
 that the buffer they were read into can be used again.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from broker_embedded.batch_header import (
+from broker_embedded.records.batch_header import (
     BATCH_OVERHEAD_BYTES,
     NO_PRODUCER_EPOCH,
     NO_PRODUCER_ID,
@@ -24,9 +24,9 @@ from broker_embedded.batch_header import (
     set_producer,
     verify,
 )
-from broker_embedded.compression import MAX_UNCOMPRESSED_BYTES, Buffer, CorruptPayloadError, decompress
-from broker_embedded.record_decoder import Area, read_records
-from broker_embedded.record_encoder import (
+from broker_embedded.records.compression import MAX_UNCOMPRESSED_BYTES, Buffer, CorruptPayloadError, decompress
+from broker_embedded.records.decoder import Area, read_records
+from broker_embedded.records.encoder import (
     CONTROL_ABORT,
     CONTROL_COMMIT,
     CONTROL_KEY,
@@ -34,8 +34,8 @@ from broker_embedded.record_encoder import (
     encode,
     encode_control,
 )
-from broker_embedded.record_fields import cut, read_headers
-from broker_embedded.varint import WORD_PADDING, Int64Array
+from broker_embedded.records.fields import cut, read_headers
+from broker_embedded.records.varint import WORD_PADDING, Int64Array
 
 __all__ = [
     "BATCH_OVERHEAD_BYTES",

@@ -12,9 +12,19 @@ from fastcrc import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_embedded import record_decoder, record_encoder, record_fields, records
-from broker_embedded.compression import CODECS
-from broker_embedded.records import Records, decode, encode, encode_control, read_control, verify
+from broker_embedded import records
+from broker_embedded.records import (
+    Records,
+    decode,
+    decoder,
+    encode,
+    encode_control,
+    encoder,
+    fields,
+    read_control,
+    verify,
+)
+from broker_embedded.records.compression import CODECS
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 # A number stands for a field of that many bytes: at the edges of a varint's width.
@@ -107,9 +117,9 @@ def test_the_loop_and_the_columns_do_the_same(sample: Sample) -> None:
     with pytest.MonkeyPatch.context() as patch:
         batches, found = [], []
         for few in (0, 10**9):
-            patch.setattr(record_encoder, "_FEW_RECORDS", few)
-            patch.setattr(record_decoder, "_FEW_RECORDS", few)
-            patch.setattr(record_fields, "_MANY_FIELDS", few)
+            patch.setattr(encoder, "_FEW_RECORDS", few)
+            patch.setattr(decoder, "_FEW_RECORDS", few)
+            patch.setattr(fields, "_MANY_FIELDS", few)
             batches.append(encode(**arguments))
             found.append(rows_of(decode(batches[-1])))
     assert batches[0] == batches[1]

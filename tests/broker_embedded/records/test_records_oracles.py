@@ -15,8 +15,8 @@ from aiokafka.record.control_record import ABORT_MARKER, COMMIT_MARKER, ControlR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_embedded.compression import CODECS
 from broker_embedded.records import Records, decode, encode, encode_control, set_offset, verify
+from broker_embedded.records.compression import CODECS
 
 with warnings.catch_warnings():
     # It reads its schemas through importlib.resources.read_text when it is imported.

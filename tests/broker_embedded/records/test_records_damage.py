@@ -11,10 +11,10 @@ from fastcrc import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_embedded import record_decoder, records
-from broker_embedded.compression import CODECS
-from broker_embedded.records import CorruptBatchError, decode, encode, read_header, verify
-from broker_embedded.varint import WORD_PADDING, VarintError, encode_varint
+from broker_embedded import records
+from broker_embedded.records import CorruptBatchError, decode, decoder, encode, read_header, verify
+from broker_embedded.records.compression import CODECS
+from broker_embedded.records.varint import WORD_PADDING, VarintError, encode_varint
 
 SMALL = encode([b"key", None], [b"value", b""], [1_000, 990], [[("name", b"x")], []], base_offset=300)
 # 60 records of about 20 bytes, in each codec; enough for the columns.
@@ -246,13 +246,13 @@ def test_columns_accept_nothing_that_the_loop_does_not(mutated: tuple[bytes, int
     octets, count = mutated
     header = read_header(batch_of(octets, count))
     buffer = octets + WORD_PADDING
-    areas = [record_decoder.Area(header, 0, len(octets))]
-    columns = record_decoder._by_columns(buffer, areas) if 7 * count <= len(octets) else None
+    areas = [decoder.Area(header, 0, len(octets))]
+    columns = decoder._by_columns(buffer, areas) if 7 * count <= len(octets) else None
     if columns is not None:
-        assert_equal(columns, record_decoder._one_by_one(buffer, areas))
+        assert_equal(columns, decoder._one_by_one(buffer, areas))
 
 
-def assert_equal(one: record_decoder.Columns, other: record_decoder.Columns) -> None:
+def assert_equal(one: decoder.Columns, other: decoder.Columns) -> None:
     for name, column in one._asdict().items():
         np.testing.assert_array_equal(column, getattr(other, name), name)
 

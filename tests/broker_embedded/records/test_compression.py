@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_embedded import compression
-from broker_embedded.compression import CODECS, CorruptPayloadError, compress, decompress
+from broker_embedded.records import compression
+from broker_embedded.records.compression import CODECS, CorruptPayloadError, compress, decompress
 
 PACKED = CODECS[1:]
 SAMPLE = b"".join(b'{"user": "user-%05d", "amount": %d.25}' % (i * 7919 % 10_000, i % 500) for i in range(3_000))

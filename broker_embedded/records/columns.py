@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from broker_embedded.batch_header import BATCH_OVERHEAD_BYTES
-from broker_embedded.varint import (
+from broker_embedded.records.batch_header import BATCH_OVERHEAD_BYTES
+from broker_embedded.records.varint import (
     Int64Array,
     UInt64Array,
     VarintError,
