@@ -293,7 +293,7 @@ async def test_a_topic_that_is_forbidden_is_not_called_missing(server: RunningBr
 async def test_a_fetch_that_is_given_up_holds_up_no_other(patient: KafkaTransport) -> None:
     tp = await topic(patient)
     waiting = asyncio.create_task(patient.fetch({tp: 0}, wait_ms=60_000))
-    while not patient._fetching:
+    while not patient._fetcher.waiting:
         await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -309,7 +309,7 @@ async def test_a_transport_that_is_stopped_says_so(server: RunningBroker) -> Non
     await transport.start()
     tp = await topic(transport)
     waiting = asyncio.create_task(transport.fetch({tp: 0}, wait_ms=60_000))
-    while not transport._fetching:
+    while not transport._fetcher.waiting:
         await asyncio.sleep(0)
     await transport.stop()
     with pytest.raises(TransportError, match="is not started"):

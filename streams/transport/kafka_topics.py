@@ -1,0 +1,112 @@
+"""Topics of a cluster: what there is, made, altered, removed; done when the cluster knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from broker_embedded.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from broker_embedded.wire.messages import Request
+from broker_embedded.wire.messages.configs import (
+    OPERATION_SET,
+    RESOURCE_TOPIC,
+    AlterableConfig,
+    AlterConfigsResource,
+    DescribeConfigsRequest,
+    DescribeConfigsResource,
+    IncrementalAlterConfigsRequest,
+)
+from broker_embedded.wire.messages.topics import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    DeleteTopicState,
+)
+from streams.transport.contract import TopicInfo, TopicMismatchError, TopicSpec
+from streams.transport.kafka_connection import KafkaConnection, RetryError, check
+
+_SET_ON_TOPIC = 1  # config source: DYNAMIC_TOPIC_CONFIG
+
+
+class KafkaTopics:
+    """The part of a `Transport` that is about topics."""
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
+
+    async def names(self) -> list[str]:
+        return sorted(row.name or "" for row in (await self._connection.metadata(None)).topics)
+
+    async def describe(self, topics: Iterable[str]) -> dict[str, TopicInfo]:
+        self._connection.forget()
+        known = await self._connection.topics(topics)
+        if not known:
+            return {}
+        request = DescribeConfigsRequest([DescribeConfigsResource(RESOURCE_TOPIC, name) for name in known])
+        configs = {}
+        for result in await self._retry(request, lambda answer: answer.results, lambda row: row.resource_name):
+            rows = [row for row in result.configs if row.config_source == _SET_ON_TOPIC and row.value is not None]
+            configs[result.resource_name] = {row.name: row.value for row in rows}
+        return {
+            name: TopicInfo(name, str(topic.id), len(topic.leaders), configs[name]) for name, topic in known.items()
+        }
+
+    async def create(self, specs: Sequence[TopicSpec]) -> None:
+        self._connection.forget()
+        known = await self._connection.topics([spec.name for spec in specs])
+        for spec in specs:
+            found = known.get(spec.name)
+            if found is not None and len(found.leaders) != spec.partitions:
+                raise TopicMismatchError(spec.name, spec.partitions, len(found.leaders))
+        rows = [_creatable(spec) for spec in specs if spec.name not in known]
+        if not rows:
+            return
+        there = TopicAlreadyExistsError.info.code  # somebody else was faster
+        await self._retry(CreateTopicsRequest(rows), lambda answer: answer.topics, lambda row: row.name, there)
+        await self._connection.retry(lambda: self._see([row.name for row in rows]))
+
+    async def _see(self, names: Sequence[str]) -> None:
+        """Wait until the cluster knows new topics, and who leads them."""
+        topics = await self._connection.topics(names)
+        if len(topics) < len(set(names)) or any(-1 in topic.leaders.values() for topic in topics.values()):
+            self._connection.forget()
+            raise RetryError(f"topics {', '.join(names)} are being made")
+
+    async def delete(self, topics: Iterable[str]) -> None:
+        self._connection.forget()
+        known = await self._connection.topics(topics)
+        if known:
+            request = DeleteTopicsRequest([DeleteTopicState(name) for name in known])
+            gone = UnknownTopicOrPartitionError.info.code
+            await self._retry(request, lambda answer: answer.responses, lambda row: row.name, gone)
+            await self._connection.retry(lambda: self._miss(list(known)))
+
+    async def _miss(self, names: Sequence[str]) -> None:
+        self._connection.forget()
+        if await self._connection.topics(names):
+            raise RetryError(f"topics {', '.join(names)} are being deleted")
+
+    async def alter(self, topic: str, configs: Mapping[str, str]) -> None:
+        rows = [AlterableConfig(name, OPERATION_SET, value) for name, value in configs.items()]
+        request = IncrementalAlterConfigsRequest([AlterConfigsResource(RESOURCE_TOPIC, topic, rows)])
+        await self._retry(request, lambda answer: answer.responses, lambda row: topic)
+
+    async def _retry(
+        self, request: Request, rows: Callable[[Any], list[Any]], name: Callable[[Any], str], fine: int = 0
+    ) -> list[Any]:
+        """The rows of an answer about topics, in which no error is left but the one that is fine."""
+
+        async def ask() -> list[Any]:
+            found = rows(await self._connection.ask(request))
+            for row in found:
+                if row.error_code != fine:
+                    check(row.error_code, f"topic {name(row)!r}", row.error_message)
+            return found
+
+        return await self._connection.retry(ask)
+
+
+def _creatable(spec: TopicSpec) -> CreatableTopic:
+    configs = [CreatableTopicConfig(*item) for item in spec.configs.items()]
+    return CreatableTopic(spec.name, spec.partitions, configs=configs)
