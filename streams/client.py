@@ -10,30 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from streams.client_records import ClientRecord, decoded, time_ms
+from streams.client_sending import Sender, Sent, Unsent
 from streams.client_table import ClientTable
 from streams.config import Settings, load_settings
 from streams.errors import TopologyError
 from streams.graph.definitions import TopicDef
-from streams.lane import Lane
-from streams.partitioner import partition_for
 from streams.serde import key_serde_for, serde_for
 from streams.transport.contract import (
     Isolation,
     OffsetOutOfRangeError,
-    Producer,
     TopicPartition,
     TopicSpec,
     Transport,
-    UnknownTopicError,
 )
 from streams.transport.opening import reach_transport
 
@@ -47,24 +43,6 @@ __all__ = ["Client", "ClientRecord", "Sent"]
 Start = int | str | datetime
 
 _LOOK_INTERVAL_S = 0.5
-
-
-class Sent(NamedTuple):
-    """Where an acknowledged record lies."""
-
-    topic: str
-    partition: int
-    offset: int
-
-
-class _Unsent(NamedTuple):
-    topic: str
-    partition: int | None
-    key: bytes | None
-    value: bytes | None
-    timestamp: int
-    headers: Sequence[tuple[str, bytes | None]]
-    answer: asyncio.Future[Sent]
 
 
 class Client:
@@ -90,26 +68,23 @@ class Client:
             settings["data_dir"] = str(data_dir)
         self._settings: Settings = _settings(app, settings)
         self._transport: Transport | None = None
-        self._producer: Producer | None = None
+        self._sender: Sender | None = None
         self._topics: dict[str, TopicDef] = {}
         self._tables: dict[str, ClientTable] = {}
         self._subscriptions: list[Subscription] = []
         self._partitions: dict[str, int] = {}
-        self._unsent: list[_Unsent] = []
-        self._flushing: asyncio.Task[None] | None = None
-        self._turn = 0
 
     async def __aenter__(self) -> Client:
         if self._app is not None:
             self._topics = self._app.plan().topics
         transport = await reach_transport(self._settings)
         try:
-            self._producer = transport.producer()
-            await self._producer.start()
+            producer = transport.producer()
+            await producer.start()
         except BaseException:
             await transport.stop()
             raise
-        self._transport = transport
+        self._transport, self._sender = transport, Sender(producer, self._ensure, self._partitions)
         return self
 
     async def __aexit__(
@@ -117,12 +92,10 @@ class Client:
     ) -> None:
         async with AsyncExitStack() as closing:  # all of it, whatever fails on the way
             closing.push_async_callback(self._open().stop)
-            closing.push_async_callback(self._open_producer().close)
             closing.callback(self._forget)
             for subscription in self._subscriptions:
                 closing.push_async_callback(subscription.close)
-            if self._flushing is not None:
-                await asyncio.wait([self._flushing])
+            closing.push_async_callback(self._open_sender().close)
 
     def _forget(self) -> None:
         self._transport = None
@@ -149,23 +122,20 @@ class Client:
         ConnectionLostError when it stays away, and then a record may be there or not. Raises EncodeError for a key or
         value that is not of the topic's type.
         """
-        self._open()
+        sender = self._open_sender()
         name, definition = self._definition(topic)
         now = time.time_ns() // 1_000_000 if timestamp is None else timestamp
         answer: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
-        self._unsent.append(
-            _Unsent(
-                name,
-                partition,
-                _encoded(key_serde_for(definition.key_type), key),
-                _encoded(serde_for(definition.value_type), value),
-                now,
-                headers or (),
-                answer,
-            )
+        record = Unsent(
+            name,
+            partition,
+            _encoded(key_serde_for(definition.key_type), key),
+            _encoded(serde_for(definition.value_type), value),
+            now,
+            headers or (),
+            answer,
         )
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush())
+        sender.send(record)
         return answer
 
     async def send_many(self, topic: Any, rows: Iterable[Any]) -> list[Sent]:
@@ -177,47 +147,6 @@ class Client:
         if answers:
             await asyncio.wait(answers)
         return [answer.result() for answer in answers]
-
-    async def _flush(self) -> None:
-        """Sends what is waiting, a batch for each partition, until nothing is."""
-        while self._unsent:
-            unsent, self._unsent = self._unsent, []
-            try:
-                await self._ensure({row.topic for row in unsent})
-            except Exception as error:  # noqa: BLE001 - handed to whoever awaits the records
-                _fail(unsent, error)
-                continue
-            await asyncio.gather(*[self._send_rows(tp, rows) for tp, rows in self._by_partition(unsent).items()])
-
-    async def _send_rows(self, tp: TopicPartition, rows: list[_Unsent]) -> None:
-        try:
-            await self._send_batches(tp, rows)
-        except Exception as error:  # noqa: BLE001 - handed to whoever awaits the records
-            if isinstance(error, UnknownTopicError):
-                self._partitions.pop(tp.topic, None)  # it was removed, or made anew with other partitions
-            _fail(rows, error)
-
-    def _by_partition(self, unsent: list[_Unsent]) -> dict[TopicPartition, list[_Unsent]]:
-        self._turn += 1
-        found: dict[TopicPartition, list[_Unsent]] = {}
-        for row in unsent:
-            count = self._partitions[row.topic]
-            partition = row.partition
-            if partition is None:
-                partition = self._turn % count if row.key is None else partition_for(row.key, count)
-            found.setdefault(TopicPartition(row.topic, partition), []).append(row)
-        return found
-
-    async def _send_batches(self, tp: TopicPartition, rows: list[_Unsent]) -> None:
-        lane = Lane()
-        headers = [row.headers for row in rows] if any(row.headers for row in rows) else None
-        lane.extend([row.key for row in rows], [row.value for row in rows], [row.timestamp for row in rows], headers)
-        answers = iter(rows)
-        for batch, count in lane.batches("none"):
-            base = await self._open_producer().send(tp, batch)
-            for at, row in enumerate(islice(answers, count)):
-                if not row.answer.done():
-                    row.answer.set_result(Sent(tp.topic, tp.partition, base + at))
 
     # -- reading
 
@@ -368,10 +297,10 @@ class Client:
             raise TopologyError("the client is not open: use it as `async with app.client() as client:`")
         return self._transport
 
-    def _open_producer(self) -> Producer:
+    def _open_sender(self) -> Sender:
         self._open()
-        assert self._producer is not None
-        return self._producer
+        assert self._sender is not None
+        return self._sender
 
 
 def _settings(app: App | None, settings: dict[str, Any]) -> Settings:
@@ -386,12 +315,6 @@ def _parts(row: Any) -> Mapping[str, Any]:
         return {"key": row.key, "value": row.value, "timestamp": row.timestamp, "headers": list(row.headers)}
     key, value = row if type(row) is tuple and len(row) == 2 else (None, row)
     return {"key": key, "value": value}
-
-
-def _fail(rows: list[_Unsent], error: Exception) -> None:
-    for row in rows:
-        if not row.answer.done():
-            row.answer.set_exception(error)
 
 
 def _encoded(serde: Any, value: Any) -> bytes | None:
