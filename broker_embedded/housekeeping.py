@@ -31,6 +31,7 @@ class Housekeeping:
         self._checkpointed_ms = self._settled_ms = cluster.now_ms()
         self._retention_due_ms = cluster.now_ms() + cluster.config.log_initial_task_delay_ms
         self._unsettled: dict[Partition, int] = {}  # and where it begins on the disk
+        self._writing = asyncio.Lock()  # checkpoints, which both the clock and the cleaner ask for
         self.cleaner = Cleaner(cluster)
 
     def delete_records(self, source: PartitionLog, before: int) -> int:
@@ -87,15 +88,16 @@ class Housekeeping:
         if self._unsettled and (now_ms - self._settled_ms >= _SETTLE_INTERVAL_MS or self._can_free_space()):
             self._settled_ms = now_ms
             await self._settle()
-        if now_ms - self._checkpointed_ms >= _CHECKPOINT_INTERVAL_MS:
+        if self._cluster.now_ms() - self._checkpointed_ms >= _CHECKPOINT_INTERVAL_MS:
             await self.write_checkpoints()
         self.cleaner.start_if_due()
 
     async def write_checkpoints(self) -> None:
         """Write down up to where logs are on the disk, and where they begin there."""
-        self._checkpointed_ms = self._cluster.now_ms()
-        logs, starts = list(self._cluster.logs()), dict(self._unsettled)
-        await self._cluster.keep_running(asyncio.to_thread(self._cluster.folder.write_checkpoints, logs, starts))
+        async with self._writing:
+            self._checkpointed_ms = self._cluster.now_ms()
+            logs, starts = list(self._cluster.logs()), dict(self._unsettled)
+            await self._cluster.keep_running(asyncio.to_thread(self._cluster.folder.write_checkpoints, logs, starts))
 
     def _can_free_space(self) -> bool:
         has_segment_before = self._cluster.folder.has_segment_before

@@ -76,7 +76,8 @@ class Compaction:
     def read_keys(self) -> None:
         """Note the newest offsets of the dirty part's keys. Raises CorruptBatchError, KafkaStorageError."""
         plan = self._plan
-        transactions = CleanedTransactions(plan.aborted)
+        # One that ended in the clean part is over: its marker, which would say so, is not read here.
+        transactions = CleanedTransactions(entry for entry in plan.aborted if entry.last_offset >= plan.first_dirty)
         for segment, end in plan.rows():
             if end <= plan.first_dirty:
                 continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,22 @@ def rename(path: Path, target: Path) -> None:
         os.rename(path, target)
     if observer is not None:
         observer("file", str(target), target.stat().st_size)
+
+
+_LONGEST_NAME_BYTES = 255
+
+
+def aside(folder: Path, suffix: str) -> Path:
+    """A name beside `folder` that nobody has, for when it is no longer to be found under its own.
+
+    Cut to what file systems take, as in Kafka (LocalLog): the longest name of a topic leaves no room.
+
+    >>> found = aside(Path("data") / ("x" * 249 + "-0"), "-delete").name
+    >>> len(found), found.startswith("xxx"), found.endswith("-delete")
+    (255, True, True)
+    """
+    ending = f".{uuid.uuid4().hex}{suffix}"
+    return folder.with_name(folder.name[: _LONGEST_NAME_BYTES - len(ending)] + ending)
 
 
 _ADVICE = {

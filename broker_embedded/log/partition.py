@@ -566,7 +566,7 @@ class PartitionLog:
         """Remove the folder with all that is in it. Raises KafkaStorageError."""
         with self._syncing, self._files, disk.storing(self.folder, "delete"):
             self._release()
-            doomed = self.folder.with_name(f"{self.folder.name}.{uuid.uuid4().hex}-delete")
+            doomed = disk.aside(self.folder, "-delete")
             os.rename(self.folder, doomed)
             shutil.rmtree(doomed)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from broker_embedded.log import disk
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.segment import SUFFIXES, Segment
 
@@ -46,12 +46,10 @@ class DeletedFiles:
         """Rename all files of a segment to `.deleted`; `remove` unlinks them at `due_ms`."""
         for suffix in suffixes:
             path = folder / f"{base_offset:020d}{suffix}"
-            deleted = Path(f"{path}.deleted")
-            try:
-                os.rename(path, deleted)
-            except FileNotFoundError:
-                continue
-            self._due.append((due_ms, deleted))
+            if path.exists():
+                deleted = Path(f"{path}.deleted")
+                disk.rename(path, deleted)
+                self._due.append((due_ms, deleted))
 
     def remove(self, now_ms: int) -> int:
         """Unlink what is due; how many files."""
