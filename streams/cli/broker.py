@@ -61,7 +61,6 @@ def command(
 
 async def serve(plan: Plan, *, as_json: bool) -> int:
     """Serve until SIGINT or SIGTERM; a second one ends at once. Gives the exit code."""
-    from broker_embedded.security.tls import TlsConfigError
     from streams.cli import INTERRUPTED, OK
 
     broker = opened(plan)
@@ -70,7 +69,7 @@ async def serve(plan: Plan, *, as_json: bool) -> int:
         asyncio.get_running_loop().add_signal_handler(number, _stop, stopped, number)
     try:
         await broker.start()
-    except (OSError, TlsConfigError) as error:
+    except OSError as error:
         raise click.ClickException(_why_not(error, plan)) from error
     try:
         click.echo(banner(broker), err=True)
@@ -89,8 +88,8 @@ def _stop(stopped: asyncio.Future[signal.Signals], number: signal.Signals) -> No
         signal.signal(each, signal.SIG_DFL)
 
 
-def _why_not(error: Exception, plan: Plan) -> str:
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+def _why_not(error: OSError, plan: Plan) -> str:
+    if error.errno == errno.EADDRINUSE:
         return (
             f"{plan.properties['listeners']}: another program listens there. Stop it, or give this broker another "
             "port (--port, or `listeners`); 0 takes a free one."
@@ -108,7 +107,9 @@ def opened(plan: Plan) -> Broker:
 
     try:
         config, listeners = BrokerConfig.from_properties(plan.properties), parse_listeners(plan.properties)
-    except (KafkaError, ValueError) as error:  # ValueError: a listener without its certificate
+        for listener in listeners:
+            listener.ssl_context()
+    except (KafkaError, ValueError) as error:  # ValueError: listeners and their certificates
         raise click.UsageError(str(error)) from error
     try:
         return Broker.open(plan.data_dir, config=config, listeners=listeners)

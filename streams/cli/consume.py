@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+import stat
 import sys
 import time
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -139,18 +142,20 @@ class Printing:
         """Print until there are no more, or enough, or nobody reads them."""
         iterator = aiter(records)
         try:
-            while self._max is None or self.count < self._max:
-                try:
+            async with _until_nobody_reads():
+                while self._max is None or self.count < self._max:
                     async with asyncio.timeout(self._timeout_s):
                         record = await anext(iterator)
-                except (StopAsyncIteration, TimeoutError):
-                    break
-                if not self._print(record):
-                    break
-                self.count += 1
-                self._printed[record.partition] = record
-                if time.monotonic() >= self._commit_at:
-                    await self._commit()
+                    self._print(record)
+                    self.count += 1
+                    self._printed[record.partition] = record
+                    if time.monotonic() >= self._commit_at:
+                        await self._commit()
+        except (StopAsyncIteration, TimeoutError):
+            pass
+        except BrokenPipeError:
+            # Python writes what is left when it ends: let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
             await self._commit()
 
@@ -163,13 +168,32 @@ class Printing:
         self._printed.clear()
         self._commit_at = time.monotonic() + _COMMIT_EVERY_S
 
-    def _print(self, record: ClientRecord) -> bool:
-        output = sys.stdout.buffer
+    def _print(self, record: ClientRecord) -> None:
+        sys.stdout.buffer.write(self._text(record))
+        sys.stdout.buffer.flush()
+
+
+@asynccontextmanager
+async def _until_nobody_reads() -> AsyncIterator[None]:
+    """Raises TimeoutError inside as soon as the reader of standard output, if that is a pipe, has gone."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as reading:
         try:
-            output.write(self._text(record))
-            output.flush()
-        except BrokenPipeError:
-            # Python writes what is left when it ends: let that go nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return False
-        return True
+            output = sys.stdout.fileno()
+            is_pipe = stat.S_ISFIFO(os.fstat(output).st_mode)
+        except io.UnsupportedOperation:  # not a file at all
+            is_pipe = False
+        if not is_pipe:
+            yield
+            return
+
+        def gone() -> None:
+            loop.remove_reader(output)
+            reading.reschedule(loop.time())
+
+        # The end that is written to becomes readable when nobody can read what is written.
+        loop.add_reader(output, gone)
+        try:
+            yield
+        finally:
+            loop.remove_reader(output)
