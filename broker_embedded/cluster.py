@@ -20,7 +20,12 @@ from broker_embedded.config import BrokerConfig
 from broker_embedded.coordinator.groups.registry import Groups
 from broker_embedded.coordinator.offsets import Offsets
 from broker_embedded.coordinator.transactions import Transactions
-from broker_embedded.errors import KafkaStorageError, UnknownTopicIdError, UnknownTopicOrPartitionError
+from broker_embedded.errors import (
+    KafkaStorageError,
+    TopicAlreadyExistsError,
+    UnknownTopicIdError,
+    UnknownTopicOrPartitionError,
+)
 from broker_embedded.fetch_sessions import FetchSessions
 from broker_embedded.folder import DataFolder
 from broker_embedded.handlers import LOCAL, RequestContext
@@ -76,6 +81,7 @@ class Cluster:
         self.metadata = folder.metadata
         self.topics: dict[str, Topic] = {}
         self._by_id: dict[UUID | None, Topic] = {}
+        self._leaving: set[str] = set()  # names of topics of which not everything is removed yet
         self.offsets = Offsets(self)
         self.groups = Groups(self)
         self.transactions = Transactions(self)
@@ -184,22 +190,39 @@ class Cluster:
         return found
 
     def add_topics(self, topics: Sequence[Topic]) -> None:
-        """Make new topics, all or none."""
+        """Make new topics, all or none. Raises TopicAlreadyExistsError."""
+        for topic in topics:
+            self.check_free(topic.name)
         if topics:
             self.folder.create(topics, self.config, self.now_ms)
             self.topics.update({topic.name: topic for topic in topics})
 
+    def check_free(self, name: str) -> None:
+        """Raise TopicAlreadyExistsError for a name that a topic has, or had until its deletion that is under way."""
+        if name in self.topics:
+            raise TopicAlreadyExistsError(f"Topic '{name}' already exists.")
+        if name in self._leaving:
+            raise TopicAlreadyExistsError(f"Topic '{name}' is marked for deletion.")
+
     async def remove_topic(self, topic: Topic) -> None:
         """Delete a topic with its records and its committed offsets.
 
-        The offsets go first, and to the disk: they must not meet another topic of that name.
+        The offsets go first, and to the disk: they must not meet another topic of that name. What has begun is brought
+        to its end, also when the caller is cancelled.
         """
         del self.topics[topic.name]
-        self.housekeeping.forget_topic(topic.name)
-        self.offsets.forget_topic(topic.name)
-        await self.flush(self.topics[OFFSETS_TOPIC].partitions)
-        await self.housekeeping.let_go(topic.name)
-        self.folder.delete(topic)
+        self._leaving.add(topic.name)
+        await self.keep_running(self._remove_all_of(topic))
+
+    async def _remove_all_of(self, topic: Topic) -> None:
+        try:
+            self.housekeeping.forget_topic(topic.name)
+            self.offsets.forget_topic(topic.name)
+            await self.flush(self.topics[OFFSETS_TOPIC].partitions)
+            await self.housekeeping.let_go(topic.name)
+            self.folder.delete(topic)
+        finally:
+            self._leaving.discard(topic.name)
         for index in range(topic.partition_count):
             self.progressed(topic.name, index)  # whoever waits there learns that it is gone
 

@@ -109,7 +109,7 @@ class DataFolder:
         if topic_id in self.metadata.removed_topics:
             shutil.rmtree(folder)
             return
-        stray = folder.with_name(f"{folder.name}.{uuid4().hex}-stray")
+        stray = disk.aside(folder, "-stray")
         folder.rename(stray)
         log.warning(
             "%s is a partition of topic id %s, which the metadata log does not know: renamed to %s",

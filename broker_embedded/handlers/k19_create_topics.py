@@ -20,7 +20,6 @@ from broker_embedded.errors import (
     InvalidRequestError,
     KafkaError,
     PolicyViolationError,
-    TopicAlreadyExistsError,
 )
 from broker_embedded.folder import log_config
 from broker_embedded.handlers import RequestContext, handler
@@ -87,8 +86,7 @@ def _made(cluster: Cluster, topic: Topic, context: RequestContext) -> CreatableT
 
 def _checked(cluster: Cluster, row: CreatableTopic) -> Topic:
     check_name(row.name)
-    if row.name in cluster.topics:
-        raise TopicAlreadyExistsError(f"Topic '{row.name}' already exists.")
+    cluster.check_free(row.name)
     check_collision(row.name, cluster.topics)
     nulls = [config.name for config in row.configs if config.value is None]
     if nulls:

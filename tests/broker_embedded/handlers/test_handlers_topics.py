@@ -242,6 +242,40 @@ async def test_what_is_asked_for_in_two_ways_stays(client: Any) -> None:
     assert {"twice", "both", "named"} < set(client.cluster.topics)
 
 
+async def test_the_longest_name_can_be_deleted(client: Any) -> None:
+    name = "x" * 249
+    await client.create(name, 2)
+    answer = await client.cluster.handle(DeleteTopicsRequest([DeleteTopicState(name)]))
+    assert [(result.error_code, result.error_message) for result in answer.responses] == [(0, None)]
+    assert not list(client.cluster.folder.path.glob("xxx*"))
+
+
+async def test_a_deletion_goes_on_when_its_caller_hangs_up(folder: Any) -> None:
+    client = folder.open()
+    await client.create("a")
+    deleting = asyncio.create_task(client.cluster.handle(DeleteTopicsRequest([DeleteTopicState("a")])))
+    await asyncio.sleep(0)
+    deleting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await deleting
+    await client.cluster.close()
+    assert "a" not in folder.open().cluster.topics
+
+
+async def test_a_name_is_taken_until_its_topic_is_gone(client: Any) -> None:
+    await client.create("a")
+    deleting = asyncio.create_task(client.cluster.handle(DeleteTopicsRequest([DeleteTopicState("a")])))
+    await asyncio.sleep(0)
+    request = CreateTopicsRequest([row("a"), row("b")])
+    codes = [result.error_code for result in (await client.cluster.handle(request)).topics]
+    assert codes == [TOPIC_ALREADY_EXISTS, 0]
+    await client.cluster.handle(MetadataRequest([MetadataRequestTopic("a")], allow_auto_topic_creation=True))
+    assert "a" not in client.cluster.topics
+    await deleting
+    await client.create("a")
+    assert (await client.produce("a", "x")).error_code == 0
+
+
 async def test_deletion_can_be_forbidden(folder: Any) -> None:
     client = folder.open(delete_topic_enable=False)
     await client.create("a")

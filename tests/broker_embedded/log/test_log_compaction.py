@@ -124,6 +124,26 @@ def test_aborted_records_go_and_markers_follow_them(lab: Any) -> None:
     assert not any(header.is_control for header in lab.headers(lab.read_all(log)))
 
 
+def test_who_has_aborted_before_deletes_keys_for_good(lab: Any) -> None:
+    log = lab.open(**COMPACT, delete_retention_ms=DAY_MS)
+    log.append(lab.keyed(("a", "old")))
+    log.append(lab.produce(1, 0, txn=True))
+    log.append_marker(1, 0, commit=False)
+    close_segment(lab, log)
+    clean = lab.compact(log)
+    assert [entry.last_offset for entry in log._aborted.entries] == [2]
+    ids = {"producer_id": 1, "producer_epoch": 0, "base_sequence": 1, "is_transactional": True}
+    log.append(lab.keyed(("a", None), **ids))
+    log.append_marker(1, 0, commit=True)
+    close_segment(lab, log)
+    clean = lab.compact(log, clean)
+    assert [row[2] for row in lab.rows(log) if row[1] == "a"] == [None]
+    lab.now_ms += DAY_MS
+    close_segment(lab, log)
+    lab.compact(log, clean)
+    assert "a" not in {row[1] for row in lab.rows(log)}
+
+
 def test_what_an_open_transaction_holds_back(lab: Any) -> None:
     log = lab.open(**COMPACT)
     fill(lab, log, ("a", "1"), ("a", "2"))
