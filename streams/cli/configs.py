@@ -97,7 +97,7 @@ def describe(entity: Entity, all_: bool, as_json: bool, broker: Reach) -> None:
             return [
                 {"user": user, "mechanism": mechanism}
                 for user, mechanisms in users.items()
-                for mechanism in mechanisms
+                for mechanism in sorted(mechanisms)
                 if entity.name in ("", user)
             ]
         entries = await client.admin.configs(*entity)
