@@ -19,7 +19,7 @@ from broker_embedded import handlers, records
 from broker_embedded.config import BrokerConfig
 from broker_embedded.coordinator.groups.registry import Groups
 from broker_embedded.coordinator.offsets import Offsets
-from broker_embedded.coordinator.transactions import Transactions
+from broker_embedded.coordinator.transactions.registry import Transactions
 from broker_embedded.errors import (
     KafkaStorageError,
     TopicAlreadyExistsError,

@@ -2,8 +2,8 @@
 
 Without `sync_on_commit` a commit is acknowledged before its bytes are on the disk, and a power cut takes from each
 partition an end of its own. What is left of a transaction may then be visible in one partition and gone in another. So
-every PrepareCommit names the spans of its data (`spans.py`), and an unclean start looks for the first commit, in the
-order of `__transaction_state`, that
+every PrepareCommit names the spans of its data (`transactions/spans.py`), and an unclean start looks for the first
+commit, in the order of `__transaction_state`, that
 
 - has lost data: a partition ends before its span does (or its beginning is gone, which counts as all of it);
 - or is ahead of what it read: it commits a position beyond the end of that partition.
@@ -35,9 +35,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from broker_embedded import records
 from broker_embedded.coordinator.offsets import offset_rows
-from broker_embedded.coordinator.spans import HEADER, Partition, Span, decode_spans
-from broker_embedded.coordinator.states import State
-from broker_embedded.coordinator.transaction_records import decode_transaction_key, decode_transaction_value
+from broker_embedded.coordinator.transactions.records import decode_transaction_key, decode_transaction_value
+from broker_embedded.coordinator.transactions.spans import HEADER, Partition, Span, decode_spans
+from broker_embedded.coordinator.transactions.states import State
 from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 
 if TYPE_CHECKING:

@@ -17,6 +17,10 @@ INT32 = struct.Struct(">i")
 INT64 = struct.Struct(">q")
 
 
+class UnknownRecordError(ValueError):
+    """A record of an internal topic in a version or of a kind that cannot be read."""
+
+
 class Reader:
     """Walks over the fields of one key or value; `flexible` values have compact lengths.
 

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from broker_embedded import records
-from broker_embedded.coordinator.placement import partition_for
-from broker_embedded.coordinator.records import (
+from broker_embedded.coordinator.offset_records import (
     OffsetValue,
     decode_offset_key,
     decode_offset_value,
@@ -20,6 +19,7 @@ from broker_embedded.coordinator.records import (
     encode_offset_value,
     is_offset,
 )
+from broker_embedded.coordinator.placement import partition_for
 from broker_embedded.errors import InvalidGroupIdError, OffsetMetadataTooLargeError
 from broker_embedded.topics import OFFSETS_TOPIC
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.coordinator.records import OffsetValue
+from broker_embedded.coordinator.offset_records import OffsetValue
 from broker_embedded.errors import KafkaError, UnknownTopicIdError, UnstableOffsetCommitError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.groups import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.coordinator.transaction_rules import BUMPS_EPOCH
+from broker_embedded.coordinator.transactions.rules import BUMPS_EPOCH
 from broker_embedded.errors import InvalidProducerEpochError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topics import OFFSETS_TOPIC

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.coordinator.records import OffsetValue
-from broker_embedded.coordinator.spans import Partition
+from broker_embedded.coordinator.offset_records import OffsetValue
+from broker_embedded.coordinator.transactions.spans import Partition
 from broker_embedded.errors import (
     IllegalGenerationError,
     InvalidGroupIdError,

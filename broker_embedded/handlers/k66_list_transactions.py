@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from broker_embedded.coordinator.states import State
+from broker_embedded.coordinator.transactions.states import State
 from broker_embedded.errors import InvalidRegularExpressionError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.transactions import (
@@ -20,7 +20,7 @@ from broker_embedded.wire.messages.transactions import (
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-    from broker_embedded.coordinator.transaction_log import Transaction
+    from broker_embedded.coordinator.transactions.log import Transaction
 
 
 @handler(66, versions=(0, 2))

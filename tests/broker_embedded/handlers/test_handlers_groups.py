@@ -9,7 +9,7 @@ import pytest
 
 from broker_embedded.coordinator.groups.classic.records import GroupValue, MemberValue, encode_group_key
 from broker_embedded.coordinator.groups.classic.records import encode_group_value as encode
-from broker_embedded.coordinator.records import OffsetValue
+from broker_embedded.coordinator.offset_records import OffsetValue
 from broker_embedded.handlers import LOCAL, RequestContext
 from broker_embedded.wire.messages.groups import (
     Coordinator,

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from broker_embedded.coordinator.fields import INT16, Reader, Writer
-from broker_embedded.coordinator.records import UnknownRecordError
+from broker_embedded.coordinator.fields import INT16, Reader, UnknownRecordError, Writer
 
 KEY_TYPE = 2
 _WRITTEN, _NEWEST = 3, 4

@@ -13,7 +13,7 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
-from broker_embedded.coordinator.fields import Reader, Writer
+from broker_embedded.coordinator.fields import Reader, UnknownRecordError, Writer
 from broker_embedded.coordinator.groups.consumer.member import (
     ClassicMember,
     Member,
@@ -23,7 +23,6 @@ from broker_embedded.coordinator.groups.consumer.member import (
     by_topic,
 )
 from broker_embedded.coordinator.groups.consumer.state import Resolved, State
-from broker_embedded.coordinator.records import UnknownRecordError
 
 
 class Kind(IntEnum):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker_embedded.coordinator.fields import UnknownRecordError
 from broker_embedded.coordinator.groups.classic.records import (
     GroupValue,
     MemberValue,
@@ -18,7 +19,6 @@ from broker_embedded.coordinator.groups.classic.records import (
     encode_group_value,
 )
 from broker_embedded.coordinator.groups.classic.subscription import subscribed_topics
-from broker_embedded.coordinator.records import UnknownRecordError
 
 UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS = 25, 27
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker_embedded.coordinator.fields import UnknownRecordError
 from broker_embedded.coordinator.groups.consumer import records
 from broker_embedded.coordinator.groups.consumer.changes import changes, tombstones
 from broker_embedded.coordinator.groups.consumer.member import ClassicMember, Member, MemberState
 from broker_embedded.coordinator.groups.consumer.records import Key, Kind, decode_key, encode_key, replay
 from broker_embedded.coordinator.groups.consumer.state import Resolved, State
-from broker_embedded.coordinator.records import UnknownRecordError
 
 TOPIC = UUID(int=(0x1234 << 64) + 0x5678)
 

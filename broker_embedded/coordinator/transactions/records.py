@@ -10,9 +10,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from broker_embedded.coordinator.fields import INT16, INT64, Reader, Writer
-from broker_embedded.coordinator.records import UnknownRecordError
-from broker_embedded.coordinator.states import State
+from broker_embedded.coordinator.fields import INT16, INT64, Reader, UnknownRecordError, Writer
+from broker_embedded.coordinator.transactions.states import State
 
 _KEY_TYPE = 0
 _HEAD = struct.Struct(">hqhib")  # version, producer id, epoch, timeout, status

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_embedded.coordinator.placement import partition_for
-from broker_embedded.coordinator.records import (
+from broker_embedded.coordinator.offset_records import (
     OffsetKey,
     OffsetValue,
     UnknownRecordError,
@@ -19,6 +18,7 @@ from broker_embedded.coordinator.records import (
     encode_offset_key,
     encode_offset_value,
 )
+from broker_embedded.coordinator.placement import partition_for
 
 names = st.text(max_size=20)
 int64 = st.integers(-(2**63), 2**63 - 1)

@@ -2,7 +2,7 @@
 
 What it holds in memory is what the newest record per transactional id in `__transaction_state` says. Each change is a
 record first and memory second. The life of a transaction is the table in `states.py`, who may ask for what is in
-`transaction_rules.py`; four rules come on top:
+`rules.py`; four rules come on top:
 
 - A PrepareCommit or PrepareAbort in the log is a decision. Whatever stops the markers (a crash, a full disk), the next
   chance finishes them: the open, `expire`, or the next request of that id. Partitions that have theirs are passed over.
@@ -20,10 +20,9 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from broker_embedded.coordinator import states
-from broker_embedded.coordinator import transaction_rules as rules
-from broker_embedded.coordinator.states import State
-from broker_embedded.coordinator.transaction_log import EPOCH_MAX, Transaction, TransactionLog
+from broker_embedded.coordinator.transactions import rules, states
+from broker_embedded.coordinator.transactions.log import EPOCH_MAX, Transaction, TransactionLog
+from broker_embedded.coordinator.transactions.states import State
 from broker_embedded.errors import (
     ConcurrentTransactionsError,
     InvalidProducerEpochError,
@@ -151,7 +150,7 @@ class Transactions:
     ) -> tuple[int, int]:
         """Commit or abort; the producer id and epoch to go on with, which are new ones from `version` 2 on.
 
-        Asked again for the outcome it had, it agrees. Raises what `transaction_rules.must_end` does, and
+        Asked again for the outcome it had, it agrees. Raises what `rules.must_end` does, and
         ConcurrentTransactionsError.
         """
         _check_id(transactional_id)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from broker_embedded import records
 from broker_embedded.coordinator.placement import partition_for
-from broker_embedded.coordinator.spans import HEADER, NO_TOPIC, Partition, Span, decode_spans, encode_spans
-from broker_embedded.coordinator.states import State
-from broker_embedded.coordinator.transaction_records import (
+from broker_embedded.coordinator.transactions.records import (
     TransactionValue,
     decode_transaction_key,
     decode_transaction_value,
     encode_transaction_key,
     encode_transaction_value,
 )
+from broker_embedded.coordinator.transactions.spans import HEADER, NO_TOPIC, Partition, Span, decode_spans, encode_spans
+from broker_embedded.coordinator.transactions.states import State
 from broker_embedded.topics import TRANSACTIONS_TOPIC
 
 if TYPE_CHECKING:

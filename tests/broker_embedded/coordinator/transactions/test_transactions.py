@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from broker_embedded.coordinator.states import State
+from broker_embedded.coordinator.transactions.states import State
 from broker_embedded.errors import KafkaStorageError
 from broker_embedded.faults import SimulatedCrash
 from broker_embedded.handlers import RequestContext

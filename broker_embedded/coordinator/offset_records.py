@@ -11,7 +11,7 @@ import struct
 from typing import NamedTuple
 from uuid import UUID
 
-from broker_embedded.coordinator.fields import INT16, INT32, INT64, Reader, Writer
+from broker_embedded.coordinator.fields import INT16, INT32, INT64, Reader, UnknownRecordError, Writer
 
 _OFFSET_KEY_TYPES = (0, 1)
 _TOPIC_ID_TAG = bytes((1, 0, 16))  # one tagged field, number 0, 16 bytes
@@ -30,10 +30,6 @@ class OffsetValue(NamedTuple):
     metadata: str = ""
     commit_timestamp: int = -1
     topic_id: UUID | None = None
-
-
-class UnknownRecordError(ValueError):
-    """A record of an internal topic in a version or of a kind that cannot be read."""
 
 
 def _string(text: str) -> bytes:

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_embedded.coordinator.records import UnknownRecordError
-from broker_embedded.coordinator.states import State
-from broker_embedded.coordinator.transaction_records import (
+from broker_embedded.coordinator.fields import UnknownRecordError
+from broker_embedded.coordinator.transactions.records import (
     TransactionValue,
     decode_transaction_key,
     decode_transaction_value,
     encode_transaction_key,
     encode_transaction_value,
 )
+from broker_embedded.coordinator.transactions.states import State
 
 names = st.text(max_size=20)
 int64 = st.integers(-(2**63), 2**63 - 1)

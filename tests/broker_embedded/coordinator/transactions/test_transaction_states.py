@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker_embedded.coordinator.states import COMPLETE, MOVES, PREPARE, IllegalMoveError, State, check
+from broker_embedded.coordinator.transactions.states import COMPLETE, MOVES, PREPARE, IllegalMoveError, State, check
 
 # Read by target, as TransactionState has it.
 BEFORE = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from broker_embedded.coordinator.states import COMPLETE, PREPARE, State
-from broker_embedded.coordinator.transaction_log import EPOCH_MAX, Transaction
+from broker_embedded.coordinator.transactions.log import EPOCH_MAX, Transaction
+from broker_embedded.coordinator.transactions.states import COMPLETE, PREPARE, State
 from broker_embedded.errors import InvalidProducerIdMappingError, InvalidTxnStateError, ProducerFencedError
 
 BUMPS_EPOCH = 2
