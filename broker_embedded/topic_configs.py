@@ -94,7 +94,7 @@ def to_log_config(configs: Mapping[str, str]) -> LogConfig:
         values["segment.bytes"] = values.pop(_SMALL_SEGMENTS.name)
     known = _log_fields()
     settings = {known[name]: _as_log_value(value) for name, value in values.items() if name in known}
-    return LogConfig(**{**_log_defaults(), **settings})
+    return LogConfig(**settings)
 
 
 def check_topic_configs(configs: Mapping[str, str]) -> dict[str, Any]:
@@ -127,12 +127,6 @@ def _log_fields() -> dict[str, str]:
     """The fields of LogConfig by the names of their configs."""
     known = {field.name for field in fields(LogConfig)}
     return {name: name.replace(".", "_") for name in TOPIC_CONFIGS if name.replace(".", "_") in known}
-
-
-@cache
-def _log_defaults() -> dict[str, Any]:
-    defaults = {name: TOPIC_CONFIGS[name].parse(TOPIC_CONFIGS[name].default or "") for name in _log_fields()}
-    return {field: _as_log_value(defaults[name]) for name, field in _log_fields().items()}
 
 
 def _as_log_value(value: Any) -> Any:

@@ -18,6 +18,7 @@ from broker_embedded.config import BrokerConfig
 from broker_embedded.config_definitions import Definition, to_text
 from broker_embedded.errors import InvalidConfigError
 from broker_embedded.group_configs import GROUP_CONFIGS
+from broker_embedded.log.config import LogConfig
 from broker_embedded.topic_configs import BROKER_NAMES, TOPIC_CONFIGS, check_topic_configs, to_log_config
 
 KAFKA = json.loads((Path(__file__).parent / "kafka_configs.json").read_text())
@@ -32,6 +33,11 @@ def test_topics_and_groups_have_kafka_s_configs() -> None:
     assert _of(TOPIC_CONFIGS) == KAFKA["topic"]
     assert _of(GROUP_CONFIGS) == KAFKA["group"]
     assert {name: BROKER_NAMES[name][0] for name in KAFKA["broker_names"]} == KAFKA["broker_names"]
+
+
+def test_a_log_s_defaults_are_those_of_the_table() -> None:
+    defaults = {name: known.default for name, known in TOPIC_CONFIGS.items() if known.default is not None}
+    assert to_log_config(defaults) == to_log_config({}) == LogConfig()
 
 
 def test_a_broker_s_settings_are_kafka_s() -> None:
