@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
@@ -278,8 +279,11 @@ class Cluster:
         since = None if found is None else found.open_transactions().get(producer_id)
         if found is None or since is None or (first is not None and since != first):
             return
-        # Markers of an older coordinator are refused; Kafka's is as old as the leaders of its partitions.
-        coordinator_epoch = max(source.leader_epoch for source in self.topics[TRANSACTIONS_TOPIC].partitions)
+        # Markers of an older coordinator are refused; Kafka's is as old as the leaders of its partitions. There is no
+        # other coordinator than this one, whatever epoch WriteTxnMarkers has named in this partition.
+        epochs = [source.leader_epoch for source in self.topics[TRANSACTIONS_TOPIC].partitions]
+        producer = found.producers.get(producer_id)
+        coordinator_epoch = max(epochs if producer is None else [*epochs, producer.coordinator_epoch])
         found.append_marker(producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch)
         if partition[0] == OFFSETS_TOPIC:
             self.offsets.end_transaction(partition[1], producer_id, commit=commit)
@@ -336,10 +340,14 @@ class Cluster:
         return await asyncio.shield(task)
 
     def tick(self) -> None:
-        """What is due by the clock and waits for no disk: transaction timeouts, retention."""
-        self.transactions.expire(self.now_ms())
-        self.groups.tick(self.now_ms())
-        self.housekeeping.enforce_retention_if_due()
+        """What is due by the clock and waits for no disk: transaction timeouts, those of groups, retention.
+
+        Each is done, also when another one can't be: then that one's error is raised.
+        """
+        with ExitStack() as due:  # the last one comes first
+            due.callback(self.housekeeping.enforce_retention_if_due)
+            due.callback(self.groups.tick, self.now_ms())
+            due.callback(self.transactions.expire, self.now_ms())
 
     async def flush_due(self) -> None:
         """What is due by the clock and waits for the disk: syncs that topics ask for, checkpoints."""

@@ -253,6 +253,20 @@ async def test_tick_removes_what_retention_lets_go(client: Any) -> None:
     assert client.cluster.log("flights", 0).log_start_offset == 1
 
 
+async def test_tick_does_the_rest_when_a_part_fails(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await client.create("flights", retention_ms="1000")
+    await client.produce("flights", "a")
+
+    def fail(now_ms: int) -> None:
+        raise KafkaStorageError("the disk is full")
+
+    monkeypatch.setattr(client.cluster.transactions, "expire", fail)
+    client.clock.now += 60_000
+    with pytest.raises(KafkaStorageError, match="full"):
+        client.cluster.tick()
+    assert client.cluster.log("flights", 0).log_start_offset == 1
+
+
 async def test_closed_is_closed(client: Any) -> None:
     await client.create("flights")
     waiting = asyncio.create_task(client.fetch("flights", max_wait_ms=30_000))

@@ -307,6 +307,16 @@ async def test_markers_without_the_coordinator(
     assert client.cluster.log("flights", 0).last_stable_offset == (0 if code else 3)
 
 
+async def test_a_marker_of_another_coordinator_stands_in_nobodys_way(client: Any, writer: Any) -> None:
+    await write(client, writer)
+    topics = [WritableTxnMarkerTopic("flights", [0])]
+    marker = WritableTxnMarker(writer.producer_id, writer.epoch, False, topics, coordinator_epoch=1000)
+    await client.cluster.handle(WriteTxnMarkersRequest([marker]))
+    await write(client, writer)
+    assert await client.end(writer) == 0
+    assert client.cluster.log("flights", 0).open_transactions() == {}
+
+
 def test_states_are_named_as_kafka_does() -> None:
     assert [state.title for state in State] == [
         "Empty",
