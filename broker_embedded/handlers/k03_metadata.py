@@ -72,7 +72,8 @@ def _topics(cluster: Cluster, request: MetadataRequest, context: RequestContext)
         return [_describe(cluster, topic) for topic in cluster.topics.values()]
     has_ids = context.api_version >= _HAS_IDS
     if not has_ids and any(row.name is None or row.topic_id not in (None, _NO_ID) for row in request.topics):
-        raise InvalidRequestError(f"Metadata {context.api_version} asks for topics by name; ids come with {_HAS_IDS}")
+        code = InvalidRequestError.info.code  # topics are asked for by name; ids come with version 12
+        return [MetadataResponseTopic(code, row.name or "", row.topic_id) for row in request.topics]
     ids = dict.fromkeys(row.topic_id for row in request.topics if row.topic_id not in (None, _NO_ID))
     if ids:
         return [_by_id(cluster, topic_id) for topic_id in ids]

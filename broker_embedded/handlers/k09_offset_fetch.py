@@ -53,7 +53,7 @@ def _all_failed(topic: OffsetFetchRequestTopics, code: int) -> OffsetFetchRespon
 def _group(cluster: Cluster, group: OffsetFetchRequestGroup, require_stable: bool) -> OffsetFetchResponseGroup:
     committed = cluster.offsets.committed(group.group_id)
     unstable = cluster.offsets.unstable(group.group_id) if require_stable else set()
-    asked = _everything(cluster, {*committed, *unstable}) if group.topics is None else group.topics
+    asked = _everything(cluster, set(committed)) if group.topics is None else group.topics
     answer = OffsetFetchResponseGroup(group.group_id)
     for row in asked:
         try:

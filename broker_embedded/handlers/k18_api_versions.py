@@ -5,6 +5,7 @@
 # - A version of this very API that is not served is answered in version 0 with UNSUPPORTED_VERSION and the list, so
 #   that any client can go on from there (KIP-511).
 # - From version 3 on a client says its name and version; INVALID_REQUEST if they are not of the form of KIP-511.
+# - A feature that may be off, at level 0, is told from version 4 on: clients that ask in version 3 fail on it.
 # - Features tell clients which protocols to use: group.version 1 (KIP-848), transaction.version 2 (KIP-890). Levels are
 #   those of the metadata log; its last offset is their epoch.
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _PRODUCE = 0
 _NAMES_ITSELF = 3
+_KNOWS_LEVEL_0 = 4
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
 
@@ -37,12 +39,16 @@ async def handle(cluster: Cluster, request: ApiVersionsRequest, context: Request
     if context.api_version >= _NAMES_ITSELF:
         said = (request.client_software_name, request.client_software_version)
         if not all(_SOFTWARE.fullmatch(text) for text in said):
-            return ApiVersionsResponse(InvalidRequestError.info.code, _rows())
+            return ApiVersionsResponse(InvalidRequestError.info.code)
         context.session.client_software_name, context.session.client_software_version = said
     return ApiVersionsResponse(
         0,
         _rows(),
-        supported_features=[SupportedFeatureKey(name, *levels) for name, levels in SUPPORTED_FEATURES.items()],
+        supported_features=[
+            SupportedFeatureKey(name, *levels)
+            for name, levels in SUPPORTED_FEATURES.items()
+            if levels[0] > 0 or context.api_version >= _KNOWS_LEVEL_0
+        ],
         finalized_features_epoch=cluster.metadata.offset,
         finalized_features=[FinalizedFeatureKey(name, n, n) for name, n in cluster.metadata.features.items()],
     )

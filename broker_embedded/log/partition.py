@@ -43,7 +43,10 @@ Isolation = Literal["read_uncommitted", "read_committed"]
 
 
 class Appended(NamedTuple):
-    """Where a batch is; a duplicate is where it was written first. `log_append_time_ms` is -1 with CreateTime."""
+    """Where a batch is; a duplicate is where it was written first.
+
+    `log_append_time_ms` is -1 with CreateTime; of a duplicate it is the largest timestamp, as in Kafka.
+    """
 
     base_offset: int
     last_offset: int
@@ -214,9 +217,7 @@ class PartitionLog:
                 raise InvalidRecordError(f"{self._where}: producer {header.producer_id} sent no sequence number")
             repeated = self.producers.check(header)
             if repeated is not None:
-                stamped = self.config.message_timestamp_type == "LogAppendTime"
-                append_time_ms = repeated.timestamp if stamped else -1
-                return Appended(repeated.first_offset, repeated.last_offset, append_time_ms, True)
+                return Appended(repeated.first_offset, repeated.last_offset, repeated.timestamp, True)
         now_ms = self._now_ms()
         append_time_ms = -1
         if self._is_strict:

@@ -184,7 +184,7 @@ def test_snapshot_has_kafkas_layout(lab: Any) -> None:
 
 def test_snapshot_comes_back(lab: Any) -> None:
     log = lab.restart(_some_producers(lab))
-    assert log.append(lab.produce(7, 40, 3, epoch=2)) == (0, 2, -1, True)
+    assert log.append(lab.produce(7, 40, 3, epoch=2)) == (0, 2, lab.now_ms, True)
     assert log.open_transactions() == {8: 3, 6: 4}
     assert list(log.open_transactions()) == [8, 6]
     with pytest.raises(errors.TransactionCoordinatorFencedError):
