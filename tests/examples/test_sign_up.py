@@ -54,7 +54,13 @@ def wait_for(audit: subprocess.Popen[str], emails: dict[str, int]) -> None:
     raise AssertionError("the auditor has ended")
 
 
-@pytest.mark.parametrize("order", list(permutations(["users", "promotion", "audit"])), ids=" ".join)
+ORDERS = [
+    pytest.param(order, id=" ".join(order), marks=pytest.mark.slow if number % 3 else ())
+    for number, order in enumerate(permutations(["users", "promotion", "audit"]))
+]
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_any_order(order: tuple[str, ...], start: Start) -> None:
     running = {}
     for service in order:

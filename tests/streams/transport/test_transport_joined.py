@@ -201,6 +201,7 @@ def test_the_old_port_is_somebody_elses(
     assert second.do("take", "group", 5) == values[:5]
 
 
+@pytest.mark.slow  # the member that it was with the broker before has to time out
 def test_a_subscription_follows_to_another_port(folder: str, member: Callable[[], Member]) -> None:
     first, second, third = member(), member(), member()
     first.do("create", 1)
