@@ -24,7 +24,7 @@ from broker_embedded.errors import KafkaError
 from broker_embedded.log import checkpoints, disk, swap
 from broker_embedded.log.compaction import Compaction, CompactionStopped
 from broker_embedded.records import CorruptBatchError
-from broker_embedded.topics import INTERNAL_TOPICS, TRANSACTIONS_TOPIC
+from broker_embedded.topics import INTERNAL_TOPICS, TRANSACTIONS_TOPIC, Partition
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from broker_embedded.log.partition import PartitionLog
 
 log = logging.getLogger(__name__)
-
-Partition = tuple[str, int]
 
 ROLL_INTERNAL_BYTES = 1 << 20
 """Internal topics go on in a new segment after so much: starts read them whole, and the open one is not compacted."""

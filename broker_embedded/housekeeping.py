@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from broker_embedded.cleaner import Cleaner
+from broker_embedded.topics import Partition
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
     from broker_embedded.log.partition import PartitionLog
-
-Partition = tuple[str, int]
 
 _CHECKPOINT_INTERVAL_MS = 60_000  # log.flush.offset.checkpoint.interval.ms
 _SETTLE_INTERVAL_MS = 600_000

@@ -1,21 +1,26 @@
-"""Topics: their names and their partitions. What lasts of them is in the metadata log."""
+"""Topics: their names, their partitions, and who may have those. What lasts of them is in the metadata log."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from broker_embedded.errors import InvalidTopicError
+from broker_embedded.errors import InvalidReplicaAssignmentError, InvalidTopicError
 
 if TYPE_CHECKING:
     from broker_embedded.log.partition import PartitionLog
 
+Partition = tuple[str, int]
+
 OFFSETS_TOPIC = "__consumer_offsets"
 TRANSACTIONS_TOPIC = "__transaction_state"
 INTERNAL_TOPICS = frozenset({OFFSETS_TOPIC, TRANSACTIONS_TOPIC})
+
+MOST_PARTITIONS = 10_000
+"""That one request may make."""
 
 _LONGEST_NAME = 249
 _NAME = re.compile(rf"[a-zA-Z0-9._-]{{1,{_LONGEST_NAME}}}")
@@ -63,3 +68,18 @@ def check_collision(name: str, others: Iterable[str]) -> None:
     for other in others:
         if other.replace(".", "_") == same:
             raise InvalidTopicError(f"Topic '{name}' collides with existing topic: {other}")
+
+
+def check_assignment(replicas: Sequence[int], node_id: int) -> None:
+    """Raise InvalidReplicaAssignmentError, with Kafka's words, for replicas that are not this broker, once.
+
+    >>> check_assignment([1], node_id=1)
+    """
+    includes = "The manual partition assignment includes"
+    if not replicas:
+        raise InvalidReplicaAssignmentError(f"{includes} an empty replica list.")
+    for broker in sorted(replicas):
+        if broker != node_id:
+            raise InvalidReplicaAssignmentError(f"{includes} broker {broker}, but no such broker is registered.")
+    if len(replicas) > 1:
+        raise InvalidReplicaAssignmentError(f"{includes} the broker {node_id} more than once.")

@@ -36,9 +36,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from broker_embedded import records
 from broker_embedded.coordinator.offsets import offset_rows
 from broker_embedded.coordinator.transactions.records import decode_transaction_key, decode_transaction_value
-from broker_embedded.coordinator.transactions.spans import HEADER, Partition, Span, decode_spans
+from broker_embedded.coordinator.transactions.spans import HEADER, Span, decode_spans
 from broker_embedded.coordinator.transactions.states import State
-from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
+from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Partition
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster

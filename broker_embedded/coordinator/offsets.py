@@ -21,7 +21,7 @@ from broker_embedded.coordinator.offset_records import (
 )
 from broker_embedded.coordinator.placement import partition_for
 from broker_embedded.errors import InvalidGroupIdError, OffsetMetadataTooLargeError
-from broker_embedded.topics import OFFSETS_TOPIC
+from broker_embedded.topics import OFFSETS_TOPIC, Partition
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Partition = tuple[str, int]
 Group = dict[Partition, OffsetValue]
 Row = tuple[str, Partition, OffsetValue | None]  # group, partition, and its offset: None where that is removed
 

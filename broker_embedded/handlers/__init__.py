@@ -8,35 +8,22 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from broker_embedded.errors import InvalidRequestError
-from broker_embedded.session import Session
+from broker_embedded.session import LOCAL, RequestContext
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
-Handler = Callable[["Cluster", Any, "RequestContext"], Awaitable[Any]]
+__all__ = ["LOCAL", "Handler", "RequestContext", "find", "handler", "served", "versions"]
 
-_NEWEST = 32_767
+Handler = Callable[["Cluster", Any, RequestContext], Awaitable[Any]]
+
 _handlers: dict[int, Handler] = {}
 _versions: dict[int, tuple[int, int]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class RequestContext:
-    """Where a request comes from. Some rules depend on the version that the client spoke."""
-
-    api_version: int = _NEWEST
-    client_id: str = ""
-    in_process: bool = False  # batches come straight from `records.encode`: their CRC needs no second look
-    session: Session = field(default_factory=Session)
-
-
-LOCAL = RequestContext(in_process=True)
 
 
 def handler(api_key: int, *, versions: tuple[int, int]) -> Callable[[Handler], Handler]:

@@ -23,8 +23,7 @@ from broker_embedded.errors import (
 )
 from broker_embedded.folder import log_config
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.replica_assignments import check_assignment
-from broker_embedded.topics import Topic, check_collision, check_name
+from broker_embedded.topics import MOST_PARTITIONS, Topic, check_assignment, check_collision, check_name
 from broker_embedded.wire.messages.topics import (
     CreatableTopic,
     CreatableTopicConfigs,
@@ -36,7 +35,6 @@ from broker_embedded.wire.messages.topics import (
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
-_MOST_PARTITIONS = 10_000
 _TELLS_CONFIGS = 5
 
 
@@ -68,7 +66,7 @@ def _check_size(cluster: Cluster, request: CreateTopicsRequest) -> None:
     count = sum(
         len(row.assignments) or (default if row.num_partitions == -1 else row.num_partitions) for row in request.topics
     )
-    if count > _MOST_PARTITIONS:
+    if count > MOST_PARTITIONS:
         raise PolicyViolationError("Excessively large number of partitions per request.")
 
 

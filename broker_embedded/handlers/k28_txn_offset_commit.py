@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from broker_embedded.coordinator.offset_records import OffsetValue
-from broker_embedded.coordinator.transactions.spans import Partition
 from broker_embedded.errors import (
     IllegalGenerationError,
     InvalidGroupIdError,
@@ -20,6 +19,7 @@ from broker_embedded.errors import (
     TransactionAbortableError,
 )
 from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.topics import Partition
 from broker_embedded.wire.messages.transactions import (
     TxnOffsetCommitRequest,
     TxnOffsetCommitResponse,

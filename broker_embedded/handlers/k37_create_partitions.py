@@ -18,7 +18,7 @@ from broker_embedded.errors import (
     UnknownTopicOrPartitionError,
 )
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.replica_assignments import check_assignment
+from broker_embedded.topics import MOST_PARTITIONS, check_assignment
 from broker_embedded.wire.messages.topics import (
     CreatePartitionsRequest,
     CreatePartitionsResponse,
@@ -28,8 +28,6 @@ from broker_embedded.wire.messages.topics import (
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-
-_MOST_PARTITIONS = 10_000
 
 
 @handler(37, versions=(0, 3))
@@ -70,8 +68,8 @@ def _check(row: CreatePartitionsTopic, present: int, node_id: int) -> None:
             f"The topic {row.name} currently has {present} partition(s); {row.count} would not be an increase."
         )
     added = row.count - present
-    if added > _MOST_PARTITIONS:
-        raise PolicyViolationError(f"{added} partitions more at a time; {_MOST_PARTITIONS} are the most")
+    if added > MOST_PARTITIONS:
+        raise PolicyViolationError(f"{added} partitions more at a time; {MOST_PARTITIONS} are the most")
     if row.assignments is not None:
         if len(row.assignments) != added:
             raise InvalidReplicaAssignmentError(

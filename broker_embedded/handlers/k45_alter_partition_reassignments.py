@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import KafkaError, NoReassignmentInProgressError, UnknownTopicOrPartitionError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.replica_assignments import check_assignment
+from broker_embedded.topics import check_assignment
 from broker_embedded.wire.messages.cluster import (
     AlterPartitionReassignmentsRequest,
     AlterPartitionReassignmentsResponse,

@@ -26,7 +26,7 @@ from broker_embedded.security.addresses import host_address
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-    from broker_embedded.handlers import RequestContext
+    from broker_embedded.session import RequestContext
 
 _IMPLIED_BY: Final = {
     Operation.DESCRIBE: frozenset({Operation.READ, Operation.WRITE, Operation.DELETE, Operation.ALTER}),

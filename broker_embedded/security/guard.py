@@ -18,8 +18,8 @@ from broker_embedded.wire.error_response import error_response
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-    from broker_embedded.handlers import RequestContext
     from broker_embedded.security.authorizer import Authorizer
+    from broker_embedded.session import RequestContext
 
 log = logging.getLogger(__name__)
 

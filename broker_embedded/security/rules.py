@@ -51,8 +51,9 @@ from broker_embedded.wire.error_response import error_response
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-    from broker_embedded.handlers import Handler, RequestContext
+    from broker_embedded.handlers import Handler
     from broker_embedded.security.authorizer import Authorizer
+    from broker_embedded.session import RequestContext
 
 _O = Operation
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from broker_embedded.handlers import RequestContext
+    from broker_embedded.session import RequestContext
     from broker_embedded.wire.messages.groups import (
         HeartbeatRequest,
         HeartbeatResponse,

@@ -15,9 +15,9 @@ from broker_embedded.coordinator.transactions.records import (
     encode_transaction_key,
     encode_transaction_value,
 )
-from broker_embedded.coordinator.transactions.spans import HEADER, NO_TOPIC, Partition, Span, decode_spans, encode_spans
+from broker_embedded.coordinator.transactions.spans import HEADER, NO_TOPIC, Span, decode_spans, encode_spans
 from broker_embedded.coordinator.transactions.states import State
-from broker_embedded.topics import TRANSACTIONS_TOPIC
+from broker_embedded.topics import TRANSACTIONS_TOPIC, Partition
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-Partition = tuple[str, int]
+from broker_embedded.topics import Partition
 
 HEADER = "spans"
 NO_TOPIC = UUID(int=0)

@@ -24,7 +24,7 @@ from broker_embedded.wire.messages.groups import JoinGroupResponse
 
 if TYPE_CHECKING:
     from broker_embedded.coordinator.groups.classic.group import ClassicGroup
-    from broker_embedded.handlers import RequestContext
+    from broker_embedded.session import RequestContext
     from broker_embedded.wire.messages.groups import JoinGroupRequest
 
 log = logging.getLogger(__name__)

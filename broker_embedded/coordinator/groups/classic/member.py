@@ -12,7 +12,7 @@ from broker_embedded.errors import FencedInstanceIdError, RebalanceInProgressErr
 from broker_embedded.wire.messages.groups import JoinGroupResponse, SyncGroupResponse
 
 if TYPE_CHECKING:
-    from broker_embedded.handlers import RequestContext
+    from broker_embedded.session import RequestContext
     from broker_embedded.wire.messages.groups import JoinGroupRequest
 
 _REBALANCE_IN_PROGRESS = RebalanceInProgressError.info.code

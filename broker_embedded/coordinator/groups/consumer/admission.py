@@ -17,7 +17,7 @@ from broker_embedded.errors import (
 )
 
 if TYPE_CHECKING:
-    from broker_embedded.handlers import RequestContext
+    from broker_embedded.session import RequestContext
     from broker_embedded.wire.messages.consumer_groups import ConsumerGroupHeartbeatRequest
 
 

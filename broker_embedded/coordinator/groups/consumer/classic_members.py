@@ -38,7 +38,7 @@ from broker_embedded.wire.messages.groups import (
 
 if TYPE_CHECKING:
     from broker_embedded.coordinator.groups.consumer.group import ConsumerGroup
-    from broker_embedded.handlers import RequestContext
+    from broker_embedded.session import RequestContext
     from broker_embedded.wire.messages.groups import (
         HeartbeatRequest,
         JoinGroupRequest,

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from broker_embedded.coordinator.fields import Reader, Writer
-
-Partition = tuple[str, int]
+from broker_embedded.topics import Partition
 
 _NEWEST = 3
 _OWNED_SINCE, _GENERATION_SINCE, _RACK_SINCE = 1, 2, 3

@@ -27,7 +27,7 @@ from broker_embedded.security.acls import Operation, ResourceType
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
     from broker_embedded.coordinator.groups.group import Group, Row
-    from broker_embedded.handlers import RequestContext
+    from broker_embedded.session import RequestContext
     from broker_embedded.wire.messages.groups import (
         HeartbeatRequest,
         HeartbeatResponse,

@@ -31,7 +31,7 @@ from broker_embedded.wire.messages.consumer_groups import (
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-    from broker_embedded.handlers import RequestContext
+    from broker_embedded.session import RequestContext
     from broker_embedded.wire.messages.consumer_groups import ConsumerGroupHeartbeatRequest
 
 log = logging.getLogger(__name__)

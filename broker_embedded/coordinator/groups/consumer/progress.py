@@ -13,7 +13,7 @@ from broker_embedded.coordinator.groups.consumer.state import State
 
 if TYPE_CHECKING:
     from broker_embedded.coordinator.groups.consumer.group import ConsumerGroup
-    from broker_embedded.handlers import RequestContext
+    from broker_embedded.session import RequestContext
 
 log = logging.getLogger(__name__)
 
