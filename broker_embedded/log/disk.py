@@ -61,18 +61,22 @@ def sync_replace(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         sync_file(file.fileno(), temporary)
+        _renaming(str(path), len(data))
         os.replace(temporary, path)
-    if observer is not None:
-        observer("file", str(path), len(data))
     sync_folder(str(path.parent))
 
 
 def rename(path: Path, target: Path) -> None:
     """Give a durable file another name, which is durable once the folder is synced. Raises KafkaStorageError."""
     with storing(path, "rename"):
+        _renaming(str(target), path.stat().st_size)
         os.rename(path, target)
+
+
+def _renaming(target: str, size_bytes: int) -> None:
+    # Told before it is done: a kill in between must not leave a durable file that nobody knows to be one.
     if observer is not None:
-        observer("file", str(target), target.stat().st_size)
+        observer("file", target, size_bytes)
 
 
 _LONGEST_NAME_BYTES = 255
