@@ -22,6 +22,7 @@ from broker_embedded.coordinator.groups.registry import Groups
 from broker_embedded.coordinator.offsets import Offsets
 from broker_embedded.coordinator.transactions.registry import Transactions
 from broker_embedded.errors import (
+    InvalidRequestError,
     KafkaStorageError,
     TopicAlreadyExistsError,
     UnknownTopicIdError,
@@ -31,6 +32,7 @@ from broker_embedded.fetch_sessions import FetchSessions
 from broker_embedded.folder import DataFolder
 from broker_embedded.handlers import LOCAL, RequestContext
 from broker_embedded.housekeeping import Housekeeping
+from broker_embedded.metadata.log import METADATA_TOPIC
 from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
 
 if TYPE_CHECKING:
@@ -199,8 +201,13 @@ class Cluster:
             self.topics.update({topic.name: topic for topic in topics})
 
     def check_free(self, name: str) -> None:
-        """Raise TopicAlreadyExistsError for a name that a topic has, or had until its deletion that is under way."""
-        if name in self.topics:
+        """Raise TopicAlreadyExistsError for a name that a topic has, or had until its deletion that is under way.
+
+        And InvalidRequestError for that of the metadata log, which is in the folder as if it were a topic.
+        """
+        if name == METADATA_TOPIC:
+            raise InvalidRequestError(f"Creation of internal topic {name} is prohibited.")
+        if name in self.topics or (name in self.metadata.topics and name not in self._leaving):
             raise TopicAlreadyExistsError(f"Topic '{name}' already exists.")
         if name in self._leaving:
             raise TopicAlreadyExistsError(f"Topic '{name}' is marked for deletion.")

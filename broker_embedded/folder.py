@@ -13,12 +13,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
 from broker_embedded.config import BrokerConfig
+from broker_embedded.errors import KafkaError
 from broker_embedded.lock import FolderLock
 from broker_embedded.log import checkpoints, disk
 from broker_embedded.log.checkpoints import MetaProperties
@@ -66,6 +68,7 @@ class DataFolder:
         """Lock `path`, made if missing. Raises FolderInUseError, ForeignFolderError."""
         path = path.resolve()
         path.mkdir(parents=True, exist_ok=True)
+        disk.allow_open_files()
         lock = FolderLock.take(path)
         try:
             return cls(path, lock, node_id, now_ms)
@@ -168,24 +171,35 @@ class DataFolder:
         return self.path / f"{topic}-{index}"
 
     def create(self, topics: Sequence[Topic], config: BrokerConfig, now_ms: Callable[[], int]) -> None:
-        """Make topics. They exist once the metadata log has them; what else has their place goes."""
+        """Make topics, all or none. They exist once the metadata log has them; what else has their place goes."""
         for topic in topics:
             self._remove_partitions(topic)
         self.metadata.create_topics(
             [NewTopic(topic.name, topic.id, topic.partition_count, topic.configs) for topic in topics]
         )
-        for topic in topics:
-            self._open_new(topic, config, now_ms)
+        try:
+            for topic in topics:
+                self._open_new(topic, topic.partition_count, config, now_ms)
+        except KafkaError:
+            for topic in topics:
+                self.delete(topic)
+            raise
 
     def grow(self, topic: Topic, partition_count: int, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
-        """Give `topic` more partitions."""
+        """Give `topic` more partitions. After an error it has those it had, until the next attempt or open."""
         self.metadata.add_partitions(topic.name, partition_count)
+        self._open_new(topic, partition_count, config, now_ms)
         topic.partition_count = partition_count
-        self._open_new(topic, config, now_ms)
 
-    def _open_new(self, topic: Topic, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
-        for index in range(len(topic.partitions), topic.partition_count):
-            topic.partitions.append(self._open(topic, index, config, now_ms))
+    def _open_new(self, topic: Topic, partition_count: int, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
+        opened: list[PartitionLog] = []
+        with ExitStack() as undo:
+            for index in range(len(topic.partitions), partition_count):
+                source = self._open(topic, index, config, now_ms)
+                undo.callback(source.delete)
+                opened.append(source)
+            undo.pop_all()
+        topic.partitions += opened
 
     def configure(self, topic: Topic, configs: Mapping[str, str], config: BrokerConfig) -> None:
         """Replace the configs of `topic`, which its logs follow from then on. Raises InvalidConfigError."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from broker_embedded.errors import KafkaStorageError
@@ -77,6 +78,13 @@ def _renaming(target: str, size_bytes: int) -> None:
     # Told before it is done: a kill in between must not leave a durable file that nobody knows to be one.
     if observer is not None:
         observer("file", target, size_bytes)
+
+
+def allow_open_files() -> None:
+    """Let this process open as many files as its hard limit allows, as a JVM does: each partition keeps one open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # systems that take no number for "unlimited" keep what they have
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 _LONGEST_NAME_BYTES = 255

@@ -173,7 +173,11 @@ class PartitionLog:
             log._dirty_folders.add(str(folder))
         if is_new:
             log._dirty_folders.add(str(folder.parent))
-        log.epochs.assign(log.leader_epoch, end)
+        try:
+            log.epochs.assign(log.leader_epoch, end)
+        except KafkaStorageError:
+            log._release()
+            raise
         return log
 
     def configure(self, config: LogConfig) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from broker_embedded.errors import KafkaError
+from broker_embedded.errors import KafkaError, KafkaStorageError
 from broker_embedded.handlers import RequestContext
+from broker_embedded.log.segment import Segment
 from broker_embedded.session import Session
 from broker_embedded.wire.messages.topics import (
     CreatableReplicaAssignment,
@@ -27,7 +29,7 @@ from broker_embedded.wire.messages.topics import (
 
 UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC, TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS = 3, 17, 36, 37
 INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG, INVALID_REQUEST = 38, 39, 40, 42
-POLICY_VIOLATION, TOPIC_DELETION_DISABLED, UNKNOWN_TOPIC_ID = 44, 73, 100
+POLICY_VIOLATION, KAFKA_STORAGE_ERROR, TOPIC_DELETION_DISABLED, UNKNOWN_TOPIC_ID = 44, 56, 73, 100
 EVERY_TOPIC_OPERATION, EVERY_CLUSTER_OPERATION, NOT_ASKED = 3576, 8096, -(2**31)
 NO_ID = UUID(int=0)
 
@@ -69,6 +71,7 @@ def assigned(*rows: tuple[int, list[int]], **fields: Any) -> CreatableTopic:
         ),
         (row("here_now"), INVALID_TOPIC, "Topic 'here_now' collides with existing topic: here.now"),
         (row("here.now"), TOPIC_ALREADY_EXISTS, "Topic 'here.now' already exists."),
+        (row("__cluster_metadata"), INVALID_REQUEST, "Creation of internal topic __cluster_metadata is prohibited."),
         (row("__consumer_offsets"), TOPIC_ALREADY_EXISTS, "Topic '__consumer_offsets' already exists."),
         (row("a", 0), INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value."),
         (row("a", -2), INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value."),
@@ -188,6 +191,33 @@ async def test_growth_is_checked(
         assert (result.error_message or "").startswith(message or "")
         grown = code == 0 and not validate_only
         assert client.cluster.topics["a"].partition_count == (count if grown else 2)
+
+
+async def test_what_can_not_be_made_leaves_nothing(folder: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await client.create("a", 1)
+    create, left, open_files = Segment.create, 3, len(os.listdir("/proc/self/fd"))
+
+    def fail_at_last(*args: Any, **kwargs: Any) -> Segment:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KafkaStorageError("the disk is full")
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(Segment, "create", fail_at_last)
+    answer = await client.cluster.handle(CreateTopicsRequest([row("b", 2), row("c", 2)]))
+    assert [result.error_code for result in answer.topics] == [KAFKA_STORAGE_ERROR] * 2
+    left = 1
+    grown = await client.cluster.handle(CreatePartitionsRequest([CreatePartitionsTopic("a", 3)]))
+    assert (grown.results[0].error_code, len(client.cluster.topics["a"].partitions)) == (KAFKA_STORAGE_ERROR, 1)
+    assert len(os.listdir("/proc/self/fd")) == open_files
+    left = 100
+    await client.create("b", 2)
+    grown = await client.cluster.handle(CreatePartitionsRequest([CreatePartitionsTopic("a", 3)]))
+    assert (grown.results[0].error_code, len(client.cluster.topics["a"].partitions)) == (0, 3)
+    await client.cluster.close()
+    again = folder.open().cluster.topics
+    assert {name: topic.partition_count for name, topic in again.items() if not topic.is_internal} == {"a": 3, "b": 2}
 
 
 async def test_growing(client: Any) -> None:
@@ -379,13 +409,14 @@ async def test_leader_epochs_are_those_of_the_log(client: Any) -> None:
     assert answer.topics[0].partitions[0].leader_epoch == 7
 
 
-async def test_a_topic_that_can_not_be_made_stays_unknown(folder: Any) -> None:
+@pytest.mark.parametrize("name", ["here_now", "__cluster_metadata"])
+async def test_a_topic_that_can_not_be_made_stays_unknown(folder: Any, name: str) -> None:
     client = folder.open(auto_create_topics=True)
     await client.create("here.now")
     for _ in range(2):
-        answer = await client.cluster.handle(MetadataRequest([MetadataRequestTopic("here_now")]))
+        answer = await client.cluster.handle(MetadataRequest([MetadataRequestTopic(name)]))
         assert answer.topics[0].error_code == UNKNOWN_TOPIC_OR_PARTITION
-    assert "here_now" not in client.cluster.topics
+    assert name not in client.cluster.topics
 
 
 @pytest.mark.parametrize("broker_allows", [True, False])
