@@ -93,7 +93,8 @@ def fetch(ask: Asked, topic_id: UUID, offset: int = 0, **fields: Any) -> Row:
 @scenario("ApiVersions")
 def api_versions(ask: Asked) -> None:
     ask("ApiVersions", clientSoftwareName="diff", clientSoftwareVersion="1.0")
-    ask("ApiVersions", clientSoftwareName="di ff", clientSoftwareVersion="")
+    if ask.version >= 3:
+        ask("ApiVersions", clientSoftwareName="di ff", clientSoftwareVersion="")
 
 
 @scenario("Metadata")
