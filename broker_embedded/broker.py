@@ -10,6 +10,7 @@ from types import TracebackType
 
 from broker_embedded.cluster import Cluster
 from broker_embedded.config import BrokerConfig
+from broker_embedded.connection_limits import ConnectionLimits
 from broker_embedded.errors import KafkaError
 from broker_embedded.security.listeners import Listener, exposure_warning
 from broker_embedded.server import Server
@@ -45,9 +46,10 @@ class Broker:
 
     async def start(self) -> None:
         """Listen. Raises OSError when an address is taken; then nothing is left open."""
+        limits = ConnectionLimits(self.cluster)
         try:
             for listener in self._listeners:
-                server = await Server.listen(self.cluster, listener)
+                server = await Server.listen(self.cluster, listener, limits)
                 self.servers.append(server)
                 self.cluster.listeners[listener.name] = server.advertised
                 warning = exposure_warning(listener, server.port)

@@ -130,8 +130,8 @@ listener.security.protocol.map | string | {protocols} | | which listeners have T
 listeners | list | PLAINTEXT://:9092 | | addresses that are listened on
 max.connection.creation.rate | int | 2147483647 | >= 0 | no effect: connections are taken as they come
 max.connections | int | 2147483647 | >= 0 | connections at a time, at most
-max.connections.per.ip | int | 2147483647 | >= 0 | no effect: an address may have all of max.connections
-max.connections.per.ip.overrides | string | | | no effect: an address may have all of max.connections
+max.connections.per.ip | int | 2147483647 | >= 0 | connections at a time from one address, at most
+max.connections.per.ip.overrides | string | | | no effect: max.connections.per.ip is for every address
 max.incremental.fetch.session.cache.slots | int | 1000 | | no effect: there are 1000
 num.io.threads | int | 8 | >= 1 | no effect: requests share one event loop
 num.network.threads | int | 3 | >= 1 | no effect: requests share one event loop

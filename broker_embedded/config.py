@@ -38,6 +38,7 @@ class BrokerConfig:
     broker_rack: str | None = None
     socket_request_max_bytes: int = 104_857_600
     max_connections: int = 2_147_483_647
+    max_connections_per_ip: int = 2_147_483_647
     connections_max_idle_ms: int = 600_000
     offset_metadata_max_bytes: int = 4096
     offsets_retention_minutes: int = 10_080

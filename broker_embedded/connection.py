@@ -1,9 +1,10 @@
-"""One client connection: frames in, requests handled one after the other, answers out in the same order.
+"""One client connection: bytes in, requests handled one after the other, answers out in the same order.
 
-The rules (Kafka: SocketServer): one request at a time per connection, so an answer never overtakes another; a Produce
-with acks=0 has no answer, and an error in it closes the connection; a frame that can't be read, or a version that is
-not served, closes the connection, with the reason in the log. A client that sends faster than it is answered, or does
-not read its answers, is no longer read from.
+As in Kafka (SocketServer), one request at a time is handled, so an answer never overtakes another. A client that sends
+faster than it is answered, or does not read its answers, is no longer read from, so what a connection holds is bounded.
+
+When a client hangs up, a request that waits for what others do ends, any other is handled to its end; and each Produce
+that came before is still appended: with acks=0 a producer sends and goes.
 """
 
 from __future__ import annotations
@@ -12,17 +13,15 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from broker_embedded import handlers
-from broker_embedded.errors import IllegalSaslStateError, KafkaError, SaslAuthenticationFailedError
-from broker_embedded.handlers import RequestContext
-from broker_embedded.security.authentication import check_admitted, open_session
+from broker_embedded.answering import PRODUCE, Answerer
+from broker_embedded.errors import IllegalSaslStateError, SaslAuthenticationFailedError
+from broker_embedded.faults import SimulatedCrash
+from broker_embedded.security.authentication import open_session
 from broker_embedded.session import Session
-from broker_embedded.wire import codec, frames
-from broker_embedded.wire.error_response import error_response
-from broker_embedded.wire.frames import FrameReader, RequestHeader
-from broker_embedded.wire.messages import Request, Response
+from broker_embedded.wire.frames import FrameReader, joined
+from broker_embedded.wire.messages import Buffer
 from broker_embedded.wire.primitives import MalformedError
 
 if TYPE_CHECKING:
@@ -31,9 +30,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PRODUCE, _API_VERSIONS = 0, 18
 _QUEUE_HIGH, _QUEUE_LOW = 16, 4
+_QUEUE_HIGH_BYTES, _QUEUE_LOW_BYTES = 1 << 20, 1 << 18
+_OUT_BYTES = 1 << 16  # answers to requests that came together are sent together, up to this
+_TURN = 16  # requests; then others have theirs
 _SASL_MAX_BYTES = 524_288  # Kafka: sasl.server.max.receive.size
+_PRODUCE_KEY = PRODUCE.to_bytes(2)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -44,118 +46,174 @@ class Connection(asyncio.BufferedProtocol):
         self._cluster = server.cluster
         self._reader = FrameReader(server.scratch, max_bytes=server.cluster.config.socket_request_max_bytes)
         self._requests: deque[bytearray] = deque()
+        self._requests_bytes = 0
+        self._out: list[Buffer] = []
+        self._out_bytes = 0
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._reading_paused = False
+        self._is_lost = False
         self._task: asyncio.Task[None] | None = None
         self.session = Session(listener=server.listener.name)
-        self.active_at = server.loop.time()
+        self.active_ms = self._cluster.now_ms()
 
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        refusal = self._server.add(self)
         try:
             self.session = open_session(self._cluster, self._server.listener, transport)
         except SaslAuthenticationFailedError as error:
-            self.close(str(error))
+            refusal = str(error)
+        if refusal is not None:
+            self.close(refusal)
             return
         if not self.session.authenticated:
             self._reader.max_bytes = min(_SASL_MAX_BYTES, self._reader.max_bytes)
-        connected = transport.get_extra_info("socket")
-        if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._server.accept(self):
-            self._task = self._server.loop.create_task(self._serve())
+        _configure(transport.get_extra_info("socket"))
+        self._answerer = Answerer(self._cluster, self.session)
+        self._task = self._server.loop.create_task(self._serve())
+        self._task.add_done_callback(self._ended)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._reader.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.active_at = self._server.loop.time()
-        try:
-            self._requests.extend(self._reader.received(nbytes))
-        except MalformedError as error:
-            self.close(str(error))
-            return
-        if self._arrived is not None and not self._arrived.done() and self._requests:
-            self._arrived.set_result(None)
-        if len(self._requests) > _QUEUE_HIGH and not self._reading_paused:
+        self.active_ms = self._cluster.now_ms()
+        for frame in self._reader.received(nbytes):
+            self._requests.append(frame)
+            self._requests_bytes += len(frame)
+        if self._requests or self._reader.fault is not None:
+            self._wake()
+        if not self._reading_paused and self._is_full():
             self._reading_paused = True
             self._transport.pause_reading()
+
+    def _is_full(self) -> bool:
+        is_full = len(self._requests) > _QUEUE_HIGH or self._requests_bytes > _QUEUE_HIGH_BYTES
+        return is_full or self._reader.fault is not None
 
     def pause_writing(self) -> None:
         self._writable = self._server.loop.create_future()
 
     def resume_writing(self) -> None:
+        self.active_ms = self._cluster.now_ms()
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.forget(self)
+        self._is_lost = True
         self.resume_writing()
-        if self._task is not None:
+        self._wake()
+        if self._task is None:
+            self._server.forget(self)
+        elif self._answerer.is_waiting:
             self._task.cancel()
 
-    def close(self, reason: str) -> None:
-        """End the connection; `reason` goes to the log."""
-        log.warning("closing the connection of %s: %s", self.peer, reason)
+    def _wake(self) -> None:
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    # Its end
+
+    def close(self, reason: str, level: int = logging.WARNING) -> None:
+        """End the connection when its answers are sent; `reason` goes to the log."""
+        if self.is_closing:
+            return
+        log.log(level, "closing the connection of %s: %s", self.peer, reason)
+        self._flush()
+        self._requests.clear()
         self._transport.close()
 
     def abort(self) -> None:
-        """End the connection at once: the broker stops."""
+        """End the connection at once."""
+        self._requests.clear()
         self._transport.abort()
+
+    @property
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being handled: it is the client's turn to send or to read."""
+        return self._task is None or self._arrived is not None or self._writable is not None
 
     @property
     def peer(self) -> str:
         name = self._transport.get_extra_info("peername")
         return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name)
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._transport.abort()
+        self._server.forget(self)
+
     # Requests
 
     async def _serve(self) -> None:
-        loop = self._server.loop
         try:
-            while not self._transport.is_closing():
-                if not self._requests:
-                    self._arrived = loop.create_future()
-                    await self._arrived
-                frame = self._requests.popleft()
-                if self._reading_paused and len(self._requests) <= _QUEUE_LOW:
-                    self._reading_paused = False
-                    self._transport.resume_reading()
-                await self._answer(frame)
-                self.active_at = loop.time()
-                if self._writable is not None:
-                    await self._writable
+            while await self._has_request():
+                await self._answer_some()
         except (MalformedError, IllegalSaslStateError, SaslAuthenticationFailedError) as error:
             self.close(str(error))
+        except SimulatedCrash:
+            self.abort()
         except Exception:
             log.exception("a request of %s has failed; its connection is closed", self.peer)
-            self._transport.close()
+            self.abort()
 
-    async def _answer(self, frame: bytearray) -> None:
-        sasl = self.session.sasl
-        if sasl is not None and sasl.takes_raw_tokens:
-            self._take_token(sasl, frame)
-            return
-        header = frames.read_request_header(frame)
-        check_admitted(self.session, header.api_key, self._cluster.now_ms())
-        served = handlers.versions(header.api_key)
-        if served is None or not served[0] <= header.api_version <= served[1]:
-            self._refuse(header)
-            return
-        request = codec.decode_request(header.api_key, header.api_version, frame, frames.body_position(frame, header))
-        context = RequestContext(header.api_version, header.client_id or "", session=self.session)
-        response = await self._handle(request, context)
-        if header.api_key == _PRODUCE and getattr(request, "acks", -1) == 0:
-            self._close_on_error(response)
-            return
-        self._send(header.api_key, header.api_version, header.correlation_id, response)
-        if sasl is not None:
-            self._follow(sasl)
+    async def _has_request(self) -> bool:
+        """Wait for a request that is to be handled; False when there won't be another."""
+        while not self._requests:
+            if self._reader.fault is not None:
+                raise self._reader.fault
+            if self._is_lost or self.is_closing:
+                return False
+            self._arrived = self._server.loop.create_future()
+            await self._arrived
+            self._arrived = None
+        return not self._is_lost or self._requests[0].startswith(_PRODUCE_KEY)
+
+    async def _answer_some(self) -> None:
+        """Those that are here, up to so many that others wait for their turn too long."""
+        for _ in range(_TURN):
+            pieces = await self._answer(self._take())
+            if pieces is not None:
+                self._send(pieces)
+            if self._answerer.ending is not None:
+                self.close(self._answerer.ending)
+            if self.session.sasl is not None:
+                self._follow(self.session.sasl)
+            if self._writable is not None:
+                await self._writable
+            if not self._requests or self._is_lost:
+                return
+        await asyncio.sleep(0)
+
+    async def _answer(self, frame: bytearray) -> list[Buffer] | None:
+        try:
+            return await self._answerer.answer(frame)
+        except asyncio.CancelledError:
+            if not self._is_lost or self._task is None:
+                raise
+            self._task.uncancel()  # by `connection_lost`; what else has come is looked at
+            return None
+
+    def _take(self) -> bytearray:
+        frame = self._requests.popleft()
+        self._requests_bytes -= len(frame)
+        if (
+            self._reading_paused
+            and len(self._requests) <= _QUEUE_LOW
+            and self._requests_bytes <= _QUEUE_LOW_BYTES
+            and self._reader.fault is None
+        ):
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return frame
 
     def _follow(self, sasl: Sasl) -> None:
         """What the connection does about the state that its authentication has come to."""
@@ -164,39 +222,28 @@ class Connection(asyncio.BufferedProtocol):
         elif sasl.is_done:
             self._reader.max_bytes = self._cluster.config.socket_request_max_bytes
 
-    async def _handle(self, request: Request, context: RequestContext) -> Response:
-        try:
-            response: Response = await self._cluster.handle(request, context)
-        except KafkaError as error:
-            return error_response(request, error)
-        except Exception as error:
-            # A fault of ours: said in the log, and to the client as Kafka says it, which may ask again.
-            log.exception("%s of %s has failed", type(request).__name__, self.peer)
-            return error_response(request, KafkaError(f"{type(error).__name__}: {error}"))
-        return response
+    # Answers
 
-    def _take_token(self, sasl: Sasl, frame: bytearray) -> None:
-        """A token without a header: SaslHandshake came in version 0."""
-        token = sasl.token(bytes(frame), self.session, self._cluster.now_ms())
-        self._transport.writelines([len(token).to_bytes(4), token])
-        self._follow(sasl)
+    def _send(self, pieces: list[Buffer]) -> None:
+        """At once, or together with the answers to what came together with this request."""
+        self._out += pieces
+        self._out_bytes += sum(map(len, pieces))
+        if not self._requests or self._out_bytes >= _OUT_BYTES:
+            self._flush()
+        elif len(self._out) == len(pieces):
+            self._server.loop.call_soon(self._flush)  # should the next one have to wait
 
-    def _refuse(self, header: RequestHeader) -> None:
-        """A version that is not served: ApiVersions says in version 0 which are, anything else ends the connection."""
-        if header.api_key != _API_VERSIONS:
-            name = frames.api_name(header.api_key)
-            raise MalformedError(
-                f"{name} in version {header.api_version} is not served ({handlers.versions(header.api_key)})"
-            )
-        from broker_embedded.handlers.k18_api_versions import unsupported
+    def _flush(self) -> None:
+        out, size = self._out, self._out_bytes
+        if out:
+            self._out, self._out_bytes = [], 0
+            if not self._transport.is_closing():
+                for piece in joined(out, size):
+                    self._transport.write(piece)
 
-        self._send(_API_VERSIONS, 0, header.correlation_id, unsupported())
 
-    def _send(self, api_key: int, version: int, correlation_id: int, response: Response) -> None:
-        body = codec.encode_response(api_key, version, response)
-        self._transport.writelines(frames.response_frame(api_key, version, correlation_id, body))
-
-    def _close_on_error(self, response: Response) -> None:
-        codes = [row.error_code for topic in response.responses for row in topic.partition_responses]  # type: ignore[attr-defined]
-        if any(codes):
-            self.close(f"errors {sorted(set(codes))} in a Produce with acks=0, which has no answer to say so")
+def _configure(connected: Any) -> None:
+    """As Kafka does: small answers go out at once, and a host that is gone without a word is found out."""
+    if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import TYPE_CHECKING
 
+from broker_embedded.connection_limits import ConnectionLimits
 from broker_embedded.security.listeners import Listener
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
     from broker_embedded.connection import Connection
-
-log = logging.getLogger(__name__)
 
 _SCRATCH_BYTES = 1 << 18
 _BACKLOG = 1024
@@ -35,19 +35,26 @@ class Server:
     True
     """
 
-    def __init__(self, cluster: Cluster, listener: Listener) -> None:
+    def __init__(self, cluster: Cluster, listener: Listener, limits: ConnectionLimits) -> None:
         """Use `listen`."""
         self.cluster = cluster
         self.listener = listener
         self.loop = asyncio.get_running_loop()
         self.scratch = bytearray(_SCRATCH_BYTES)
         self.port = 0
-        self._connections: set[Connection] = set()
+        self._limits = limits
+        self._connections: dict[Connection, str] = {}  # each with the address it comes from
+        self._none_left = asyncio.Event()
+        self._none_left.set()
+        self._is_closing = False
 
     @classmethod
-    async def listen(cls, cluster: Cluster, listener: Listener) -> Server:
-        """Listen; port 0 takes a free one, which is in `port`. Raises OSError when the address is taken."""
-        server = cls(cluster, listener)
+    async def listen(cls, cluster: Cluster, listener: Listener, limits: ConnectionLimits | None = None) -> Server:
+        """Listen; port 0 takes a free one, which is in `port`. Servers of one broker share `limits`.
+
+        Raises OSError when the address is taken.
+        """
+        server = cls(cluster, listener, limits or ConnectionLimits(cluster))
         server._server = await server.loop.create_server(
             server._connect, listener.host, listener.port, ssl=listener.ssl_context(), backlog=_BACKLOG
         )
@@ -66,30 +73,38 @@ class Server:
         """Host and port that clients are told."""
         return self.listener.advertised(self.port)
 
-    def accept(self, connection: Connection) -> bool:
-        """Whether one more connection may be; one too many is closed."""
-        self._connections.add(connection)
-        limit = self.cluster.config.max_connections
-        if len(self._connections) > limit:
-            connection.close(f"{limit} connections are open already (max.connections)")
-            return False
-        return True
+    def add(self, connection: Connection) -> str | None:
+        """Take one more connection; gives what is wrong with it, if anything: it is to be closed then."""
+        host = connection.peer.rpartition(":")[0]
+        self._connections[connection] = host
+        self._none_left.clear()
+        refusal = self._limits.add(host)
+        return "the broker stops" if self._is_closing else refusal
 
     def forget(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        """It is over: nothing of it is being handled any more."""
+        self._limits.remove(self._connections.pop(connection))
+        if not self._connections:
+            self._none_left.set()
 
     def close_idle(self) -> None:
-        """Close the connections that were silent for `connections.max.idle.ms`."""
-        limit = self.cluster.config.connections_max_idle_ms / 1000
-        if limit > 0:
-            now = self.loop.time()
-            for connection in [one for one in self._connections if now - one.active_at > limit]:
-                connection.close(f"silent for more than {limit:.0f} s (connections.max.idle.ms)")
+        """Close the connections whose clients were silent for `connections.max.idle.ms`."""
+        limit_ms = self.cluster.config.connections_max_idle_ms
+        if limit_ms <= 0:
+            return
+        latest = self.cluster.now_ms() - limit_ms
+        for connection in [one for one in self._connections if one.active_ms < latest and one.is_idle]:
+            if connection.is_closing:  # its client does not take what is left
+                connection.abort()
+            else:
+                connection.close(f"silent for more than {limit_ms} ms (connections.max.idle.ms)", logging.INFO)
 
     async def close(self) -> None:
-        """Stop listening and end every connection."""
+        """Stop listening, end every connection, and wait for what is being handled. A second call does nothing."""
+        self._is_closing = True
         self._server.close()
+        if sys.version_info >= (3, 13):
+            self._server.abort_clients()  # those too whose TLS handshake is not over
         for connection in list(self._connections):
             connection.abort()
-        await asyncio.sleep(0)  # lost connections say so in the next turn of the loop
-        await self._server.wait_closed()
+        await self._none_left.wait()

@@ -28,7 +28,7 @@ from msgspec.structs import fields as struct_fields
 from broker_embedded.wire import primitives as wire
 from broker_embedded.wire.messages import Buffer, Message, Request, Response, request_type, response_type
 from broker_embedded.wire.older_versions import OLDER
-from broker_embedded.wire.primitives import Frame, MalformedError, Write
+from broker_embedded.wire.primitives import EncodeError, Frame, MalformedError, Write
 from broker_embedded.wire.schema import Field, Kind, Row, schema
 
 Read = Callable[[Frame, int], tuple[Any, int]]
@@ -51,12 +51,12 @@ def decode_response(api_key: int, version: int, frame: Frame, at: int) -> Respon
 
 
 def encode_request(api_key: int, version: int, request: Request) -> list[Buffer]:
-    """The body of a request in pieces. Raises MalformedError for what the version can't say."""
+    """The body of a request in pieces. Raises EncodeError for what the version can't say."""
     return _encode(api_key, version, "request", request)
 
 
 def encode_response(api_key: int, version: int, response: Response) -> list[Buffer]:
-    """The body of a response in pieces; records are not copied. Raises MalformedError as `encode_request`."""
+    """The body of a response in pieces; records are not copied. Raises EncodeError as `encode_request`."""
     return _encode(api_key, version, "response", response)
 
 
@@ -74,8 +74,8 @@ def _encode(api_key: int, version: int, kind: Kind, message: Message) -> list[Bu
     pieces: list[Buffer] = []
     try:
         write(pieces.append, message if downgrade is None else downgrade(message))
-    except (struct.error, AttributeError, TypeError) as error:
-        raise MalformedError(f"{type(message).__name__} in version {version}: {error}") from error
+    except (struct.error, AttributeError, TypeError, ValueError) as error:
+        raise EncodeError(f"{type(message).__name__} in version {version}: {error}") from error
     return pieces
 
 
@@ -268,7 +268,7 @@ def _value_writer(field: Field, row: Row, kind: type[Message] | None) -> WriteVa
 
     def write_required(write: Write, value: Any) -> None:
         if value is None:
-            raise MalformedError(f"{field.name} is None, which this version can't say")
+            raise EncodeError(f"{field.name} is None, which this version can't say")
         write_value(write, value)
 
     return write_required
@@ -290,7 +290,7 @@ def _array_writer(field: Field, row: Row, kind: type[Message] | None) -> WriteVa
     def write_array(write: Write, values: Any) -> None:
         if values is None:
             if not field.is_nullable:
-                raise MalformedError(f"{field.name} is None, which this version can't say")
+                raise EncodeError(f"{field.name} is None, which this version can't say")
             write_count(write, -1)
             return
         write_count(write, len(values))

@@ -25,6 +25,7 @@ _LENGTH = struct.Struct(">i")
 _REQUEST = struct.Struct(">hhi")
 _RESPONSE = struct.Struct(">ii")
 _FIRST_ALLOCATION_BYTES = 1 << 20  # a frame takes more only as its bytes come in
+_LARGE_BYTES = 1 << 15  # to copy less is quicker than one more call of the system
 _API_VERSIONS = 18
 
 
@@ -82,6 +83,23 @@ def response_frame(api_key: int, version: int, correlation_id: int, body: list[B
     return [_RESPONSE.pack(size, correlation_id) + tags, *body]
 
 
+def joined(pieces: list[Buffer], size: int) -> list[Buffer]:
+    """Pieces of `size` bytes in all as few pieces to send; large ones are not copied."""
+    if size < _LARGE_BYTES:
+        return [b"".join(pieces)]
+    found: list[Buffer] = []
+    small: list[Buffer] = []
+    for piece in pieces:
+        if len(piece) < _LARGE_BYTES:
+            small.append(piece)
+            continue
+        if small:
+            found.append(b"".join(small))
+            small = []
+        found.append(piece)
+    return [*found, b"".join(small)] if small else found
+
+
 def response_body_position(frame: Frame, api_key: int, version: int) -> int:
     """Where the body of a response begins that is no ApiVersions v0 fallback. Raises MalformedError."""
     if api_key == _API_VERSIONS or not is_flexible(api_key, version):
@@ -97,7 +115,8 @@ class FrameReader:
     """Cuts what a connection receives into frames.
 
     `buffer` is where the next bytes go: a scratch buffer that all connections of a loop share, or the frame itself once
-    its length is known, so that a large frame is received in place. A frame above `max_bytes` raises MalformedError.
+    its length is known, so that a large frame is received in place. A length that can't be is a `fault`, behind the
+    frames that came before it; from then on nothing is read.
 
     >>> reader = FrameReader(bytearray(64), max_bytes=1 << 20)
     >>> reader.buffer()[:8] = bytes([0, 0, 0, 2, 7, 8, 0, 0])
@@ -108,6 +127,7 @@ class FrameReader:
     def __init__(self, scratch: bytearray, *, max_bytes: int) -> None:
         self._scratch = memoryview(scratch)
         self.max_bytes = max_bytes
+        self.fault: MalformedError | None = None
         self._head = b""  # less than a length
         self._frame: bytearray | None = None
         self._size = self._filled = 0
@@ -121,6 +141,8 @@ class FrameReader:
 
     def received(self, count: int) -> list[bytearray]:
         """`count` bytes have come into `buffer`; the frames that are whole now."""
+        if self.fault is not None:
+            return []
         if self._frame is not None:
             self._filled += count
             if self._filled < self._size:
@@ -136,7 +158,9 @@ class FrameReader:
         while end - at >= 4:
             size = _LENGTH.unpack_from(data, at)[0]
             if not 0 <= size <= self.max_bytes:
-                raise MalformedError(f"a frame of {size} bytes; 0 to {self.max_bytes} (socket.request.max.bytes)")
+                text = f"a frame of {size} bytes; 0 to {self.max_bytes} (socket.request.max.bytes)"
+                self.fault = MalformedError(text)
+                return frames
             at += 4
             if end - at < size:
                 self._begin(size, data[at:])

@@ -25,6 +25,10 @@ class MalformedError(ValueError):
     """A frame that is not what its key and version say; the message names the fault and the byte."""
 
 
+class EncodeError(ValueError):
+    """A message with something that its version can't say: a fault of whoever made it, not of the other end."""
+
+
 def unpack_int16(frame: Frame, at: int) -> int:
     value: int = _INT16.unpack_from(frame, at)[0]
     return value

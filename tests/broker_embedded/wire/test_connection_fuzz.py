@@ -38,9 +38,8 @@ class FakeTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("127.0.0.1", 1) if name == "peername" else default
 
-    def writelines(self, pieces: Any) -> None:
-        for piece in pieces:
-            self.written += piece
+    def write(self, data: Any) -> None:
+        self.written += data
 
     def is_closing(self) -> bool:
         return self.closed
