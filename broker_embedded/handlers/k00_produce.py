@@ -2,7 +2,8 @@
 #
 # - Exactly one batch of magic 2 per partition (more, or none: INVALID_RECORD); a bad checksum is CORRUPT_MESSAGE.
 # - zstd needs version 7 (UNSUPPORTED_COMPRESSION_TYPE, KIP-110); from version 13 on topics have ids (KIP-516).
-# - Clients write neither control batches nor internal topics.
+# - Clients write neither control batches nor internal topics, not even as "__admin_client", as Kafka would let them: the
+#   groups and transactions in memory would not follow, and the next open would have to make sense of it.
 # - A transactional batch joins its transaction: by itself from version 12 (KIP-890), and a producer that is new to the
 #   partition begins at sequence 0 then. Before that only where AddPartitionsToTxn named the partition; if it did not,
 #   TRANSACTION_ABORTABLE, which versions before 11 do not know: INVALID_TXN_STATE. A stale epoch is
@@ -51,7 +52,6 @@ _CODEC, _ZSTD, _TRANSACTIONAL = 0x07, 4, 0x10
 _MAGIC = 2
 _MAGIC_POSITION, _HEADER_BYTES = 16, 61
 _SAY_NO_MORE = {2, 10, 18, 56}  # errors with which Kafka does not say where the log begins
-_ADMIN_CLIENT = "__admin_client"  # Kafka lets its own tools write internal topics
 
 # Base offset, length, magic, attributes, producer id, epoch and sequence: what is looked at before the log does.
 _HEAD = struct.Struct(">qi4xb4xh20xqhi")
@@ -132,7 +132,7 @@ class _Append:
             raise UnsupportedCompressionTypeError(f"{where}: zstd needs Produce {_KNOWS_ZSTD}: upgrade the client")
         if self.request.acks not in (-1, 0, 1):
             raise InvalidRequiredAcksError(f"acks={self.request.acks}; -1, 0 and 1 are known")
-        if target.topic in INTERNAL_TOPICS and self.context.client_id != _ADMIN_CLIENT:
+        if target.topic in INTERNAL_TOPICS:
             raise InvalidTopicError(f"{where} is internal: only the broker writes there")
         if base_offset != 0:
             raise InvalidRecordError(f"{where}: a batch comes with base offset 0, this one has {base_offset}")

@@ -10,8 +10,8 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -19,6 +19,7 @@ from broker_embedded.errors import (
     CorruptMessageError,
     InconsistentTopicIdError,
     InvalidRecordError,
+    KafkaError,
     KafkaStorageError,
     MessageTooLargeError,
     OffsetOutOfRangeError,
@@ -211,10 +212,8 @@ class PartitionLog:
         Raises CorruptMessageError, MessageTooLargeError, RecordListTooLargeError, InvalidRecordError, and what
         `ProducerStateManager.check` and the disk raise; nothing is appended then.
         """
-        try:
+        with self._raising(CorruptMessageError):
             header = read_header(batch) if verified else verify(batch)
-        except CorruptBatchError as error:
-            raise CorruptMessageError(f"{self._where}: {error}") from error
         self._check(header, len(batch))
         if header.producer_id >= 0:
             if header.base_sequence < 0 and not verified:
@@ -225,7 +224,10 @@ class PartitionLog:
         now_ms = self._now_ms()
         append_time_ms = -1
         if self._is_strict:
-            batch, header, append_time_ms = accept(batch, header, self.config, now_ms, self._where, verified=verified)
+            with self._raising(InvalidRecordError):
+                batch, header, append_time_ms = accept(
+                    batch, header, self.config, now_ms, self._where, verified=verified
+                )
             self._check(header, len(batch))
         base_offset = self._write(header, batch, now_ms)
         if header.producer_id >= 0:
@@ -233,6 +235,13 @@ class PartitionLog:
             if header.is_transactional and self.revocable_offset is None:
                 self.revocable_offset = base_offset
         return Appended(base_offset, base_offset + header.last_offset_delta, append_time_ms, False)
+
+    @contextmanager
+    def _raising(self, kind: type[KafkaError]) -> Iterator[None]:
+        try:
+            yield
+        except CorruptBatchError as error:
+            raise kind(f"{self._where}: {error}") from error
 
     def _check(self, header: BatchHeader, size_bytes: int) -> None:
         config = self.config
@@ -355,12 +364,20 @@ class PartitionLog:
         return ReadResult([data] if data else [], next_offset, end, stable, start, aborted)
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
-        """(timestamp, offset) of the first record at or after `timestamp` (ms); None when there is none."""
-        return self._reader.find_timestamp(timestamp, self.log_start_offset)
+        """(timestamp, offset) of the first record at or after `timestamp` (ms); None when there is none.
+
+        Raises CorruptMessageError, KafkaStorageError.
+        """
+        with self._raising(CorruptMessageError):
+            return self._reader.find_timestamp(timestamp, self.log_start_offset)
 
     def max_timestamp_offset(self) -> tuple[int, int] | None:
-        """(timestamp, offset) of the first record with the largest timestamp; None in an empty log."""
-        return self._reader.find_max_timestamp(self.log_start_offset)
+        """(timestamp, offset) of the first record with the largest timestamp; None in an empty log.
+
+        Raises CorruptMessageError, KafkaStorageError.
+        """
+        with self._raising(CorruptMessageError):
+            return self._reader.find_max_timestamp(self.log_start_offset)
 
     def needs_sync(self) -> bool:
         """Whether flush.messages or flush.ms asks for a sync, or a segment was finished since the last one."""

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
+from fastcrc import crc32
 
 from broker_embedded import errors, records
 
@@ -54,6 +56,30 @@ def test_a_batch_that_grows_too_large(lab: Any) -> None:
     with pytest.raises(errors.MessageTooLargeError):
         log.append(lab.batch(value_bytes=5_000, codec="gzip"))
     assert log.log_end_offset == 0
+
+
+def sealed(batch: bytearray) -> bytearray:
+    """With a checksum that says that nothing is wrong."""
+    struct.pack_into(">I", batch, 17, crc32.iscsi(memoryview(batch)[21:]))
+    return batch
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip"])
+def test_records_that_are_none(lab: Any, codec: str) -> None:
+    batch = lab.batch(3, codec=codec)
+    batch[61:] = b"\xff" * (len(batch) - 61)
+    with pytest.raises(errors.InvalidRecordError, match="orders-0: batch at offset 0"):
+        lab.open(cleanup_policy="compact").append(sealed(batch))
+
+
+@pytest.mark.parametrize("find", [lambda log: log.offset_for_timestamp(1), lambda log: log.max_timestamp_offset()])
+def test_who_looks_for_times_is_told_of_damage(lab: Any, find: Any) -> None:
+    log = lab.open()
+    batch = lab.batch(3)
+    batch[61:] = b"\xff" * (len(batch) - 61)
+    log.append(sealed(batch))
+    with pytest.raises(errors.CorruptMessageError, match="orders-0: batch at offset 0"):
+        find(log)
 
 
 def test_compacted_topics_need_keys(lab: Any) -> None:
