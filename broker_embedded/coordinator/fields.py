@@ -1,20 +1,26 @@
 """The fields of keys and values of the internal topics, written and read one by one.
 
 Kafka's plain encoding has lengths of 16 and 32 bits; the flexible one (KIP-482) has compact lengths, and ends each
-struct with tagged fields.
+struct with tagged fields. The bytes of single values are those of requests: `wire/primitives.py`.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
+
+from broker_embedded.wire import primitives
 
 INT8 = struct.Struct(">b")
 INT16 = struct.Struct(">h")
 INT32 = struct.Struct(">i")
 INT64 = struct.Struct(">q")
+
+
+FAULTS = (primitives.MalformedError, IndexError, struct.error, UnicodeDecodeError)
+"""What a Reader raises for bytes that are not what is read from them."""
 
 
 class UnknownRecordError(ValueError):
@@ -50,21 +56,13 @@ class Reader:
         return self.unpack(INT64)[0]
 
     def uuid(self) -> UUID:
-        return UUID(bytes=self._take(16))
-
-    def unsigned_varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.data[self.position]
-            self.position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
+        start, self.position = self.position, self.position + 16
+        return UUID(bytes=self.data[start : self.position])
 
     def nullable_string(self) -> str | None:
-        length = self.unsigned_varint() - 1 if self.flexible else self.int16()
-        return None if length < 0 else self._take(length).decode()
+        read = primitives.read_compact_string if self.flexible else primitives.read_string
+        text, self.position = read(self.data, self.position)
+        return text
 
     def string(self) -> str:
         """A null one counts as empty."""
@@ -72,24 +70,25 @@ class Reader:
 
     def binary(self) -> bytes:
         """Null counts as empty."""
-        return self._take(self.count())
+        read = primitives.read_compact_bytes if self.flexible else primitives.read_bytes
+        data, self.position = read(self.data, self.position)
+        return data or b""
 
     def count(self) -> int:
-        """Of an array, or of bytes; a null one counts as empty."""
-        return max(0, self.unsigned_varint() - 1 if self.flexible else self.int32())
-
-    def skip_tags(self) -> None:
-        self.tags()
+        """Of an array; a null one counts as empty."""
+        read = primitives.read_compact_count if self.flexible else primitives.read_count
+        count, self.position = read(self.data, self.position)
+        return max(0, count)
 
     def tags(self) -> dict[int, bytes]:
         """The tagged fields at the end of a struct; none where the encoding is not flexible."""
-        if not self.flexible:
-            return {}
-        return {self.unsigned_varint(): self._take(self.unsigned_varint()) for _ in range(self.unsigned_varint())}
-
-    def _take(self, length: int) -> bytes:
-        start, self.position = self.position, self.position + length
-        return self.data[start : self.position]
+        found = {}
+        if self.flexible:
+            count, self.position = primitives.read_varint(self.data, self.position)
+            for _ in range(count):
+                tag, start, self.position = primitives.read_tag(self.data, self.position)
+                found[tag] = self.data[start : self.position]
+        return found
 
 
 class Writer:
@@ -103,7 +102,7 @@ class Writer:
 
     def __init__(self, flexible: bool = False) -> None:
         self.flexible = flexible
-        self._parts: list[bytes] = []
+        self._parts: list[Any] = []
 
     def data(self) -> bytes:
         return b"".join(self._parts)
@@ -123,32 +122,27 @@ class Writer:
     def uuid(self, value: UUID) -> Self:
         return self._put(value.bytes)
 
-    def unsigned_varint(self, value: int) -> Self:
-        while value > 0x7F:
-            self._parts.append(bytes((value & 0x7F | 0x80,)))
-            value >>= 7
-        return self._put(bytes((value,)))
-
     def string(self, text: str | None) -> Self:
         """None is null."""
-        data = None if text is None else text.encode()
-        length = -1 if data is None else len(data)
-        (self.unsigned_varint(length + 1) if self.flexible else self.int16(length))._put(data or b"")
+        write = primitives.write_compact_string if self.flexible else primitives.write_string
+        write(self._parts.append, text)
         return self
 
     def binary(self, data: bytes) -> Self:
-        return self.count(len(data))._put(data)
+        write = primitives.write_compact_bytes if self.flexible else primitives.write_bytes
+        write(self._parts.append, data)
+        return self
 
     def count(self, count: int) -> Self:
         """Of an array, before its rows; -1 is null."""
-        return self.unsigned_varint(count + 1) if self.flexible else self.int32(count)
+        write = primitives.write_compact_count if self.flexible else primitives.write_count
+        write(self._parts.append, count)
+        return self
 
     def tags(self, fields: Mapping[int, bytes] | None = None) -> Self:
         """The end of a struct, with its tagged fields by number."""
         if self.flexible:
-            self.unsigned_varint(len(fields or {}))
-            for tag, data in sorted((fields or {}).items()):
-                self.unsigned_varint(tag).unsigned_varint(len(data))._put(data)
+            primitives.write_tags(self._parts.append, sorted((fields or {}).items()))
         return self
 
     def _put(self, data: bytes) -> Self:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_embedded.coordinator.fields import Reader, Writer
+from broker_embedded.coordinator.fields import FAULTS, Reader, Writer
 
 maybe_text = st.none() | st.text(max_size=200)
 
@@ -34,3 +34,14 @@ def test_tagged_fields_are_passed_over() -> None:
     reader = Reader(bytes.fromhex("02 00 01 61 05 00 7f"), flexible=True)
     assert reader.tags() == {0: b"a", 5: b""}
     assert reader.int8() == 0x7F
+
+
+@pytest.mark.parametrize("flexible", [False, True])
+@given(st.text(min_size=1, max_size=20), st.binary(min_size=1, max_size=20), st.data())
+def test_what_is_cut_short_is_not_read_as_something_shorter(
+    flexible: bool, text: str, blob: bytes, data: st.DataObject
+) -> None:
+    whole = Writer(flexible).string(text).binary(blob).tags({0: blob}).data()
+    reader = Reader(whole[: data.draw(st.integers(0, len(whole) - 1))], flexible=flexible)
+    with pytest.raises(FAULTS):
+        reader.string(), reader.binary(), reader.tags()

@@ -82,5 +82,5 @@ def _member(reader: Reader, version: int) -> MemberValue:
     if rebalance_timeout_ms < 0:
         rebalance_timeout_ms = session_timeout_ms
     parts = (reader.binary(), reader.binary())
-    reader.skip_tags()
+    reader.tags()
     return MemberValue(member_id, instance_id, *client, rebalance_timeout_ms, session_timeout_ms, *parts)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
 
-from broker_embedded.coordinator.fields import INT16, Reader
+from broker_embedded.coordinator.fields import FAULTS, INT16, Reader
 
 
 def subscribed_topics(metadata: Iterable[bytes]) -> frozenset[str] | None:
@@ -20,15 +19,7 @@ def subscribed_topics(metadata: Iterable[bytes]) -> frozenset[str] | None:
     try:
         for data in metadata:
             reader = Reader(data, INT16.size)
-            topics.update([_topic(reader) for _ in range(reader.count())])
-    except (struct.error, UnicodeDecodeError):
+            topics.update([reader.string() for _ in range(reader.count())])
+    except FAULTS:
         return None
     return frozenset(topics)
-
-
-def _topic(reader: Reader) -> str:
-    before = reader.position
-    topic = reader.string()
-    if reader.position > len(reader.data) or reader.position == before:
-        raise struct.error("a topic's name goes beyond the end of the metadata")
-    return topic

@@ -5,11 +5,10 @@ Read when a classic group becomes a consumer group, and written for its members 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from broker_embedded.coordinator.fields import Reader, Writer
+from broker_embedded.coordinator.fields import FAULTS, Reader, Writer
 from broker_embedded.topics import Partition
 
 _NEWEST = 3
@@ -43,13 +42,13 @@ def decode_subscription(data: bytes) -> Subscription:
     reader = Reader(data)
     try:
         version = _version(reader)
-        topics = frozenset([reader.string() for _ in range(_count(reader))])
+        topics = frozenset([reader.string() for _ in range(reader.count())])
         reader.binary()  # user data
         owned = _partitions(reader) if version >= _OWNED_SINCE else frozenset()
         if version >= _GENERATION_SINCE:
             reader.int32()
         rack_id = reader.nullable_string() if version >= _RACK_SINCE else None
-    except (struct.error, UnicodeDecodeError) as error:
+    except FAULTS as error:
         raise MalformedError(f"a subscription that consumers do not write: {error}") from error
     return Subscription(version, topics, owned, rack_id)
 
@@ -62,7 +61,7 @@ def decode_assignment(data: bytes) -> Assignment:
     try:
         _version(reader)
         return Assignment(_partitions(reader), reader.binary())
-    except (struct.error, UnicodeDecodeError) as error:
+    except FAULTS as error:
         raise MalformedError(f"an assignment that consumers do not write: {error}") from error
 
 
@@ -88,17 +87,9 @@ def _version(reader: Reader) -> int:
     return min(version, _NEWEST)
 
 
-def _count(reader: Reader) -> int:
-    """Of rows that are there: each has two bytes at least."""
-    count = reader.count()
-    if count > (len(reader.data) - reader.position) // 2:
-        raise MalformedError(f"{count} rows in what is left of {len(reader.data)} bytes")
-    return count
-
-
 def _partitions(reader: Reader) -> frozenset[Partition]:
     found: set[Partition] = set()
-    for _ in range(_count(reader)):
+    for _ in range(reader.count()):
         topic = reader.string()
-        found |= {(topic, reader.int32()) for _ in range(_count(reader))}
+        found |= {(topic, reader.int32()) for _ in range(reader.count())}
     return frozenset(found)

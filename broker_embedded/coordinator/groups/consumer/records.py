@@ -199,7 +199,7 @@ def _decode_classic(data: bytes | None) -> ClassicMember | None:
     protocols = []
     for _ in range(reader.count()):
         protocols.append((reader.string(), reader.binary()))
-        reader.skip_tags()
+        reader.tags()
     return ClassicMember(session_timeout_ms, tuple(protocols))
 
 
@@ -208,7 +208,7 @@ def _decode_target(reader: Reader) -> Partitions:
     for _ in range(reader.count()):
         topic = reader.uuid()
         found |= {(topic, reader.int32()) for _ in range(reader.count())}
-        reader.skip_tags()
+        reader.tags()
     return frozenset(found)
 
 
