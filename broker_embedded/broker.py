@@ -11,7 +11,6 @@ from types import TracebackType
 from broker_embedded.cluster import Cluster
 from broker_embedded.config import BrokerConfig
 from broker_embedded.connection_limits import ConnectionLimits
-from broker_embedded.errors import KafkaError
 from broker_embedded.security.listeners import Listener, exposure_warning
 from broker_embedded.server import Server
 
@@ -97,7 +96,7 @@ class Broker:
             try:
                 self.cluster.tick()
                 await self.cluster.flush_due()
-            except KafkaError:
+            except Exception:  # the next time may do better, and much else depends on the time
                 log.exception("the broker over %s could not do its periodic work", self.cluster.folder.path)
             for server in self.servers:
                 server.close_idle()

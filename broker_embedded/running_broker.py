@@ -7,10 +7,12 @@ with broker_embedded.running() as broker:
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -19,11 +21,12 @@ from broker_embedded.config import BrokerConfig
 from broker_embedded.faults import Faults
 from broker_embedded.security.listeners import Listener
 
+_MEMORY_BYTES = 1 << 30
 TEST_CONFIG = BrokerConfig(auto_create_topics=True, group_initial_rebalance_delay_ms=0)
 
 
 class RunningBroker:
-    """A broker with an event loop and a thread of its own, so that clients of any kind can use it.
+    """A broker with an event loop and a thread of its own, so that clients of any kind can use it; once.
 
     >>> with running() as broker:
     ...     broker.bootstrap_servers.partition(":")[0]
@@ -34,26 +37,30 @@ class RunningBroker:
         self._config, self._listeners = config, listeners
         self._temporary = data_dir is None
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="broker-", dir=_memory_folder()))
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
+        self._faults = Faults()
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
         self.broker: Broker
 
     def __enter__(self) -> RunningBroker:
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
-            self._thread.join()
-            raise self._failure
+            self._finish()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._loop is not None and self._stop is not None
-        self._loop.call_soon_threadsafe(self._stop.set)
+        with suppress(RuntimeError):  # its loop is closed: it has failed by itself, which is raised below
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Wait for the thread; raise what has gone wrong in it."""
         self._thread.join()
         if self._temporary:
             shutil.rmtree(self.data_dir)
@@ -66,10 +73,14 @@ class RunningBroker:
         return self.broker.bootstrap_servers
 
     def faults(self) -> Faults:
-        """The broker's faults: what it does to the requests of its clients."""
-        if self.broker.cluster.faults is None:
-            self.broker.cluster.faults = Faults()
-        return self.broker.cluster.faults
+        """What the broker does to the requests of its clients: see `Fault`. From any thread.
+
+        >>> from broker_embedded import Fault
+        >>> with running() as broker:
+        ...     faults = broker.faults().add(Fault(api_key=0, error=6))  # the next Produce finds no leader
+        """
+        self.broker.cluster.faults = self._faults
+        return self._faults
 
     def _run(self) -> None:
         try:
@@ -92,13 +103,16 @@ def running(
 ) -> RunningBroker:
     """A broker on a free port of 127.0.0.1, in a thread of its own, as a context manager.
 
-    Without `data_dir` its data is in memory where the machine has a folder for that (/dev/shm), and gone at the end.
-    Topics are made when first used and groups start without delay, as tests like it, unless `config` says otherwise.
-    Raises FolderInUseError.
+    Without `data_dir` its data is in memory where the machine has a folder for that (/dev/shm, with room), and gone at
+    the end. Topics are made when first used and groups start without delay, as tests like it, unless `config` says
+    otherwise. What goes wrong at the start or in the end is raised here: FolderInUseError, or OSError when the port of
+    a listener is taken.
     """
     return RunningBroker(data_dir, config, listeners)
 
 
 def _memory_folder() -> Path | None:
+    """Where files are in memory; None where there is no such place, or a small one, as in most containers."""
     folder = Path("/dev/shm")
-    return folder if folder.is_dir() else None
+    is_usable = folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= _MEMORY_BYTES
+    return folder if is_usable else None
