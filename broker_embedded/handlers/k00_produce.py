@@ -2,7 +2,7 @@
 #
 # - Exactly one batch of magic 2 per partition (more, or none: INVALID_RECORD); a bad checksum is CORRUPT_MESSAGE.
 # - zstd needs version 7 (UNSUPPORTED_COMPRESSION_TYPE, KIP-110); from version 13 on topics have ids (KIP-516).
-# - Clients write neither control batches nor internal topics, not even as "__admin_client", as Kafka would let them: the
+# - Clients write neither control batches nor internal topics, not even as "__admin_client", which Kafka lets: the
 #   groups and transactions in memory would not follow, and the next open would have to make sense of it.
 # - A transactional batch joins its transaction: by itself from version 12 (KIP-890), and a producer that is new to the
 #   partition begins at sequence 0 then. Before that only where AddPartitionsToTxn named the partition; if it did not,
