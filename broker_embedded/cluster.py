@@ -117,7 +117,7 @@ class Cluster:
     def _load(self) -> None:
         folder = self.folder
         if any(self.metadata.broker_configs(node) for node in ("", self.config.node_id)):
-            from broker_embedded.broker_configs import apply_dynamic  # the table of all settings takes its time
+            from broker_embedded.configs.broker import apply_dynamic  # the table of all settings takes its time
 
             apply_dynamic(self)
         self.topics = folder.open_topics(self.config, self.now_ms)

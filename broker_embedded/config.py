@@ -81,6 +81,6 @@ class BrokerConfig:
         ...
         broker_embedded.errors.InvalidConfigError: node.idd is not a setting of the broker; did you mean node.id?
         """
-        from broker_embedded.broker_configs import read_properties  # the table of all settings takes its time
+        from broker_embedded.configs.broker import read_properties  # the table of all settings takes its time
 
         return read_properties(properties)

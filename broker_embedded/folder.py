@@ -14,22 +14,20 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
 from broker_embedded.config import BrokerConfig
+from broker_embedded.configs.topics import TOPIC_CONFIGS, log_config
 from broker_embedded.errors import KafkaError
 from broker_embedded.lock import FolderLock
 from broker_embedded.log import checkpoints, disk
 from broker_embedded.log.checkpoints import MetaProperties
-from broker_embedded.log.config import LogConfig
 from broker_embedded.log.partition import PartitionLog
 from broker_embedded.metadata import TOPIC_RESOURCE, Metadata, NewTopic
 from broker_embedded.metadata.log import METADATA_TOPIC_ID
 from broker_embedded.metadata.single_node import check_format
-from broker_embedded.topic_configs import TOPIC_CONFIGS, to_log_config
 from broker_embedded.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -260,9 +258,3 @@ def _known(topic: Topic) -> dict[str, str]:
     for name in sorted(unknown):
         log.warning("topic %s has %s=%s, which this version does not know", topic.name, name, topic.configs[name])
     return {name: value for name, value in topic.configs.items() if name not in unknown}
-
-
-def log_config(configs: Mapping[str, str], config: BrokerConfig) -> LogConfig:
-    """The settings of a topic's logs: its own above the broker's defaults. Raises InvalidConfigError."""
-    settings = to_log_config({**config.topic_defaults, **configs})
-    return replace(settings, producer_id_expiration_ms=config.producer_id_expiration_ms)

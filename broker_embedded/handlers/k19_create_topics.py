@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from broker_embedded.configs.topics import log_config
 from broker_embedded.errors import (
     InvalidConfigError,
     InvalidPartitionsError,
@@ -21,7 +22,6 @@ from broker_embedded.errors import (
     KafkaError,
     PolicyViolationError,
 )
-from broker_embedded.folder import log_config
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topics import MOST_PARTITIONS, Topic, check_assignment, check_collision, check_name
 from broker_embedded.wire.messages.topics import (
@@ -73,7 +73,7 @@ def _check_size(cluster: Cluster, request: CreateTopicsRequest) -> None:
 def _made(cluster: Cluster, topic: Topic, context: RequestContext) -> CreatableTopicResult:
     result = CreatableTopicResult(topic.name, topic.id, num_partitions=topic.partition_count, replication_factor=1)
     if context.api_version >= _TELLS_CONFIGS and not context.in_process:
-        from broker_embedded.config_rows import topic_rows  # the table of all settings takes its time
+        from broker_embedded.configs.rows import topic_rows  # the table of all settings takes its time
 
         result.configs = [
             CreatableTopicConfigs(row.definition.name, row.value, config_source=row.source)

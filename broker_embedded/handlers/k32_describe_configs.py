@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.config_rows import Row, broker_rows, default_broker_rows, group_rows, topic_rows
+from broker_embedded.configs.rows import Row, broker_rows, default_broker_rows, group_rows, topic_rows
 from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topics import check_name

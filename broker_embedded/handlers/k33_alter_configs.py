@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from broker_embedded import config_resources
+from broker_embedded.configs import resources
 from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.configs import (
@@ -35,12 +35,12 @@ def _alter(
         if counts[kind, name] > 1:
             raise InvalidRequestError("Each resource must appear at most once.")
         nulls = [config.name for config in row.configs if config.value is None]
-        config_resources.check_request(kind, (config.name for config in row.configs), nulls)
-        config_resources.stored(cluster, kind, name)
+        resources.check_request(kind, (config.name for config in row.configs), nulls)
+        resources.stored(cluster, kind, name)
         configs = {config.name: config.value or "" for config in row.configs}
-        config_resources.check(cluster, kind, name, configs)
+        resources.check(cluster, kind, name, configs)
         if not validate_only:
-            config_resources.store(cluster, kind, name, configs)
+            resources.store(cluster, kind, name, configs)
     except KafkaError as error:
         return AlterConfigsResourceResponse(kind, name, error.code, str(error))
     return AlterConfigsResourceResponse(kind, name)

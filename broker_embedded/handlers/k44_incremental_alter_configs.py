@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from broker_embedded import config_resources
+from broker_embedded.configs import resources
 from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.configs import (
@@ -46,13 +46,13 @@ def _alter(
         if counts[kind, name] > 1:
             raise InvalidRequestError("Each resource must appear at most once.")
         nulls = [c.name for c in row.configs if c.value is None and c.config_operation != OPERATION_DELETE]
-        config_resources.check_request(kind, (config.name for config in row.configs), nulls)
-        configs = dict(config_resources.stored(cluster, kind, name))
+        resources.check_request(kind, (config.name for config in row.configs), nulls)
+        configs = dict(resources.stored(cluster, kind, name))
         for change in row.configs:
             _apply(configs, kind, change)
-        config_resources.check(cluster, kind, name, configs)
+        resources.check(cluster, kind, name, configs)
         if not validate_only:
-            config_resources.store(cluster, kind, name, configs)
+            resources.store(cluster, kind, name, configs)
     except KafkaError as error:
         return AlterConfigsResourceResponse(kind, name, error.code, str(error))
     return AlterConfigsResourceResponse(kind, name)
@@ -65,10 +65,10 @@ def _apply(configs: dict[str, str], kind: int, change: AlterableConfig) -> None:
     elif change.config_operation == OPERATION_DELETE:
         configs.pop(name, None)
     elif change.config_operation == OPERATION_APPEND:
-        entries = config_resources.list_entries(kind, name, configs.get(name), "APPEND")
+        entries = resources.list_entries(kind, name, configs.get(name), "APPEND")
         configs[name] = ",".join(dict.fromkeys([*entries, *value.split(",")]))
     elif change.config_operation == OPERATION_SUBTRACT:
-        entries = config_resources.list_entries(kind, name, configs.get(name), "SUBTRACT")
+        entries = resources.list_entries(kind, name, configs.get(name), "SUBTRACT")
         configs[name] = ",".join(entry for entry in entries if entry not in value.split(","))
     else:
         raise InvalidRequestError(f"Unknown operations type {change.config_operation}")

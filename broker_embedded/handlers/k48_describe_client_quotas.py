@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.client_quotas import check_filter, matches
+from broker_embedded.configs.client_quotas import check_filter, matches
 from broker_embedded.errors import KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.configs import (

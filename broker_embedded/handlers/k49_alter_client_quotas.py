@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.client_quotas import changes_of, entity_of
+from broker_embedded.configs.client_quotas import changes_of, entity_of
 from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.metadata.image import ClientQuotaEntity

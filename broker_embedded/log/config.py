@@ -1,6 +1,6 @@
 """The settings of a log: Kafka's topic configs that the log itself reads.
 
-`topic_configs.to_log_config` makes them of names and texts, and says which values are valid.
+`configs.topics.to_log_config` makes them of names and texts, and says which values are valid.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import broker_embedded
-from broker_embedded.broker_config_table import BROKER_CONFIGS, WITHOUT_EFFECT
+from broker_embedded.configs.broker_table import BROKER_CONFIGS, WITHOUT_EFFECT
 from broker_embedded.handlers import served
 
 GAPS = (Path(broker_embedded.__file__).parent / "known_gaps.md").read_text(encoding="utf-8")

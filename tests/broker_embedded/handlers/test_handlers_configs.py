@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from broker_embedded.group_configs import group_value
+from broker_embedded.configs.groups import group_value
 from broker_embedded.handlers import RequestContext
 from broker_embedded.wire.messages.configs import (
     OPERATION_APPEND,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from broker_embedded.group_configs import group_value
+from broker_embedded.configs.groups import group_value
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster

@@ -6,13 +6,16 @@ Everything is checked here, also what no log reads; the log gets its part as a `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from broker_embedded.config_definitions import ConfigType, Definition, read_table
+from broker_embedded.configs.definitions import ConfigType, Definition, read_table
 from broker_embedded.errors import InvalidConfigError
 from broker_embedded.log.config import LogConfig
+
+if TYPE_CHECKING:
+    from broker_embedded.config import BrokerConfig
 
 TOPIC_CONFIGS: Final = read_table("""
 cleanup.policy | list | delete | list of compact, delete | old data: delete it, compact it, both, or (empty) keep it
@@ -95,6 +98,12 @@ def to_log_config(configs: Mapping[str, str]) -> LogConfig:
     known = _log_fields()
     settings = {known[name]: _as_log_value(value) for name, value in values.items() if name in known}
     return LogConfig(**settings)
+
+
+def log_config(configs: Mapping[str, str], config: BrokerConfig) -> LogConfig:
+    """The settings of a topic's logs: its own above the broker's defaults. Raises InvalidConfigError."""
+    settings = to_log_config({**config.topic_defaults, **configs})
+    return replace(settings, producer_id_expiration_ms=config.producer_id_expiration_ms)
 
 
 def check_topic_configs(configs: Mapping[str, str]) -> dict[str, Any]:

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_embedded.broker_config_table import BROKER_CONFIGS, WITHOUT_EFFECT
-from broker_embedded.broker_configs import _FIELDS, DYNAMIC, is_known
 from broker_embedded.config import BrokerConfig
-from broker_embedded.config_definitions import Definition, to_text
+from broker_embedded.configs.broker import _FIELDS, DYNAMIC, is_known
+from broker_embedded.configs.broker_table import BROKER_CONFIGS, WITHOUT_EFFECT
+from broker_embedded.configs.definitions import Definition, to_text
+from broker_embedded.configs.groups import GROUP_CONFIGS
+from broker_embedded.configs.topics import BROKER_NAMES, TOPIC_CONFIGS, check_topic_configs, to_log_config
 from broker_embedded.errors import InvalidConfigError
-from broker_embedded.group_configs import GROUP_CONFIGS
 from broker_embedded.log.config import LogConfig
-from broker_embedded.topic_configs import BROKER_NAMES, TOPIC_CONFIGS, check_topic_configs, to_log_config
 
 KAFKA = json.loads((Path(__file__).parent / "kafka_configs.json").read_text())
 OURS = {"flush.on.commit", "max.replication.factor"}

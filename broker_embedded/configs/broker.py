@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from broker_embedded.broker_config_table import BROKER_CONFIGS, WITHOUT_EFFECT, WITHOUT_EFFECT_PREFIXES
 from broker_embedded.config import BrokerConfig
-from broker_embedded.config_definitions import ConfigSource, ConfigType, Definition, suggest, to_text
+from broker_embedded.configs.broker_table import BROKER_CONFIGS, WITHOUT_EFFECT, WITHOUT_EFFECT_PREFIXES
+from broker_embedded.configs.definitions import ConfigSource, ConfigType, Definition, suggest, to_text
+from broker_embedded.configs.topics import BROKER_NAMES, log_config, to_log_config
 from broker_embedded.errors import InvalidConfigError, InvalidRequestError
-from broker_embedded.folder import log_config
-from broker_embedded.topic_configs import BROKER_NAMES, to_log_config
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from broker_embedded.config_definitions import Definition, read_table
-from broker_embedded.topic_configs import BROKER_NAMES, TOPIC_CONFIGS
+from broker_embedded.configs.definitions import Definition, read_table
+from broker_embedded.configs.topics import BROKER_NAMES, TOPIC_CONFIGS
 
 _IDENTITY: Final = """
 broker.id | int | -1 | | the same as node.id

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from broker_embedded import group_configs, topic_configs
-from broker_embedded.broker_configs import DYNAMIC, Layers, Synonym, definition, is_sensitive
-from broker_embedded.config_definitions import ConfigSource, Definition
+from broker_embedded.configs import groups, topics
+from broker_embedded.configs.broker import DYNAMIC, Layers, Synonym, definition, is_sensitive
+from broker_embedded.configs.definitions import ConfigSource, Definition
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
@@ -31,8 +31,8 @@ def topic_rows(cluster: Cluster, configs: Mapping[str, str]) -> list[Row]:
     """Of a topic with these configs of its own: they, else the broker's defaults for topics, else Kafka's."""
     layers = Layers(cluster)
     rows = []
-    for name, known in topic_configs.TOPIC_CONFIGS.items():
-        broker_names = topic_configs.BROKER_NAMES.get(name, ())
+    for name, known in topics.TOPIC_CONFIGS.items():
+        broker_names = topics.BROKER_NAMES.get(name, ())
         synonyms = layers.synonyms(broker_names[0]) if broker_names else []
         text = configs.get(name, cluster.config.topic_defaults.get(name, known.default))
         value = known.canonical(text or "")
@@ -67,12 +67,12 @@ def group_rows(cluster: Cluster, group: str) -> list[Row]:
     """Of a group, whether there is one or not: its own configs, else the broker's settings."""
     layers, configs = Layers(cluster), cluster.metadata.group_configs(group)
     rows = []
-    for name, known in group_configs.GROUP_CONFIGS.items():
-        broker_name = group_configs.BROKER_NAMES.get(name)
+    for name, known in groups.GROUP_CONFIGS.items():
+        broker_name = groups.BROKER_NAMES.get(name)
         synonyms = [Synonym(name, known.default, ConfigSource.DEFAULT)]
         if broker_name is not None:
             synonyms = layers.synonyms(broker_name)
-        value = known.canonical(configs.get(name, group_configs.broker_text(cluster, name)))
+        value = known.canonical(configs.get(name, groups.broker_text(cluster, name)))
         if name in configs:
             synonyms.insert(0, Synonym(name, value, ConfigSource.GROUP))
         rows.append(Row(known, value, synonyms))

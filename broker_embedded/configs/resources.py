@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from broker_embedded import broker_configs, group_configs
-from broker_embedded.config_definitions import ConfigType
+from broker_embedded.configs import broker, groups
+from broker_embedded.configs.definitions import ConfigType
+from broker_embedded.configs.topics import TOPIC_CONFIGS, log_config
 from broker_embedded.errors import InvalidConfigError, InvalidRequestError, UnknownTopicOrPartitionError
-from broker_embedded.folder import log_config
-from broker_embedded.topic_configs import TOPIC_CONFIGS
 from broker_embedded.topics import check_name
 from broker_embedded.wire.messages.configs import (
     RESOURCE_BROKER,
@@ -63,10 +62,10 @@ def _check_node(cluster: Cluster, name: str) -> None:
 def list_entries(kind: int, name: str, value: str | None, operation: str) -> list[str]:
     """The entries of a list config that is appended to or subtracted from. Raises InvalidConfigError for no list."""
     if kind == RESOURCE_BROKER:
-        known = broker_configs.definition(name)
+        known = broker.definition(name)
         problem = f"Config value {operation.lower()} is not allowed for config key: {name}"
     else:
-        table = TOPIC_CONFIGS if kind == RESOURCE_TOPIC else group_configs.GROUP_CONFIGS
+        table = TOPIC_CONFIGS if kind == RESOURCE_TOPIC else groups.GROUP_CONFIGS
         found = table.get(name)
         problem = f"Can't {operation} to key {name} because its type is not LIST."
         if found is None:
@@ -87,12 +86,12 @@ def check(cluster: Cluster, kind: int, name: str, configs: Mapping[str, str]) ->
             f"{_LONGEST_VALUE} bytes."
         )
     if kind == RESOURCE_BROKER:
-        broker_configs.check_dynamic(cluster, configs)
+        broker.check_dynamic(cluster, configs)
         return
     if not name:
         raise InvalidRequestError(f"Default {_NAMES[kind]} resources are not allowed.")
     if kind == RESOURCE_GROUP:
-        group_configs.check_group_configs(cluster, configs)
+        groups.check_group_configs(cluster, configs)
         return
     check_name(name)
     log_config(configs, cluster.config)
@@ -108,4 +107,4 @@ def store(cluster: Cluster, kind: int, name: str, configs: Mapping[str, str]) ->
     gone = dict.fromkeys(cluster.metadata.configs(kind, name))
     cluster.metadata.set_configs(kind, name, {**gone, **configs})
     if kind == RESOURCE_BROKER:
-        broker_configs.apply_dynamic(cluster)
+        broker.apply_dynamic(cluster)

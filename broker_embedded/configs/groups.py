@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from broker_embedded.broker_config_table import BROKER_CONFIGS
-from broker_embedded.config_definitions import ConfigType, Definition, read_table
+from broker_embedded.configs.broker_table import BROKER_CONFIGS
+from broker_embedded.configs.definitions import ConfigType, Definition, read_table
 from broker_embedded.errors import InvalidConfigError
 
 if TYPE_CHECKING:
