@@ -13,7 +13,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from broker_embedded.answering import PRODUCE, Answerer
 from broker_embedded.errors import IllegalSaslStateError, SaslAuthenticationFailedError
@@ -60,8 +60,7 @@ class Connection(asyncio.BufferedProtocol):
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # other loops have kinds of their own
         refusal = self._server.add(self)
         try:
             self.session = open_session(self._cluster, self._server.listener, transport)
