@@ -77,14 +77,8 @@ class Client:
     async def __aenter__(self) -> Client:
         if self._app is not None:
             self._topics = self._app.plan().topics
-        transport = await reach_transport(self._settings)
-        try:
-            producer = transport.producer()
-            await producer.start()
-        except BaseException:
-            await transport.stop()
-            raise
-        self._transport, self._sender = transport, Sender(producer, self._ensure, self._partitions)
+        self._transport = transport = await reach_transport(self._settings)
+        self._sender = Sender(transport.producer(), self._ensure, self._partitions)
         return self
 
     async def __aexit__(

@@ -33,7 +33,10 @@ class Unsent(NamedTuple):
 
 
 class Sender:
-    """Takes records without waiting. `ensure` makes topics and notes their `partitions`."""
+    """Takes records without waiting. `ensure` makes topics and notes their `partitions`.
+
+    The producer, which is not started, is so with the first record: whoever may only read is no producer.
+    """
 
     def __init__(
         self, producer: Producer, ensure: Callable[[set[str]], Awaitable[None]], partitions: dict[str, int]
@@ -44,6 +47,7 @@ class Sender:
         self._unsent: list[Unsent] = []
         self._flushing: asyncio.Task[None] | None = None
         self._turn = 0
+        self._is_started = False
 
     def send(self, record: Unsent) -> None:
         self._unsent.append(record)
@@ -56,7 +60,8 @@ class Sender:
             if self._flushing is not None:
                 await asyncio.wait([self._flushing])
         finally:
-            await self._producer.close()
+            if self._is_started:
+                await self._producer.close()
 
     async def _flush(self) -> None:
         """Sends what is waiting, a batch for each partition, until nothing is."""
@@ -64,6 +69,9 @@ class Sender:
             unsent, self._unsent = self._unsent, []
             try:
                 await self._ensure({row.topic for row in unsent})
+                if not self._is_started:
+                    await self._producer.start()
+                    self._is_started = True
             except Exception as error:  # noqa: BLE001 - handed to whoever awaits the records
                 _fail(unsent, error)
                 continue
