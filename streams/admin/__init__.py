@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 from broker_embedded.wire.messages.topics import MetadataRequest
 from streams.admin import access, configs, groups, topics
-from streams.admin.asks import Asks
 from streams.admin.descriptions import (
     Acl,
     Broker,
@@ -18,7 +17,7 @@ from streams.admin.descriptions import (
     GroupOffset,
     TopicDescription,
 )
-from streams.transport.contract import TopicPartition, Transport
+from streams.transport.contract import Asks, TopicPartition, Transport
 
 __all__ = [
     "Acl",

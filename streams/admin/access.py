@@ -19,9 +19,8 @@ from broker_embedded.wire.messages.security import (
     ScramCredentialDeletion,
     ScramCredentialUpsertion,
 )
-from streams.admin.asks import Asks
 from streams.admin.descriptions import Acl
-from streams.transport.contract import TransportError
+from streams.transport.contract import Asks, TransportError
 from streams.transport.kafka_connection import check
 
 MECHANISMS = {"SCRAM-SHA-256": 1, "SCRAM-SHA-512": 2}

@@ -19,9 +19,8 @@ from broker_embedded.wire.messages.configs import (
     DescribeConfigsResource,
     IncrementalAlterConfigsRequest,
 )
-from streams.admin.asks import Asks
 from streams.admin.descriptions import ConfigEntry
-from streams.transport.contract import TransportError
+from streams.transport.contract import Asks, TransportError
 from streams.transport.kafka_connection import check
 
 KINDS = {"topic": RESOURCE_TOPIC, "broker": RESOURCE_BROKER, "group": RESOURCE_GROUP}

@@ -27,9 +27,8 @@ from broker_embedded.wire.messages.groups import (
     OffsetFetchRequest,
     OffsetFetchRequestGroup,
 )
-from streams.admin.asks import Asks
 from streams.admin.descriptions import GroupDescription, GroupListing, GroupOffset, MemberDescription
-from streams.transport.contract import TopicPartition, Transport, TransportError
+from streams.transport.contract import Asks, TopicPartition, Transport, TransportError
 from streams.transport.kafka_connection import check
 
 _NAMES_LAST = 9  # OffsetCommit and OffsetFetch have names up to here

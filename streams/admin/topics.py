@@ -14,10 +14,9 @@ from broker_embedded.wire.messages.topics import (
     MetadataRequestTopic,
     MetadataResponseTopic,
 )
-from streams.admin.asks import Asks
 from streams.admin.descriptions import PartitionDescription, TopicDescription
 from streams.durations import retention_to_ms
-from streams.transport.contract import TopicPartition, Transport, UnknownTopicError
+from streams.transport.contract import Asks, TopicPartition, Transport, UnknownTopicError
 from streams.transport.kafka_connection import RetryError, check
 
 

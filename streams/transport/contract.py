@@ -6,13 +6,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from streams.errors import StreamsError
+
+if TYPE_CHECKING:
+    from broker_embedded.wire.messages import Request
+
+T = TypeVar("T")
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 
@@ -152,12 +157,37 @@ class Producer(Protocol):
         """Abort what is open and let go."""
 
 
+class Asks(Protocol):
+    """Puts a question to the right broker: what administration needs of a transport."""
+
+    async def ask(self, request: Request) -> Any:
+        """The answer of any broker."""
+
+    async def ask_node(self, request: Request, node: int) -> Any:
+        """The answer of one broker."""
+
+    async def ask_coordinator(self, request: Request, name: str, *, last_version: int = 32_767) -> Any:
+        """The answer of the broker that coordinates a group."""
+
+    async def coordinator(self, name: str) -> int:
+        """The id of the broker that coordinates a group."""
+
+    async def nodes(self) -> list[int]:
+        """The ids of all brokers."""
+
+    async def check_partitions(self, tps: Iterable[TopicPartition]) -> None:
+        """Raise UnknownTopicError for a partition that is not there, RetryError for one without a leader."""
+
+    async def retry(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask` gives, asked again while an error is of the kind that passes."""
+
+
 class Transport(Protocol):
     """Access to a broker."""
 
     @property
-    def asks(self) -> Any:
-        """For questions beyond this contract, as `streams.admin.asks.Asks`."""
+    def asks(self) -> Asks:
+        """For questions beyond this contract."""
 
     @property
     def address(self) -> str:
