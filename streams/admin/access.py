@@ -21,7 +21,7 @@ from broker_embedded.wire.messages.security import (
 )
 from streams.admin.descriptions import Acl
 from streams.transport.contract import Asks, TransportError
-from streams.transport.kafka_connection import check
+from streams.transport.error_codes import check
 
 MECHANISMS = {"SCRAM-SHA-256": 1, "SCRAM-SHA-512": 2}
 

@@ -21,7 +21,7 @@ from broker_embedded.wire.messages.configs import (
 )
 from streams.admin.descriptions import ConfigEntry
 from streams.transport.contract import Asks, TransportError
-from streams.transport.kafka_connection import check
+from streams.transport.error_codes import check
 
 KINDS = {"topic": RESOURCE_TOPIC, "broker": RESOURCE_BROKER, "group": RESOURCE_GROUP}
 SOURCES = {

@@ -29,7 +29,7 @@ from broker_embedded.wire.messages.groups import (
 )
 from streams.admin.descriptions import GroupDescription, GroupListing, GroupOffset, MemberDescription
 from streams.transport.contract import Asks, TopicPartition, Transport, TransportError
-from streams.transport.kafka_connection import check
+from streams.transport.error_codes import check
 
 _NAMES_LAST = 9  # OffsetCommit and OffsetFetch have names up to here
 _HAS_MEMBERS = (

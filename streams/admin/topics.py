@@ -17,7 +17,7 @@ from broker_embedded.wire.messages.topics import (
 from streams.admin.descriptions import PartitionDescription, TopicDescription
 from streams.durations import retention_to_ms
 from streams.transport.contract import Asks, TopicPartition, Transport, UnknownTopicError
-from streams.transport.kafka_connection import RetryError, check
+from streams.transport.error_codes import RetryError, check
 
 
 async def list_topics(asks: Asks, *, internal: bool = False) -> list[str]:

@@ -63,9 +63,9 @@ from streams.transport.contract import (
     TransportError,
 )
 from streams.transport.embedded_asks import InProcess
-from streams.transport.embedded_errors import as_transport_error, raise_for
 from streams.transport.embedded_producer import EmbeddedProducer
 from streams.transport.embedded_sharing import SharedCluster
+from streams.transport.error_codes import as_transport_error, raise_for
 
 if TYPE_CHECKING:
     from broker_embedded.wire.messages import Request

@@ -9,7 +9,7 @@ from broker_embedded.cluster import Cluster
 from broker_embedded.errors import KafkaError
 from broker_embedded.wire.messages import Request
 from streams.transport.contract import TopicPartition, UnknownTopicError
-from streams.transport.embedded_errors import as_transport_error
+from streams.transport.error_codes import as_transport_error
 
 T = TypeVar("T")
 

@@ -32,7 +32,7 @@ from broker_embedded.wire.messages.transactions import (
     TxnOffsetCommitResponse,
 )
 from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
-from streams.transport.embedded_errors import as_transport_error, raise_for
+from streams.transport.error_codes import as_transport_error, raise_for
 
 _SEQUENCE_MAX = 0x7FFFFFFF
 

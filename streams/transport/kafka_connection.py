@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from broker_embedded import errors
 from broker_embedded.wire.messages import Request
 from broker_embedded.wire.messages.groups import FindCoordinatorRequest
 from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
-from streams.transport.embedded_errors import as_transport_error
+from streams.transport.error_codes import MISSING, RetryError, check
 from streams.transport.kafka_logging import quietly
 from streams.transport.kafka_requests import WireRequest
 
@@ -34,16 +33,11 @@ T = TypeVar("T")
 _BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.02, 1.0
 _REFRESH_WITHIN_S = 5.0
 _ANY = -1
-_MISSING = (errors.UnknownTopicOrPartitionError.info.code, errors.UnknownTopicIdError.info.code)
 GROUP, TRANSACTION = 0, 1
 
 
 class ConnectionLostError(TransportError):
     """No answer came: the broker is gone, or the way to it. What it did with the request is not known."""
-
-
-class RetryError(TransportError):
-    """The broker said that asking again, perhaps elsewhere, may help."""
 
 
 class KafkaTopic(msgspec.Struct, frozen=True):
@@ -230,7 +224,7 @@ class KafkaConnection:
 
     async def _learn_topics(self, names: Sequence[str]) -> None:
         for row in (await self._metadata(names)).topics:
-            if row.error_code not in _MISSING:
+            if row.error_code not in MISSING:
                 check(row.error_code, f"topic {row.name!r}")
                 leaders = {found.partition_index: found.leader_id for found in row.partitions}
                 self._topics[row.name or ""] = KafkaTopic(row.name or "", row.topic_id, leaders)
@@ -293,23 +287,3 @@ def _no_answer(address: str, heard: Iterable[str]) -> str:
     if "Authentication" in why or "Sasl" in why:
         return f"the Kafka broker at {address} does not let this client in ({why}): are user and password right?"
     return f"no Kafka broker answers at {address} ({why}): is it running, is the address right?"
-
-
-def check_leader(code: int, where: str, message: str | None = None) -> None:
-    """As `check`, for one of whom the metadata says that it leads a partition: if it does not know that, it will soon.
-
-    Where the topic is gone, the metadata say so when asked again.
-    """
-    if code in _MISSING:
-        raise RetryError(f"{where}: its leader does not know it (yet, or any more)")
-    check(code, where, message)
-
-
-def check(code: int, where: str, message: str | None = None) -> None:
-    """Raise RetryError for an error that passes by itself, the transport's error for another; 0 is none."""
-    if code == 0:
-        return
-    error = as_transport_error(code, where, message)
-    if errors.ERRORS.get(code, errors.ERRORS[-1]).retriable and not isinstance(error, UnknownTopicError):
-        raise RetryError(str(error))
-    raise error

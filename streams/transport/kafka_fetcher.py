@@ -10,7 +10,8 @@ from broker_embedded import records
 from broker_embedded.errors import OffsetOutOfRangeError as OutOfRange
 from broker_embedded.wire.messages.records import FetchPartition, FetchRequest, FetchTopic, PartitionData
 from streams.transport.contract import Fetched, Isolation, OffsetOutOfRangeError, TopicPartition
-from streams.transport.kafka_connection import KafkaConnection, KafkaTopic, check_leader
+from streams.transport.error_codes import check_leader
+from streams.transport.kafka_connection import KafkaConnection, KafkaTopic
 from streams.transport.kafka_offsets import KafkaOffsets
 from streams.transport.kafka_requests import ISOLATION
 

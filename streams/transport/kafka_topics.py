@@ -28,7 +28,8 @@ from broker_embedded.wire.messages.topics import (
     DeleteTopicState,
 )
 from streams.transport.contract import TopicInfo, TopicMismatchError, TopicSpec
-from streams.transport.kafka_connection import KafkaConnection, RetryError, check
+from streams.transport.error_codes import RetryError, check
+from streams.transport.kafka_connection import KafkaConnection
 
 _SET_ON_TOPIC = 1  # config source: DYNAMIC_TOPIC_CONFIG
 

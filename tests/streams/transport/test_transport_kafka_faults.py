@@ -24,8 +24,9 @@ from streams.transport.contract import (
     UnknownOutcomeError,
     UnknownTopicError,
 )
+from streams.transport.error_codes import RetryError
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka_connection import ConnectionLostError, RetryError
+from streams.transport.kafka_connection import ConnectionLostError
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, OFFSET_FETCH, FIND_COORDINATOR = 0, 1, 2, 3, 9, 10
 CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, ADD_PARTITIONS, ADD_OFFSETS, END_TXN = 19, 20, 22, 24, 25, 26
