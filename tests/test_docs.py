@@ -16,6 +16,10 @@ from types import ModuleType
 import click
 import pytest
 
+from broker_embedded import BrokerConfig
+from broker_embedded.configs.broker import _FIELDS
+from broker_embedded.configs.broker_table import BROKER_CONFIGS
+from broker_embedded.configs.definitions import to_text
 from streams import aggregates
 from streams.cli import streams as command_line
 from streams.config import settings_info
@@ -63,7 +67,7 @@ def parse(command: click.Command, arguments: list[str], line: str) -> None:
     """Takes the arguments apart as click would, without running anything."""
     context = command.make_context(command.name, list(arguments), resilient_parsing=True)
     if isinstance(command, click.Group):
-        name, sub, rest = command.resolve_command(context, arguments)
+        name, sub, rest = command.resolve_command(context, [*context._protected_args, *context.args])
         assert sub is not None, f"no command {name!r} in: streams {line}"
         parse(sub, rest, line)
     else:
@@ -125,7 +129,7 @@ def cli_page() -> str:
 
 def section(path: str, command: click.Command) -> str:
     text = inspect.cleandoc(command.help or "")
-    example = re.search(r"\x08\nExample:\n(.*)", text, re.DOTALL)
+    example = re.search(r"\x08\nExamples?:\n(.*)", text, re.DOTALL)
     prose = text[: example.start()] if example else text
     given = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     rows = "".join(f"| `{', '.join(option.opts)}` | {cell(option.help or '')} |\n" for option in given)
@@ -148,7 +152,48 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
             yield from commands(sub, f"{path} {name}")
 
 
-@pytest.mark.parametrize(("name", "make"), [("settings.md", settings_page), ("cli.md", cli_page)])
+def broker_settings_page() -> str:
+    """`reference/broker-settings.md`, from the table of the broker's settings."""
+    rows = []
+    for name, definition in sorted(BROKER_CONFIGS.items()):
+        own = getattr(BrokerConfig(), _FIELDS.get(name, name.replace(".", "_")), None)
+        given = [code(definition.default)]
+        if own is not None and not isinstance(own, tuple) and to_text(own) != definition.default and name != "node.id":
+            given = [code(to_text(own)), *(f"(Kafka: {kafka})" for kafka in given if kafka)]
+        rows.append(f"| `{name}` | {' '.join(given)} | {cell(definition.documentation)} |")
+    return BROKER_SETTINGS_HEAD + "\n".join(rows) + "\n"
+
+
+BROKER_SETTINGS_HEAD = """# Settings of the broker
+
+By Kafka's names: in a `server.properties` (`streams broker --config FILE`), one at a time (`--override NAME=VALUE`),
+or in code (`BrokerConfig.from_properties`). [How to run it](../how-to/broker-alone.md). Some can be changed while it
+runs (`streams configs alter broker`). `listener.name.NAME.` before a setting of TLS or SASL makes it that of one
+listener. `streams broker` sets `auto.create.topics.enable=true` and `group.initial.rebalance.delay.ms=0` unless told
+otherwise.
+
+Besides these, settings of Kafka that say how to do what one process does not do (replication, remote storage, metrics
+reporters) are taken and have no effect; a name that Kafka does not have is refused.
+
+| name | default | meaning |
+|---|---|---|
+"""
+
+
+def broker_gaps_page() -> str:
+    """`reference/broker-gaps.md`, which is the file that comes with the broker."""
+    return (ROOT / "broker_embedded" / "known_gaps.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("settings.md", settings_page),
+        ("cli.md", cli_page),
+        ("broker-settings.md", broker_settings_page),
+        ("broker-gaps.md", broker_gaps_page),
+    ],
+)
 def test_reference_is_what_the_code_says(name: str, make: Callable[[], str]) -> None:
     """`UPDATE_DOCS=1 pytest tests/test_docs.py` writes the pages anew."""
     page = ROOT / "docs" / "reference" / name
