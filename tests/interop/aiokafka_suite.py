@@ -75,8 +75,8 @@ def main() -> None:
         arguments.save.write_text(json.dumps(found, indent=1))
     if arguments.against:
         other = json.loads(arguments.against.read_text())
-        for name in sorted(found.keys() | other.keys()):
-            mine, theirs = found.get(name, "missing"), other.get(name, "missing")
+        for name in sorted(found.keys() & other.keys()):  # some have random numbers in their names
+            mine, theirs = found[name], other[name]
             if mine.partition(":")[0] != theirs.partition(":")[0]:
                 print(f"{name}\n    {arguments.broker}: {mine}\n    other: {theirs}")
 
