@@ -6,7 +6,7 @@ every PrepareCommit names the spans of its data (`transactions/spans.py`), and a
 commit, in the order of `__transaction_state`, that
 
 - has lost data: a partition ends before its span does (or its beginning is gone, which counts as all of it);
-- or is ahead of what it read: it commits a position beyond the end of that partition.
+- or is ahead of what it read: it commits a position beyond the end of that partition, which was not so before.
 
 That commit and all after it are rolled back, and so are commits whose markers are in partitions while their
 PrepareCommit is lost. Each partition is cut where the first of them begins in it, which may take further commits along

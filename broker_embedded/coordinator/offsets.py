@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Group = dict[Partition, OffsetValue]
+Headers = list[tuple[str, bytes | None]]
 Row = tuple[str, Partition, OffsetValue | None]  # group, partition, and its offset: None where that is removed
+
+_AHEAD = "ahead"
+"""A header of positions that were beyond the end of their log already when a transaction committed them. Kafka passes
+over headers."""
 
 
 class Offsets:
@@ -77,7 +82,7 @@ class Offsets:
 
     def commit(self, group: str, offsets: Mapping[Partition, OffsetValue]) -> None:
         """Write offsets down; visible at once."""
-        self._append(group, offsets)
+        self.write(group, _encoded(group, offsets))
         self._show(group, offsets)
 
     def commit_in_transaction(
@@ -86,9 +91,14 @@ class Offsets:
         """Write offsets down as part of the producer's open transaction; visible with its commit marker."""
         if not group:  # Kafka lets others through, for clients older than the rule
             raise InvalidGroupIdError("the group id is empty")
-        self._append(group, offsets, producer_id, producer_epoch)
+        headers: list[Headers] = [[(_AHEAD, None)] if self._is_ahead(*item) else [] for item in offsets.items()]
+        self.write(group, _encoded(group, offsets), producer_id, producer_epoch, headers if any(headers) else None)
         key = (self.partition_of(group)[1], producer_id)
         self._pending.setdefault(key, {}).setdefault(group, {}).update(offsets)
+
+    def _is_ahead(self, partition: Partition, value: OffsetValue) -> bool:
+        found = self._cluster.find_log(*partition)
+        return found is not None and value.offset > found.log_end_offset
 
     def end_transaction(self, partition: int, producer_id: int, *, commit: bool) -> None:
         """A marker was written in `partition` of the topic: show the producer's offsets there, or drop them."""
@@ -100,7 +110,7 @@ class Offsets:
         """Remove the offsets that a group has for `partitions`, undecided ones too."""
         known = self.committed(group).keys() | self.unstable(group)
         gone: dict[Partition, OffsetValue | None] = {key: None for key in partitions if key in known}
-        self._append(group, gone)
+        self.write(group, _encoded(group, gone))
         self._drop(group, gone)
 
     def remove_all(self, group: str, rows: Sequence[tuple[bytes, bytes | None]] = ()) -> None:
@@ -133,21 +143,13 @@ class Offsets:
         if not known:
             del self.groups[group]
 
-    def _append(
-        self,
-        group: str,
-        offsets: Mapping[Partition, OffsetValue | None],
-        producer_id: int = records.NO_PRODUCER_ID,
-        producer_epoch: int = records.NO_PRODUCER_EPOCH,
-    ) -> None:
-        self.write(group, _encoded(group, offsets), producer_id, producer_epoch)
-
     def write(
         self,
         group: str,
         rows: Sequence[tuple[bytes, bytes | None]],
         producer_id: int = records.NO_PRODUCER_ID,
         producer_epoch: int = records.NO_PRODUCER_EPOCH,
+        headers: Sequence[Headers] | None = None,
     ) -> None:
         """Append rows, a key and a value each, to the partition that holds `group`: all of them or none.
 
@@ -160,6 +162,7 @@ class Offsets:
             [key for key, _ in rows],
             [value for _, value in rows],
             [self._cluster.now_ms()] * len(rows),
+            headers,
             is_transactional=producer_id != records.NO_PRODUCER_ID,
             producer_id=producer_id,
             producer_epoch=producer_epoch,
@@ -240,9 +243,12 @@ class Offsets:
 
 
 def offset_rows(batch: memoryview) -> Iterator[Row]:
-    """The committed offsets in a batch."""
+    """The committed offsets in a batch, without those that were ahead of their log: they tell nothing of it."""
     columns = records.decode(batch)
-    return _decoded(zip(columns.keys(), columns.values(), strict=True))
+    rows = zip(columns.keys(), columns.values(), strict=True)
+    if not columns.has_headers:
+        return _decoded(rows)
+    return _decoded(row for row, headers in zip(rows, columns.headers(), strict=True) if _AHEAD not in dict(headers))
 
 
 def _encoded(group: str, offsets: Mapping[Partition, OffsetValue | None]) -> list[tuple[bytes, bytes | None]]:

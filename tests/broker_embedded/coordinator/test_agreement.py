@@ -379,6 +379,19 @@ async def test_a_commit_ahead_of_what_it_read_goes(folder: Any) -> None:
     assert await again.offsets("group") == {("in", 0): 1}
 
 
+async def test_a_position_that_was_never_reached_is_no_loss(folder: Any) -> None:
+    client = folder.open()
+    await client.create("in")
+    await client.create("out")
+    writer = await client.init()
+    for value in "ab":
+        await client.produce("out", value, writer=writer)
+        await client.send_offset(writer, "group", "in", 1000)
+        await client.end(writer)
+    folder.kill()
+    assert folder.open().read("out") == ["a", "b"]
+
+
 async def test_a_lost_epoch_is_found_in_the_partitions(folder: Any) -> None:
     client = folder.open()
     await client.create("out")
