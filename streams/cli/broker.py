@@ -91,7 +91,7 @@ async def serve(plan: Plan, *, as_json: bool) -> int:
 
 
 def _collect_seldom() -> None:
-    """A full collection of garbage keeps all clients waiting, 40 ms with a thousand partitions; what it looks for is rare.
+    """A full collection of garbage keeps all clients waiting, 40 ms with a thousand partitions, and finds little.
 
     This process is the broker and nothing else, so it may say when: not over what is there for good, and seldom.
     """
