@@ -126,7 +126,7 @@ def test_the_fixture(pytester: pytest.Pytester) -> None:
             found = AdminClient({"bootstrap.servers": broker.bootstrap_servers}).list_topics(timeout=30)
             assert found.brokers[1].port == int(broker.bootstrap_servers.partition(":")[2])
     """)
-    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio").assert_outcomes(passed=1)
 
 
 # Clients ask again
