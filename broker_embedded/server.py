@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,9 @@ class Server:
         Raises OSError when the address is taken.
         """
         server = cls(cluster, listener, limits or ConnectionLimits(cluster))
+        port = listener.port if listener.host else listener.port or _free_port()
         server._server = await server.loop.create_server(
-            server._connect, listener.host, listener.port, ssl=listener.ssl_context(), backlog=_BACKLOG
+            server._connect, listener.host, port, ssl=listener.ssl_context(), backlog=_BACKLOG
         )
         server.port = server._server.sockets[0].getsockname()[1]
         return server
@@ -108,3 +110,11 @@ class Server:
         for connection in list(self._connections):
             connection.abort()
         await self._none_left.wait()
+
+
+def _free_port() -> int:
+    """One for all addresses: with port 0 the event loop would take one for IPv4 and another for IPv6."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -24,5 +24,5 @@ def test_every_key_is_served_or_listed() -> None:
 
 
 def test_settings_are_named_as_they_are() -> None:
-    names = [name for name in re.findall(r"`([a-z]+(?:\.[a-z0-9]+)+)`", GAPS)]
+    names = re.findall(r"`([a-z]+(?:\.[a-z0-9]+)+)`", GAPS)
     assert names and all(name in BROKER_CONFIGS or name in WITHOUT_EFFECT for name in names)
