@@ -21,7 +21,7 @@ from streams.cli.reaching import Reach, broker_options, json_option
 
 if TYPE_CHECKING:
     from streams.client import Client
-    from streams.client_records import ClientRecord
+    from streams.client.records import ClientRecord
 
 _COMMIT_EVERY_S = 1.0
 
@@ -109,7 +109,7 @@ def _source(
 
 
 def _start(offset: str | None, default: str) -> int | str:
-    from streams.client_records import time_ms
+    from streams.client.records import time_ms
     from streams.errors import TopologyError
 
     if offset is None:
@@ -160,7 +160,7 @@ class Printing:
             await self._commit()
 
     async def _commit(self) -> None:
-        from streams.client_subscription import SubscribedRecord
+        from streams.client.subscription import SubscribedRecord
 
         for record in self._printed.values():
             if isinstance(record, SubscribedRecord):

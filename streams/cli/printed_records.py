@@ -11,7 +11,7 @@ import msgspec
 from streams.cli.json_bytes import to_json
 
 if TYPE_CHECKING:
-    from streams.client_records import ClientRecord
+    from streams.client.records import ClientRecord
 
 
 class RecordFormat(NamedTuple):
@@ -41,7 +41,7 @@ class RecordFormat(NamedTuple):
 
     def text(self, record: ClientRecord) -> bytes:
         """
-        >>> from streams.client_records import ClientRecord
+        >>> from streams.client.records import ClientRecord
         >>> RecordFormat(print_partition=True, print_key=True).text(ClientRecord(b"UA", None, 0, [], "flights", 3, 9))
         b'Partition:3\\tUA\\tnull\\n'
         """

@@ -68,7 +68,7 @@ class Reach(NamedTuple):
         if self.command_config is None:
             return {}
         from streams.cli.properties import read_properties
-        from streams.transport.kafka_security import translated
+        from streams.transport.kafka.security import translated
 
         return translated(read_properties(Path(self.command_config)))
 

@@ -1,6 +1,6 @@
 """What the runtime asks of a transport: topics, offsets, raw record batches in and out, transactions.
 
-`embedded.py` keeps it in this process, `kafka.py` over the wire. Record batches cross it as they are stored
+`embedded` keeps it in this process, `kafka` over the wire. Record batches cross it as they are stored
 (`broker_embedded/records`). The checks in `streams/testing/transport.py` say the same as code.
 """
 

@@ -17,9 +17,9 @@ from broker_embedded.lock import FolderInUseError, served_at
 from broker_embedded.log.checkpoints import read_meta_properties
 from streams.transport.contract import Transport, TransportError
 from streams.transport.embedded import EmbeddedTransport
-from streams.transport.embedded_sharing import OpenElsewhereError
+from streams.transport.embedded.sharing import OpenElsewhereError
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka_connection import ConnectionLostError
+from streams.transport.kafka.connection import ConnectionLostError
 
 log = logging.getLogger(__name__)
 

@@ -85,7 +85,7 @@ def _kafka(settings: Settings) -> Transport:
             f"broker={settings.broker!r}: say 'embedded', or kafka://host:port (several with commas) for a cluster."
         )
     from streams.transport.kafka import KafkaTransport
-    from streams.transport.kafka_security import NAMES, security_of
+    from streams.transport.kafka.security import NAMES, security_of
 
     return KafkaTransport(
         settings.broker.removeprefix(_SCHEME), client_id=settings.id, security=security_of(_given(settings, NAMES))

@@ -17,7 +17,7 @@ from streams.errors import DecodeError
 from streams.testing.transport import CHECKS, Check, run_check
 from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka_connection import ConnectionLostError
+from streams.transport.kafka.connection import ConnectionLostError
 from tests.interop.targets import Broker, running_broker
 
 NewName = Callable[[str], str]

@@ -17,7 +17,7 @@ from streams.runtime.observer import Silent
 from streams.runtime.worker import Worker
 from streams.transport.contract import TopicPartition, UnknownTopicError
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka_connection import ConnectionLostError
+from streams.transport.kafka.connection import ConnectionLostError
 
 Open = Callable[..., Client]
 

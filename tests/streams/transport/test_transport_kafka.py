@@ -9,7 +9,7 @@ import pytest
 import broker_embedded
 from streams.testing.transport import CHECKS, Check, run_check
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka_connection import ConnectionLostError
+from streams.transport.kafka.connection import ConnectionLostError
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ from broker_embedded.wire.messages.transactions import (
 )
 from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
 from streams.transport.error_codes import RetryError, check, check_leader
-from streams.transport.kafka_connection import TRANSACTION, ConnectionLostError, KafkaConnection
+from streams.transport.kafka.connection import TRANSACTION, ConnectionLostError, KafkaConnection
 
 _SEQUENCE_MAX = 0x7FFFFFFF
 _DUPLICATE_SEQUENCE_NUMBER = 46

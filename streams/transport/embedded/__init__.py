@@ -62,9 +62,9 @@ from streams.transport.contract import (
     TopicSpec,
     TransportError,
 )
-from streams.transport.embedded_asks import InProcess
-from streams.transport.embedded_producer import EmbeddedProducer
-from streams.transport.embedded_sharing import SharedCluster
+from streams.transport.embedded.asks import InProcess
+from streams.transport.embedded.producer import EmbeddedProducer
+from streams.transport.embedded.sharing import SharedCluster
 from streams.transport.error_codes import as_transport_error, raise_for
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from broker_embedded.wire.messages.topics import (
 )
 from streams.transport.contract import TopicInfo, TopicMismatchError, TopicSpec
 from streams.transport.error_codes import RetryError, check
-from streams.transport.kafka_connection import KafkaConnection
+from streams.transport.kafka.connection import KafkaConnection
 
 _SET_ON_TOPIC = 1  # config source: DYNAMIC_TOPIC_CONFIG
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from streams.client_records import ClientRecord, decoded, time_ms
-from streams.client_sending import Sender, Sent, Unsent
-from streams.client_table import ClientTable
+from streams.client.records import ClientRecord, decoded, time_ms
+from streams.client.sending import Sender, Sent, Unsent
+from streams.client.table import ClientTable
 from streams.config import Settings, load_settings
 from streams.errors import TopologyError
 from streams.graph.definitions import TopicDef
@@ -36,7 +36,7 @@ from streams.transport.opening import reach_transport
 if TYPE_CHECKING:
     from streams.admin import Admin
     from streams.app import App
-    from streams.client_subscription import Subscription
+    from streams.client.subscription import Subscription
 
 __all__ = ["Client", "ClientRecord", "Sent"]
 
@@ -214,7 +214,7 @@ class Client:
         `instance_id` of its own may be away for a while without the others taking over (KIP-345). The app's topics are
         made at first use.
         """
-        from streams.client_subscription import Subscription
+        from streams.client.subscription import Subscription
 
         transport = self._open()
         definitions = dict(self._definition(topic) for topic in topics)

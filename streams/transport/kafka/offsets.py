@@ -26,8 +26,8 @@ from broker_embedded.wire.messages.records import (
 )
 from streams.transport.contract import Committed, Isolation, TopicPartition
 from streams.transport.error_codes import RetryError, check, check_leader
-from streams.transport.kafka_connection import KafkaConnection, KafkaTopic
-from streams.transport.kafka_requests import ISOLATION
+from streams.transport.kafka.connection import KafkaConnection, KafkaTopic
+from streams.transport.kafka.requests import ISOLATION
 
 _Partitions = list[tuple[KafkaTopic, list[int]]]
 

@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from streams.client_records import ClientRecord
+from streams.client.records import ClientRecord
 from streams.errors import DecodeError
 from streams.graph.definitions import TopicDef
 from streams.serde import key_serde_for, serde_for
 from streams.transport.contract import Isolation, TransportError
-from streams.transport.kafka_connection import ConnectionLostError
-from streams.transport.kafka_logging import quietly
+from streams.transport.kafka.connection import ConnectionLostError
+from streams.transport.kafka.logs import quietly
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord

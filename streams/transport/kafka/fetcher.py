@@ -11,9 +11,9 @@ from broker_embedded.errors import OffsetOutOfRangeError as OutOfRange
 from broker_embedded.wire.messages.records import FetchPartition, FetchRequest, FetchTopic, PartitionData
 from streams.transport.contract import Fetched, Isolation, OffsetOutOfRangeError, TopicPartition
 from streams.transport.error_codes import check_leader
-from streams.transport.kafka_connection import KafkaConnection, KafkaTopic
-from streams.transport.kafka_offsets import KafkaOffsets
-from streams.transport.kafka_requests import ISOLATION
+from streams.transport.kafka.connection import KafkaConnection, KafkaTopic
+from streams.transport.kafka.offsets import KafkaOffsets
+from streams.transport.kafka.requests import ISOLATION
 
 
 class KafkaFetcher:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from streams.transport.contract import Committed, Fetched, Isolation, TopicInfo, TopicPartition, TopicSpec
-from streams.transport.kafka_connection import KafkaConnection
-from streams.transport.kafka_fetcher import KafkaFetcher
-from streams.transport.kafka_offsets import KafkaOffsets
-from streams.transport.kafka_producer import KafkaProducer
-from streams.transport.kafka_topics import KafkaTopics
+from streams.transport.kafka.connection import KafkaConnection
+from streams.transport.kafka.fetcher import KafkaFetcher
+from streams.transport.kafka.offsets import KafkaOffsets
+from streams.transport.kafka.producer import KafkaProducer
+from streams.transport.kafka.topics import KafkaTopics
 
 
 class KafkaTransport:

@@ -20,8 +20,8 @@ from broker_embedded.wire.messages.groups import FindCoordinatorRequest
 from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
 from streams.transport.error_codes import MISSING, RetryError, check
-from streams.transport.kafka_logging import quietly
-from streams.transport.kafka_requests import WireRequest
+from streams.transport.kafka.logs import quietly
+from streams.transport.kafka.requests import WireRequest
 
 if TYPE_CHECKING:
     from aiokafka.client import AIOKafkaClient
