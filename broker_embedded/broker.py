@@ -10,9 +10,9 @@ from types import TracebackType
 
 from broker_embedded.cluster import Cluster
 from broker_embedded.config import BrokerConfig
-from broker_embedded.connection_limits import ConnectionLimits
 from broker_embedded.security.listeners import Listener, exposure_warning
-from broker_embedded.server import Server
+from broker_embedded.serving.limits import ConnectionLimits
+from broker_embedded.serving.server import Server
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from broker_embedded.broker import Broker
-    from broker_embedded.server import Server
+    from broker_embedded.serving.server import Server
     from streams.cli.server_properties import Plan
 
 _YOUNG_OBJECTS = 20_000

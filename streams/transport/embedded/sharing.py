@@ -14,7 +14,7 @@ from pathlib import Path
 from broker_embedded.cluster import Cluster
 from broker_embedded.errors import KafkaError
 from broker_embedded.security.listeners import Listener
-from broker_embedded.server import Server
+from broker_embedded.serving.server import Server
 from streams.transport.contract import TransportError
 
 log = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from broker_embedded import handlers
 from broker_embedded.cluster import Cluster
 from broker_embedded.config import BrokerConfig
-from broker_embedded.connection import Connection
 from broker_embedded.security.listeners import Listener
-from broker_embedded.server import Server
+from broker_embedded.serving.connection import Connection
+from broker_embedded.serving.server import Server
 
 CONFIG = BrokerConfig(auto_create_topics=True, socket_request_max_bytes=1 << 20, max_request_partition_size_limit=4)
 API_VERSIONS = bytes.fromhex("00000011 0012 0000 0000002a 0007 63616e617279") + b"\0\0"  # with two bytes too many

@@ -15,10 +15,10 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
-from broker_embedded.answering import PRODUCE, Answerer
 from broker_embedded.errors import IllegalSaslStateError, SaslAuthenticationFailedError
 from broker_embedded.faults import SimulatedCrash
 from broker_embedded.security.authentication import open_session
+from broker_embedded.serving.answering import PRODUCE, Answerer
 from broker_embedded.session import Session
 from broker_embedded.wire.frames import FrameReader, joined
 from broker_embedded.wire.messages import Buffer
@@ -26,7 +26,7 @@ from broker_embedded.wire.primitives import MalformedError
 
 if TYPE_CHECKING:
     from broker_embedded.security.sasl import Sasl
-    from broker_embedded.server import Server
+    from broker_embedded.serving.server import Server
 
 log = logging.getLogger(__name__)
 

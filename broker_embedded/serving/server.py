@@ -8,12 +8,12 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from broker_embedded.connection_limits import ConnectionLimits
 from broker_embedded.security.listeners import Listener
+from broker_embedded.serving.limits import ConnectionLimits
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-    from broker_embedded.connection import Connection
+    from broker_embedded.serving.connection import Connection
 
 _SCRATCH_BYTES = 1 << 18
 _BACKLOG = 1024
@@ -66,7 +66,7 @@ class Server:
     _server: asyncio.Server
 
     def _connect(self) -> Connection:
-        from broker_embedded.connection import Connection  # with the codec: not before somebody comes
+        from broker_embedded.serving.connection import Connection  # with the codec: not before somebody comes
 
         return Connection(self)
 
