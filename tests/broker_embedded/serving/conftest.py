@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from broker_embedded import records
-from broker_embedded.connection import Connection
 from broker_embedded.security.listeners import Listener
-from broker_embedded.server import Server
+from broker_embedded.serving.connection import Connection
+from broker_embedded.serving.server import Server
 from broker_embedded.wire import codec, frames
 from broker_embedded.wire.messages import Request
 from broker_embedded.wire.messages.records import (

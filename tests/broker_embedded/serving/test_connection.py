@@ -63,7 +63,7 @@ async def test_an_answer_does_not_wait_for_one_that_is_parked_behind_it(served: 
 def test_however_the_bytes_are_cut_the_answers_are_the_same(cuts: list[int], make_folder: Any, wire: Any) -> None:
     async def main() -> list[int]:
         from broker_embedded.security.listeners import Listener
-        from broker_embedded.server import Server
+        from broker_embedded.serving.server import Server
 
         cluster = make_folder().open().cluster
         server = await Server.listen(cluster, Listener())

@@ -13,7 +13,7 @@ import trustme
 
 from broker_embedded.security.listeners import Listener, SecurityProtocol
 from broker_embedded.security.tls import Tls
-from broker_embedded.server import Server
+from broker_embedded.serving.server import Server
 from broker_embedded.wire.messages.cluster import ApiVersionsRequest
 
 VERSIONS = ApiVersionsRequest("tests", "1")
