@@ -25,6 +25,8 @@ from benchmarks.broker_process import SYSTEMS, Running, running, stamp
 from tests.interop.apache_kafka import class_path
 
 BYTES_100, BYTES_1K = 100, 1024
+# How the names of figures end.
+MEASURED = ("_per_s", "_ms", "_mb", "_s", "_cores", "_per_million")
 # Ratio of ours to Kafka's that is to be reached; the last three are costs, so they are to stay below.
 GOALS = {
     "librdkafka_produce_100b_per_s": 1.25,
@@ -184,7 +186,7 @@ def summary(workload: str, lines: Sequence[dict[str, Any]], goals: Mapping[str, 
     """Of each figure: smallest, median and largest of both sides, and the ratio of the medians beside its goal."""
     figures = {}
     for name in lines[0]:
-        if not name.endswith(("_per_s", "_ms", "_mb", "_s", "_cores", "_per_million")):
+        if not name.endswith(MEASURED):
             continue
         sides = {system: [line[name] for line in lines if line["system"] == system] for system in SYSTEMS}
         ratio = statistics.median(sides["streams"]) / statistics.median(sides["kafka"])
