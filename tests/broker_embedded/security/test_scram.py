@@ -130,14 +130,16 @@ def test_a_wrong_name_or_password_is_refused_in_the_same_words(client: Client, u
     assert server.user is None
 
 
-def client_final(server: ScramExchange, binding: bytes = b"n,,", nonce: str = "", cut: int = 0) -> bytes:
+def client_final(
+    server: ScramExchange, binding: bytes = b"n,,", nonce: str = "", cut: int = 0, in_front: int = 0
+) -> bytes:
     """A right proof over a message that may say something wrong."""
     client = ScramClient("ada", "difference", "SCRAM-SHA-256")
     first = server.step(client.first_message())
     said = re.fullmatch(rb"r=([^,]+),s=.*", first)
     assert said is not None
     c = b64encode(binding)
-    r = said[1] + nonce.encode()
+    r = said[1][:in_front] + said[1] + nonce.encode()
     client.process_server_first_message(first)
     bare = client.first_message().removeprefix(b"n,,").replace(client.nonce, client.nonce[:32])
     message = b"c=%s,r=%s" % (c, r)
@@ -150,6 +152,13 @@ def test_a_final_message_made_by_hand_passes() -> None:
     server = exchange(SCRAM_SHA_256, "ada", "difference")
 
     assert server.step(client_final(server)).startswith(b"v=")
+
+
+def test_the_clients_part_of_the_nonce_may_stand_in_front_twice() -> None:
+    """librdkafka up to 2.6.0, so the kcat of Debian and Ubuntu; Kafka's ScramSaslServer lets it in too."""
+    server = exchange(SCRAM_SHA_256, "ada", "difference")
+
+    assert server.step(client_final(server, in_front=32)).startswith(b"v=")
 
 
 @pytest.mark.parametrize(
