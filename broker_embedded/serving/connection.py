@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 from collections import deque
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from broker_embedded.errors import IllegalSaslStateError, SaslAuthenticationFailedError
@@ -49,11 +51,10 @@ class Connection(asyncio.BufferedProtocol):
         self._requests_bytes = 0
         self._out: list[Buffer] = []
         self._out_bytes = 0
-        self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._reading_paused = False
-        self._is_lost = False
-        self._task: asyncio.Task[None] | None = None
+        self._is_lost = self._is_ended = False
+        self._task: asyncio.Task[None] | None = None  # while there is something to handle
         self.session = Session(listener=server.listener.name)
         self.active_ms = self._cluster.now_ms()
 
@@ -73,19 +74,20 @@ class Connection(asyncio.BufferedProtocol):
             self._reader.max_bytes = min(_SASL_MAX_BYTES, self._reader.max_bytes)
         _configure(transport.get_extra_info("socket"))
         self._answerer = Answerer(self._cluster, self.session)
-        self._task = self._server.loop.create_task(self._serve())
-        self._task.add_done_callback(self._ended)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._reader.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._is_ended:  # TLS may have something left
+            return
         self.active_ms = self._cluster.now_ms()
         for frame in self._reader.received(nbytes):
             self._requests.append(frame)
             self._requests_bytes += len(frame)
-        if self._requests or self._reader.fault is not None:
-            self._wake()
+        if self._task is None and (self._requests or self._reader.fault is not None):
+            task = _begin(self._server.loop, self._serve())
+            self._task = None if task.done() else task
         if not self._reading_paused and self._is_full():
             self._reading_paused = True
             self._transport.pause_reading()
@@ -106,15 +108,10 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
         self.resume_writing()
-        self._wake()
         if self._task is None:
             self._server.forget(self)
         elif self._answerer.is_waiting:
             self._task.cancel()
-
-    def _wake(self) -> None:
-        if self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
 
     # Its end
 
@@ -124,13 +121,17 @@ class Connection(asyncio.BufferedProtocol):
             return
         log.log(level, "closing the connection of %s: %s", self.peer, reason)
         self._flush()
-        self._requests.clear()
+        self._end()
         self._transport.close()
 
     def abort(self) -> None:
         """End the connection at once."""
-        self._requests.clear()
+        self._end()
         self._transport.abort()
+
+    def _end(self) -> None:
+        self._is_ended = True
+        self._requests.clear()
 
     @property
     def is_closing(self) -> bool:
@@ -139,23 +140,22 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being handled: it is the client's turn to send or to read."""
-        return self._task is None or self._arrived is not None or self._writable is not None
+        return self._task is None or self._writable is not None
 
     @property
     def peer(self) -> str:
         name = self._transport.get_extra_info("peername")
         return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._transport.abort()
-        self._server.forget(self)
-
     # Requests
 
     async def _serve(self) -> None:
+        """What has come, and what comes meanwhile."""
         try:
-            while await self._has_request():
+            while self._requests and (not self._is_lost or self._requests[0].startswith(_PRODUCE_KEY)):
                 await self._answer_some()
+            if self._reader.fault is not None:
+                raise self._reader.fault
         except (MalformedError, IllegalSaslStateError, SaslAuthenticationFailedError) as error:
             self.close(str(error))
         except SimulatedCrash:
@@ -163,18 +163,10 @@ class Connection(asyncio.BufferedProtocol):
         except Exception:
             log.exception("a request of %s has failed; its connection is closed", self.peer)
             self.abort()
-
-    async def _has_request(self) -> bool:
-        """Wait for a request that is to be handled; False when there won't be another."""
-        while not self._requests:
-            if self._reader.fault is not None:
-                raise self._reader.fault
-            if self._is_lost or self.is_closing:
-                return False
-            self._arrived = self._server.loop.create_future()
-            await self._arrived
-            self._arrived = None
-        return not self._is_lost or self._requests[0].startswith(_PRODUCE_KEY)
+        finally:
+            self._task = None
+            if self._is_lost:
+                self._server.forget(self)
 
     async def _answer_some(self) -> None:
         """Those that are here, up to so many that others wait for their turn too long."""
@@ -196,7 +188,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             return await self._answerer.answer(frame)
         except asyncio.CancelledError:
-            if not self._is_lost or self._task is None:
+            if not self._is_lost or self._task is None:  # it is not for this one
                 raise
             self._task.uncancel()  # by `connection_lost`; what else has come is looked at
             return None
@@ -239,6 +231,12 @@ class Connection(asyncio.BufferedProtocol):
             if not self._transport.is_closing():
                 for piece in joined(out, size):
                     self._transport.write(piece)
+
+
+def _begin(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=loop, eager_start=True)  # most requests are handled before it returns
+    return loop.create_task(work)
 
 
 def _configure(connected: Any) -> None:
