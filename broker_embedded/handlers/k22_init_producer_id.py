@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import InvalidProducerEpochError, InvalidRequestError, KafkaError, ProducerFencedError
+from broker_embedded.coordinator.transactions.rules import error_code
+from broker_embedded.errors import InvalidRequestError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.transactions import InitProducerIdRequest, InitProducerIdResponse
 
@@ -27,9 +28,6 @@ async def handle(cluster: Cluster, request: InitProducerIdRequest, context: Requ
         producer_id, epoch = cluster.transactions.init_producer_id(
             request.transactional_id, request.transaction_timeout_ms, request.producer_id, request.producer_epoch
         )
-    except ProducerFencedError as error:
-        code = error.code if context.api_version >= 4 else InvalidProducerEpochError.info.code
-        return InitProducerIdResponse(code)
     except KafkaError as error:
-        return InitProducerIdResponse(error.code)
+        return InitProducerIdResponse(error_code(error, knows_fenced=context.api_version >= 4))
     return InitProducerIdResponse(0, producer_id, epoch)

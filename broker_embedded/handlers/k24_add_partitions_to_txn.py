@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from broker_embedded.errors import (
-    InvalidProducerEpochError,
-    KafkaError,
-    ProducerFencedError,
-    UnknownTopicOrPartitionError,
-)
+from broker_embedded.coordinator.transactions.rules import error_code
+from broker_embedded.errors import KafkaError, UnknownTopicOrPartitionError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.transactions import (
     AddPartitionsToTxnPartitionResult,
@@ -63,8 +59,6 @@ def _add(cluster: Cluster, row: AddPartitionsToTxnTransaction, context: RequestC
 def _try(context: RequestContext, call: Callable[..., None], row: AddPartitionsToTxnTransaction, what: Any) -> int:
     try:
         call(row.transactional_id, row.producer_id, row.producer_epoch, what)
-    except ProducerFencedError as error:
-        return error.code if context.api_version >= 2 else InvalidProducerEpochError.info.code
     except KafkaError as error:
-        return error.code
+        return error_code(error, knows_fenced=context.api_version >= 2)
     return 0

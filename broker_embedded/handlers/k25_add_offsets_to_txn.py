@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
+from broker_embedded.coordinator.transactions.rules import error_code
+from broker_embedded.errors import KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.transactions import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 
@@ -19,9 +20,6 @@ async def handle(cluster: Cluster, request: AddOffsetsToTxnRequest, context: Req
     producer = (request.transactional_id, request.producer_id, request.producer_epoch)
     try:
         cluster.transactions.add_partitions(*producer, [cluster.offsets.partition_of(request.group_id)])
-    except ProducerFencedError as error:
-        code = error.code if context.api_version >= 2 else InvalidProducerEpochError.info.code
-        return AddOffsetsToTxnResponse(code)
     except KafkaError as error:
-        return AddOffsetsToTxnResponse(error.code)
+        return AddOffsetsToTxnResponse(error_code(error, knows_fenced=context.api_version >= 2))
     return AddOffsetsToTxnResponse()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
+from broker_embedded.coordinator.transactions.rules import error_code
+from broker_embedded.errors import KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.transactions import EndTxnRequest, EndTxnResponse
 
@@ -26,9 +27,6 @@ async def handle(cluster: Cluster, request: EndTxnRequest, context: RequestConte
     producer = (request.transactional_id, request.producer_id, request.producer_epoch)
     try:
         producer_id, epoch = await cluster.transactions.end(*producer, commit=request.committed, version=version)
-    except ProducerFencedError as error:
-        code = error.code if context.api_version >= 2 else InvalidProducerEpochError.info.code
-        return EndTxnResponse(code, error_message=str(error))
     except KafkaError as error:
-        return EndTxnResponse(error.code, error_message=str(error))
+        return EndTxnResponse(error_code(error, knows_fenced=context.api_version >= 2), error_message=str(error))
     return EndTxnResponse(0, producer_id, epoch)

@@ -10,7 +10,13 @@ from typing import NamedTuple
 
 from broker_embedded.coordinator.transactions.log import EPOCH_MAX, Transaction
 from broker_embedded.coordinator.transactions.states import COMPLETE, PREPARE, State
-from broker_embedded.errors import InvalidProducerIdMappingError, InvalidTxnStateError, ProducerFencedError
+from broker_embedded.errors import (
+    InvalidProducerEpochError,
+    InvalidProducerIdMappingError,
+    InvalidTxnStateError,
+    KafkaError,
+    ProducerFencedError,
+)
 
 BUMPS_EPOCH = 2
 """The transaction.version of KIP-890."""
@@ -105,6 +111,17 @@ def _not_mapped(txn: Transaction | None, transactional_id: str, producer_id: int
     return InvalidProducerIdMappingError(
         f"producer {producer_id} does not own transactional id {transactional_id!r}, {who}"
     )
+
+
+def error_code(error: KafkaError, *, knows_fenced: bool) -> int:
+    """The code for a client: before KIP-588 PRODUCER_FENCED was INVALID_PRODUCER_EPOCH.
+
+    >>> error_code(ProducerFencedError("a newer instance"), knows_fenced=False)
+    47
+    """
+    if isinstance(error, ProducerFencedError) and not knows_fenced:
+        return InvalidProducerEpochError.info.code
+    return error.code
 
 
 def fenced(txn: Transaction, producer_id: int, producer_epoch: int) -> ProducerFencedError:
