@@ -33,7 +33,7 @@ from broker_embedded.folder import DataFolder
 from broker_embedded.handlers import LOCAL, RequestContext
 from broker_embedded.housekeeping import Housekeeping
 from broker_embedded.metadata.log import METADATA_TOPIC
-from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
+from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Partition, Topic
 
 if TYPE_CHECKING:
     from broker_embedded.faults import Faults
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Partition = tuple[str, int]
 
 _READ_BYTES = 1 << 20
 
