@@ -92,22 +92,27 @@ class Cleaner:
                 source.roll_beyond(ROLL_INTERNAL_BYTES)
         if self._is_quiet():
             self._settle()
-        if self._dirtiest(self._limits()) is not None:
+        if self._is_due(self._limits()):
             self._running = asyncio.ensure_future(cluster.keep_running(self.clean()))
             self._running.add_done_callback(_report)
         elif not self.awaits_quiet:
-            self.awaits_quiet = self._dirtiest(self._ends()) is not None
+            self.awaits_quiet = self._is_due(self._ends())
 
     async def clean(self) -> None:
         """Clean all that is due, the dirtiest log first."""
         if self._is_quiet():
             self._settle()
         limits = self._limits()
-        if self._dirtiest(limits) is None:
+        if not self._is_due(limits):
             return
         await self._flush(limits)
-        while not self._is_stopped and (found := self._dirtiest(limits)) is not None:
-            await self._clean(*found)
+        while due := self._due(limits):
+            for key in due:
+                cleanable = self._cleanable(key, limits[key])
+                if self._is_stopped:
+                    return
+                if cleanable is not None:
+                    await self._clean(self._cluster.log(*key), cleanable)
 
     def stop(self) -> None:
         """End what runs, and begin nothing more."""
@@ -173,18 +178,21 @@ class Cleaner:
             await cluster.flush([source for key in limits if (source := cluster.find_log(*key)) is not None])
         await cluster.housekeeping.write_checkpoints()
 
-    def _dirtiest(self, limits: dict[Partition, int]) -> tuple[PartitionLog, Cleanable] | None:
-        now_ms = self._cluster.now_ms()
-        clean_to = self._known()
-        found: tuple[PartitionLog, Cleanable] | None = None
-        for key, limit in limits.items():
-            source = self._cluster.find_log(*key)
-            if source is None or not source.config.compacts or self._retry_ms.get(key, 0) > now_ms:
-                continue
-            cleanable = source.cleanable(clean_to.get(key, 0), limit)
-            if cleanable.is_due(source.config) and (found is None or cleanable.ratio > found[1].ratio):
-                found = source, cleanable
-        return found
+    def _due(self, limits: dict[Partition, int]) -> list[Partition]:
+        """What is worth while, the dirtiest first. Looked up once for all of them, as each look goes over all logs."""
+        found = {key: cleanable.ratio for key, limit in limits.items() if (cleanable := self._cleanable(key, limit))}
+        return sorted(found, key=found.__getitem__, reverse=True)
+
+    def _is_due(self, limits: dict[Partition, int]) -> bool:
+        return any(self._cleanable(key, limit) is not None for key, limit in limits.items())
+
+    def _cleanable(self, key: Partition, limit: int) -> Cleanable | None:
+        """What can be cleaned of a log, if that is worth while."""
+        source = self._cluster.find_log(*key)
+        if source is None or not source.config.compacts or self._retry_ms.get(key, 0) > self._cluster.now_ms():
+            return None
+        cleanable = source.cleanable(self._known().get(key, 0), limit)
+        return cleanable if cleanable.is_due(source.config) else None
 
     def _known(self) -> dict[Partition, int]:
         if self._clean_to is None:
