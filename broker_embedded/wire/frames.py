@@ -25,7 +25,7 @@ _LENGTH = struct.Struct(">i")
 _REQUEST = struct.Struct(">hhi")
 _RESPONSE = struct.Struct(">ii")
 _FIRST_ALLOCATION_BYTES = 1 << 20  # a frame takes more only as its bytes come in
-_LARGE_BYTES = 1 << 15  # to copy less is quicker than one more call of the system
+_LARGE_BYTES = 1 << 17  # up to here a copy is quicker than one more call of the system, which also wakes the reader
 _API_VERSIONS = 18
 
 

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from broker_embedded import handlers
 from broker_embedded.faults import Fault, Faults
+from broker_embedded.log.partition import PartitionLog
 from broker_embedded.wire import codec
 from broker_embedded.wire.messages.cluster import ApiVersionsRequest, ApiVersionsResponse
 from broker_embedded.wire.messages.groups import JoinGroupRequest, JoinGroupRequestProtocol
 from broker_embedded.wire.messages.topics import MetadataRequest
 
-UNSUPPORTED_VERSION, UNKNOWN_SERVER_ERROR, FETCHES_BYTES = 35, -1, 1 << 20
+UNSUPPORTED_VERSION, INVALID_REQUEST, UNKNOWN_SERVER_ERROR = 35, 42, -1
+FETCH_BYTES = 1 << 20
 
 
 def versions() -> ApiVersionsRequest:
@@ -120,6 +122,13 @@ async def test_an_unknown_version_of_api_versions_is_answered_in_version_0(serve
     assert (await client.ask(versions())).error_code == 0
 
 
+@pytest.mark.parametrize(("name", "version"), [("", "1"), ("a", ""), ("a b", "1"), ("-a", "1"), ("a", "1.")])
+async def test_software_with_a_name_that_may_not_be(name: str, version: str, served: Any) -> None:
+    client = await served.connect()
+    assert (await client.ask(ApiVersionsRequest(name, version))).error_code == INVALID_REQUEST
+    assert (await client.ask(ApiVersionsRequest("apache-kafka.java", "4.3.1"))).error_code == 0
+
+
 async def test_a_frame_above_the_limit_closes_behind_what_came_before(serve: Any, wire: Any, caplog: Any) -> None:
     served = await serve(socket_request_max_bytes=200)
     client = await served.connect()
@@ -168,7 +177,7 @@ async def test_a_client_that_does_not_read_is_not_answered_on_and_on(served: Any
     await wire.until(lambda: served.connections() and served.connections()[0]._writable is not None)
     (connection,) = served.connections()
     held = connection._transport.get_write_buffer_size() + connection._out_bytes
-    assert held < 2 * FETCHES_BYTES
+    assert held < 2 * FETCH_BYTES
     assert connection._requests
     answers = [await client.receive() for _ in range(40)]
     assert [number for number, _ in answers] == list(range(1, 41))
@@ -248,6 +257,25 @@ async def test_what_was_sent_before_hanging_up_is_still_appended(served: Any, wi
     await client.hang_up()
     await wire.until(lambda: not served.connections())
     assert served.client.read("flights") == [str(number) for number in range(5)]
+
+
+async def test_who_resets_the_connection_is_not_read_for(
+    served: Any, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await served.client.produce("flights", "x" * 100_000)
+    client = served.in_memory()
+
+    def fail(data: Any) -> None:  # as asyncio does when a write fails
+        client.transport.writes += 1
+        client.transport.closed = True
+        asyncio.get_running_loop().call_soon(client.connection.connection_lost, ConnectionResetError())
+
+    monkeypatch.setattr(client.transport, "write", fail)
+    reads, read = [], PartitionLog.read
+    monkeypatch.setattr(PartitionLog, "read", lambda *args, **named: reads.append(1) or read(*args, **named))
+    client.feed(b"".join(wire.frame(wire.fetch(), number) for number in range(10)))
+    await wire.until(lambda: not served.connections())
+    assert (len(reads), client.transport.writes) == (1, 1)
 
 
 async def test_what_does_not_wait_for_others_is_handled_to_its_end(

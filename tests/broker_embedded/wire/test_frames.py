@@ -73,12 +73,12 @@ def test_a_large_frame_takes_memory_as_it_comes() -> None:
     assert len(reader.buffer()) <= 1 << 20
 
 
-@given(st.lists(st.binary(max_size=20) | st.just(bytes(1 << 15)), max_size=8))
+@given(st.lists(st.binary(max_size=20) | st.just(bytes(1 << 17)), max_size=8))
 def test_joined(pieces: list[bytes]) -> None:
     size = sum(map(len, pieces))
     found = joined(list(pieces), size)
     assert b"".join(found) == b"".join(pieces)
-    large = [piece for piece in pieces if len(piece) >= 1 << 15]
+    large = [piece for piece in pieces if len(piece) >= 1 << 17]
     assert all(any(piece is one for one in found) for piece in large), "large ones are not copied"
 
 
