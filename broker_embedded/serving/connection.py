@@ -182,6 +182,8 @@ class Connection(asyncio.BufferedProtocol):
                 await self._writable
             if not self._requests or self._is_lost:
                 return
+            if self.is_closing:  # a write has found out that the client is gone: `connection_lost` says so next
+                break
         await asyncio.sleep(0)
 
     async def _answer(self, frame: bytearray) -> list[Buffer] | None:
