@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
@@ -32,6 +33,7 @@ from broker_embedded.fetch_sessions import FetchSessions
 from broker_embedded.folder import DataFolder
 from broker_embedded.handlers import LOCAL, RequestContext
 from broker_embedded.housekeeping import Housekeeping
+from broker_embedded.log import disk
 from broker_embedded.metadata.log import METADATA_TOPIC
 from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Partition, Topic
 
@@ -360,7 +362,11 @@ class Cluster:
         await self.housekeeping.flush_due()
 
     async def close(self) -> None:
-        """Finish what runs, write everything down, and give the folder back. A second call does nothing."""
+        """Finish what runs, write everything down, and give the folder back. A second call does nothing.
+
+        Raises KafkaStorageError for what cannot be written: the folder is given back all the same, and the next open
+        has to recover it.
+        """
         self.housekeeping.stop()
         if self._running:
             await asyncio.wait(self._running)
@@ -368,13 +374,20 @@ class Cluster:
         for topic, partition in list(self._watchers):
             self.progressed(topic, partition)
         self.groups.close()
-        if failed is None:
-            self.transactions.write_down_open()
-            await asyncio.to_thread(self.folder.close, list(self.logs()))
-        self.folder.release()
+        try:
+            if failed is None:
+                self.transactions.write_down_open()
+                await asyncio.to_thread(self.folder.close, list(self.logs()))
+        finally:
+            self.folder.release()
 
 
 def _sync_all(ends: Sequence[tuple[PartitionLog, int]]) -> None:
     """Up to the ends that the logs had at one moment: a marker's decision, written before, is on the disk first."""
+    others = []
     for source, end in ends:
-        source.sync(end)
+        if source.topic == TRANSACTIONS_TOPIC:
+            source.sync(end)
+        else:
+            others.append(partial(source.sync, end))
+    disk.side_by_side(others)

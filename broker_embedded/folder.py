@@ -28,7 +28,7 @@ from broker_embedded.log.partition import PartitionLog
 from broker_embedded.metadata import TOPIC_RESOURCE, Metadata, NewTopic
 from broker_embedded.metadata.log import METADATA_TOPIC_ID
 from broker_embedded.metadata.single_node import check_format
-from broker_embedded.topics import Topic
+from broker_embedded.topics import TRANSACTIONS_TOPIC, Topic
 
 log = logging.getLogger(__name__)
 
@@ -241,9 +241,11 @@ class DataFolder:
         checkpoints.sync_offsets(self.path / name, offsets)
 
     def close(self, logs: Sequence[PartitionLog]) -> None:
-        """Close every log as a clean stop does, and say so."""
+        """Close every log as a clean stop does, and say so. What was decided is on the disk before any other log."""
         for source in logs:
-            source.close()
+            if source.topic == TRANSACTIONS_TOPIC:
+                source.close()
+        disk.side_by_side([source.close for source in logs])
         self.write_checkpoints(logs)
         self.metadata.close()
         checkpoints.sync_clean_shutdown(self.path, self.metadata.broker_epoch)
