@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _BROKER_FILE = "meta.properties"
 _KAFKA = "kafka://"
+_FOLDERS_SHOWN = 5
 
 
 class Reach(NamedTuple):
@@ -133,7 +134,10 @@ def only_folder(where: Path) -> Path:
     for folders in (held, found):
         if len(folders) == 1:
             return folders[0]
-    which = f"{where} has several data folders ({', '.join(folder.name for folder in found)})"
+    names = [folder.name for folder in found[:_FOLDERS_SHOWN]]
+    if len(found) > _FOLDERS_SHOWN:
+        names.append(f"and {len(found) - _FOLDERS_SHOWN} more")
+    which = f"{where} has several data folders ({', '.join(names)})"
     raise click.UsageError(
         f"{which if found else f'there is no data folder in {where}'}: "
         "say which broker with --bootstrap-server HOST:PORT or --data-dir DIR."

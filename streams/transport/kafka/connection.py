@@ -34,6 +34,20 @@ _BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.02, 1.0
 _REFRESH_WITHIN_S = 5.0
 _ANY = -1
 GROUP, TRANSACTION = 0, 1
+_REFUSED = "the Kafka broker at {} does not let this client in"
+# What aiokafka says of a connection that fails, what it means, what to look at.
+_FAILURES = (
+    ("UnsupportedSaslMechanism", _REFUSED, "has its listener this sasl_mechanism?"),
+    ("Authentication", _REFUSED, "are user and password right?"),
+    ("Sasl", _REFUSED, "are user and password right?"),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "the certificate of the Kafka broker at {} does not pass",
+        "does ssl_ca_location name who has signed it, is this address one of its names?",
+    ),
+    (" closed", "what listens at {} hangs up", "does it want TLS, or a user (security_protocol)?"),
+    ("", "no Kafka broker answers at {}", "is it running, is the address right?"),
+)
 
 
 class ConnectionLostError(TransportError):
@@ -284,6 +298,5 @@ async def _is_reached(client: AIOKafkaClient) -> bool:
 
 def _no_answer(address: str, heard: Iterable[str]) -> str:
     why = "; ".join(heard)
-    if "Authentication" in why or "Sasl" in why:
-        return f"the Kafka broker at {address} does not let this client in ({why}): are user and password right?"
-    return f"no Kafka broker answers at {address} ({why}): is it running, is the address right?"
+    what, question = next((what, question) for sign, what, question in _FAILURES if sign in why)
+    return f"{what.format(address)} ({why}): {question}"

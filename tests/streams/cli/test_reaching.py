@@ -68,6 +68,14 @@ def test_several_data_folders_have_to_be_told_apart(tmp_path: Path) -> None:
     assert topics("--data-dir", "two") == "two\n"
 
 
+def test_of_many_data_folders_a_few_are_named(tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"data-{number}").mkdir()
+        (tmp_path / f"data-{number}" / "meta.properties").touch()
+
+    assert "data-3, data-4, and 3 more): say which" in call(["topics", "list"]).err
+
+
 def test_nothing_here_is_said(tmp_path: Path) -> None:
     printed = call(["groups", "list"])
     assert printed.code == 2
