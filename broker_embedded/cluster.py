@@ -379,6 +379,8 @@ class Cluster:
                 self.transactions.write_down_open()
                 await asyncio.to_thread(self.folder.close, list(self.logs()))
         finally:
+            for source in self.logs():
+                source.abandon()
             self.folder.release()
 
 

@@ -579,6 +579,10 @@ class PartitionLog:
             self._sync(closing=True)
         self._release()
 
+    def abandon(self) -> None:
+        """Close its files and write nothing more, if that is not done: the next start recovers the log."""
+        self._release()
+
     def _release(self) -> None:
         self._closed = True
         self._reader.release()

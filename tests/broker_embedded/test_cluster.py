@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from broker_embedded.errors import KafkaStorageError
 from broker_embedded.lock import FolderInUseError
 from broker_embedded.log import disk
 from broker_embedded.log.checkpoints import META_PROPERTIES, read_meta_properties, sync_clean_shutdown
+from broker_embedded.log.index import Index
 from broker_embedded.metadata import ForeignFolderError
 from broker_embedded.metadata import records as r
 from broker_embedded.metadata.log import MetadataLog
@@ -277,6 +279,24 @@ async def test_closed_is_closed(client: Any) -> None:
     with pytest.raises(KafkaStorageError, match="is closed"):
         await client.fetch("flights")
     await client.cluster.close()
+
+
+async def test_a_full_disk_keeps_no_folder(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_files = len(os.listdir("/proc/self/fd"))
+    client = folder.open()
+    await client.create("flights", 3)
+    await client.produce("flights", "a")
+
+    def fail(index: Any) -> None:
+        raise KafkaStorageError("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(Index, "write", fail)
+        with pytest.raises(KafkaStorageError, match="full"):
+            await client.cluster.close()
+    client.cluster.metadata.close()
+    assert len(os.listdir("/proc/self/fd")) == open_files
+    assert folder.open().read("flights") == ["a"]
 
 
 async def test_after_a_crash_partitions_are_led_under_a_new_epoch(folder: Any) -> None:
