@@ -65,9 +65,12 @@ class FolderLock:
         """Where the last holder served the folder."""
 
     @classmethod
-    def take(cls, folder: Path) -> FolderLock:
-        """Lock `folder`, which exists. Raises FolderInUseError when someone holds it, this process included."""
-        path = folder / LOCK_NAME
+    def take(cls, folder: Path, name: str = LOCK_NAME) -> FolderLock:
+        """Lock `folder`, which exists. Raises FolderInUseError when someone holds it, this process included.
+
+        `name` is the lock file: another one is another lock, of those who share the folder for a purpose of their own.
+        """
+        path = folder / name
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             _lock(descriptor)
@@ -142,6 +145,12 @@ def served_at(folder: Path) -> str | None:
     """The address at which a folder is served, or was last (host:port); None where nobody ever said one."""
     address = _read(folder / LOCK_NAME).get("address")
     return address if isinstance(address, str) else None
+
+
+def held_by(folder: Path) -> int | None:
+    """The process that holds a folder, as far as its lock file says; None where that names none."""
+    pid = _read(folder / LOCK_NAME).get("pid")
+    return pid if isinstance(pid, int) else None
 
 
 def is_held(folder: Path) -> bool:

@@ -45,17 +45,21 @@ def command(app: str, store: str | None, sources: bool, data_dir: str | None, ye
 
 async def reset(app: App, store: str | None, *, sources: bool, yes: bool, dry_run: bool) -> int:
     """Shows, asks and removes; gives the exit code."""
+    from contextlib import AsyncExitStack
+
     from broker_embedded.lock import FolderInUseError
     from state.api import StateError
     from streams.cli import FAILED, OK
     from streams.errors import StreamsError
     from streams.runtime.reset import removal_of_all, removal_of_store
+    from streams.runtime.sole_worker import lock_app
     from streams.transport.opening import open_transport
 
     try:
-        transport, _ = open_transport(app.settings)
-        await transport.start()
-        try:
+        async with AsyncExitStack() as held:
+            held.callback(lock_app(app.settings).release)
+            transport, _ = await open_transport(app.settings)
+            held.push_async_callback(transport.stop)
             if store is None:
                 removal = await removal_of_all(app, transport, sources=sources)
             else:
@@ -70,8 +74,6 @@ async def reset(app: App, store: str | None, *, sources: bool, yes: bool, dry_ru
             await removal.carry_out(transport)
             click.echo("Removed.", err=True)
             return OK
-        finally:
-            await transport.stop()
     except (StreamsError, StateError, FolderInUseError) as error:
         raise click.ClickException(str(error)) from error
 

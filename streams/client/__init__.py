@@ -31,7 +31,7 @@ from streams.transport.contract import (
     TopicSpec,
     Transport,
 )
-from streams.transport.opening import reach_transport
+from streams.transport.opening import open_transport
 
 if TYPE_CHECKING:
     from streams.admin import Admin
@@ -77,7 +77,8 @@ class Client:
     async def __aenter__(self) -> Client:
         if self._app is not None:
             self._topics = self._app.plan().topics
-        self._transport = transport = await reach_transport(self._settings)
+        transport, _ = await open_transport(self._settings)
+        self._transport = transport
         self._sender = Sender(transport.producer(), self._ensure, self._partitions)
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 from state.api import Backend
 from streams.app import App, AtWork
@@ -42,6 +43,7 @@ class Assembly:
         *,
         sleep: Sleep,
         replay: bool,
+        opened: AsyncExitStack,
         before: Assembly | None = None,
     ) -> None:
         self.app = app
@@ -55,6 +57,7 @@ class Assembly:
         self.woken = asyncio.Event()
         self._now_ms = now_ms
         self._sleep = sleep
+        self._opened = opened
         self._backends: dict[str, Backend] = {} if before is None else before._backends
         self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
@@ -168,7 +171,7 @@ class Assembly:
         errors = await self._end_work()
         for backend in self._backends.values():
             await _attempt(backend.close, errors)
-        await _attempt(self.transport.stop, errors)
+        await _attempt(self._opened.aclose, errors)
         return errors
 
     async def _end_work(self) -> list[Exception]:
@@ -194,6 +197,7 @@ class Assembly:
             *(self.app, self.plan, self.transport, self.topics, producer, self._now_ms, self.where),
             sleep=self._sleep,
             replay=self.replay,
+            opened=self._opened,
             before=self,
         )
 
@@ -234,23 +238,33 @@ async def assemble(
             f"app {app.id!r} has no topic, so there is nothing to run: declare one with app.topic(...), and an agent, "
             "a pipeline or a source on it. Is this the app you mean?"
         )
-    where = "a given transport"
-    if transport is None:
-        from streams.transport.opening import open_transport
-
-        transport, where = open_transport(app.settings)
-    await transport.start()
-    topics = Topics(
-        plan,
-        transport,
-        data_dir=str(app.settings.data_dir),
-        default_partitions=app.settings.default_partitions,
-        positions=[position_topic(app.id, source.name) for source in app.sources],
-    )
+    opened = AsyncExitStack()
     try:
+        where = "a given transport"
+        if transport is None:
+            transport, where = await _open_transport(app, opened)
+        else:
+            await transport.start()
+        opened.push_async_callback(transport.stop)
+        topics = Topics(
+            plan,
+            transport,
+            data_dir=str(app.settings.data_dir),
+            default_partitions=app.settings.default_partitions,
+            positions=[position_topic(app.id, source.name) for source in app.sources],
+        )
         await topics.prepare()
-        producer = await _producer(app, transport)
-        return Assembly(app, plan, transport, topics, producer, now_ms, where, sleep=sleep, replay=replay)
+        parts = (app, plan, transport, topics, await _producer(app, transport), now_ms, where)
+        return Assembly(*parts, sleep=sleep, replay=replay, opened=opened)
     except BaseException:
-        await transport.stop()
+        await opened.aclose()
         raise
+
+
+async def _open_transport(app: App, opened: AsyncExitStack) -> tuple[Transport, str]:
+    """The transport that the settings name, for this worker of the app only."""
+    from streams.runtime.sole_worker import lock_app
+    from streams.transport.opening import open_transport
+
+    opened.callback(lock_app(app.settings).release)
+    return await open_transport(app.settings)

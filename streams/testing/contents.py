@@ -75,8 +75,7 @@ async def read_contents(app: App, data_dir: Path | str) -> Contents:
 
 
 async def _read(app: App, client: Client) -> Contents:
-    transport, _ = open_transport(app.settings)
-    await transport.start()
+    transport, _ = await open_transport(app.settings)
     topics = [topic.name for topic in app.plan().topics.values() if not topic.internal]
     rows = {name: [Row(r.partition, r.key, r.value, r.timestamp) async for r in client.read(name)] for name in topics}
     positions = {source.name: await _position(app, client, source.name) for source in app.sources}

@@ -29,6 +29,8 @@ from streams.testing.power_cut import Ledger
 IMPORTED_ONCE = (
     "state.budget",
     "streams.transport.opening",
+    "streams.transport.joined",
+    "aiokafka.client",
     *(f"streams.operators.{module.name}" for module in iter_modules(operators.__path__)),
 )
 """What a worker imports when it comes to it."""

@@ -92,6 +92,8 @@ class JoinedTransport(KafkaTransport):
         return served_at(self._folder) or super().address
 
     async def start(self) -> None:
+        if self._heir is not None:
+            return
         await _check_answers(super().address)
         await super().start()
         self._heir = asyncio.create_task(self._inherit())
@@ -99,9 +101,10 @@ class JoinedTransport(KafkaTransport):
 
     async def stop(self) -> None:
         try:
-            if self._heir is not None:
-                self._heir.cancel()
-                await asyncio.wait([self._heir])
+            heir, self._heir = self._heir, None
+            if heir is not None:
+                heir.cancel()
+                await asyncio.wait([heir])
             await super().stop()
         finally:
             own, self._own = self._own, None

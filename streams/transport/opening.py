@@ -2,74 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from broker_embedded.config import BrokerConfig
-from broker_embedded.lock import FolderInUseError
+from broker_embedded.lock import FolderInUseError, held_by
 from streams.config import Settings, settings_info
 from streams.errors import ConfigError
 from streams.transport.contract import Transport
 from streams.transport.embedded import TOPIC_DEFAULTS, EmbeddedTransport
+from streams.transport.embedded.sharing import OpenElsewhereError
 
 _SCHEME = "kafka://"
 
 
-def open_transport(settings: Settings) -> tuple[Transport, str]:
-    """What a worker works on: a transport, not started, and what it is, for people. Raises ConfigError."""
-    if settings.broker != "embedded":
-        return _kafka(settings), f"Kafka at {settings.broker.removeprefix(_SCHEME)}"
-    return _WorkersFolder(_folder(settings), config=_config(settings)), f"embedded broker in {settings.data_dir}"
+async def open_transport(settings: Settings) -> tuple[Transport, str]:
+    """What an app works on, started, and what it is, for people.
 
-
-class FolderServedError(FolderInUseError):
-    """A worker finds its folder in the hands of another process, which serves it to clients."""
-
-    def __str__(self) -> str:
-        return (
-            f"{super().__str__()} A worker needs the folder to itself: start the worker first, and services and "
-            "scripts reach the folder through it (app.client())."
-        )
-
-
-class _WorkersFolder(EmbeddedTransport):
-    """A folder that is not joined where another process holds it."""
-
-    async def start(self) -> None:
-        try:
-            await super().start()
-        except FolderInUseError as error:
-            if error.address is None:
-                raise
-            raise FolderServedError(error.folder, error.pid, error.program, error.since, error.address) from None
-
-
-async def reach_transport(settings: Settings) -> Transport:
-    """What a client works on, started: with the embedded broker its folder, or the process that holds it.
-
-    Raises ConfigError, HolderSilentError, ConnectionLostError, FolderInUseError.
+    With the embedded broker that is its folder, or the process that holds it. Raises ConfigError, HolderSilentError,
+    ConnectionLostError, FolderInUseError.
     """
     if settings.broker != "embedded":
-        transport = _kafka(settings)
+        kafka = _kafka(settings)
+        await kafka.start()
+        return kafka, f"Kafka at {settings.broker.removeprefix(_SCHEME)}"
+    folder, config, what = _folder(settings), _config(settings), f"embedded broker in {settings.data_dir}"
+    transport = EmbeddedTransport(folder, config=config)
+    try:
         await transport.start()
-        return transport
-    from streams.transport.joined import open_folder
+    except (FolderInUseError, OpenElsewhereError):
+        return await _join(folder, config, what)
+    return transport, what
 
-    return await open_folder(_folder(settings), _config(settings))
+
+async def _join(folder: Path, config: BrokerConfig, what: str) -> tuple[Transport, str]:
+    from streams.transport.joined import JoinedTransport, open_folder  # heavy, and whoever is alone does without
+
+    transport = await open_folder(folder, config)
+    if isinstance(transport, JoinedTransport):
+        pid = held_by(folder)
+        what += ", held by another event loop" if pid == os.getpid() else f", held by process {pid}"
+    return transport, what
 
 
 def _folder(settings: Settings) -> Path:
     folder = Path(settings.data_dir)
     if not (folder / "meta.properties").exists():  # else it is the broker's own, as `streams broker` makes it
         folder /= "log"
-    try:
+    with in_data_dir(settings):
         folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def in_data_dir(settings: Settings) -> Iterator[None]:
+    """Raises ConfigError where the data folder is not one to write to."""
+    try:
+        yield
     except OSError as error:
         raise ConfigError(
             f"data_dir={settings.data_dir!r}: {error.strerror}: {error.filename}. Name a folder that is there or can "
             "be made (data_dir=, STREAMS_DATA_DIR or --data-dir)."
         ) from error
-    return folder
 
 
 def _config(settings: Settings) -> BrokerConfig:

@@ -116,8 +116,7 @@ async def records_left(data_dir: Any) -> int:
     """What the source has not fed yet, and what has been fed and not processed, as far as it was committed."""
     async with app.client(data_dir=data_dir) as client:
         positions = [int(row.value) async for row in client.read("crash-feed-position")]
-        transport, _ = open_transport(app.settings.with_values({"data_dir": str(data_dir)}))
-        await transport.start()
+        transport, _ = await open_transport(app.settings.with_values({"data_dir": str(data_dir)}))
         # Ends the transaction that the killed one left open.
         await transport.producer(transactional_id=transactional_id(app.id)).start()
         tps = [TopicPartition(t.name, p) for t in (sold, orders, prices) for p in range(t.definition.partitions)]

@@ -92,8 +92,9 @@ class KafkaConnection:
         self._coordinators: dict[tuple[int, str], int] = {}
 
     async def start(self) -> None:
-        """Connect. Raises ConnectionLostError when no bootstrap server answers."""
-        self._client = await self._connect()
+        """Connect, unless it is done. Raises ConnectionLostError when no bootstrap server answers."""
+        if self._client is None:
+            self._client = await self._connect()
 
     async def _connect(self) -> AIOKafkaClient:
         from aiokafka.client import AIOKafkaClient

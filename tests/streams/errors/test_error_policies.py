@@ -264,8 +264,7 @@ async def open_offsets(lab: Any, app: streams.App, topic: str) -> Any:
     from streams.transport.contract import TopicPartition
     from streams.transport.opening import open_transport
 
-    transport, _ = open_transport(app.settings)
-    await transport.start()
+    transport, _ = await open_transport(app.settings)
     tp = TopicPartition(topic, 0)
     found = (await transport.committed(app.id, [tp]))[tp]
     await transport.stop()

@@ -19,8 +19,7 @@ def counts(app: streams.App, name: str = "counts", partitions: int | None = None
 
 
 async def make_topic(app: streams.App, name: str, partitions: int, *, anew: bool = False) -> None:
-    transport, _ = open_transport(app.settings)
-    await transport.start()
+    transport, _ = await open_transport(app.settings)
     if anew:
         await transport.delete([name])
     await transport.create([TopicSpec(name, partitions)])

@@ -26,7 +26,6 @@ from broker_embedded.lock import FolderInUseError, served_at
 from streams.transport import joined
 from streams.transport.embedded import EmbeddedTransport
 from streams.transport.joined import HolderSilentError, JoinedTransport, open_folder
-from streams.transport.opening import open_transport
 
 PROGRAM = Path(__file__).with_name("joined_process.py")
 ROOT = Path(__file__).parents[3]
@@ -273,13 +272,6 @@ async def test_a_holder_that_serves_nobody(tmp_path: Path) -> None:
         process.stdout.readline()
         with pytest.raises(FolderInUseError, match=f"in use by process {process.pid}"):
             await open_folder(tmp_path / "log", BrokerConfig())
-
-
-async def test_a_worker_is_told_to_come_first(folder: str, member: Callable[[], Member]) -> None:
-    first = member()
-    worker, _ = open_transport(streams.App("shop", data_dir=folder).settings)
-    with pytest.raises(FolderInUseError, match=rf"process {first.process.pid} .*start the worker first, and services"):
-        await worker.start()
 
 
 # In one process
