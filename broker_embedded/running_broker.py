@@ -45,19 +45,38 @@ class RunningBroker:
         self._stop: asyncio.Event
         self.broker: Broker
 
-    def __enter__(self) -> RunningBroker:
+    def start(self) -> RunningBroker:
+        """What `with` does, for a notebook or a `setUpClass`. Raises what goes wrong; gives the broker itself.
+
+        >>> broker = running().start()
+        >>> broker  # doctest: +ELLIPSIS
+        <broker at 127.0.0.1:..., data in ...>
+        >>> broker.stop()
+        """
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
             self._finish()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
+        """Stop it, and remove its data if it had no folder. Raises what went wrong since the start."""
         with suppress(RuntimeError):  # its loop is closed: it has failed by itself, which is raised below
             self._loop.call_soon_threadsafe(self._stop.set)
         self._finish()
+
+    def __enter__(self) -> RunningBroker:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        is_up = self._ready.is_set() and self._thread.is_alive()
+        where = f"at {self.bootstrap_servers}" if is_up else "not running"
+        return f"<broker {where}, data in {self.data_dir}>"
 
     def _finish(self) -> None:
         """Wait for the thread; raise what has gone wrong in it."""
@@ -69,7 +88,9 @@ class RunningBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """host:port of the first listener."""
+        """host:port of the first listener. Raises RuntimeError before the start: there is no port yet."""
+        if not self._ready.is_set():
+            raise RuntimeError("the broker is not running yet: `with broker_embedded.running() as broker:`, or start()")
         return self.broker.bootstrap_servers
 
     def faults(self) -> Faults:

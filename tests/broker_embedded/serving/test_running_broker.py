@@ -61,6 +61,25 @@ async def test_ready_for_clients_in_a_loop(broker: broker_embedded.RunningBroker
     assert await with_aiokafka(broker.bootstrap_servers) == [b"EWR"]
 
 
+def test_without_a_block(tmp_path: Path) -> None:
+    broker = broker_embedded.running(tmp_path)
+    assert repr(broker) == f"<broker not running, data in {tmp_path}>"
+    with pytest.raises(
+        RuntimeError, match=r"not running yet: `with broker_embedded\.running\(\) as broker:`, or start"
+    ):
+        broker.bootstrap_servers  # noqa: B018 - reading it is the test
+    assert broker.start() is broker
+    try:
+        assert repr(broker) == f"<broker at {broker.bootstrap_servers}, data in {tmp_path}>"
+    finally:
+        broker.stop()
+    assert repr(broker) == f"<broker not running, data in {tmp_path}>"
+
+
+def test_what_the_package_offers_is_listed() -> None:
+    assert dir(broker_embedded) == sorted(broker_embedded.__all__)
+
+
 def test_a_given_folder_stays(tmp_path: Path) -> None:
     for _ in range(2):
         with broker_embedded.running(tmp_path) as broker:
