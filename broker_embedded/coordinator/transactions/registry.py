@@ -73,8 +73,16 @@ class Transactions:
             self._abort_and_fence(txn)
         given = rules.next_epoch(txn, producer_epoch if producer_id >= 0 else None)
         producer_id = given.producer_id if given.producer_id >= 0 else self._cluster.next_producer_id()
-        producer = {"producer_id": producer_id, "producer_epoch": given.epoch}
-        self._move(txn, State.EMPTY, **producer, timeout_ms=timeout_ms, started_ms=-1)
+        is_retry = (producer_id, given.epoch) == (txn.producer_id, txn.producer_epoch)
+        self._move(
+            txn,
+            State.EMPTY,
+            producer_id=producer_id,
+            producer_epoch=given.epoch,
+            previous_producer_id=txn.previous_producer_id if is_retry else txn.producer_id,
+            timeout_ms=timeout_ms,
+            started_ms=-1,
+        )
         txn.last_epoch = given.last
         self.by_id[transactional_id] = txn
         return producer_id, given.epoch
@@ -254,9 +262,8 @@ class Transactions:
         states.check(txn.transactional_id, txn.state, state)
         if state in states.WITHOUT_PARTITIONS:
             changes["partitions"] = frozenset()
-        value = txn.value()._replace(
-            state=state, updated_ms=self._cluster.now_ms(), previous_producer_id=txn.producer_id, **changes
-        )
+        changes.setdefault("previous_producer_id", txn.producer_id)
+        value = txn.value()._replace(state=state, updated_ms=self._cluster.now_ms(), **changes)
         self._log.write(txn, value)
 
     def load(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from broker_embedded.coordinator.transactions.log import EPOCH_MAX
 from broker_embedded.coordinator.transactions.states import State
 from broker_embedded.faults import SimulatedCrash
 from broker_embedded.handlers import RequestContext
@@ -328,3 +329,14 @@ def test_states_are_named_as_kafka_does() -> None:
         "Dead",
         "PrepareEpochFence",
     ]
+
+
+async def test_the_last_epoch_is_given_up_once(client: Any) -> None:
+    """An open transaction takes the last epoch when it is aborted; the retry gets the new producer id again."""
+    writer = await client.init("t")
+    client.cluster.transactions.by_id["t"].producer_epoch = writer.epoch = EPOCH_MAX - 1
+    await client.produce("flights", "a", writer=writer)
+    had = {"producer_id": writer.producer_id, "producer_epoch": writer.epoch}
+    first, second = [await client.init("t", **had) for _ in range(2)]
+    assert (first.producer_id, first.epoch) == (second.producer_id, second.epoch)
+    assert first.producer_id != writer.producer_id
