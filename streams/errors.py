@@ -8,6 +8,29 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streams.transport.contract import TransportError as TransportError
+    from streams.transport.contract import UnknownTopicError as UnknownTopicError
+    from streams.transport.joined import HolderSilentError as HolderSilentError
+    from streams.transport.kafka.connection import ConnectionLostError as ConnectionLostError
+
+# Of parts that import this module; found here when asked for.
+_ELSEWHERE = {
+    "ConnectionLostError": "streams.transport.kafka.connection",
+    "HolderSilentError": "streams.transport.joined",
+    "TransportError": "streams.transport.contract",
+    "UnknownTopicError": "streams.transport.contract",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_ELSEWHERE[name]), name)
 
 
 class StreamsError(Exception):

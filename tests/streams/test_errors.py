@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 
 import pytest
 
-from streams import policies
+from streams import errors, policies
 from streams.errors import (
     ConfigError,
     DecodeError,
@@ -105,3 +106,14 @@ def test_retry_bounds() -> None:
         policies.retry(0)
     with pytest.raises(ConfigError, match="add the times up"):
         policies.retry(then=policies.retry())  # type: ignore[arg-type]
+
+
+def test_what_the_manual_names_is_found(request: pytest.FixtureRequest) -> None:
+    page = (request.config.rootpath / "docs/reference/agents.md").read_text()
+    table = page.partition("| error, of `streams.errors` |")[2].partition("\n\n")[0]
+    names = set(re.findall(r"`(\w+Error)`", table))
+
+    assert len(names) == 6
+    assert all(issubclass(getattr(errors, name), StreamsError) for name in names)
+    with pytest.raises(AttributeError, match=r"'streams\.errors' has no attribute 'Nothing'"):
+        errors.Nothing  # noqa: B018 - looking it up is the test
