@@ -93,7 +93,7 @@ def _read_text(path: Path) -> str:
     """The text of a file, empty when there is none; a power cut may leave what was not synced empty or all zero."""
     try:
         with disk.storing(path, "read"):
-            return path.read_bytes().strip(b"\0").decode()
+            return path.read_bytes().strip(b"\0").decode(errors="replace")  # callers see what is damaged
     except KafkaStorageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return ""

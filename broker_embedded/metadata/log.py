@@ -21,7 +21,7 @@ from broker_embedded.log.config import LogConfig
 from broker_embedded.log.partition import PartitionLog
 from broker_embedded.metadata import control, snapshots
 from broker_embedded.metadata.snapshots import SnapshotId
-from broker_embedded.records import BatchHeader, batches, decode
+from broker_embedded.records import BatchHeader, CorruptBatchError, batches, decode, verify
 
 METADATA_TOPIC: Final = "__cluster_metadata"
 METADATA_TOPIC_ID: Final = uuid.UUID(int=1)
@@ -104,8 +104,18 @@ class MetadataLog:
             result = self._log.read(offset, _READ_BYTES)
             for piece in result.data:
                 for header, batch in batches(piece):
+                    self._check(header, batch)
                     yield from (row for row in self._values(header, batch) if row[0] >= offset)
             offset = result.next_offset
+
+    def _check(self, header: BatchHeader, batch: memoryview) -> None:
+        try:
+            verify(batch)
+        except CorruptBatchError as error:
+            raise KafkaStorageError(
+                f"{self.folder}: what is at offset {header.base_offset} of the metadata log is damaged ({error}); the "
+                "disk may be failing. Restore the folder from a copy"
+            ) from error
 
     def read_bootstrap(self) -> list[bytes]:
         """The records that `kafka-storage format` has left for the first start. Raises KafkaStorageError."""

@@ -32,6 +32,14 @@ def test_not_a_checkpoint(tmp_path: Path, text: str) -> None:
         checkpoints.read_offsets(path)
 
 
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / checkpoints.RECOVERY_POINTS
+    path.write_bytes(b"0\n0\n\xff\xfe")
+    with pytest.raises(KafkaStorageError, match="not a checkpoint file"):
+        checkpoints.read_offsets(path)
+    assert not checkpoints.is_partition_of(path, ID)
+
+
 @pytest.mark.parametrize("content", [b"", bytes(20)])
 def test_empty_files_count_as_missing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file"

@@ -287,6 +287,17 @@ def test_a_damaged_log_is_told(data: Data, change: Callable[[], r.Record], match
         data.again()
 
 
+def test_a_flipped_bit_is_told(data: Data) -> None:
+    data.metadata.set_configs(TOPIC_RESOURCE, "flights", {"retention.ms": "1000"})
+    data.metadata.close()
+    file = data.path / LOG / f"{0:020d}.log"
+    content = bytearray(file.read_bytes())
+    content[content.rindex(b"1000")] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(KafkaStorageError, match=r"metadata log is damaged .* Restore the folder"):
+        data.open(data.path, was_clean=True)
+
+
 def test_a_record_of_a_newer_kafka_is_told(data: Data) -> None:
     log = MetadataLog.open(data.path, META, lambda: 0, was_clean=False)
     log.append([bytes.fromhex("01630000")])
