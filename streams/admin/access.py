@@ -50,7 +50,8 @@ async def create_acls(asks: Asks, acls: Sequence[Acl]) -> None:
         for acl in acls
     ]
     for acl, result in zip(acls, (await asks.ask(CreateAclsRequest(rows))).results, strict=True):
-        check(result.error_code, f"{acl}", result.error_message)
+        where = f"rule for {acl.principal} on {acl.resource_type} {acl.name!r}"
+        check(result.error_code, where, result.error_message)
 
 
 async def delete_acls(asks: Asks, match: Acl) -> list[Acl]:

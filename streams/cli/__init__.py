@@ -37,6 +37,16 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"streams.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from streams.errors import did_you_mean
+
+            raise click.UsageError(f"{error.message}{did_you_mean(args[0], COMMANDS)}", ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))

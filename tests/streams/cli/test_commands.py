@@ -96,7 +96,7 @@ def test_worker_ends_cleanly_on_a_signal(shop: Path, number: signal.Signals) -> 
         (["worker", "shop.py"], "name the module: shop:app"),
         (["worker", "shop:app", "--commit-interval-ms", "0"], "--commit-interval-ms='0'"),
         (["worker", "shop:app", "--no-such-flag"], "No such option"),
-        (["workre", "shop:app"], "No such command 'workre'"),
+        (["workre", "shop:app"], "No such command 'workre'. Did you mean 'worker'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
