@@ -219,11 +219,6 @@ class DataFolder:
         for index in range(topic.partition_count):
             shutil.rmtree(self._partition_path(topic.name, index), ignore_errors=True)
 
-    def has_segment_before(self, offset: int, topic: str, index: int) -> bool:
-        """Whether a whole segment of a log lies before `offset`."""
-        bases = sorted(int(file.stem) for file in self._partition_path(topic, index).glob("*.log"))
-        return len(bases) > 1 and bases[1] <= offset
-
     def write_checkpoints(
         self, logs: Sequence[PartitionLog], starts: Mapping[tuple[str, int], int] = MappingProxyType({})
     ) -> None:

@@ -99,8 +99,7 @@ class Housekeeping:
             await self._cluster.keep_running(asyncio.to_thread(self._cluster.folder.write_checkpoints, logs, starts))
 
     def _can_free_space(self) -> bool:
-        has_segment_before = self._cluster.folder.has_segment_before
-        return any(has_segment_before(self._cluster.log(*key).log_start_offset, *key) for key in self._unsettled)
+        return any(self._cluster.log(*key).can_free_space for key in self._unsettled)
 
     async def _settle(self) -> None:
         starts = {key: self._cluster.log(*key).log_start_offset for key in self._unsettled}

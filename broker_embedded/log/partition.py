@@ -201,6 +201,11 @@ class PartitionLog:
         """Of all segments."""
         return sum(segment.size_bytes for segment in self._segments)
 
+    @property
+    def can_free_space(self) -> bool:
+        """Whether a whole segment lies before the start of the log."""
+        return len(self._segments) > 1 and self._segments[1].base_offset <= self.log_start_offset
+
     def open_transactions(self) -> dict[int, int]:
         """Producer id to first offset of each open transaction."""
         return dict(self.producers.open_transactions)
