@@ -51,6 +51,7 @@ class Load:
     clients: int = 100  # producers, and as many consumers
     rate: int = 20_000  # records a second that are offered, over all producers
     seconds: float = 20
+    warm_up_seconds: float = 60
     in_flight: int = 100  # of each producer, when as many are sent as get through
 
     @property
@@ -220,7 +221,7 @@ def measure(system: str, work: Path, load: Load) -> dict[str, float]:
             make_topics(broker.address, load)
             figures = {"start_s": broker.start_s}
             with clients_of(kinds, load) as processes:
-                phase(broker, processes, {"seconds": load.seconds / 2, "in_flight": load.in_flight})
+                phase(broker, processes, {"seconds": load.warm_up_seconds, "in_flight": load.in_flight})
                 offered = phase(broker, processes, {"seconds": load.seconds, "rate": load.rate // len(kinds)})
                 figures |= {f"offered_{name}": value for name, value in offered.items()}
                 full = phase(broker, processes, {"seconds": load.seconds, "in_flight": load.in_flight})
@@ -236,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
     if "kafka" in systems and (missing := [name for name in ("java", "mvn") if shutil.which(name) is None]):
         print(f"not on the PATH: {', '.join(missing)}", file=sys.stderr)
         return 2
-    load = Load(options.partitions, options.clients, options.rate, options.seconds)
+    load = Load(options.partitions, options.clients, options.rate, options.seconds, options.warm_up)
     lines: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
         for run in range(options.runs):
@@ -266,6 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=int, default=Load.clients, help="producers, and consumers (default: 100)")
     parser.add_argument("--rate", type=int, default=Load.rate, help="records a second offered (default: 20000)")
     parser.add_argument("--seconds", type=float, default=Load.seconds, help="of each phase (default: 20)")
+    parser.add_argument("--warm-up", type=float, default=Load.warm_up_seconds, help="seconds not counted (default: 60)")
     parser.add_argument("--runs", type=int, default=3, help="rounds; each runs both brokers once (default: 3)")
     parser.add_argument("--only", choices=SYSTEMS, help="this broker alone")
     parser.add_argument("--record", action="store_true", help="append the lines to benchmarks/history.jsonl")

@@ -49,7 +49,20 @@ def test_processor_time_and_memory_of_a_process() -> None:
 
 
 def test_a_small_load_on_ours(capsys: pytest.CaptureFixture[str]) -> None:
-    size = ("--partitions", "20", "--clients", "4", "--rate", "400", "--seconds", "1", "--runs", "1")
+    size = (
+        "--partitions",
+        "20",
+        "--clients",
+        "4",
+        "--rate",
+        "400",
+        "--seconds",
+        "1",
+        "--warm-up",
+        "0.5",
+        "--runs",
+        "1",
+    )
     assert command.main(["broker-load", *size, "--only", "streams"]) == 0
     line = json.loads(capsys.readouterr().out)
     assert line["answer_ok"]
