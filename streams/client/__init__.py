@@ -74,7 +74,8 @@ class Client:
         self._subscriptions: list[Subscription] = []
         self._partitions: dict[str, int] = {}
 
-    async def __aenter__(self) -> Client:
+    async def start(self) -> Client:
+        """What `async with` does, where no block fits: in a notebook, at the start of a web service. Gives itself."""
         if self._app is not None:
             self._topics = self._app.plan().topics
         transport, _ = await open_transport(self._settings)
@@ -82,15 +83,26 @@ class Client:
         self._sender = Sender(transport.producer(), self._ensure, self._partitions)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def stop(self) -> None:
+        """Wait for what was sent, leave the groups, let the folder go."""
         async with AsyncExitStack() as closing:  # all of it, whatever fails on the way
             closing.push_async_callback(self._open().stop)
             closing.callback(self._forget)
             for subscription in self._subscriptions:
                 closing.push_async_callback(subscription.close)
             closing.push_async_callback(self._open_sender().close)
+
+    async def __aenter__(self) -> Client:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def __repr__(self) -> str:
+        broker, folder = self._settings.broker, self._settings.data_dir
+        return f"<client of {folder if broker == 'embedded' else broker}{', not open' * (self._transport is None)}>"
 
     def _forget(self) -> None:
         self._transport = None
@@ -289,7 +301,9 @@ class Client:
 
     def _open(self) -> Transport:
         if self._transport is None:
-            raise TopologyError("the client is not open: use it as `async with app.client() as client:`")
+            raise TopologyError(
+                "the client is not open: `async with app.client() as client:`, or `await client.start()`"
+            )
         return self._transport
 
     def _open_sender(self) -> Sender:

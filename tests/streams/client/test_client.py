@@ -47,6 +47,21 @@ async def test_a_record_comes_back_as_it_was_sent(folder: str) -> None:
     assert record == ClientRecord("AA", Flight("AA", 5), 7, [("h", b"1"), ("i", None)], "flights", 0, 0)
 
 
+async def test_without_a_block(folder: str) -> None:
+    client = shop(folder).client()
+    assert repr(client) == f"<client of {folder}, not open>"
+    with pytest.raises(
+        TopologyError, match=r"not open: `async with app\.client\(\) as client:`, or `await client\.start"
+    ):
+        client.send("numbers", value=1)
+    assert await client.start() is client
+    assert repr(client) == f"<client of {folder}>"
+    client.send("numbers", value=1)
+    await client.stop()
+    async with client:  # once more
+        assert await values(client, "numbers") == [1]
+
+
 async def test_null_keys_and_values(folder: str) -> None:
     async with shop(folder).client() as client:
         await client.send("numbers", value=1)
