@@ -24,6 +24,7 @@ from confluent_kafka import (  # noqa: E402
 )
 
 from tests.interop.targets import Broker  # noqa: E402
+from tests.interop.waiting import eventually  # noqa: E402
 
 NewName = Callable[[str], str]
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -40,6 +41,8 @@ def admin_client(target: Broker) -> admin.AdminClient:
 def topic(admin_client: admin.AdminClient, new_name: NewName) -> str:
     name = new_name("confluent")
     admin_client.create_topics([admin.NewTopic(name, 2, 1)])[name].result(WAIT_S)
+    wanted = TopicCollection([name])
+    eventually(lambda: _code_of(lambda: admin_client.describe_topics(wanted)[name].result(WAIT_S)), None)
     return name
 
 
@@ -302,15 +305,28 @@ def test_topics(target: Broker, admin_client: admin.AdminClient, new_name: NewNa
         admin_client.create_topics([new])[name].result(WAIT_S)
     assert caught.value.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
     admin_client.create_partitions([admin.NewPartitions(name, 5)])[name].result(WAIT_S)
-    described = admin_client.describe_topics(TopicCollection([name]))[name].result(WAIT_S)
-    assert (described.name, len(described.partitions), described.is_internal) == (name, 5, False)
+
+    def describe() -> admin.TopicDescription:
+        return admin_client.describe_topics(TopicCollection([name]))[name].result(WAIT_S)
+
+    eventually(lambda: len(describe().partitions), 5)
+    described = describe()
+    assert (described.name, described.is_internal) == (name, False)
     assert [(p.id, [r.id for r in p.replicas] == [p.leader.id]) for p in described.partitions] == [
         (index, True) for index in range(5)
     ]
     admin_client.delete_topics([name])[name].result(WAIT_S)
-    with pytest.raises(KafkaException) as caught:
-        admin_client.describe_topics(TopicCollection([name]))[name].result(WAIT_S)
-    assert caught.value.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+    eventually(lambda: _code_of(describe), KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+
+def _code_of(asking: Callable[[], Any]) -> int | None:
+    """The error that asking ends with; None without one."""
+    try:
+        asking()
+    except KafkaException as error:
+        code: int = error.args[0].code()
+        return code
+    return None
 
 
 REFUSED = [
@@ -345,15 +361,15 @@ def test_configs(admin_client: admin.AdminClient, topic: str) -> None:
         admin_client.incremental_alter_configs([resource])[resource].result(WAIT_S)
 
     operations = admin.AlterConfigOpType
-    assert described()["retention.ms"] == ("604800000", "DEFAULT_CONFIG")
+    eventually(lambda: described()["retention.ms"], ("604800000", "DEFAULT_CONFIG"))
     altered("retention.ms", "1000", operations.SET)
-    assert described()["retention.ms"] == ("1000", "DYNAMIC_TOPIC_CONFIG")
+    eventually(lambda: described()["retention.ms"], ("1000", "DYNAMIC_TOPIC_CONFIG"))
     altered("retention.ms", None, operations.DELETE)
-    assert described()["retention.ms"] == ("604800000", "DEFAULT_CONFIG")
+    eventually(lambda: described()["retention.ms"], ("604800000", "DEFAULT_CONFIG"))
     altered("cleanup.policy", "compact", operations.APPEND)
-    assert described()["cleanup.policy"] == ("delete,compact", "DYNAMIC_TOPIC_CONFIG")
+    eventually(lambda: described()["cleanup.policy"], ("delete,compact", "DYNAMIC_TOPIC_CONFIG"))
     altered("cleanup.policy", "delete", operations.SUBTRACT)
-    assert described()["cleanup.policy"] == ("compact", "DYNAMIC_TOPIC_CONFIG")
+    eventually(lambda: described()["cleanup.policy"], ("compact", "DYNAMIC_TOPIC_CONFIG"))
     with pytest.raises(KafkaException) as caught:
         altered("retention.ms", "soon", operations.SET)
     assert caught.value.args[0].code() == KafkaError.INVALID_CONFIG
@@ -419,9 +435,9 @@ def test_acls(admin_client: admin.AdminClient, new_name: NewName) -> None:
     rule = ("User:nobody", "*", admin.AclOperation.READ, admin.AclPermissionType.ALLOW)
     admin_client.create_acls([admin.AclBinding(*pattern, *rule)])[admin.AclBinding(*pattern, *rule)].result(WAIT_S)
     anything = admin.AclBindingFilter(*pattern, None, None, admin.AclOperation.ANY, admin.AclPermissionType.ANY)
-    assert admin_client.describe_acls(anything).result(WAIT_S) == [admin.AclBinding(*pattern, *rule)]
+    eventually(lambda: admin_client.describe_acls(anything).result(WAIT_S), [admin.AclBinding(*pattern, *rule)])
     assert admin_client.delete_acls([anything])[anything].result(WAIT_S) == [admin.AclBinding(*pattern, *rule)]
-    assert admin_client.describe_acls(anything).result(WAIT_S) == []
+    eventually(lambda: admin_client.describe_acls(anything).result(WAIT_S), [])
 
 
 def test_scram_users(admin_client: admin.AdminClient, new_name: NewName) -> None:
@@ -429,13 +445,16 @@ def test_scram_users(admin_client: admin.AdminClient, new_name: NewName) -> None
     info = admin.ScramCredentialInfo(admin.ScramMechanism.SCRAM_SHA_256, 4096)
     upsert = admin.UserScramCredentialUpsertion(user, info, b"secret")
     admin_client.alter_user_scram_credentials([upsert])[user].result(WAIT_S)
-    described = admin_client.describe_user_scram_credentials([user])[user].result(WAIT_S)
-    assert [(i.mechanism.name, i.iterations) for i in described.scram_credential_infos] == [("SCRAM_SHA_256", 4096)]
+
+    def infos() -> list[tuple[str, int]]:
+        described = admin_client.describe_user_scram_credentials([user])[user].result(WAIT_S)
+        return [(info.mechanism.name, info.iterations) for info in described.scram_credential_infos]
+
+    eventually(lambda: _code_of(infos), None)
+    assert infos() == [("SCRAM_SHA_256", 4096)]
     delete = admin.UserScramCredentialDeletion(user, admin.ScramMechanism.SCRAM_SHA_256)
     admin_client.alter_user_scram_credentials([delete])[user].result(WAIT_S)
-    with pytest.raises(KafkaException) as caught:
-        admin_client.describe_user_scram_credentials([user])[user].result(WAIT_S)
-    assert caught.value.args[0].code() == KafkaError.RESOURCE_NOT_FOUND
+    eventually(lambda: _code_of(infos), KafkaError.RESOURCE_NOT_FOUND)
 
 
 def test_auto_created_topic(target: Broker, new_name: NewName) -> None:

@@ -28,6 +28,7 @@ from kafka.admin import (
 from kafka.structs import OffsetAndMetadata
 
 from tests.interop.targets import Broker
+from tests.interop.waiting import eventually
 
 NewName = Callable[[str], str]
 WAIT_MS = 20_000
@@ -42,7 +43,7 @@ def admin(target: Broker) -> Iterator[KafkaAdminClient]:
 @pytest.fixture
 def topic(admin: KafkaAdminClient, new_name: NewName) -> str:
     name = new_name("kafka-python")
-    admin.create_topics({name: {"num_partitions": 2, "replication_factor": 1}})
+    admin.create_topics({name: {"num_partitions": 2, "replication_factor": 1}}, wait_for_metadata=True)
     return name
 
 
@@ -53,7 +54,10 @@ def consumer(target: Broker, *topics: str, **config: Any) -> KafkaConsumer:
         "enable_auto_commit": False,
         "heartbeat_interval_ms": 200,
     }
-    return KafkaConsumer(*topics, **settings | config)
+    opened = KafkaConsumer(*topics, **settings | config)
+    for topic in topics:  # a group that forms before its leader knows the topic stays without partitions
+        opened.partitions_for_topic(topic)
+    return opened
 
 
 def producer(target: Broker, **config: Any) -> KafkaProducer:
@@ -121,12 +125,6 @@ def test_positions(target: Broker, topic: str) -> None:
         opened.seek(partition, 99)
         opened.poll(timeout_ms=500)
         assert opened.position(partition) <= 5, "a position out of range starts again where auto_offset_reset says"
-
-
-def wait_until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_MS / 1000
-    while not reached():
-        assert time.monotonic() < deadline, "not reached"
 
 
 class Members:
@@ -252,7 +250,7 @@ def test_transactions_from_outside(target: Broker, topic: str, admin: KafkaAdmin
         (active,) = admin.describe_producers([partition])[partition].active_producers
         assert (active.producer_id, active.current_transaction_start_offset) == (found.producer_id, 0)
         sender.commit_transaction()
-        wait_until(lambda: admin.describe_transactions([name])[name].state.value == "CompleteCommit")
+        eventually(lambda: admin.describe_transactions([name])[name].state.value, "CompleteCommit")
         assert admin.describe_transactions([name])[name].topic_partitions == set()
 
 
@@ -262,20 +260,21 @@ def test_topics(admin: KafkaAdminClient, new_name: NewName) -> None:
     with pytest.raises(kafka_errors.TopicAlreadyExistsError):
         admin.create_topics({name: {"num_partitions": 2, "replication_factor": 1}})
     admin.create_partitions({name: 4})
-    (described,) = admin.describe_topics([name])
-    assert len(described["partitions"]) == 4
+    eventually(lambda: len(admin.describe_topics([name])[0]["partitions"]), 4)
     assert name in admin.list_topics()
     admin.delete_topics([name])
-    assert name not in admin.list_topics()
+    eventually(lambda: name in admin.list_topics(), False)
 
 
 def test_configs(admin: KafkaAdminClient, topic: str) -> None:
-    resource = ConfigResource("TOPIC", topic, {"max.message.bytes": "2000"})
-    admin.alter_configs([resource])
-    described = admin.describe_configs([ConfigResource("TOPIC", topic)], config_filter="all")
-    configs = described["topic"][topic]
-    assert configs["max.message.bytes"]["value"] == "2000"
-    assert configs["segment.bytes"]["value"] == "1073741824"
+    def value(name: str) -> str | None:
+        described = admin.describe_configs([ConfigResource("TOPIC", topic)], config_filter="all")
+        found: dict[str, Any] = described["topic"][topic]
+        return found[name]["value"] if name in found else None
+
+    eventually(lambda: value("segment.bytes"), "1073741824")
+    admin.alter_configs([ConfigResource("TOPIC", topic, {"max.message.bytes": "2000"})])
+    eventually(lambda: value("max.message.bytes"), "2000")
 
 
 def test_groups_from_outside(target: Broker, topic: str, admin: KafkaAdminClient, new_name: NewName) -> None:
@@ -312,19 +311,22 @@ def test_acls(admin: KafkaAdminClient, new_name: NewName) -> None:
     rule = ("User:nobody", "*", ACLOperation.WRITE, ACLPermissionType.DENY)
     anything = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, pattern)
     assert len(admin.create_acls([ACL(*rule, pattern)])["succeeded"]) == 1
-    found, error = admin.describe_acls(anything)
-    assert (found, error) == ([ACL(*rule, pattern)], kafka_errors.NoError)
+    eventually(lambda: admin.describe_acls(anything), ([ACL(*rule, pattern)], kafka_errors.NoError))
     admin.delete_acls([anything])
-    assert admin.describe_acls(anything)[0] == []
+    eventually(lambda: admin.describe_acls(anything)[0], [])
 
 
 def test_scram_users(admin: KafkaAdminClient, new_name: NewName) -> None:
     user, mechanism = new_name("user"), ScramMechanism.SCRAM_SHA_512
     admin.alter_user_scram_credentials([UserScramCredentialUpsertion(user, mechanism, "secret", iterations=8192)])
-    found = admin.describe_user_scram_credentials([user])[user]
-    assert found == {"error": None, "credential_infos": [{"mechanism": mechanism, "iterations": 8192}]}
+
+    def infos() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = admin.describe_user_scram_credentials([user])[user]["credential_infos"]
+        return found
+
+    eventually(infos, [{"mechanism": mechanism, "iterations": 8192}])
     admin.alter_user_scram_credentials([UserScramCredentialDeletion(user, mechanism)])
-    wait_until(lambda: admin.describe_user_scram_credentials([user])[user]["credential_infos"] == [])
+    eventually(infos, [])
 
 
 def test_cluster(admin: KafkaAdminClient) -> None:
