@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +113,11 @@ def _why_not(error: OSError, plan: Plan) -> str:
             f"{plan.properties['listeners']}: another program listens there. Stop it, or give this broker another "
             "port (--port, or `listeners`); 0 takes a free one."
         )
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return (
+            f"{plan.properties['listeners']}: this machine has no such address. Listen on one that it has, or "
+            "on 0.0.0.0 for all (--host, or `listeners`)."
+        )
     return str(error)
 
 
@@ -131,8 +137,10 @@ def opened(plan: Plan) -> Broker:
         raise click.UsageError(str(error)) from error
     try:
         return Broker.open(plan.data_dir, config=config, listeners=listeners)
-    except (KafkaError, FolderInUseError, OSError) as error:
+    except (KafkaError, FolderInUseError) as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"data folder {plan.data_dir}: {error}. Another is named with --data.") from error
 
 
 def banner(broker: Broker) -> str:

@@ -121,6 +121,21 @@ def test_commands_beside_a_broker_find_it_by_its_folder(tmp_path: Path) -> None:
         assert taken.returncode == 1 and f"127.0.0.1:{port}: another program listens there" in taken.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--host", "192.0.2.1"], "PLAINTEXT://192.0.2.1:0: this machine has no such address."),
+        (["--host", "nowhere.invalid"], "PLAINTEXT://nowhere.invalid:0: this machine has no such address."),
+        (["--data", "file"], "data folder file: [Errno 17] File exists: "),
+    ],
+    ids=["address", "name", "folder"],
+)
+def test_a_start_that_fails_is_explained(words: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    failed = call(tmp_path, "broker", "--port", "0", *words)
+    assert failed.returncode == 1 and message in failed.stderr
+
+
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     slow = "import signal, time, broker_embedded.broker as b\n"
     slow += "async def stop(self):\n    print('stopping', flush=True)\n    time.sleep(60)\n"
