@@ -1,4 +1,4 @@
-"""Both brokers answer the same requests alike, field by field, at every version: see diff/scenarios.py."""
+"""Both brokers answer the same requests alike, field by field, at every version: see diff/scenarios/."""
 
 from __future__ import annotations
 

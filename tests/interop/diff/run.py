@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from tests.interop.diff.broker import Asked, Exchange, offered
 from tests.interop.diff.compare import Difference, compare
 from tests.interop.diff.messages import Versions, definitions
-from tests.interop.diff.scenarios import SCENARIOS, Scenario
+from tests.interop.diff.scenarios import cluster, groups, records, security, topics, transactions  # noqa: F401 - they register
+from tests.interop.diff.steps import SCENARIOS, Scenario
 
 
 def run_all(kafka: str, ours: str, wanted: Sequence[str] = ()) -> list[Difference]:
