@@ -48,7 +48,8 @@ class Fault:
     have no connection: `close` and `drop` raise LostAnswerError there. A Fetch within a session names no topics
     (KIP-227), so `topic` meets only the first of a session.
 
-    Raises ValueError for two of the four at once, and for an error code that Kafka does not have.
+    Raises ValueError for two of the four at once, for an error code that Kafka does not have, and for an API key that
+    is no number: it would never meet a request.
 
     >>> not_leader = Fault(api_key=0, topic="flights", error=6, times=2)  # two Produce
     >>> answer_lost = Fault(api_key=0, client_id="billing", close=True, after=True)
@@ -74,6 +75,8 @@ class Fault:
         kinds = [name for name in ("crash", "close", "drop", "error") if getattr(self, name)]
         if len(kinds) > 1:
             raise ValueError(f"a fault is one of crash, close, drop and error; this one is {' and '.join(kinds)}")
+        if not isinstance(self.api_key, int | None):
+            raise ValueError(f"api_key={self.api_key!r}: it is the number of a request; 0 is Produce, 1 Fetch")
         if self.error not in ERRORS:
             raise ValueError(f"{self.error} is no error code of Kafka's; broker_embedded.errors.ERRORS has them all")
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,8 @@ from broker_embedded.faults import Faults
 from broker_embedded.security.listeners import Listener
 
 _MEMORY_BYTES = 1 << 30
-TEST_CONFIG = BrokerConfig(auto_create_topics=True, group_initial_rebalance_delay_ms=0)
+_AS_TESTS_LIKE_IT = {"auto.create.topics.enable": "true", "group.initial.rebalance.delay.ms": "0"}
+_TEST_CONFIG = BrokerConfig(auto_create_topics=True, group_initial_rebalance_delay_ms=0)  # the same, at once
 
 
 class RunningBroker:
@@ -120,16 +121,32 @@ class RunningBroker:
 
 
 def running(
-    data_dir: Path | None = None, *, config: BrokerConfig = TEST_CONFIG, listeners: Sequence[Listener] = (Listener(),)
+    data_dir: str | Path | None = None,
+    *,
+    config: BrokerConfig | Mapping[str, object] | None = None,
+    listeners: Sequence[Listener] = (Listener(),),
 ) -> RunningBroker:
     """A broker on a free port of 127.0.0.1, in a thread of its own, as a context manager.
 
     Without `data_dir` its data is in memory where the machine has a folder for that (/dev/shm, with room), and gone at
-    the end. Topics are made when first used and groups start without delay, as tests like it, unless `config` says
-    otherwise. What goes wrong at the start or in the end is raised here: FolderInUseError, or OSError when the port of
-    a listener is taken.
+    the end. Topics are made when first used and groups start without delay, as tests like it; settings by Kafka's names
+    are added to that or change it, and a BrokerConfig is all there is. Raises InvalidConfigError; what goes wrong at
+    the start or in the end is raised there: FolderInUseError, or OSError when the port of a listener is taken.
+
+    >>> with running(config={"num.partitions": 4}) as broker:
+    ...     (broker.broker.cluster.config.num_partitions, broker.broker.cluster.config.auto_create_topics)
+    (4, True)
     """
-    return RunningBroker(data_dir, config, listeners)
+    folder = None if data_dir is None else Path(data_dir)
+    return RunningBroker(folder, _config(config), listeners)
+
+
+def _config(config: BrokerConfig | Mapping[str, object] | None) -> BrokerConfig:
+    if isinstance(config, BrokerConfig):
+        return config
+    if not config:
+        return _TEST_CONFIG
+    return BrokerConfig.from_properties(_AS_TESTS_LIKE_IT | {name: str(value) for name, value in config.items()})
 
 
 def _memory_folder() -> Path | None:

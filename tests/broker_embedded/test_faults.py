@@ -62,3 +62,8 @@ async def test_waiting(client: Any) -> None:
     go_on.set()
     await late
     assert values(client) == ["early", "late"]
+
+
+def test_a_fault_for_no_request_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"api_key='Produce': it is the number of a request; 0 is Produce"):
+        Fault("Produce", error=6)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer
 
 import broker_embedded
 from broker_embedded import Broker, BrokerConfig, Fault, Listener
+from broker_embedded.errors import InvalidConfigError
 from broker_embedded.lock import FolderInUseError
 
 NOT_LEADER = 6
@@ -129,12 +130,28 @@ def test_many_starts_leave_no_threads() -> None:
     assert set(threading.enumerate()) == before
 
 
-def test_its_configuration() -> None:
-    with broker_embedded.running(config=BrokerConfig(auto_create_topics=True, num_partitions=3)) as broker:
+@pytest.mark.parametrize(
+    "config",
+    [
+        BrokerConfig(auto_create_topics=True, num_partitions=3),
+        {"num.partitions": "3"},  # topics are made when first used all the same
+        {"num.partitions": 3, "auto.create.topics.enable": True},
+    ],
+    ids=["config", "settings", "values"],
+)
+def test_its_configuration(config: Any) -> None:
+    with broker_embedded.running(config=config) as broker:
         producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
         producer.produce("flights", b"EWR")
         producer.flush(30)
         assert len(producer.list_topics("flights", 30).topics["flights"].partitions) == 3
+
+
+def test_settings_may_take_back_what_tests_like() -> None:
+    with broker_embedded.running(config={"auto.create.topics.enable": False}) as broker:
+        assert not broker.broker.cluster.config.auto_create_topics
+    with pytest.raises(InvalidConfigError, match=r"did you mean num\.partitions\?"):
+        broker_embedded.running(config={"num.partitons": 3})
 
 
 def test_the_fixture(pytester: pytest.Pytester) -> None:
