@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -15,8 +17,6 @@ from broker_embedded.serving.limits import ConnectionLimits
 from broker_embedded.serving.server import Server
 
 log = logging.getLogger(__name__)
-
-_TICK_INTERVAL_MS = 100
 
 
 class Broker:
@@ -30,9 +30,19 @@ class Broker:
     '127.0.0.1'
     """
 
-    def __init__(self, cluster: Cluster, listeners: Sequence[Listener] = (Listener(),)) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        listeners: Sequence[Listener] = (Listener(),),
+        *,
+        tick_interval_ms: int = 100,
+        preferred_port: int = 0,
+    ) -> None:
+        """A listener with port 0 gets `preferred_port` if that is free, else any that is."""
         self.cluster = cluster
         self._listeners = listeners
+        self._tick_interval_ms = tick_interval_ms
+        self._preferred_port = preferred_port
         self.servers: list[Server] = []
         self._clock: asyncio.Task[None] | None = None
 
@@ -45,30 +55,47 @@ class Broker:
 
     async def start(self) -> None:
         """Listen. Raises OSError when an address is taken; then nothing is left open."""
+        try:
+            await self.serve()
+        except BaseException:
+            await self.cluster.close()
+            raise
+
+    async def serve(self) -> None:
+        """`start` for who goes on with the cluster if it fails: then nobody listens."""
         limits = ConnectionLimits(self.cluster)
         try:
             for listener in self._listeners:
-                server = await Server.listen(self.cluster, listener, limits)
+                server = await self._listen(listener, limits)
                 self.servers.append(server)
                 self.cluster.listeners[listener.name] = server.advertised
                 warning = exposure_warning(listener, server.port)
                 if warning is not None:
                     log.warning("%s", warning)
         except BaseException:
-            await self.stop()
+            await self._close_servers()
             raise
         self.cluster.folder.lock.announce(self.bootstrap_servers)
         self._clock = asyncio.create_task(self._tell_time())
+
+    async def _listen(self, listener: Listener, limits: ConnectionLimits) -> Server:
+        if self._preferred_port and listener.port == 0:
+            with suppress(OSError):  # somebody else has that port now
+                return await Server.listen(self.cluster, replace(listener, port=self._preferred_port), limits)
+        return await Server.listen(self.cluster, listener, limits)
 
     async def stop(self) -> None:
         """End every connection, write everything down, give the folder back."""
         if self._clock is not None:
             self._clock.cancel()
             await asyncio.wait([self._clock])
+        await self._close_servers()
+        await self.cluster.close()
+
+    async def _close_servers(self) -> None:
         for server in self.servers:
             await server.close()
         self.cluster.listeners.clear()
-        await self.cluster.close()
 
     async def __aenter__(self) -> Broker:
         await self.start()
@@ -92,7 +119,7 @@ class Broker:
 
     async def _tell_time(self) -> None:
         while True:
-            await asyncio.sleep(_TICK_INTERVAL_MS / 1000)
+            await asyncio.sleep(self._tick_interval_ms / 1000)
             try:
                 self.cluster.tick()
                 await self.cluster.flush_due()

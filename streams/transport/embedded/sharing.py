@@ -7,17 +7,12 @@ can't open: on the port of the last holder if that is free, as whoever was conne
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from broker_embedded.broker import Broker
 from broker_embedded.cluster import Cluster
-from broker_embedded.errors import KafkaError
-from broker_embedded.security.listeners import Listener
-from broker_embedded.serving.server import Server
 from streams.transport.contract import TransportError
-
-log = logging.getLogger(__name__)
 
 
 class OpenElsewhereError(TransportError):
@@ -32,7 +27,7 @@ class OpenElsewhereError(TransportError):
 
 
 class SharedCluster:
-    """An open cluster, how many use it, its server, and the task that tells it the time."""
+    """An open cluster, how many use it, and the broker that serves it and tells it the time."""
 
     def __init__(self, data_dir: Path, cluster: Cluster) -> None:
         self.data_dir = data_dir
@@ -40,8 +35,7 @@ class SharedCluster:
         self._loop = asyncio.get_running_loop()
         self._users = 0
         self._starting = asyncio.Lock()
-        self._ticker: asyncio.Task[None] | None = None
-        self._server: Server | None = None
+        self._broker: Broker | None = None
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -70,15 +64,17 @@ class SharedCluster:
 
     async def _start(self, tick_interval_ms: int | None) -> None:
         async with self._starting:
-            if tick_interval_ms is None or self._ticker is not None:
+            if tick_interval_ms is None or self._broker is not None:
                 return
-            self._server = await _serve(self.cluster)
-            self._ticker = asyncio.create_task(_tick(self.cluster, self._server, tick_interval_ms))
-            self._ticker.add_done_callback(_report)
+            last = self.cluster.folder.lock.last_address
+            last_port = int(last.rpartition(":")[2]) if last else 0
+            broker = Broker(self.cluster, tick_interval_ms=tick_interval_ms, preferred_port=last_port)
+            await broker.serve()
+            self._broker = broker
 
     @property
     def _address(self) -> str | None:
-        return None if self._server is None else "{}:{}".format(*self._server.advertised)
+        return None if self._broker is None else self._broker.bootstrap_servers
 
     async def release(self) -> None:
         """Let go; the last one closes the cluster, to the end even if it is cancelled."""
@@ -89,42 +85,9 @@ class SharedCluster:
 
     async def _close(self) -> None:
         try:
-            if self._ticker is not None:
-                self._ticker.cancel()
-                await asyncio.wait([self._ticker])
-            if self._server is not None:
-                await self._server.close()
-            await self.cluster.close()
+            await (self.cluster.close() if self._broker is None else self._broker.stop())
         finally:
             del _open[self.data_dir]
 
 
 _open: dict[Path, SharedCluster] = {}
-
-
-async def _serve(cluster: Cluster) -> Server:
-    lock = cluster.folder.lock
-    last = int(lock.last_address.rpartition(":")[2]) if lock.last_address else 0
-    try:
-        server = await Server.listen(cluster, Listener(port=last))
-    except OSError:  # somebody else has that port now
-        server = await Server.listen(cluster, Listener())
-    cluster.listeners[server.listener.name] = server.advertised
-    lock.announce("{}:{}".format(*server.advertised))
-    return server
-
-
-async def _tick(cluster: Cluster, server: Server, interval_ms: int) -> None:
-    while True:
-        await asyncio.sleep(interval_ms / 1000)
-        try:
-            cluster.tick()
-            await cluster.flush_due()
-        except KafkaError:
-            log.exception("the broker over %s could not do its periodic work", cluster.folder.path)
-        server.close_idle()
-
-
-def _report(ticker: asyncio.Task[None]) -> None:
-    if not ticker.cancelled() and (error := ticker.exception()) is not None:
-        log.error("the embedded broker's clockwork has stopped", exc_info=error)

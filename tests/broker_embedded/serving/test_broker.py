@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from broker_embedded import Broker, BrokerConfig, Listener
+from broker_embedded.cluster import Cluster
 from broker_embedded.lock import FolderInUseError
 from broker_embedded.wire.messages.cluster import ApiVersionsRequest
 
@@ -88,8 +89,7 @@ async def test_time_goes_on_when_something_fails(
             raise ZeroDivisionError
         told.set()
 
-    monkeypatch.setattr("broker_embedded.broker._TICK_INTERVAL_MS", 0)
-    async with Broker.open(tmp_path) as broker:
+    async with Broker(Cluster.open(tmp_path), tick_interval_ms=0) as broker:
         monkeypatch.setattr(broker.cluster, "tick", tick)
         await told.wait()
     assert [record.exc_info is not None for record in caplog.records if record.levelno == logging.ERROR] == [True]
