@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="streams-engine", prog_name="streams")
 def streams() -> None:
-    """Stream processing: run apps, look at them, ask what they are set to.
+    """Stream processing with a broker built in: run apps, run the broker, look at both.
 
     \b
     Example:
