@@ -35,6 +35,7 @@ from broker_embedded.handlers import LOCAL, RequestContext
 from broker_embedded.housekeeping import Housekeeping
 from broker_embedded.log import disk
 from broker_embedded.metadata.log import METADATA_TOPIC
+from broker_embedded.progress import Progress
 from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Partition, Topic
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Cluster:
         self.faults: Faults | None = None
         self.listeners: dict[str, tuple[str, int]] = {}  # name -> advertised host and port, while somebody listens
         self.authorizer: Authorizer | None = None  # without one, everybody may do everything
-        self._watchers: dict[Partition, list[Callable[[], None]]] = {}
+        self.progress = Progress()
         self._running: set[asyncio.Task[Any]] = set()
         self._stopped: str | None = None
 
@@ -233,7 +234,7 @@ class Cluster:
         finally:
             self._leaving.discard(topic.name)
         for index in range(topic.partition_count):
-            self.progressed(topic.name, index)  # whoever waits there learns that it is gone
+            self.progress.made(topic.name, index)  # whoever waits there learns that it is gone
 
     def find_log(self, topic: str, partition: int) -> PartitionLog | None:
         found = self.topics.get(topic)
@@ -296,27 +297,7 @@ class Cluster:
         if partition[0] == OFFSETS_TOPIC:
             self.offsets.end_transaction(partition[1], producer_id, commit=commit)
         self.housekeeping.marker_written()
-        self.progressed(*partition)
-
-    # Waiting for progress
-
-    def on_progress(self, topic: str, partition: int, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` whenever more of the partition can be read; the returned function ends that."""
-        callbacks = self._watchers.setdefault((topic, partition), [])
-        callbacks.append(callback)
-
-        def unsubscribe() -> None:
-            callbacks.remove(callback)
-            if not callbacks and self._watchers.get((topic, partition)) is callbacks:
-                del self._watchers[topic, partition]
-
-        return unsubscribe
-
-    def progressed(self, topic: str, partition: int) -> None:
-        """High watermark or last stable offset has moved."""
-        if self._watchers:
-            for callback in tuple(self._watchers.get((topic, partition), ())):
-                callback()
+        self.progress.made(*partition)
 
     # Disk and time
 
@@ -371,8 +352,7 @@ class Cluster:
         if self._running:
             await asyncio.wait(self._running)
         failed, self._stopped = self._stopped, f"the broker over {self.folder.path} is closed"
-        for topic, partition in list(self._watchers):
-            self.progressed(topic, partition)
+        self.progress.end()
         self.groups.close()
         try:
             if failed is None:

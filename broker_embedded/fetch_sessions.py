@@ -96,7 +96,7 @@ class FetchSession:
                 self.wake()
 
         if partition.topic:
-            partition.stop_watching = cluster.on_progress(partition.topic, key[1], progressed)
+            partition.stop_watching = cluster.progress.watch(partition.topic, key[1], progressed)
 
     def _forget(self, key: Key) -> None:
         partition = self.partitions.pop(key, None)

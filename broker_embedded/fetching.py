@@ -133,7 +133,7 @@ class Fetching:
         for partition in self._partitions:
             if partition.topic:
                 key = partition.topic, partition.row.partition
-                self._unsubscribes.append(self._cluster.on_progress(*key, self._waking(partition, wake)))
+                self._unsubscribes.append(self._cluster.progress.watch(*key, self._waking(partition, wake)))
 
     def _waking(self, partition: FetchedPartition, wake: Callable[[], None]) -> Callable[[], None]:
         def progressed() -> None:

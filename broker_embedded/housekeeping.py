@@ -74,7 +74,7 @@ class Housekeeping:
                 continue
             if source.enforce_retention():
                 shortened += 1
-                self._cluster.progressed(source.topic, source.partition)  # whoever waits learns of the new start
+                self._cluster.progress.made(source.topic, source.partition)  # whoever waits learns of the new start
         if shortened:
             self._checkpoint_soon()  # a log that begins later without a word looks like one that lost its beginning
 

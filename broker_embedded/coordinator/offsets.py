@@ -168,7 +168,7 @@ class Offsets:
             producer_epoch=producer_epoch,
         )
         self._cluster.log(*partition).append(batch, verified=True)
-        self._cluster.progressed(*partition)
+        self._cluster.progress.made(*partition)
 
     def positions(self) -> Iterator[tuple[Partition, OffsetValue]]:
         """All offsets, undecided ones too."""

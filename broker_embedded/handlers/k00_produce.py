@@ -97,7 +97,7 @@ class _Append:
             appended = target.append(data.records, verified=self.context.in_process)
         except KafkaError as error:
             return _failed(index, error, log_start)
-        cluster.progressed(topic, index)
+        cluster.progress.made(topic, index)
         if target.needs_sync():
             self.due.append(target)
         return PartitionProduceResponse(

@@ -45,7 +45,7 @@ def _delete(cluster: Cluster, topic: str, row: DeleteRecordsPartition) -> Delete
                 f"{topic}-{row.partition_index}: cannot delete before {before}, the end is {target.high_watermark}"
             )
         low = cluster.housekeeping.delete_records(target, before)
-        cluster.progressed(topic, row.partition_index)  # whoever waits there learns of the new start
+        cluster.progress.made(topic, row.partition_index)  # whoever waits there learns of the new start
         return DeleteRecordsPartitionResult(row.partition_index, low)
     except KafkaError as error:
         return DeleteRecordsPartitionResult(row.partition_index, -1, error.code)

@@ -57,4 +57,4 @@ def _write(cluster: Cluster, marker: WritableTxnMarker, topic: str, index: int) 
     target.append_marker(producer_id, epoch, commit=commit, coordinator_epoch=marker.coordinator_epoch)
     if topic == OFFSETS_TOPIC:
         cluster.offsets.end_transaction(index, producer_id, commit=commit)
-    cluster.progressed(topic, index)
+    cluster.progress.made(topic, index)

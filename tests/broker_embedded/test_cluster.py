@@ -150,7 +150,7 @@ async def test_offsets_beyond_a_lost_tail_go_back(folder: Any, caplog: pytest.Lo
 async def test_progress_is_told_once_asked_for(client: Any) -> None:
     await client.create("flights", 2)
     calls: list[int] = []
-    unsubscribe = client.cluster.on_progress("flights", 0, lambda: calls.append(0))
+    unsubscribe = client.cluster.progress.watch("flights", 0, lambda: calls.append(0))
     await client.produce("flights", "a")
     await client.produce("flights", "b", partition=1)
     writer = await client.init()

@@ -254,7 +254,7 @@ class EmbeddedTransport:
 
     async def _when_stable(self, group: str, request: OffsetFetchRequest) -> OffsetFetchResponse:
         decided = asyncio.Event()
-        unsubscribe = self.cluster.on_progress(*self.cluster.offsets.partition_of(group), decided.set)
+        unsubscribe = self.cluster.progress.watch(*self.cluster.offsets.partition_of(group), decided.set)
         try:
             async with asyncio.timeout(_STABLE_WITHIN_MS / 1000):
                 while True:

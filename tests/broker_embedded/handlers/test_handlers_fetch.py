@@ -101,7 +101,7 @@ async def test_partitions_come_and_go(client: Any, fetcher: Fetcher) -> None:
     assert fetcher.session_id == 0  # nothing is left of it
     fetcher.session_id = session_id
     assert (await fetcher.fetch({})).error_code == 70
-    assert client.cluster._watchers == {}
+    assert not client.cluster.progress
 
 
 async def test_a_session_that_nobody_knows(fetcher: Fetcher) -> None:
@@ -128,7 +128,7 @@ async def test_a_session_is_closed(client: Any, fetcher: Fetcher) -> None:
     answer = await fetcher.fetch({1: 0})
     assert (answer.error_code, answer.session_id, len(answer.responses)) == (0, 0, 1)
     assert len(client.cluster.fetch_sessions) == 0
-    assert client.cluster._watchers == {}
+    assert not client.cluster.progress
 
 
 async def test_a_full_fetch_takes_the_place_of_its_session(client: Any, fetcher: Fetcher) -> None:

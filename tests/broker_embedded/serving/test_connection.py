@@ -35,7 +35,7 @@ def versions() -> ApiVersionsRequest:
 async def test_answers_are_in_the_order_of_the_requests_behind_a_parked_fetch(served: Any, wire: Any) -> None:
     one, other = await served.connect(), await served.connect()
     one.send(wire.fetch(), wire.produce("behind"), versions())
-    await wire.until(lambda: served.cluster._watchers)
+    await wire.until(lambda: served.cluster.progress)
     await other.ask(wire.produce("early"))
     answers = [await one.receive() for _ in range(3)]
     assert [number for number, _ in answers] == [1, 2, 3]
@@ -225,11 +225,11 @@ async def test_others_have_their_turn(served: Any, wire: Any) -> None:
 async def test_a_fetch_whose_client_hangs_up_leaves_nothing(served: Any, wire: Any) -> None:
     client = await served.connect()
     client.send(wire.fetch())
-    await wire.until(lambda: served.cluster._watchers)
+    await wire.until(lambda: served.cluster.progress)
     gone = weakref.ref(served.connections()[0])
     await client.hang_up()
     await wire.until(lambda: not served.connections())
-    assert not served.cluster._watchers
+    assert not served.cluster.progress
     gc.collect()
     assert gone() is None
 
@@ -253,7 +253,7 @@ async def test_a_member_that_waits_for_others_and_hangs_up_leaves_no_connection(
 async def test_what_was_sent_before_hanging_up_is_still_appended(served: Any, wire: Any) -> None:
     client = await served.connect()
     client.send(wire.fetch(), *[wire.produce(str(number), acks=0) for number in range(5)], versions())
-    await wire.until(lambda: served.cluster._watchers and len(served.connections()[0]._requests) == 6)
+    await wire.until(lambda: served.cluster.progress and len(served.connections()[0]._requests) == 6)
     await client.hang_up()
     await wire.until(lambda: not served.connections())
     assert served.client.read("flights") == [str(number) for number in range(5)]

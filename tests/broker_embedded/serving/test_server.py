@@ -25,7 +25,7 @@ async def test_silent_connections_are_closed(serve: Any, wire: Any, caplog: Any)
     silent, busy, parked = await served.connect(), await served.connect(), await served.connect()
     await silent.ask(VERSIONS)
     parked.send(wire.fetch())
-    await wire.until(lambda: served.cluster._watchers)
+    await wire.until(lambda: served.cluster.progress)
     served.clock.now += 59_000
     await busy.ask(VERSIONS)
     served.clock.now += 1_001
@@ -99,10 +99,10 @@ async def test_stop_ends_what_waits_and_every_task(served: Any, wire: Any) -> No
     clients = [await served.connect() for _ in range(5)]
     for client in clients[:3]:
         client.send(wire.fetch(), VERSIONS)
-    await wire.until(lambda: len(served.connections()) == 5 and len(served.cluster._watchers) == 1)
+    await wire.until(lambda: len(served.connections()) == 5 and len(served.cluster.progress) == 1)
     await served.server.close()
     await served.server.close()
-    assert not served.connections() and not served.cluster._watchers
+    assert not served.connections() and not served.cluster.progress
     assert asyncio.all_tasks() == before
     assert all([await client.is_closed() for client in clients])
 
