@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,8 +37,9 @@ class RunningBroker:
 
     def __init__(self, data_dir: Path | None, config: BrokerConfig, listeners: Sequence[Listener]) -> None:
         self._config, self._listeners = config, listeners
-        self._temporary = data_dir is None
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="broker-", dir=_memory_folder()))
+        # Also at the end of a program that has not stopped it: a notebook, closed.
+        self._remove = weakref.finalize(self, shutil.rmtree, self.data_dir) if data_dir is None else None
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -82,8 +84,8 @@ class RunningBroker:
     def _finish(self) -> None:
         """Wait for the thread; raise what has gone wrong in it."""
         self._thread.join()
-        if self._temporary:
-            shutil.rmtree(self.data_dir)
+        if self._remove is not None:
+            self._remove()
         if self._failure is not None:
             raise self._failure
 

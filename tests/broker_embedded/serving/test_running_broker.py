@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,12 @@ def test_without_a_block(tmp_path: Path) -> None:
     finally:
         broker.stop()
     assert repr(broker) == f"<broker not running, data in {tmp_path}>"
+
+
+def test_a_program_that_ends_leaves_nothing_in_memory() -> None:
+    program = "import broker_embedded\nprint(broker_embedded.running().start().data_dir)"
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ended.stderr == "" and not Path(ended.stdout.strip()).exists()
 
 
 def test_what_the_package_offers_is_listed() -> None:
