@@ -36,7 +36,7 @@ from broker_embedded.housekeeping import Housekeeping
 from broker_embedded.log import disk
 from broker_embedded.metadata.log import METADATA_TOPIC
 from broker_embedded.progress import Progress
-from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Partition, Topic
+from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
 
 if TYPE_CHECKING:
     from broker_embedded.faults import Faults
@@ -262,42 +262,8 @@ class Cluster:
                 yield from records.batches(piece)
             offset = result.next_offset
 
-    # Transactions
-
     def next_producer_id(self) -> int:
         return self.metadata.next_producer_id()
-
-    def open_transactions(self) -> list[tuple[Partition, int, int]]:
-        """Partition, producer id and epoch of every transaction without a marker."""
-        found = []
-        for source in self.logs():
-            for producer_id in source.open_transactions():
-                producer = source.producers.get(producer_id)
-                epoch = records.NO_PRODUCER_EPOCH if producer is None else producer.epoch
-                found.append(((source.topic, source.partition), producer_id, epoch))
-        return found
-
-    def write_marker(
-        self, partition: Partition, producer_id: int, producer_epoch: int, *, commit: bool, first: int | None = None
-    ) -> None:
-        """End the producer's transaction in one partition: the one that begins at `first`, if that is given.
-
-        Nothing is to do where it has ended already, or where the topic is gone.
-        """
-        found = self.find_log(*partition)
-        since = None if found is None else found.open_transactions().get(producer_id)
-        if found is None or since is None or (first is not None and since != first):
-            return
-        # Markers of an older coordinator are refused; Kafka's is as old as the leaders of its partitions. There is no
-        # other coordinator than this one, whatever epoch WriteTxnMarkers has named in this partition.
-        epochs = [source.leader_epoch for source in self.topics[TRANSACTIONS_TOPIC].partitions]
-        producer = found.producers.get(producer_id)
-        coordinator_epoch = max(epochs if producer is None else [*epochs, producer.coordinator_epoch])
-        found.append_marker(producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch)
-        if partition[0] == OFFSETS_TOPIC:
-            self.offsets.end_transaction(partition[1], producer_id, commit=commit)
-        self.housekeeping.marker_written()
-        self.progress.made(*partition)
 
     # Disk and time
 

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from broker_embedded import records
 from broker_embedded.coordinator.offsets import offset_rows
+from broker_embedded.coordinator.transactions.markers import write_marker
 from broker_embedded.coordinator.transactions.records import decode_transaction_key, decode_transaction_value
 from broker_embedded.coordinator.transactions.spans import HEADER, Span, decode_spans
 from broker_embedded.coordinator.transactions.states import State
@@ -90,7 +91,7 @@ def restore_agreement(cluster: Cluster) -> None:
             cluster.transactions.load()
             ledger = Ledger.read(cluster)
     for (partition, producer_id), (span, commit) in ledger.latest.items():
-        cluster.write_marker(partition, producer_id, commit.producer_epoch, commit=True, first=span.first)
+        write_marker(cluster, partition, producer_id, commit.producer_epoch, commit=True, first=span.first)
     if lost:
         log.warning("the beginnings of these partitions are gone (a power cut?): %s", sorted(lost))
         lost.clear()

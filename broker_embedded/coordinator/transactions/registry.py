@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker_embedded.coordinator.transactions import rules, states
 from broker_embedded.coordinator.transactions.log import EPOCH_MAX, Transaction, TransactionLog
+from broker_embedded.coordinator.transactions.markers import open_transactions, write_marker
 from broker_embedded.coordinator.transactions.states import State
 from broker_embedded.errors import (
     ConcurrentTransactionsError,
@@ -222,7 +223,7 @@ class Transactions:
         for partition in sorted(txn.partitions):
             span = txn.spans.get(partition)
             first = None if span is None else span.first
-            self._cluster.write_marker(partition, txn.producer_id, txn.producer_epoch, commit=commit, first=first)
+            write_marker(self._cluster, partition, txn.producer_id, txn.producer_epoch, commit=commit, first=first)
         took_the_last = txn.next_producer_id >= 0
         producer_id, epoch = (txn.next_producer_id, 0) if took_the_last else (txn.producer_id, txn.producer_epoch)
         after = {"producer_id": producer_id, "producer_epoch": epoch, "next_producer_id": -1}
@@ -278,13 +279,13 @@ class Transactions:
             if txn.state in states.PREPARED:
                 log.info("finishing the transaction of %r, decided as %s", txn.transactional_id, txn.state.name)
                 self._finish(txn)
-        for partition, producer_id, epoch in self._cluster.open_transactions():
+        for partition, producer_id, epoch in open_transactions(self._cluster):
             found = by_producer.get(producer_id)
             if found is not None and found.state is State.ONGOING and epoch == found.producer_epoch:
                 found.partitions.add(partition)
             else:
                 log.warning("%s-%d: the open transaction of producer %d is nobody's: aborted", *partition, producer_id)
-                self._cluster.write_marker(partition, producer_id, epoch, commit=False)
+                write_marker(self._cluster, partition, producer_id, epoch, commit=False)
 
     def _catch_up_with_epochs(self) -> None:
         # A lost end of the log may have held a newer epoch that partitions have seen, and will insist on.
