@@ -93,7 +93,7 @@ class Cleaner:
         if self._is_quiet():
             self._settle()
         if self._is_due(self._limits()):
-            self._running = asyncio.ensure_future(cluster.keep_running(self.clean()))
+            self._running = asyncio.ensure_future(cluster.durability.keep_running(self.clean()))
             self._running.add_done_callback(_report)
         elif not self.awaits_quiet:
             self.awaits_quiet = self._is_due(self._ends())
@@ -172,10 +172,10 @@ class Cleaner:
         cluster = self._cluster
         decisions = [source.log_end_offset for source in self._decisions()]
         if decisions != (self._flushed_decisions or [0] * len(decisions)):
-            await cluster.flush(list(cluster.logs()))
+            await cluster.durability.flush(list(cluster.logs()))
             self._flushed_decisions = decisions
         else:
-            await cluster.flush([source for key in limits if (source := cluster.find_log(*key)) is not None])
+            await cluster.durability.flush([source for key in limits if (source := cluster.find_log(*key)) is not None])
         await cluster.housekeeping.write_checkpoints()
 
     def _due(self, limits: dict[Partition, int]) -> list[Partition]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
 
 from broker_embedded import handlers, records
@@ -22,6 +21,7 @@ from broker_embedded.config import BrokerConfig
 from broker_embedded.coordinator.groups.registry import Groups
 from broker_embedded.coordinator.offsets import Offsets
 from broker_embedded.coordinator.transactions.registry import Transactions
+from broker_embedded.durability import Durability
 from broker_embedded.errors import (
     InvalidRequestError,
     KafkaStorageError,
@@ -33,7 +33,6 @@ from broker_embedded.fetch_sessions import FetchSessions
 from broker_embedded.folder import DataFolder
 from broker_embedded.handlers import LOCAL, RequestContext
 from broker_embedded.housekeeping import Housekeeping
-from broker_embedded.log import disk
 from broker_embedded.metadata.log import METADATA_TOPIC
 from broker_embedded.progress import Progress
 from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
     from broker_embedded.wire.messages import Request
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _READ_BYTES = 1 << 20
 
@@ -96,7 +93,7 @@ class Cluster:
         self.listeners: dict[str, tuple[str, int]] = {}  # name -> advertised host and port, while somebody listens
         self.authorizer: Authorizer | None = None  # without one, everybody may do everything
         self.progress = Progress()
-        self._running: set[asyncio.Task[Any]] = set()
+        self.durability = Durability(self)
         self._stopped: str | None = None
 
     @classmethod
@@ -153,7 +150,8 @@ class Cluster:
 
         restore_agreement(self)
         if self.config.sync_on_commit:  # commits sync partitions; see the rules in agreement.py
-            _sync_all([(source, source.log_end_offset) for source in self.topics[TRANSACTIONS_TOPIC].partitions])
+            for source in self.topics[TRANSACTIONS_TOPIC].partitions:
+                source.sync()
 
     async def handle(self, request: Request, context: RequestContext = LOCAL) -> Any:
         """Answer one request. What goes wrong with a part of it is an error code in the answer's row of that part."""
@@ -176,6 +174,10 @@ class Cluster:
         """Raise KafkaStorageError once the broker is closed or its disk has failed."""
         if self._stopped is not None:
             raise KafkaStorageError(self._stopped)
+
+    def stop_serving(self, reason: str) -> None:
+        """From now on every request fails with that."""
+        self._stopped = f"the broker over {self.folder.path} {reason}"
 
     # Topics and partitions
 
@@ -222,13 +224,13 @@ class Cluster:
         """
         del self.topics[topic.name]
         self._leaving.add(topic.name)
-        await self.keep_running(self._remove_all_of(topic))
+        await self.durability.keep_running(self._remove_all_of(topic))
 
     async def _remove_all_of(self, topic: Topic) -> None:
         try:
             self.housekeeping.forget_topic(topic.name)
             self.offsets.forget_topic(topic.name)
-            await self.flush(self.topics[OFFSETS_TOPIC].partitions)
+            await self.durability.flush(self.topics[OFFSETS_TOPIC].partitions)
             await self.housekeeping.let_go(topic.name)
             self.folder.delete(topic)
         finally:
@@ -265,34 +267,7 @@ class Cluster:
     def next_producer_id(self) -> int:
         return self.metadata.next_producer_id()
 
-    # Disk and time
-
-    async def sync(self, logs: Sequence[PartitionLog]) -> None:
-        """See what `logs` hold to the disk, in a thread. After a failure nothing is served any more.
-
-        What a disk holds after a failed fsync is unknown, and asking again may say "done" for bytes that are gone.
-        Kafka gives up the log directory then; for us that is the broker.
-        """
-        pending = [(source, source.log_end_offset) for source in logs if source.recovery_point < source.log_end_offset]
-        await self.keep_running(self._sync(pending))
-
-    async def _sync(self, ends: Sequence[tuple[PartitionLog, int]]) -> None:
-        try:
-            await asyncio.to_thread(_sync_all, ends)
-        except KafkaStorageError as error:
-            self._stopped = f"the broker over {self.folder.path} has stopped serving: {error}"
-            raise
-
-    async def flush(self, logs: Sequence[PartitionLog]) -> None:
-        """See `logs` to the disk, and before them what was decided about them: see the rules in agreement.py."""
-        await self.sync([*self.topics[TRANSACTIONS_TOPIC].partitions, *logs])
-
-    async def keep_running(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work`, which goes on to its end when the caller is cancelled."""
-        task = asyncio.ensure_future(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+    # Time, and the end
 
     def tick(self) -> None:
         """What is due by the clock and waits for no disk: transaction timeouts, those of groups, retention.
@@ -315,27 +290,16 @@ class Cluster:
         has to recover it.
         """
         self.housekeeping.stop()
-        if self._running:
-            await asyncio.wait(self._running)
-        failed, self._stopped = self._stopped, f"the broker over {self.folder.path} is closed"
+        await self.durability.finish()
+        has_failed = self._stopped is not None
+        self.stop_serving("is closed")
         self.progress.end()
         self.groups.close()
         try:
-            if failed is None:
+            if not has_failed:
                 self.transactions.write_down_open()
                 await asyncio.to_thread(self.folder.close, list(self.logs()))
         finally:
             for source in self.logs():
                 source.abandon()
             self.folder.release()
-
-
-def _sync_all(ends: Sequence[tuple[PartitionLog, int]]) -> None:
-    """Up to the ends that the logs had at one moment: a marker's decision, written before, is on the disk first."""
-    others = []
-    for source, end in ends:
-        if source.topic == TRANSACTIONS_TOPIC:
-            source.sync(end)
-        else:
-            others.append(partial(source.sync, end))
-    disk.side_by_side(others)

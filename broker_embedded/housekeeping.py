@@ -82,7 +82,7 @@ class Housekeeping:
         """Sync the logs for which `flush.ms`, `flush.messages` or a rolled segment asks for it; write checkpoints."""
         due = [source for source in self._cluster.logs() if source.needs_sync()]
         if due:
-            await self._cluster.flush(due)
+            await self._cluster.durability.flush(due)
         now_ms = self._cluster.now_ms()
         if self._unsettled and (now_ms - self._settled_ms >= _SETTLE_INTERVAL_MS or self._can_free_space()):
             self._settled_ms = now_ms
@@ -96,14 +96,16 @@ class Housekeeping:
         async with self._writing:
             self._checkpointed_ms = self._cluster.now_ms()
             logs, starts = list(self._cluster.logs()), dict(self._unsettled)
-            await self._cluster.keep_running(asyncio.to_thread(self._cluster.folder.write_checkpoints, logs, starts))
+            await self._cluster.durability.keep_running(
+                asyncio.to_thread(self._cluster.folder.write_checkpoints, logs, starts)
+            )
 
     def _can_free_space(self) -> bool:
         return any(self._cluster.log(*key).can_free_space for key in self._unsettled)
 
     async def _settle(self) -> None:
         starts = {key: self._cluster.log(*key).log_start_offset for key in self._unsettled}
-        await self._cluster.flush(list(self._cluster.logs()))
+        await self._cluster.durability.flush(list(self._cluster.logs()))
         settled = []
         for key, start in starts.items():
             source = self._cluster.find_log(*key)

@@ -17,8 +17,8 @@ again.
 
 After a mere kill nothing is missing, and finding that out costs a look at the end of each partition.
 
-Rules for others: `__transaction_state` is synced before any partition is (`Cluster.flush`), and all up to the ends they
-had at one moment, so that a commit marker below a recovery point always has, or had, its PrepareCommit. Compaction
+Rules for others: `__transaction_state` is synced before any partition is (`Durability.flush`), and all up to the ends
+they had at one moment, so that a commit marker below a recovery point always has, or had, its PrepareCommit. Compaction
 (`cleaner.py`) touches only what no cut can reach: what was decided when nothing was open, and is on the disk since.
 
 Not here: a record written outside of transactions is lost with what is cut before it, even if its topic's

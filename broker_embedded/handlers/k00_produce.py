@@ -71,7 +71,7 @@ async def handle(cluster: Cluster, request: ProduceRequest, context: RequestCont
             continue
         row.partition_responses = [append.partition(name, data) for data in topic.partition_data]
     if append.due:
-        await cluster.flush(append.due)
+        await cluster.durability.flush(append.due)
     return ProduceResponse(responses)
 
 

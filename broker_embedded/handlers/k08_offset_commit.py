@@ -55,11 +55,11 @@ async def handle(cluster: Cluster, request: OffsetCommitRequest, context: Reques
 async def _commit(cluster: Cluster, request: OffsetCommitRequest, context: RequestContext, offsets: Offsets) -> None:
     _check(cluster, request, context, offsets)
     if cluster.config.sync_on_commit:
-        await cluster.flush(list(cluster.logs()))
+        await cluster.durability.flush(list(cluster.logs()))
         _check(cluster, request, context, offsets)  # the group has gone on meanwhile
     cluster.offsets.commit(request.group_id, offsets)
     if cluster.config.sync_on_commit:
-        await cluster.flush([cluster.log(*cluster.offsets.partition_of(request.group_id))])
+        await cluster.durability.flush([cluster.log(*cluster.offsets.partition_of(request.group_id))])
 
 
 def _check(cluster: Cluster, request: OffsetCommitRequest, context: RequestContext, offsets: Offsets) -> None:

@@ -75,13 +75,13 @@ async def test_what_is_deleted_meanwhile_waits_for_the_next_time(folder: Any, cl
     for value in "abcd":
         await client.produce("in", value)
     await delete_before(client, 2)
-    flush = client.cluster.flush
+    flush = client.cluster.durability.flush
 
     async def flush_and_more(logs: Any) -> None:
         await flush(logs)
         await delete_before(client, 3)
 
-    client.cluster.flush = flush_and_more
+    client.cluster.durability.flush = flush_and_more
     await client.cluster.flush_due()
     folder.kill()
     assert folder.open().read("in") == ["c", "d"]

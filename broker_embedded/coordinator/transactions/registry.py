@@ -172,7 +172,7 @@ class Transactions:
             return found.producer_id, found.producer_epoch
         if commit and self._cluster.config.sync_on_commit:
             txn.ending = True  # at once: the work below begins in a later turn of the loop
-            return await self._cluster.keep_running(self._commit_synced(txn, version))
+            return await self._cluster.durability.keep_running(self._commit_synced(txn, version))
         self._decide(txn, states.PREPARE[commit], version)
         return self._finish(txn)
 
@@ -180,9 +180,9 @@ class Transactions:
         try:
             read = self._cluster.offsets.read_by(txn.producer_id)
             logs = (self._cluster.find_log(*partition) for partition in sorted(txn.partitions | read))
-            await self._cluster.sync([source for source in logs if source is not None])
+            await self._cluster.durability.sync([source for source in logs if source is not None])
             self._decide(txn, State.PREPARE_COMMIT, version)
-            await self._cluster.sync(self._cluster.topics[TRANSACTIONS_TOPIC].partitions)
+            await self._cluster.durability.sync(self._cluster.topics[TRANSACTIONS_TOPIC].partitions)
             return self._finish(txn)
         finally:
             txn.ending = False
