@@ -6,34 +6,72 @@ What a change comes to is the same for AlterConfigs and IncrementalAlterConfigs;
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from broker_embedded.configs import broker, groups
 from broker_embedded.configs.definitions import ConfigType
 from broker_embedded.configs.topics import TOPIC_CONFIGS, log_config
-from broker_embedded.errors import InvalidConfigError, InvalidRequestError, UnknownTopicOrPartitionError
+from broker_embedded.errors import InvalidConfigError, InvalidRequestError, KafkaError, UnknownTopicOrPartitionError
 from broker_embedded.topics import check_name
 from broker_embedded.wire.messages.configs import (
+    OPERATION_DELETE,
     RESOURCE_BROKER,
     RESOURCE_BROKER_LOGGER,
     RESOURCE_CLIENT_METRICS,
     RESOURCE_GROUP,
     RESOURCE_TOPIC,
+    AlterableConfig,
+    AlterConfigsResource,
+    AlterConfigsResourceResponse,
+    LegacyAlterableConfig,
+    LegacyAlterConfigsResource,
 )
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
+Row = TypeVar("Row", AlterConfigsResource, LegacyAlterConfigsResource)
+
 _LONGEST_VALUE = 32_767
 _NAMES = {RESOURCE_TOPIC: "topic", RESOURCE_GROUP: "group"}
 
 
-def check_request(kind: int, names: Iterable[str], nulls: Iterable[str]) -> None:
+def alter(
+    cluster: Cluster,
+    rows: Sequence[Row],
+    change: Callable[[Row, Mapping[str, str]], Mapping[str, str]],
+    *,
+    validate_only: bool,
+) -> list[AlterConfigsResourceResponse]:
+    """Answer each row; `change` gives what a resource is to have, from what the row says and what is set for it.
+
+    All changes of a resource are checked together and made together; with a bad one nothing is made.
+    """
+    counts = Counter((row.resource_type, row.resource_name) for row in rows)
+    answers = []
+    for row in rows:
+        kind, name = row.resource_type, row.resource_name
+        answer = AlterConfigsResourceResponse(kind, name)
+        answers.append(answer)
+        try:
+            if counts[kind, name] > 1:
+                raise InvalidRequestError("Each resource must appear at most once.")
+            _check_request(kind, row.configs)
+            configs = change(row, stored(cluster, kind, name))
+            check(cluster, kind, name, configs)
+            if not validate_only:
+                store(cluster, kind, name, configs)
+        except KafkaError as error:
+            answer.error_code, answer.error_message = error.code, str(error)
+    return answers
+
+
+def _check_request(kind: int, configs: Sequence[AlterableConfig] | Sequence[LegacyAlterableConfig]) -> None:
     """What is wrong with a change whatever it changes. Raises InvalidRequestError."""
-    if any(count > 1 for count in Counter(names).values()):
+    if any(count > 1 for count in Counter(config.name for config in configs).values()):
         raise InvalidRequestError("Error due to duplicate config keys")
-    missing = list(nulls)
+    missing = [config.name for config in configs if config.value is None and not _deletes(config)]
     if missing:
         raise InvalidRequestError(f"Null value not supported for : {', '.join(missing)}")
     if kind == RESOURCE_BROKER_LOGGER:
@@ -42,6 +80,10 @@ def check_request(kind: int, names: Iterable[str], nulls: Iterable[str]) -> None
         raise InvalidRequestError("This broker collects no metrics from clients, so there is nothing to subscribe to")
     if kind not in (RESOURCE_TOPIC, RESOURCE_BROKER, RESOURCE_GROUP):
         raise InvalidRequestError(f"Unknown resource type {kind}")
+
+
+def _deletes(config: AlterableConfig | LegacyAlterableConfig) -> bool:
+    return isinstance(config, AlterableConfig) and config.config_operation == OPERATION_DELETE
 
 
 def stored(cluster: Cluster, kind: int, name: str) -> Mapping[str, str]:

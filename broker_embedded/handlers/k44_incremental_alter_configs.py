@@ -6,11 +6,11 @@
 # - What is wrong with a broker's config is INVALID_REQUEST, with a topic's or group's INVALID_CONFIG (KAFKA-13609).
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from broker_embedded.configs import resources
-from broker_embedded.errors import InvalidRequestError, KafkaError
+from broker_embedded.errors import InvalidRequestError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.configs import (
     OPERATION_APPEND,
@@ -19,7 +19,6 @@ from broker_embedded.wire.messages.configs import (
     OPERATION_SUBTRACT,
     AlterableConfig,
     AlterConfigsResource,
-    AlterConfigsResourceResponse,
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
@@ -32,30 +31,16 @@ if TYPE_CHECKING:
 async def handle(
     cluster: Cluster, request: IncrementalAlterConfigsRequest, context: RequestContext
 ) -> IncrementalAlterConfigsResponse:
-    counts = Counter((resource.resource_type, resource.resource_name) for resource in request.resources)
     return IncrementalAlterConfigsResponse(
-        [_alter(cluster, row, request.validate_only, counts) for row in request.resources]
+        resources.alter(cluster, request.resources, _change, validate_only=request.validate_only)
     )
 
 
-def _alter(
-    cluster: Cluster, row: AlterConfigsResource, validate_only: bool, counts: Counter[tuple[int, str]]
-) -> AlterConfigsResourceResponse:
-    kind, name = row.resource_type, row.resource_name
-    try:
-        if counts[kind, name] > 1:
-            raise InvalidRequestError("Each resource must appear at most once.")
-        nulls = [c.name for c in row.configs if c.value is None and c.config_operation != OPERATION_DELETE]
-        resources.check_request(kind, (config.name for config in row.configs), nulls)
-        configs = dict(resources.stored(cluster, kind, name))
-        for change in row.configs:
-            _apply(configs, kind, change)
-        resources.check(cluster, kind, name, configs)
-        if not validate_only:
-            resources.store(cluster, kind, name, configs)
-    except KafkaError as error:
-        return AlterConfigsResourceResponse(kind, name, error.code, str(error))
-    return AlterConfigsResourceResponse(kind, name)
+def _change(row: AlterConfigsResource, stored: Mapping[str, str]) -> dict[str, str]:
+    configs = dict(stored)
+    for change in row.configs:
+        _apply(configs, row.resource_type, change)
+    return configs
 
 
 def _apply(configs: dict[str, str], kind: int, change: AlterableConfig) -> None:
