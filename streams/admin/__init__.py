@@ -17,7 +17,7 @@ from streams.admin.descriptions import (
     GroupOffset,
     TopicDescription,
 )
-from streams.transport.contract import Asks, TopicPartition, Transport
+from streams.transport.contract import TopicPartition, Transport
 
 __all__ = [
     "Acl",
@@ -51,9 +51,9 @@ class Admin:
     ['flights']
     """
 
-    def __init__(self, transport: Transport, asks: Asks) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._asks = asks
+        self._asks = transport.asks
 
     # Topics
 

@@ -250,7 +250,7 @@ class Client:
         from streams.admin import Admin
 
         transport = self._open()
-        return Admin(transport, transport.asks)
+        return Admin(transport)
 
     async def ends(
         self, partitions: Iterable[TopicPartition]
