@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from broker_embedded.errors import IllegalSaslStateError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
+from broker_embedded.security.exchange import Exchange
 
 if TYPE_CHECKING:
     from broker_embedded.security.scram import Credential, Mechanism, Token
@@ -42,18 +43,6 @@ class State(Enum):
     TOKENS = auto()
     DONE = auto()
     FAILED = auto()
-
-
-class Exchange:
-    """One run of a mechanism, the server's side: `step` until `user` is known."""
-
-    user: str | None = None
-    expires_ms: int | None = None  # of a delegation token
-    is_token = False
-
-    def step(self, message: bytes) -> bytes:
-        """The answer to a message of the client. Raises SaslAuthenticationFailedError."""
-        raise NotImplementedError
 
 
 class PlainExchange(Exchange):

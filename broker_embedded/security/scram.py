@@ -17,7 +17,7 @@ from hashlib import pbkdf2_hmac
 from typing import Final, NamedTuple
 
 from broker_embedded.errors import SaslAuthenticationFailedError
-from broker_embedded.security.sasl import Exchange
+from broker_embedded.security.exchange import Exchange
 
 ITERATIONS_MIN: Final = 4096
 ITERATIONS_MAX: Final = 16_384
