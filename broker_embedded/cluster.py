@@ -29,7 +29,7 @@ from broker_embedded.errors import (
     UnknownTopicIdError,
     UnknownTopicOrPartitionError,
 )
-from broker_embedded.fetch_sessions import FetchSessions
+from broker_embedded.fetching.sessions import FetchSessions
 from broker_embedded.folder import DataFolder
 from broker_embedded.handlers import LOCAL, RequestContext
 from broker_embedded.housekeeping import Housekeeping

@@ -6,7 +6,7 @@
 # - Isolation 1 ends at the last stable offset and names the aborted transactions in what it returns; isolation 0 has
 #   null there. Watermarks and log start stand in every row.
 # - Waits up to max_wait_ms for min_bytes, over all partitions; an error in one of them answers at once.
-# - Sessions (KIP-227, versions 7+): see fetch_sessions.py. A full fetch answers with every partition, an incremental
+# - Sessions (KIP-227, versions 7+): see fetching/sessions.py. A full fetch answers with every partition, an incremental
 #   one with those that changed. An error of the session is that of the whole answer.
 # - current_leader_epoch (9+): FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. last_fetched_epoch (12+): where the log the
 #   client has read from parts from ours, the answer says so and has no records (KIP-595).
@@ -18,7 +18,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidFetchSessionEpochError, KafkaError
-from broker_embedded.fetching import Fetching
+from broker_embedded.fetching.request import Fetching
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.records import FetchRequest, FetchResponse
 

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from broker_embedded.errors import InvalidRequestError, KafkaError, UnsupportedVersionError
-from broker_embedded.fetching import check_leader_epoch
+from broker_embedded.fetching.request import check_leader_epoch
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.records import (
     EARLIEST_LOCAL_TIMESTAMP,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from broker_embedded.errors import KafkaError
-from broker_embedded.fetching import check_leader_epoch
+from broker_embedded.fetching.request import check_leader_epoch
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.records import (
     EpochEndOffset,

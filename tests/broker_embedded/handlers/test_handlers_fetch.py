@@ -9,8 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from broker_embedded import fetch_sessions
-from broker_embedded.fetch_sessions import FetchSessions
+from broker_embedded.fetching.sessions import SLOTS, FetchSessions
 from broker_embedded.handlers import RequestContext
 from broker_embedded.wire.messages.records import (
     READ_COMMITTED,
@@ -222,7 +221,7 @@ async def test_slots_are_given_to_who_needs_them_most(client: Any) -> None:
     assert not begin(3)  # the others are young
     client.clock.now += 120_001
     assert begin(1)  # in place of one that was not used for long
-    assert fetch_sessions.SLOTS == 1_000
+    assert SLOTS == 1_000
 
 
 async def test_large_sessions_displace_small_ones_that_are_not_young(client: Any) -> None:

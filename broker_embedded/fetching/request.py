@@ -14,7 +14,7 @@ from broker_embedded.errors import (
     UnknownTopicIdError,
     UnsupportedCompressionTypeError,
 )
-from broker_embedded.fetch_sessions import FetchedPartition, FetchSession, topic_name
+from broker_embedded.fetching.sessions import FetchedPartition, FetchSession, topic_name
 from broker_embedded.wire.messages.records import (
     READ_COMMITTED,
     AbortedTransaction,

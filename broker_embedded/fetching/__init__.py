@@ -1,0 +1,1 @@
+"""A fetch that waits (`request`), and what a client has named once (`sessions`)."""
