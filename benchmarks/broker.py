@@ -25,6 +25,7 @@ from benchmarks.broker_process import SYSTEMS, Running, running, stamp
 from tests.interop.apache_kafka import class_path
 
 BYTES_100, BYTES_1K = 100, 1024
+READS = 3
 # How the names of figures end.
 MEASURED = ("_per_s", "_ms", "_mb", "_s", "_cores", "_per_million")
 # Ratio of ours to Kafka's that is to be reached; the last three are costs, so they are to stay below.
@@ -77,16 +78,23 @@ def librdkafka(broker: Running, work: Path, n: int, name: str = "rd") -> dict[st
     topic = ("-t", name, "-p", "0", "-b", broker.address)
     began = time.perf_counter()
     run("kcat", "-P", *topic, "-l", str(records), "-X", "linger.ms=5", "-X", "acks=1")
-    produced = time.perf_counter()
+    produce_s = time.perf_counter() - began
+    consume_s = min(kcat_read(topic, records, n, work) for _ in range(READS))
+    return {"librdkafka_produce_100b_per_s": n / produce_s, "librdkafka_consume_100b_per_s": n / consume_s}
+
+
+def kcat_read(topic: tuple[str, ...], records: Path, n: int, work: Path) -> float:
+    """Seconds of one read. The best of several counts: librdkafka now and then waits 0.5 s before it begins, when the
+    answer about the leader comes before it has made up its mind to fetch."""
+    began = time.perf_counter()
     with (work / "out").open("wb") as out:
-        subprocess.run(["kcat", "-C", *topic, "-o", "beginning", "-e", "-q"], stdout=out, check=True, timeout=600)
-    consumed = time.perf_counter()
+        subprocess.run(
+            ["kcat", "-C", *topic, "-o", "beginning", "-c", str(n), "-q"], stdout=out, check=True, timeout=600
+        )
+    took_s = time.perf_counter() - began
     if (work / "out").read_bytes() != records.read_bytes():
         raise WrongAnswerError("kcat read something else than it wrote")
-    return {
-        "librdkafka_produce_100b_per_s": n / (produced - began),
-        "librdkafka_consume_100b_per_s": n / (consumed - produced),
-    }
+    return took_s
 
 
 # Kafka's own perf tools

@@ -12,6 +12,7 @@ from broker_embedded.errors import (
     OffsetOutOfRangeError,
     UnknownLeaderEpochError,
     UnknownTopicIdError,
+    UnknownTopicOrPartitionError,
     UnsupportedCompressionTypeError,
 )
 from broker_embedded.fetching.sessions import FetchedPartition, FetchSession, topic_name
@@ -74,7 +75,7 @@ class Fetching:
             data, is_idle = self._read(partition)
             self._has_failed |= data.diverging_epoch is not None
         except KafkaError as error:
-            data, is_idle = PartitionData(partition.row.partition, error.code), False
+            data, is_idle = _refused(partition, error), False
             self._has_failed = True
         self._found[partition] = data
         self._size_bytes += sum(map(len, data.records))
@@ -177,6 +178,12 @@ def check_leader_epoch(source: PartitionLog, epoch: int) -> None:
     if epoch < source.leader_epoch:
         raise FencedLeaderEpochError(f"{where}: the leader's epoch is {source.leader_epoch}, the request says {epoch}")
     raise UnknownLeaderEpochError(f"{where}: the leader's epoch is {source.leader_epoch}, the request says {epoch}")
+
+
+def _refused(partition: FetchedPartition, error: KafkaError) -> PartitionData:
+    """As Kafka: what is refused before the log is asked has an empty list of aborted transactions, else it is null."""
+    before = isinstance(error, (UnknownTopicIdError, UnknownTopicOrPartitionError, UnsupportedCompressionTypeError))
+    return PartitionData(partition.row.partition, error.code, aborted_transactions=[] if before else None)
 
 
 def _diverging(source: PartitionLog, epoch: int, offset: int) -> DivergingEpoch | None:
