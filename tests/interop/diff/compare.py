@@ -112,4 +112,11 @@ def _sorted(rows: list[Any]) -> list[Any]:
     """Rows in the order of what names them: brokers answer from maps."""
     if not all(isinstance(row, dict) for row in rows):
         return sorted(rows, key=repr)
-    return sorted(rows, key=lambda row: [repr(row[name]) for name in _NAMES if name in row])
+    return sorted(rows, key=lambda row: [repr(row[name]) for name in _NAMES if name in row] + [repr(_shared(row))])
+
+
+def _shared(value: Any) -> Any:
+    """Without what every broker chooses for itself."""
+    if isinstance(value, dict):
+        return {name: _shared(part) for name, part in value.items() if name not in OWN}
+    return [_shared(part) for part in value] if isinstance(value, list) else value
