@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -63,8 +64,9 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
     ids=["password", "mechanism", "no user", "certificate"],
 )
 async def test_who_is_not_let_in_learns_why(
-    closed: RunningBroker, listener: str, security: dict[str, Any], says: str
+    closed: RunningBroker, listener: str, security: dict[str, Any], says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "aiokafka")  # what it logs is the reason
     transport = KafkaTransport(closed.broker.address(listener), security=security)
     with pytest.raises(ConnectionLostError, match=says):
         await transport.start()
