@@ -123,8 +123,10 @@ class KafkaConnection:
         if self._cluster_id is None:
             return
         request = MetadataRequest([], allow_auto_topic_creation=False)
-        answer = await self._send(client, request, _ANY, "admin")
-        if answer.cluster_id != self._cluster_id:
+        self._check_answer(await self._send(client, request, _ANY, "admin"))
+
+    def _check_answer(self, answer: MetadataResponse) -> None:
+        if self._cluster_id not in (None, answer.cluster_id):
             raise ConnectionLostError(
                 f"at {self.bootstrap_servers} listens cluster {answer.cluster_id}, not {self._cluster_id}"
             )
@@ -252,6 +254,7 @@ class KafkaConnection:
     async def _metadata(self, names: Sequence[str] | None) -> MetadataResponse:
         rows = None if names is None else [MetadataRequestTopic(name) for name in names]
         answer: MetadataResponse = await self.ask(MetadataRequest(rows, allow_auto_topic_creation=False))
+        self._check_answer(answer)  # aiokafka may have connected again by itself
         return answer
 
     async def by_leader(self, tps: Iterable[TopicPartition]) -> dict[int, list[tuple[KafkaTopic, list[int]]]]:
