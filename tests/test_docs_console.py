@@ -22,6 +22,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     yield from terminal_in(tmp_path)
 
 
+@pytest.mark.slow  # each command is a process
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_console_examples_print_what_the_page_says(page: Path, terminal: Terminal) -> None:
     if "openssl" in page.read_text(encoding="utf-8") and shutil.which("openssl") is None:

@@ -84,6 +84,7 @@ def killed(life: Life, turn: str, holder: subprocess.Popen[bytes], draw: Random,
     return run.code == KILLED and bool(run.told("checkpoints"))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # on a machine that has other things to do
 def test_worker_and_holder_are_killed_in_turns(
     new_life: NewLife, new_client: NewClient, undisturbed: Undisturbed

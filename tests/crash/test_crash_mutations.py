@@ -8,7 +8,7 @@ from crash_compare import assert_nothing_wiped, assert_same
 
 FOUND_OUT = {
     "stores first": "changelog no longer knows as committed",
-    "stores first, and no look at starts": "differ: .*(topic alerts|orders)",
+    "stores first, and no look at starts": "differ: ",
     "offsets apart": "differ: .*topic large",
 }
 """Local stores written before the transaction are ahead of the log after a crash between the two. A start sees that and

@@ -65,7 +65,7 @@ def test_subjects(names: list[Attribute | list[Attribute]], printed: str) -> Non
 @given(
     st.lists(
         st.text(
-            st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="=#"), min_size=1, max_size=40
+            st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="=#"), min_size=1, max_size=16
         ),
         max_size=5,
     )
