@@ -46,9 +46,10 @@ async def handle(cluster: Cluster, request: FetchRequest, context: RequestContex
 
 async def _wait(cluster: Cluster, fetching: Fetching, max_wait_ms: int) -> None:
     woken = asyncio.Event()
+    limit = asyncio.timeout(max_wait_ms / 1000)
     fetching.watch(woken.set)
     try:
-        async with asyncio.timeout(max_wait_ms / 1000):
+        async with limit:
             while True:
                 await woken.wait()
                 woken.clear()
@@ -56,6 +57,7 @@ async def _wait(cluster: Cluster, fetching: Fetching, max_wait_ms: int) -> None:
                 if fetching.look():
                     return
     except TimeoutError:
-        pass  # what is there by now is the answer
+        if not limit.expired():  # if it has, what is there by now is the answer
+            raise
     finally:
         fetching.stop_watching()
