@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ from broker_embedded.wire.messages.transactions import (
     TxnOffsetCommitRequestPartition,
     TxnOffsetCommitRequestTopic,
 )
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))  # the tests share what they run
 
 NOW_MS = 1_700_000_000_000
 

@@ -26,6 +26,7 @@ from broker_embedded.wire.messages.records import (
     ProduceRequest,
     TopicProduceData,
 )
+from tests.broker_embedded.memory_client import MemoryClient
 
 TOPIC = "flights"
 VERSIONS = {0: 9, 1: 11, 3: 9, 11: 5, 18: 3}
@@ -96,72 +97,6 @@ class RawClient:
         self.writer.close()
         with suppress(ConnectionError):  # the broker was first
             await self.writer.wait_closed()
-
-
-class MemoryTransport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-        self.writes = 0
-        self.closed = self.reading_paused = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("127.0.0.1", 1) if name == "peername" else default
-
-    def write(self, data: Any) -> None:
-        self.written += data
-        self.writes += 1
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-    def pause_reading(self) -> None:
-        self.reading_paused = True
-
-    def resume_reading(self) -> None:
-        self.reading_paused = False
-
-
-class MemoryClient:
-    """A connection without a socket: bytes come exactly as they are fed."""
-
-    def __init__(self, server: Server) -> None:
-        self.transport = MemoryTransport()
-        self.connection = Connection(server)
-        self.connection.connection_made(self.transport)
-
-    def feed(self, data: bytes) -> None:
-        while data:
-            buffer = self.connection.get_buffer(-1)
-            taken = min(len(buffer), len(data))
-            buffer[:taken] = data[:taken]
-            self.connection.buffer_updated(taken)
-            data = data[taken:]
-
-    async def settle(self, turns: int = 20) -> None:
-        for _ in range(turns):
-            await asyncio.sleep(0)
-
-    def numbers(self) -> list[int]:
-        """The correlation ids of the answers so far."""
-        found, at, data = [], 0, self.transport.written
-        while at < len(data):
-            size, number = struct.unpack_from(">ii", data, at)
-            found.append(number)
-            at += 4 + size
-        return found
-
-    async def hang_up(self) -> None:
-        self.transport.closed = True
-        self.connection.connection_lost(None)
-        await self.settle(3)
 
 
 @dataclass

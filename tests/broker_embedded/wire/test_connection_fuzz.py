@@ -21,55 +21,22 @@ from broker_embedded import handlers
 from broker_embedded.cluster import Cluster
 from broker_embedded.config import BrokerConfig
 from broker_embedded.security.listeners import Listener
-from broker_embedded.serving.connection import Connection
 from broker_embedded.serving.server import Server
+from tests.broker_embedded.memory_client import MemoryClient
 
 CONFIG = BrokerConfig(auto_create_topics=True, socket_request_max_bytes=1 << 20, max_request_partition_size_limit=4)
 API_VERSIONS = bytes.fromhex("00000011 0012 0000 0000002a 0007 63616e617279") + b"\0\0"  # with two bytes too many
 TURNS = 6
 
 
-class FakeTransport(asyncio.Transport):
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-        self.closed = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("127.0.0.1", 1) if name == "peername" else default
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-    def pause_reading(self) -> None:
-        pass
-
-    resume_reading = pause_reading
-
-
-async def talk(server: Server, data: bytes) -> FakeTransport:
-    """One connection that sends `data`, waits a little and hangs up."""
-    connection, transport = Connection(server), FakeTransport()
-    connection.connection_made(transport)
-    while data and not transport.closed:
-        buffer = connection.get_buffer(-1)
-        taken = min(len(buffer), len(data))
-        buffer[:taken] = data[:taken]
-        connection.buffer_updated(taken)
-        data = data[taken:]
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-    connection.connection_lost(None)
-    await asyncio.sleep(0)
-    return transport
+async def talk(server: Server, data: bytes) -> bytearray:
+    """What one connection is answered that sends `data`, waits a little and hangs up."""
+    client = MemoryClient(server)
+    while data and not client.transport.closed:
+        data = client.feed_some(data)
+    await client.settle(TURNS)
+    await client.hang_up()
+    return client.transport.written
 
 
 def framed(body: bytes) -> bytes:
@@ -111,7 +78,7 @@ def run(folder: Path, kio: Any, seeds: list[int], caplog: pytest.LogCaptureFixtu
                 failed = [record for record in caplog.records if record.levelno >= logging.ERROR]
                 assert not failed, f"seed {seed}: {failed[0].getMessage()} {failed[0].exc_info}"
                 if number % 100 == 0:
-                    answer = (await talk(server, API_VERSIONS)).written
+                    answer = await talk(server, API_VERSIONS)
                     assert struct.unpack_from(">iih", answer, 0)[1:] == (42, 0), f"seed {seed}"
                     cluster.tick()
         finally:
