@@ -5,22 +5,13 @@ With the defaults there is nothing to do: the batch is stored as it came.
 
 from __future__ import annotations
 
-import struct
-from typing import Final, NamedTuple
-
-from fastcrc import crc32
+from typing import NamedTuple
 
 from broker_embedded.errors import InvalidRecordError, InvalidTimestampError
 from broker_embedded.log.config import NO_LIMIT, LogConfig
-from broker_embedded.records import BatchHeader, Records, decode, encode, read_header
+from broker_embedded.records import BatchHeader, Records, decode, encode, read_header, set_append_time
 
 Batch = bytes | bytearray | memoryview
-
-_ATTRIBUTES: Final = struct.Struct(">h")
-_CRC: Final = struct.Struct(">I")
-_TIMESTAMP: Final = struct.Struct(">q")
-_CRC_POSITION, _ATTRIBUTES_POSITION, _MAX_TIMESTAMP_POSITION = 17, 21, 35
-_LOG_APPEND_TIME: Final = 0x08
 
 
 class Accepted(NamedTuple):
@@ -61,7 +52,8 @@ def accept(
             header = read_header(batch)
     if not stamps:
         return Accepted(batch, header, -1)
-    stamped = _stamp(batch, header, now_ms)
+    stamped = bytearray(batch)
+    set_append_time(stamped, now_ms)
     return Accepted(stamped, read_header(stamped), now_ms)
 
 
@@ -106,12 +98,3 @@ def _encode_again(records: Records, header: BatchHeader, codec: str) -> bytearra
         producer_epoch=header.producer_epoch,
         base_sequence=header.base_sequence,
     )
-
-
-def _stamp(batch: Batch, header: BatchHeader, now_ms: int) -> bytearray:
-    """A copy whose records all have the time of appending (KIP-32): a bit, the largest timestamp, a new CRC."""
-    stamped = bytearray(batch)
-    _ATTRIBUTES.pack_into(stamped, _ATTRIBUTES_POSITION, header.attributes | _LOG_APPEND_TIME)
-    _TIMESTAMP.pack_into(stamped, _MAX_TIMESTAMP_POSITION, now_ms)
-    _CRC.pack_into(stamped, _CRC_POSITION, crc32.iscsi(memoryview(stamped)[_ATTRIBUTES_POSITION:]))
-    return stamped

@@ -37,8 +37,10 @@ _OFFSET = struct.Struct(">q")
 _LEADER_EPOCH = struct.Struct(">i")
 _CRC = struct.Struct(">I")
 _ATTRIBUTES = struct.Struct(">h")
+_TIMESTAMP = struct.Struct(">q")
 _PRODUCER = struct.Struct(">qhi")
-_LEADER_EPOCH_POSITION, _CRC_POSITION, _ATTRIBUTES_POSITION, _PRODUCER_POSITION = 12, 17, 21, 43
+_LEADER_EPOCH_POSITION, _CRC_POSITION, _ATTRIBUTES_POSITION = 12, 17, 21
+_MAX_TIMESTAMP_POSITION, _PRODUCER_POSITION = 35, 43
 _BYTES_BEFORE_LENGTH_COUNTS = 12
 _MAGIC = 2
 _NO_LEADER_EPOCH = -1
@@ -238,6 +240,14 @@ def set_producer(
     attributes = attributes | TRANSACTIONAL if is_transactional else attributes & ~TRANSACTIONAL
     _ATTRIBUTES.pack_into(batch, _ATTRIBUTES_POSITION, attributes)
     _PRODUCER.pack_into(batch, _PRODUCER_POSITION, producer_id, producer_epoch, base_sequence)
+    _CRC.pack_into(batch, _CRC_POSITION, _crc(batch))
+
+
+def set_append_time(batch: bytearray, timestamp: int) -> None:
+    """Let all records of `batch` have the time of appending, in place, and seal it with a new CRC (KIP-32)."""
+    (attributes,) = _ATTRIBUTES.unpack_from(batch, _ATTRIBUTES_POSITION)
+    _ATTRIBUTES.pack_into(batch, _ATTRIBUTES_POSITION, attributes | LOG_APPEND_TIME)
+    _TIMESTAMP.pack_into(batch, _MAX_TIMESTAMP_POSITION, timestamp)
     _CRC.pack_into(batch, _CRC_POSITION, _crc(batch))
 
 
