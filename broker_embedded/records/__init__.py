@@ -20,6 +20,7 @@ from broker_embedded.records.batch_header import (
     batches,
     describe,
     read_header,
+    read_whole,
     set_append_time,
     set_offset,
     set_producer,
@@ -158,11 +159,7 @@ def decode_many(batches: Sequence[Buffer]) -> Records:
 
 
 def _unpack(batch: Buffer) -> tuple[BatchHeader, Buffer]:
-    header = read_header(batch)
-    if header.length_bytes != len(batch):
-        raise CorruptBatchError(
-            f"{describe(header)}: by its length (bytes 8-11) it has {header.length_bytes} bytes, here are {len(batch)}"
-        )
+    header = read_whole(batch)
     packed = memoryview(batch)[BATCH_OVERHEAD_BYTES:]
     if header.codec == "none":
         return header, packed

@@ -136,6 +136,16 @@ def read_header(buffer: Buffer, position: int = 0) -> BatchHeader:
     return header
 
 
+def read_whole(batch: Buffer) -> BatchHeader:
+    """Read the header of what must be one whole batch and nothing else. Raises CorruptBatchError."""
+    header = read_header(batch)
+    if header.length_bytes != len(batch):
+        raise CorruptBatchError(
+            f"{describe(header)}: by its length (bytes 8-11) it has {header.length_bytes} bytes, here are {len(batch)}"
+        )
+    return header
+
+
 def _fault(header: BatchHeader) -> str:
     if header.magic != _MAGIC:
         return f"magic (byte 16) is {header.magic}; only version {_MAGIC} is read"
@@ -167,11 +177,7 @@ def verify(buffer: Buffer) -> BatchHeader:
     out. Fewer records than offsets are allowed, as compaction leaves them; whoever takes batches from producers, which
     have no gaps, compares count and last offset delta.
     """
-    header = read_header(buffer)
-    if header.length_bytes != len(buffer):
-        raise CorruptBatchError(
-            f"{describe(header)}: by its length (bytes 8-11) it has {header.length_bytes} bytes, here are {len(buffer)}"
-        )
+    header = read_whole(buffer)
     crc = _crc(buffer)
     if crc != header.crc:
         raise CorruptBatchError(
