@@ -25,7 +25,7 @@ from broker_embedded.records.batch_header import (
     TRANSACTIONAL,
     write_header,
 )
-from broker_embedded.records.compression import MAX_UNCOMPRESSED_BYTES, compress, decompress
+from broker_embedded.records.compression import compress
 from broker_embedded.records.varint import encode_varint, read_varint
 
 Mask = NDArray[np.bool_]
@@ -76,11 +76,11 @@ class Retention(NamedTuple):
             horizon = self.now_ms + self.delete_retention_ms
         elif stays.all():
             return batch
-        return rewritten(header, batch, records, stays, horizon)
+        return rewritten(header, records, stays, horizon)
 
     def _with_horizon(self, header: BatchHeader, batch: memoryview) -> bytearray:
         stays = np.ones(header.count, np.bool_)
-        return rewritten(header, batch, decode(batch), stays, self.now_ms + self.delete_retention_ms)
+        return rewritten(header, decode(batch), stays, self.now_ms + self.delete_retention_ms)
 
     def _emptied(self, header: BatchHeader) -> bytearray | None:
         return emptied(header) if header.next_offset == self.end or self._is_last(header) else None
@@ -101,11 +101,9 @@ def emptied(header: BatchHeader) -> bytearray:
     return batch
 
 
-def rewritten(header: BatchHeader, batch: memoryview, records: Records, stays: Mask, horizon: int | None) -> bytearray:
-    """A batch of the records that stay, under the delete horizon that is given or it has."""
-    packed = batch[BATCH_OVERHEAD_BYTES:]
-    codec = header.codec
-    payload = bytes(packed) if codec == "none" else decompress(codec, packed, MAX_UNCOMPRESSED_BYTES)
+def rewritten(header: BatchHeader, records: Records, stays: Mask, horizon: int | None) -> bytearray:
+    """A batch of the records that stay of all that it had, under the delete horizon that is given or it has."""
+    payload = records.buffer  # of one batch: they begin at its first byte
     attributes, base = header.attributes, header.base_timestamp
     spans = zip(_spans(payload, header.count), stays.tolist(), records.timestamps.tolist(), strict=True)
     if horizon is None or header.has_delete_horizon:
@@ -114,7 +112,7 @@ def rewritten(header: BatchHeader, batch: memoryview, records: Records, stays: M
         attributes, base = attributes | DELETE_HORIZON, horizon
         parts = [_from(payload, start, stop, time - horizon) for (start, stop), kept, time in spans if kept]
     made = bytearray(BATCH_OVERHEAD_BYTES)
-    made += b"".join(parts) if codec == "none" else compress(codec, b"".join(parts))
+    made += compress(header.codec, b"".join(parts))
     latest = header.max_timestamp if header.is_log_append_time else int(records.timestamps[stays].max())
     _seal(made, header, attributes, base, latest, len(parts))
     return made
