@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from broker_embedded.log import disk, swap
 from broker_embedded.log.cleaned_transactions import CleanedTransactions
 from broker_embedded.log.config import LogConfig
-from broker_embedded.log.index import ABORTED_ENTRY, AbortedTransaction
+from broker_embedded.log.index import AbortedTransaction, aborted_to_bytes
 from broker_embedded.log.offset_map import OffsetMap
 from broker_embedded.log.producers import LastBatch
 from broker_embedded.log.retained import Retention
@@ -184,7 +184,7 @@ class Compaction:
         paths = [segment.path, str(segment.offsets.path), str(segment.times.path)]
         if aborted:
             path = self._plan.folder / f"{segment.base_offset:020d}.txnindex{swap.CLEANED}"
-            disk.write_file(path, b"".join([ABORTED_ENTRY.pack(0, *entry) for entry in aborted]))
+            disk.write_file(path, aborted_to_bytes(aborted))
             paths.append(str(path))
         for path_text in paths:
             with disk.storing(path_text, "open"), open(path_text, "rb", buffering=0) as file:

@@ -11,6 +11,7 @@ import os
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,7 +21,7 @@ from broker_embedded.log.disk import storing, write_file
 
 OFFSET_ENTRY: Final = struct.Struct(">ii")  # offset - base offset (the last of its batch), position of the batch
 TIME_ENTRY: Final = struct.Struct(">qi")  # timestamp in ms (the largest so far), offset - base offset
-ABORTED_ENTRY: Final = struct.Struct(">hqqqq")  # version 0, then the fields of AbortedTransaction
+_ABORTED_ENTRY: Final = struct.Struct(">hqqqq")  # version 0, then the fields of AbortedTransaction
 
 
 class CorruptIndexError(ValueError):
@@ -101,6 +102,11 @@ class AbortedTransaction(NamedTuple):
     last_stable_offset: int
 
 
+def aborted_to_bytes(entries: Iterable[AbortedTransaction]) -> bytes:
+    """What a `.txnindex` file of these holds."""
+    return b"".join([_ABORTED_ENTRY.pack(0, *entry) for entry in entries])
+
+
 class AbortedTransactions:
     """The aborted transactions of a whole partition in the order of their markers.
 
@@ -127,9 +133,9 @@ class AbortedTransactions:
         """Read the file of one segment, if there is one. Raises CorruptIndexError."""
         path = self.path(segment_base_offset)
         data = path.read_bytes()
-        if len(data) % ABORTED_ENTRY.size:
-            raise CorruptIndexError(f"{path}: {len(data)} bytes are not a multiple of {ABORTED_ENTRY.size}")
-        for version, *fields in ABORTED_ENTRY.iter_unpack(data):
+        if len(data) % _ABORTED_ENTRY.size:
+            raise CorruptIndexError(f"{path}: {len(data)} bytes are not a multiple of {_ABORTED_ENTRY.size}")
+        for version, *fields in _ABORTED_ENTRY.iter_unpack(data):
             entry = AbortedTransaction(*fields)
             last_offset = self._last_offsets[-1] if self._last_offsets else segment_base_offset - 1
             if version != 0 or entry.last_offset <= last_offset:
@@ -146,7 +152,7 @@ class AbortedTransactions:
         path = self.path(segment_base_offset)
         entries = self.entries[bisect_left(self._last_offsets, segment_base_offset) :]
         if entries:
-            write_file(path, b"".join([ABORTED_ENTRY.pack(0, *entry) for entry in entries]))
+            write_file(path, aborted_to_bytes(entries))
         else:
             path.unlink(missing_ok=True)
 
