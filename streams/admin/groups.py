@@ -18,9 +18,6 @@ from broker_embedded.wire.messages.groups import (
     DeleteGroupsRequest,
     DescribeGroupsRequest,
     ListGroupsRequest,
-    OffsetCommitRequest,
-    OffsetCommitRequestPartition,
-    OffsetCommitRequestTopic,
     OffsetDeleteRequest,
     OffsetDeleteRequestPartition,
     OffsetDeleteRequestTopic,
@@ -28,8 +25,9 @@ from broker_embedded.wire.messages.groups import (
     OffsetFetchRequestGroup,
 )
 from streams.admin.descriptions import GroupDescription, GroupListing, GroupOffset, MemberDescription
-from streams.transport.contract import Asks, TopicPartition, Transport, TransportError
+from streams.transport.contract import Asks, Committed, TopicPartition, Transport, TransportError
 from streams.transport.error_codes import check
+from streams.transport.rows import by_partition, by_topic, offset_commit
 
 _NAMES_LAST = 9  # OffsetCommit and OffsetFetch have names up to here
 _HAS_MEMBERS = (
@@ -111,10 +109,9 @@ async def group_offsets(asks: Asks, transport: Transport, group: str) -> list[Gr
     (row,) = (await asks.ask_coordinator(request, group, last_version=_NAMES_LAST)).groups
     check(row.error_code, f"group {group!r}")
     committed = {}
-    for topic in row.topics:
-        for part in topic.partitions:
-            check(part.error_code, f"group {group!r}, {topic.name}-{part.partition_index}")
-            committed[TopicPartition(topic.name, part.partition_index)] = part
+    for tp, part in by_partition(row.topics):
+        check(part.error_code, f"group {group!r}, {tp}")
+        committed[tp] = part
     known = await transport.describe({tp.topic for tp in committed})
     tps = sorted(tp for tp in committed if tp.topic in known)
     ends = await transport.latest(tps, "read_uncommitted")
@@ -129,31 +126,25 @@ def _offset(tp: TopicPartition, part: Any, end: int) -> GroupOffset:
 
 async def set_offsets(asks: Asks, group: str, offsets: Mapping[TopicPartition, int]) -> None:
     """Move a group. Raises TransportError while it has members: they would write their own over it."""
-    rows: dict[str, list[OffsetCommitRequestPartition]] = {}
-    for tp, offset in offsets.items():
-        rows.setdefault(tp.topic, []).append(OffsetCommitRequestPartition(tp.partition, offset))
-    topics = [OffsetCommitRequestTopic(name, partitions=parts) for name, parts in rows.items()]
-    request = OffsetCommitRequest(group, topics=topics)
+    request = offset_commit(group, {tp: Committed(offset) for tp, offset in offsets.items()})
     answer = await asks.ask_coordinator(request, group, last_version=_NAMES_LAST)
-    for topic in answer.topics:
-        for part in topic.partitions:
-            if part.error_code in _HAS_MEMBERS:
-                raise TransportError(
-                    f"group {group!r} has members, which would write their own offsets over yours: stop them first"
-                )
-            check(part.error_code, f"group {group!r}, {topic.name}-{part.partition_index}")
+    for tp, part in by_partition(answer.topics):
+        if part.error_code in _HAS_MEMBERS:
+            raise TransportError(
+                f"group {group!r} has members, which would write their own offsets over yours: stop them first"
+            )
+        check(part.error_code, f"group {group!r}, {tp}")
 
 
 async def delete_offsets(asks: Asks, group: str, tps: Iterable[TopicPartition]) -> None:
-    rows: dict[str, list[OffsetDeleteRequestPartition]] = {}
-    for tp in tps:
-        rows.setdefault(tp.topic, []).append(OffsetDeleteRequestPartition(tp.partition))
-    topics = [OffsetDeleteRequestTopic(name, parts) for name, parts in rows.items()]
+    topics = [
+        OffsetDeleteRequestTopic(name, [OffsetDeleteRequestPartition(index) for index in indexes])
+        for name, indexes in by_topic(tps).items()
+    ]
     answer = await asks.ask_coordinator(OffsetDeleteRequest(group, topics), group)
     check(answer.error_code, f"group {group!r}")
-    for topic in answer.topics:
-        for part in topic.partitions:
-            check(part.error_code, f"group {group!r}, {topic.name}-{part.partition_index}")
+    for tp, part in by_partition(answer.topics):
+        check(part.error_code, f"group {group!r}, {tp}")
 
 
 async def delete_groups(asks: Asks, groups: Sequence[str]) -> None:

@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING, Any
 from broker_embedded.cluster import Cluster, wall_clock_ms
 from broker_embedded.config import BrokerConfig
 from broker_embedded.errors import KafkaError, UnstableOffsetCommitError
+from broker_embedded.errors import OffsetOutOfRangeError as OutOfRange
 from broker_embedded.lock import FolderInUseError
-from broker_embedded.wire.messages.configs import (
-    OPERATION_SET,
-    RESOURCE_TOPIC,
-    AlterableConfig,
-    AlterConfigsResource,
-    IncrementalAlterConfigsRequest,
-)
 from broker_embedded.wire.messages.groups import (
     OffsetFetchRequest,
     OffsetFetchRequestGroup,
@@ -29,10 +23,6 @@ from broker_embedded.wire.messages.groups import (
     OffsetFetchResponse,
 )
 from broker_embedded.wire.messages.records import (
-    EARLIEST_TIMESTAMP,
-    LATEST_TIMESTAMP,
-    READ_COMMITTED,
-    READ_UNCOMMITTED,
     DeleteRecordsPartition,
     DeleteRecordsRequest,
     DeleteRecordsTopic,
@@ -44,20 +34,13 @@ from broker_embedded.wire.messages.records import (
     ListOffsetsTopic,
     PartitionData,
 )
-from broker_embedded.wire.messages.topics import (
-    CreatableTopic,
-    CreatableTopicConfig,
-    CreateTopicsRequest,
-    DeleteTopicsRequest,
-    DeleteTopicState,
-)
+from broker_embedded.wire.messages.topics import CreateTopicsRequest, DeleteTopicsRequest, DeleteTopicState
 from streams.transport.contract import (
     Committed,
     Fetched,
     Isolation,
     OffsetOutOfRangeError,
     TopicInfo,
-    TopicMismatchError,
     TopicPartition,
     TopicSpec,
     TransportError,
@@ -66,6 +49,8 @@ from streams.transport.embedded.asks import InProcess
 from streams.transport.embedded.producer import EmbeddedProducer
 from streams.transport.embedded.sharing import SharedCluster
 from streams.transport.error_codes import as_transport_error, raise_for
+from streams.transport.log_offsets import LogOffsets
+from streams.transport.rows import ISOLATION, alter_topic, by_partition, by_topic, missing_topics, position_of
 
 if TYPE_CHECKING:
     from broker_embedded.wire.messages import Request
@@ -75,10 +60,9 @@ __all__ = ["EmbeddedTransport", "FolderInUseError"]
 _STABLE_WITHIN_MS = 60_000
 # Kafka: an hour. What an app reads may carry the time of something to come, and the clocks of tests are virtual.
 TOPIC_DEFAULTS = {"message.timestamp.after.max.ms": str(2**63 - 1)}
-_ISOLATION = {"read_uncommitted": READ_UNCOMMITTED, "read_committed": READ_COMMITTED}
 
 
-class EmbeddedTransport:
+class EmbeddedTransport(LogOffsets):
     """A `Transport` over a data folder.
 
     `now_ms` and `config` are those of whoever opens the folder first. With `tick_interval_ms=None` nobody but the
@@ -175,17 +159,8 @@ class EmbeddedTransport:
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         known = self.cluster.topics
-        for spec in specs:
-            if spec.name in known and known[spec.name].partition_count != spec.partitions:
-                raise TopicMismatchError(spec.name, spec.partitions, known[spec.name].partition_count)
-        rows = [
-            CreatableTopic(
-                spec.name, spec.partitions, configs=[CreatableTopicConfig(*item) for item in spec.configs.items()]
-            )
-            for spec in specs
-            if spec.name not in known
-        ]
-        if rows:
+        there = {spec.name: known[spec.name].partition_count for spec in specs if spec.name in known}
+        if rows := missing_topics(specs, there):
             answer = await self._ask(CreateTopicsRequest(rows))
             for result in answer.topics:
                 raise_for(result.error_code, f"topic {result.name!r}", result.error_message)
@@ -198,58 +173,35 @@ class EmbeddedTransport:
                 raise_for(result.error_code, f"topic {result.name!r}", result.error_message)
 
     async def alter(self, topic: str, configs: Mapping[str, str]) -> None:
-        rows = [AlterableConfig(name, OPERATION_SET, value) for name, value in configs.items()]
-        resource = AlterConfigsResource(RESOURCE_TOPIC, topic, rows)
-        for result in (await self._ask(IncrementalAlterConfigsRequest([resource]))).responses:
+        for result in (await self._ask(alter_topic(topic, configs))).responses:
             raise_for(result.error_code, f"topic {topic!r}", result.error_message)
 
     async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         rows = [DeleteRecordsTopic(tp.topic, [DeleteRecordsPartition(tp.partition, before[tp])]) for tp in before]
-        for topic in (await self._ask(DeleteRecordsRequest(rows))).topics:
-            for row in topic.partitions:
-                raise_for(row.error_code, f"{topic.name}-{row.partition_index}")
+        for tp, row in by_partition((await self._ask(DeleteRecordsRequest(rows))).topics):
+            raise_for(row.error_code, str(tp))
 
     # Offsets
 
-    async def earliest(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return await self._list_offsets(tps, EARLIEST_TIMESTAMP)
-
-    async def latest(
-        self, tps: Iterable[TopicPartition], isolation: Isolation = "read_committed"
-    ) -> dict[TopicPartition, int]:
-        return await self._list_offsets(tps, LATEST_TIMESTAMP, isolation)
-
-    async def at_time(self, tps: Iterable[TopicPartition], ms: int) -> dict[TopicPartition, int]:
-        tps = list(tps)
-        found = await self._list_offsets(tps, ms)
-        missing = [tp for tp in tps if found[tp] < 0]
-        return found | await self.latest(missing) if missing else found
-
-    async def _list_offsets(
+    async def list_offsets(
         self, tps: Iterable[TopicPartition], timestamp: int, isolation: Isolation = "read_committed"
     ) -> dict[TopicPartition, int]:
         rows = [ListOffsetsTopic(tp.topic, [ListOffsetsPartition(tp.partition, timestamp)]) for tp in tps]
-        answer = await self._ask(ListOffsetsRequest(isolation_level=_ISOLATION[isolation], topics=rows))
+        answer = await self._ask(ListOffsetsRequest(isolation_level=ISOLATION[isolation], topics=rows))
         offsets = {}
-        for topic in answer.topics:
-            for row in topic.partitions:
-                raise_for(row.error_code, f"{topic.name}-{row.partition_index}")
-                offsets[TopicPartition(topic.name, row.partition_index)] = row.offset
+        for tp, row in by_partition(answer.topics):
+            raise_for(row.error_code, str(tp))
+            offsets[tp] = row.offset
         return offsets
 
     async def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:
-        by_topic: dict[str, list[int]] = {}
-        for topic, partition in tps:
-            by_topic.setdefault(topic, []).append(partition)
-        rows = [OffsetFetchRequestTopics(topic, None, partitions) for topic, partitions in by_topic.items()]
+        rows = [OffsetFetchRequestTopics(topic, None, partitions) for topic, partitions in by_topic(tps).items()]
         request = OffsetFetchRequest([OffsetFetchRequestGroup(group, topics=rows)], require_stable=True)
         answer = await self._when_stable(group, request)
         offsets: dict[TopicPartition, Committed | None] = {}
-        for found in answer.groups[0].topics:
-            for row in found.partitions:
-                raise_for(row.error_code, f"group {group!r}, {found.name}-{row.partition_index}")
-                position = Committed(row.committed_offset, row.metadata or "") if row.committed_offset >= 0 else None
-                offsets[TopicPartition(found.name, row.partition_index)] = position
+        for tp, row in by_partition(answer.groups[0].topics):
+            raise_for(row.error_code, f"group {group!r}, {tp}")
+            offsets[tp] = position_of(row)
         return offsets
 
     async def _when_stable(self, group: str, request: OffsetFetchRequest) -> OffsetFetchResponse:
@@ -259,8 +211,8 @@ class EmbeddedTransport:
             async with asyncio.timeout(_STABLE_WITHIN_MS / 1000):
                 while True:
                     answer: OffsetFetchResponse = await self._ask(request)
-                    rows = [row for topic in answer.groups[0].topics for row in topic.partitions]
-                    if all(row.error_code != UnstableOffsetCommitError.info.code for row in rows):
+                    rows = by_partition(answer.groups[0].topics)
+                    if all(row.error_code != UnstableOffsetCommitError.info.code for _, row in rows):
                         return answer
                     await decided.wait()
                     decided.clear()
@@ -286,7 +238,7 @@ class EmbeddedTransport:
         request = FetchRequest(
             max_wait_ms=wait_ms,
             max_bytes=max_bytes,
-            isolation_level=_ISOLATION[isolation],
+            isolation_level=ISOLATION[isolation],
             topics=[
                 FetchTopic(tp.topic, None, [FetchPartition(tp.partition, offset, partition_max_bytes)])
                 for tp, offset in self._in_turn(positions)
@@ -312,7 +264,7 @@ class EmbeddedTransport:
 
     def _raise_fetch_error(self, tp: TopicPartition, offset: int, code: int) -> None:
         source = self.cluster.find_log(*tp)
-        if source is not None and code == 1:
+        if source is not None and code == OutOfRange.info.code:
             raise OffsetOutOfRangeError(tp, offset, source.log_start_offset, source.log_end_offset)
         raise_for(code, str(tp))
 

@@ -9,12 +9,6 @@ from typing import Any
 from broker_embedded import records
 from broker_embedded.errors import KafkaError, KafkaStorageError
 from broker_embedded.wire.messages import Request
-from broker_embedded.wire.messages.groups import (
-    OffsetCommitRequest,
-    OffsetCommitRequestPartition,
-    OffsetCommitRequestTopic,
-    OffsetCommitResponse,
-)
 from broker_embedded.wire.messages.records import (
     PartitionProduceData,
     ProduceRequest,
@@ -26,13 +20,10 @@ from broker_embedded.wire.messages.transactions import (
     EndTxnResponse,
     InitProducerIdRequest,
     InitProducerIdResponse,
-    TxnOffsetCommitRequest,
-    TxnOffsetCommitRequestPartition,
-    TxnOffsetCommitRequestTopic,
-    TxnOffsetCommitResponse,
 )
 from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
 from streams.transport.error_codes import as_transport_error, raise_for
+from streams.transport.rows import by_partition, offset_commit, txn_offset_commit
 
 _SEQUENCE_MAX = 0x7FFFFFFF
 
@@ -103,34 +94,17 @@ class EmbeddedProducer:
         return row.base_offset
 
     async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
+        doing = f"send offsets of group {group!r}"
+        request: Request
         if self._transactional_id is None:
-            await self._commit_offsets(group, offsets)
-            return
-        self._expect(_State.OPEN, f"send offsets of group {group!r}")
-        by_topic: dict[str, list[TxnOffsetCommitRequestPartition]] = {}
-        for tp, position in offsets.items():
-            row = TxnOffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
-            by_topic.setdefault(tp.topic, []).append(row)
-        topics = [TxnOffsetCommitRequestTopic(name, rows) for name, rows in by_topic.items()]
-        self._wrote = True
-        answer: TxnOffsetCommitResponse = await self._ask(
-            TxnOffsetCommitRequest(self._transactional_id or "", group, self._producer_id, self._epoch, topics=topics)
-        )
-        for topic in answer.topics:
-            for result in topic.partitions:
-                raise_for(result.error_code, f"{self._who}, group {group!r}, {topic.name}-{result.partition_index}")
-
-    async def _commit_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
-        self._expect(_State.READY, f"send offsets of group {group!r}")
-        by_topic: dict[str, list[OffsetCommitRequestPartition]] = {}
-        for tp, position in offsets.items():
-            row = OffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
-            by_topic.setdefault(tp.topic, []).append(row)
-        topics = [OffsetCommitRequestTopic(name, partitions=rows) for name, rows in by_topic.items()]
-        answer: OffsetCommitResponse = await self._ask(OffsetCommitRequest(group, topics=topics))
-        for topic in answer.topics:
-            for result in topic.partitions:
-                raise_for(result.error_code, f"{self._who}, group {group!r}, {topic.name}-{result.partition_index}")
+            self._expect(_State.READY, doing)
+            request = offset_commit(group, offsets)
+        else:
+            self._expect(_State.OPEN, doing)
+            self._wrote = True
+            request = txn_offset_commit(self._transactional_id, self._producer_id, self._epoch, group, offsets)
+        for tp, row in by_partition((await self._ask(request)).topics):
+            raise_for(row.error_code, f"{self._who}, group {group!r}, {tp}")
 
     async def commit(self) -> None:
         await self._end(commit=True)

@@ -15,9 +15,10 @@ from streams.transport.kafka.fetcher import KafkaFetcher
 from streams.transport.kafka.offsets import KafkaOffsets
 from streams.transport.kafka.producer import KafkaProducer
 from streams.transport.kafka.topics import KafkaTopics
+from streams.transport.log_offsets import LogOffsets
 
 
-class KafkaTransport:
+class KafkaTransport(LogOffsets):
     """A `Transport` over the wire. `security` is what aiokafka's client takes.
 
     A request without an answer for `request_timeout_ms` is sent again, as is one whose error passes by itself, until
@@ -106,16 +107,10 @@ class KafkaTransport:
 
     # Offsets
 
-    async def earliest(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return await self._offsets.earliest(tps)
-
-    async def latest(
-        self, tps: Iterable[TopicPartition], isolation: Isolation = "read_committed"
+    async def list_offsets(
+        self, tps: Iterable[TopicPartition], timestamp: int, isolation: Isolation = "read_committed"
     ) -> dict[TopicPartition, int]:
-        return await self._offsets.latest(tps, isolation)
-
-    async def at_time(self, tps: Iterable[TopicPartition], ms: int) -> dict[TopicPartition, int]:
-        return await self._offsets.at_time(tps, ms)
+        return await self._offsets.list_offsets(tps, timestamp, isolation)
 
     async def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         return await self._offsets.committed(group, tps)

@@ -13,7 +13,7 @@ from streams.transport.contract import Fetched, Isolation, OffsetOutOfRangeError
 from streams.transport.error_codes import check_leader
 from streams.transport.kafka.connection import KafkaConnection, KafkaTopic
 from streams.transport.kafka.offsets import KafkaOffsets
-from streams.transport.kafka.requests import ISOLATION
+from streams.transport.rows import ISOLATION
 
 
 class KafkaFetcher:
@@ -41,10 +41,10 @@ class KafkaFetcher:
         self,
         positions: Mapping[TopicPartition, int],
         *,
-        max_bytes: int = 16 << 20,
-        partition_max_bytes: int = 1 << 20,
-        isolation: Isolation = "read_committed",
-        wait_ms: int = 0,
+        max_bytes: int,
+        partition_max_bytes: int,
+        isolation: Isolation,
+        wait_ms: int,
     ) -> list[Fetched]:
         def request(topics: list[tuple[KafkaTopic, list[int]]]) -> FetchRequest:
             return FetchRequest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from broker_embedded.errors import UnstableOffsetCommitError
@@ -15,8 +15,6 @@ from broker_embedded.wire.messages.groups import (
     OffsetFetchResponse,
 )
 from broker_embedded.wire.messages.records import (
-    EARLIEST_TIMESTAMP,
-    LATEST_TIMESTAMP,
     DeleteRecordsPartition,
     DeleteRecordsRequest,
     DeleteRecordsTopic,
@@ -27,34 +25,21 @@ from broker_embedded.wire.messages.records import (
 from streams.transport.contract import Committed, Isolation, TopicPartition
 from streams.transport.error_codes import RetryError, check, check_leader
 from streams.transport.kafka.connection import KafkaConnection, KafkaTopic
-from streams.transport.kafka.requests import ISOLATION
+from streams.transport.log_offsets import LogOffsets
+from streams.transport.rows import ISOLATION, by_partition, by_topic, position_of
 
 _Partitions = list[tuple[KafkaTopic, list[int]]]
 
 _STABLE_WITHIN_S = 60.0
 
 
-class KafkaOffsets:
+class KafkaOffsets(LogOffsets):
     """The part of a `Transport` that is about offsets."""
 
     def __init__(self, connection: KafkaConnection) -> None:
         self._connection = connection
 
-    async def earliest(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return await self._list_offsets(tps, EARLIEST_TIMESTAMP)
-
-    async def latest(
-        self, tps: Iterable[TopicPartition], isolation: Isolation = "read_committed"
-    ) -> dict[TopicPartition, int]:
-        return await self._list_offsets(tps, LATEST_TIMESTAMP, isolation)
-
-    async def at_time(self, tps: Iterable[TopicPartition], ms: int) -> dict[TopicPartition, int]:
-        tps = list(tps)
-        found = await self._list_offsets(tps, ms)
-        missing = [tp for tp in tps if found[tp] < 0]
-        return found | await self.latest(missing) if missing else found
-
-    async def _list_offsets(
+    async def list_offsets(
         self, tps: Iterable[TopicPartition], timestamp: int, isolation: Isolation = "read_committed"
     ) -> dict[TopicPartition, int]:
         def request(topics: _Partitions) -> Request:
@@ -68,29 +53,24 @@ class KafkaOffsets:
 
         async def ask() -> dict[TopicPartition, int]:
             offsets = {}
-            for answer in await self._ask_leaders(tps, request):
-                for topic in answer.topics:
-                    for row in topic.partitions:
-                        check_leader(row.error_code, f"{topic.name}-{row.partition_index}")
-                        offsets[TopicPartition(topic.name, row.partition_index)] = row.offset
+            for tp, row in await self._ask_leaders(tps, request):
+                offsets[tp] = row.offset
             return offsets
 
         return await self._connection.retry(ask)
 
     async def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:
-        by_topic: dict[str, list[int]] = {}
-        for topic, partition in tps:
-            by_topic.setdefault(topic, []).append(partition)
+        wanted = by_topic(tps)
 
         async def ask() -> dict[TopicPartition, Committed | None]:
-            known = await self._connection.topics(by_topic)
+            known = await self._connection.topics(wanted)
             rows = [
                 OffsetFetchRequestTopics(name, known[name].id if name in known else None, indexes)
-                for name, indexes in by_topic.items()
+                for name, indexes in wanted.items()
             ]
             request = OffsetFetchRequest([OffsetFetchRequestGroup(group, topics=rows)], require_stable=True)
             # Version 10 has no names, and an unknown id there is an error where an unknown name is not.
-            last_version = 10 if len(known) == len(by_topic) else 9
+            last_version = 10 if len(known) == len(wanted) else 9
             answer = await self._connection.ask_coordinator(request, group, last_version=last_version)
             return _positions(group, answer, {topic.id: name for name, topic in known.items()})
 
@@ -109,23 +89,20 @@ class KafkaOffsets:
             )
 
         async def ask() -> None:
-            for answer in await self._ask_leaders(before, request):
-                for topic in answer.topics:
-                    for row in topic.partitions:
-                        check_leader(row.error_code, f"{topic.name}-{row.partition_index}")
+            await self._ask_leaders(before, request)
 
         await self._connection.retry(ask)
 
-    async def _ask_leaders(self, tps: Iterable[TopicPartition], request: Callable[[_Partitions], Request]) -> list[Any]:
-        """The answers of the leaders of `tps`, each asked about its own."""
-        tps = list(tps)
-
-        async def ask() -> list[Any]:
-            leaders = await self._connection.by_leader(tps)
-            asked = [self._connection.ask(request(topics), node=node) for node, topics in leaders.items()]
-            return await asyncio.gather(*asked)
-
-        return await self._connection.retry(ask)
+    async def _ask_leaders(
+        self, tps: Collection[TopicPartition], request: Callable[[_Partitions], Request]
+    ) -> list[tuple[TopicPartition, Any]]:
+        """The rows of the answers of the leaders of `tps`, each asked about its own; none with an error."""
+        leaders = await self._connection.by_leader(tps)
+        asked = [self._connection.ask(request(topics), node=node) for node, topics in leaders.items()]
+        rows = [found for answer in await asyncio.gather(*asked) for found in by_partition(answer.topics)]
+        for tp, row in rows:
+            check_leader(row.error_code, str(tp))
+        return rows
 
 
 def _positions(
@@ -142,6 +119,5 @@ def _positions(
                     "decided: is another worker of this group stuck, or was its transactional id changed?"
                 )
             check_leader(row.error_code, f"group {group!r}, {name}-{row.partition_index}")
-            position = Committed(row.committed_offset, row.metadata or "") if row.committed_offset >= 0 else None
-            offsets[TopicPartition(name, row.partition_index)] = position
+            offsets[TopicPartition(name, row.partition_index)] = position_of(row)
     return offsets

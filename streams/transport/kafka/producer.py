@@ -18,11 +18,6 @@ from typing import Any
 from broker_embedded import records
 from broker_embedded.errors import InvalidProducerEpochError, OutOfOrderSequenceNumberError, UnknownProducerIdError
 from broker_embedded.wire.messages import Request
-from broker_embedded.wire.messages.groups import (
-    OffsetCommitRequest,
-    OffsetCommitRequestPartition,
-    OffsetCommitRequestTopic,
-)
 from broker_embedded.wire.messages.records import (
     PartitionProduceData,
     PartitionProduceResponse,
@@ -36,13 +31,11 @@ from broker_embedded.wire.messages.transactions import (
     AddPartitionsToTxnTransaction,
     EndTxnRequest,
     InitProducerIdRequest,
-    TxnOffsetCommitRequest,
-    TxnOffsetCommitRequestPartition,
-    TxnOffsetCommitRequestTopic,
 )
 from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
 from streams.transport.error_codes import RetryError, check, check_leader
 from streams.transport.kafka.connection import TRANSACTION, ConnectionLostError, KafkaConnection
+from streams.transport.rows import by_partition, offset_commit, txn_offset_commit
 
 _SEQUENCE_MAX = 0x7FFFFFFF
 _DUPLICATE_SEQUENCE_NUMBER = 46
@@ -219,29 +212,18 @@ class KafkaProducer:
         if group not in self._groups_added:
             await self._checked(AddOffsetsToTxnRequest(*who, group))
             self._groups_added.add(group)
-        by_topic: dict[str, list[TxnOffsetCommitRequestPartition]] = {}
-        for tp, position in offsets.items():
-            row = TxnOffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
-            by_topic.setdefault(tp.topic, []).append(row)
-        topics = [TxnOffsetCommitRequestTopic(name, rows) for name, rows in by_topic.items()]
-        request = TxnOffsetCommitRequest(who[0], group, *who[1:], topics=topics)
+        request = txn_offset_commit(*who, group, offsets)
         await self._connection.retry(lambda: self._commit(request, group, _TXN_OFFSET_COMMIT_LAST))
 
     async def _commit_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
         self._expect(_State.READY, f"send offsets of group {group!r}")
-        by_topic: dict[str, list[OffsetCommitRequestPartition]] = {}
-        for tp, position in offsets.items():
-            row = OffsetCommitRequestPartition(tp.partition, position.offset, committed_metadata=position.metadata)
-            by_topic.setdefault(tp.topic, []).append(row)
-        topics = [OffsetCommitRequestTopic(name, partitions=rows) for name, rows in by_topic.items()]
-        request = OffsetCommitRequest(group, topics=topics)
+        request = offset_commit(group, offsets)
         await self._connection.retry(lambda: self._commit(request, group, _OFFSET_COMMIT_LAST))
 
     async def _commit(self, request: Request, group: str, last_version: int) -> None:
         answer = await self._connection.ask_coordinator(request, group, last_version=last_version)
-        for topic in answer.topics:
-            for result in topic.partitions:
-                check(result.error_code, f"{self._who}, group {group!r}, {topic.name}-{result.partition_index}")
+        for tp, row in by_partition(answer.topics):
+            check(row.error_code, f"{self._who}, group {group!r}, {tp}")
 
     async def commit(self) -> None:
         self._expect(_State.OPEN, "commit")

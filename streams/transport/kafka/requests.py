@@ -14,11 +14,8 @@ from typing import Any
 
 from broker_embedded.wire import codec, frames
 from broker_embedded.wire.messages import APIS, Request, Response
-from broker_embedded.wire.messages.records import READ_COMMITTED, READ_UNCOMMITTED
 from broker_embedded.wire.schema import versions
 from streams.transport.contract import TransportError
-
-ISOLATION = {"read_uncommitted": READ_UNCOMMITTED, "read_committed": READ_COMMITTED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,24 +12,15 @@ from broker_embedded.errors import (
 )
 from broker_embedded.wire.messages import Request
 from broker_embedded.wire.messages.configs import (
-    OPERATION_SET,
     RESOURCE_TOPIC,
-    AlterableConfig,
-    AlterConfigsResource,
     DescribeConfigsRequest,
     DescribeConfigsResource,
-    IncrementalAlterConfigsRequest,
 )
-from broker_embedded.wire.messages.topics import (
-    CreatableTopic,
-    CreatableTopicConfig,
-    CreateTopicsRequest,
-    DeleteTopicsRequest,
-    DeleteTopicState,
-)
-from streams.transport.contract import TopicInfo, TopicMismatchError, TopicSpec
+from broker_embedded.wire.messages.topics import CreateTopicsRequest, DeleteTopicsRequest, DeleteTopicState
+from streams.transport.contract import TopicInfo, TopicSpec
 from streams.transport.error_codes import RetryError, check
 from streams.transport.kafka.connection import KafkaConnection
+from streams.transport.rows import alter_topic, missing_topics
 
 _SET_ON_TOPIC = 1  # config source: DYNAMIC_TOPIC_CONFIG
 
@@ -62,11 +53,7 @@ class KafkaTopics:
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         self._connection.forget()
         known = await self._connection.topics([spec.name for spec in specs])
-        for spec in specs:
-            found = known.get(spec.name)
-            if found is not None and len(found.leaders) != spec.partitions:
-                raise TopicMismatchError(spec.name, spec.partitions, len(found.leaders))
-        rows = [_creatable(spec) for spec in specs if spec.name not in known]
+        rows = missing_topics(specs, {name: len(topic.leaders) for name, topic in known.items()})
         if not rows:
             return
         there = TopicAlreadyExistsError.info.code  # somebody else was faster
@@ -95,9 +82,7 @@ class KafkaTopics:
             raise RetryError(f"topics {', '.join(names)} are being deleted")
 
     async def alter(self, topic: str, configs: Mapping[str, str]) -> None:
-        rows = [AlterableConfig(name, OPERATION_SET, value) for name, value in configs.items()]
-        request = IncrementalAlterConfigsRequest([AlterConfigsResource(RESOURCE_TOPIC, topic, rows)])
-        await self._retry(request, lambda answer: answer.responses, lambda row: topic)
+        await self._retry(alter_topic(topic, configs), lambda answer: answer.responses, lambda row: topic)
 
     async def _retry(
         self, request: Request, rows: Callable[[Any], list[Any]], name: Callable[[Any], str], fine: int = 0
@@ -112,8 +97,3 @@ class KafkaTopics:
             return found
 
         return await self._connection.retry(ask)
-
-
-def _creatable(spec: TopicSpec) -> CreatableTopic:
-    configs = [CreatableTopicConfig(*item) for item in spec.configs.items()]
-    return CreatableTopic(spec.name, spec.partitions, configs=configs)
