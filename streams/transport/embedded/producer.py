@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from enum import Enum
 from typing import Any
 
 from broker_embedded import records
@@ -23,17 +22,10 @@ from broker_embedded.wire.messages.transactions import (
 )
 from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
 from streams.transport.error_codes import as_transport_error, raise_for
+from streams.transport.producer_state import ProducerState
 from streams.transport.rows import by_partition, offset_commit, txn_offset_commit
 
 _SEQUENCE_MAX = 0x7FFFFFFF
-
-
-class _State(Enum):
-    NEW = "not started"
-    READY = "ready"
-    OPEN = "in a transaction"
-    UNKNOWN = "in doubt about its last commit"
-    CLOSED = "closed"
 
 
 class EmbeddedProducer:
@@ -53,7 +45,7 @@ class EmbeddedProducer:
         self._producer_id = records.NO_PRODUCER_ID
         self._epoch = records.NO_PRODUCER_EPOCH
         self._sequences: dict[TopicPartition, int] = {}
-        self._state = _State.NEW
+        self._state = ProducerState.NEW
         self._wrote = False
 
     async def start(self) -> None:
@@ -63,17 +55,17 @@ class EmbeddedProducer:
             raise_for(answer.error_code, self._who)
             self._producer_id, self._epoch = answer.producer_id, answer.producer_epoch
             self._sequences.clear()
-        self._state = _State.READY
+        self._state = ProducerState.READY
 
     async def begin(self) -> None:
         if self._transactional_id is None:
             raise TransportError("a producer without a transactional id has no transactions")
-        self._expect(_State.READY, "begin a transaction")
-        self._state, self._wrote = _State.OPEN, False
+        self._state.expect(ProducerState.READY, self._who, "begin a transaction")
+        self._state, self._wrote = ProducerState.OPEN, False
 
     async def send(self, tp: TopicPartition, batch: bytearray) -> int:
         is_transactional = self._transactional_id is not None
-        self._expect(_State.OPEN if is_transactional else _State.READY, f"send to {tp}")
+        self._state.expect(ProducerState.OPEN if is_transactional else ProducerState.READY, self._who, f"send to {tp}")
         sequence = self._sequences.get(tp, 0) if is_transactional else records.NO_SEQUENCE
         records.set_producer(
             batch,
@@ -97,10 +89,10 @@ class EmbeddedProducer:
         doing = f"send offsets of group {group!r}"
         request: Request
         if self._transactional_id is None:
-            self._expect(_State.READY, doing)
+            self._state.expect(ProducerState.READY, self._who, doing)
             request = offset_commit(group, offsets)
         else:
-            self._expect(_State.OPEN, doing)
+            self._state.expect(ProducerState.OPEN, self._who, doing)
             self._wrote = True
             request = txn_offset_commit(self._transactional_id, self._producer_id, self._epoch, group, offsets)
         for tp, row in by_partition((await self._ask(request)).topics):
@@ -113,11 +105,11 @@ class EmbeddedProducer:
         await self._end(commit=False)
 
     async def _end(self, *, commit: bool) -> None:
-        self._expect(_State.OPEN, "commit" if commit else "abort")
+        self._state.expect(ProducerState.OPEN, self._who, "commit" if commit else "abort")
         if not self._wrote:
-            self._state = _State.READY
+            self._state = ProducerState.READY
             return
-        self._state = _State.UNKNOWN  # also when this is cancelled while the disk is at it
+        self._state = ProducerState.UNKNOWN  # also when this is cancelled while the disk is at it
         answer: EndTxnResponse
         try:
             answer = await self._handle(
@@ -128,20 +120,14 @@ class EmbeddedProducer:
         if answer.error_code == KafkaStorageError.info.code:
             raise UnknownOutcomeError(f"{self._who}: {answer.error_message}")
         raise_for(answer.error_code, self._who, answer.error_message)
-        self._state = _State.READY
+        self._state = ProducerState.READY
 
     async def close(self) -> None:
         try:
-            if self._state is _State.OPEN:
+            if self._state is ProducerState.OPEN:
                 await self.abort()
         finally:
-            self._state = _State.CLOSED
-
-    def _expect(self, state: _State, doing: str) -> None:
-        if self._state is state:
-            return
-        advice = ": start it again, that settles the transaction" if self._state is _State.UNKNOWN else ""
-        raise TransportError(f"{self._who} cannot {doing}: it is {self._state.value}, not {state.value}{advice}")
+            self._state = ProducerState.CLOSED
 
     async def _ask(self, request: Request) -> Any:
         try:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any
 
 from broker_embedded import records
@@ -35,6 +34,7 @@ from broker_embedded.wire.messages.transactions import (
 from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
 from streams.transport.error_codes import RetryError, check, check_leader
 from streams.transport.kafka.connection import TRANSACTION, ConnectionLostError, KafkaConnection
+from streams.transport.producer_state import ProducerState
 from streams.transport.rows import by_partition, offset_commit, txn_offset_commit
 
 _SEQUENCE_MAX = 0x7FFFFFFF
@@ -48,21 +48,6 @@ _FORGOTTEN = (
 # The last versions in which partitions and offsets are added by requests of their own (KIP-890).
 _PRODUCE_LAST, _ADD_PARTITIONS_LAST, _TXN_OFFSET_COMMIT_LAST, _END_TXN_LAST = 11, 3, 4, 4
 _OFFSET_COMMIT_LAST = 9  # the last with names
-
-
-class _State(Enum):
-    NEW = "not started"
-    READY = "ready"
-    OPEN = "in a transaction"
-    BROKEN = "in a transaction with a batch that may be there or not"
-    UNKNOWN = "in doubt about its last commit"
-    CLOSED = "closed"
-
-
-_ADVICE = {
-    _State.BROKEN: ": abort it",
-    _State.UNKNOWN: ": start it again, that settles the transaction",
-}
 
 
 class _ForgottenError(TransportError):
@@ -105,13 +90,13 @@ class KafkaProducer:
         self._added: set[TopicPartition] = set()
         self._groups_added: set[str] = set()
         self._wrote = False
-        self._state = _State.NEW
+        self._state = ProducerState.NEW
 
     async def start(self) -> None:
         self._producer_id, self._epoch = await self._identity()
         self._numberings.clear()
         self._doubtful.clear()
-        self._state = _State.READY
+        self._state = ProducerState.READY
 
     async def _identity(self) -> tuple[int, int]:
         """A producer id and epoch: new ones, or those of the transactional id."""
@@ -130,14 +115,16 @@ class KafkaProducer:
     async def begin(self) -> None:
         if self._transactional_id is None:
             raise TransportError("a producer without a transactional id has no transactions")
-        self._expect(_State.READY, "begin a transaction")
-        self._state = _State.OPEN
+        self._state.expect(ProducerState.READY, self._who, "begin a transaction")
+        self._state = ProducerState.OPEN
         self._added.clear()
         self._groups_added.clear()
         self._wrote = False
 
     async def send(self, tp: TopicPartition, batch: bytearray) -> int:
-        self._expect(_State.READY if self._transactional_id is None else _State.OPEN, f"send to {tp}")
+        self._state.expect(
+            ProducerState.READY if self._transactional_id is None else ProducerState.OPEN, self._who, f"send to {tp}"
+        )
         async with self._locks[tp]:
             if self._transactional_id is not None and tp not in self._added:
                 await self._add(tp)
@@ -156,8 +143,8 @@ class KafkaProducer:
         try:
             offset = await self._connection.retry(lambda: self._produce(tp, batch))
         except (ConnectionLostError, RetryError, asyncio.CancelledError):
-            if self._state is _State.OPEN:
-                self._state = _State.BROKEN
+            if self._state is ProducerState.OPEN:
+                self._state = ProducerState.BROKEN
             raise
         except TransportError:  # it is not there, for certain
             self._doubtful.discard(tp)
@@ -206,7 +193,7 @@ class KafkaProducer:
         if self._transactional_id is None:
             await self._commit_offsets(group, offsets)
             return
-        self._expect(_State.OPEN, f"send offsets of group {group!r}")
+        self._state.expect(ProducerState.OPEN, self._who, f"send offsets of group {group!r}")
         who = (self._transactional_id, self._producer_id, self._epoch)
         self._wrote = True
         if group not in self._groups_added:
@@ -216,7 +203,7 @@ class KafkaProducer:
         await self._connection.retry(lambda: self._commit(request, group, _TXN_OFFSET_COMMIT_LAST))
 
     async def _commit_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
-        self._expect(_State.READY, f"send offsets of group {group!r}")
+        self._state.expect(ProducerState.READY, self._who, f"send offsets of group {group!r}")
         request = offset_commit(group, offsets)
         await self._connection.retry(lambda: self._commit(request, group, _OFFSET_COMMIT_LAST))
 
@@ -226,28 +213,28 @@ class KafkaProducer:
             check(row.error_code, f"{self._who}, group {group!r}, {tp}")
 
     async def commit(self) -> None:
-        self._expect(_State.OPEN, "commit")
+        self._state.expect(ProducerState.OPEN, self._who, "commit")
         await self._end(commit=True)
 
     async def abort(self) -> None:
-        broken = self._state is _State.BROKEN
+        broken = self._state is ProducerState.BROKEN
         if not broken:
-            self._expect(_State.OPEN, "abort")
+            self._state.expect(ProducerState.OPEN, self._who, "abort")
         await self._end(commit=False)
         if broken:
             await self.start()  # another epoch, in which numbers begin anew
 
     async def _end(self, *, commit: bool) -> None:
         if not self._wrote:
-            self._state = _State.READY
+            self._state = ProducerState.READY
             return
-        self._state = _State.UNKNOWN  # also when this is cancelled on the way
+        self._state = ProducerState.UNKNOWN  # also when this is cancelled on the way
         request = EndTxnRequest(self._transactional_id or "", self._producer_id, self._epoch, commit)
         try:
             await self._checked(request, _END_TXN_LAST)
         except (ConnectionLostError, RetryError) as error:
             raise UnknownOutcomeError(f"{self._who}: {error}") from error
-        self._state = _State.READY
+        self._state = ProducerState.READY
 
     async def _checked(self, request: Request, last_version: int = 32_767) -> None:
         async def ask() -> None:
@@ -261,14 +248,7 @@ class KafkaProducer:
 
     async def close(self) -> None:
         try:
-            if self._state in (_State.OPEN, _State.BROKEN):
+            if self._state in (ProducerState.OPEN, ProducerState.BROKEN):
                 await self._end(commit=False)
         finally:
-            self._state = _State.CLOSED
-
-    def _expect(self, state: _State, doing: str) -> None:
-        if self._state is state:
-            return
-        raise TransportError(
-            f"{self._who} cannot {doing}: it is {self._state.value}, not {state.value}{_ADVICE.get(self._state, '')}"
-        )
+            self._state = ProducerState.CLOSED
