@@ -24,6 +24,7 @@ from broker_embedded.errors import KafkaError
 from broker_embedded.lock import FolderLock
 from broker_embedded.log import checkpoints, disk
 from broker_embedded.log.checkpoints import MetaProperties
+from broker_embedded.log.names import offset_of
 from broker_embedded.log.partition import PartitionLog
 from broker_embedded.metadata import TOPIC_RESOURCE, Metadata, NewTopic
 from broker_embedded.metadata.log import METADATA_TOPIC_ID
@@ -133,7 +134,7 @@ class DataFolder:
             for index in range(topic.partition_count):
                 folder = self._partition_path(topic.name, index)
                 files = [*folder.glob("*.log"), *folder.glob("*.log.swap")]  # (compacted ones: see log/swap.py)
-                left = [int(file.name.partition(".")[0]) for file in files]
+                left = [offset_of(file.name) for file in files]
                 if left and any(folder.glob("*.log.deleted")):
                     shortened[topic.name, index] = max(min(left), starts.get((topic.name, index), 0))
         if shortened:

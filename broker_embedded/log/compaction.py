@@ -19,6 +19,7 @@ from broker_embedded.log import disk, swap
 from broker_embedded.log.cleaned_transactions import CleanedTransactions
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.index import AbortedTransaction, aborted_to_bytes
+from broker_embedded.log.names import file_name
 from broker_embedded.log.offset_map import OffsetMap
 from broker_embedded.log.producers import LastBatch
 from broker_embedded.log.retained import Retention
@@ -183,7 +184,7 @@ class Compaction:
         segment.seal()
         paths = [segment.path, str(segment.offsets.path), str(segment.times.path)]
         if aborted:
-            path = self._plan.folder / f"{segment.base_offset:020d}.txnindex{swap.CLEANED}"
+            path = self._plan.folder / file_name(segment.base_offset, f".txnindex{swap.CLEANED}")
             disk.write_file(path, aborted_to_bytes(aborted))
             paths.append(str(path))
         for path_text in paths:

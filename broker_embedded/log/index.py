@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from broker_embedded.log.disk import storing, write_file
+from broker_embedded.log.names import file_name
 
 OFFSET_ENTRY: Final = struct.Struct(">ii")  # offset - base offset (the last of its batch), position of the batch
 TIME_ENTRY: Final = struct.Struct(">qi")  # timestamp in ms (the largest so far), offset - base offset
@@ -127,7 +128,7 @@ class AbortedTransactions:
         self._last_offsets = array("q")
 
     def path(self, segment_base_offset: int) -> Path:
-        return self._folder / f"{segment_base_offset:020d}.txnindex"
+        return self._folder / file_name(segment_base_offset, ".txnindex")
 
     def load(self, segment_base_offset: int) -> None:
         """Read the file of one segment, if there is one. Raises CorruptIndexError."""

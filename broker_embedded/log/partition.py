@@ -32,10 +32,11 @@ from broker_embedded.log.cleanable import Cleanable, find_cleanable
 from broker_embedded.log.compaction import Cleaned, Plan
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.index import AbortedTransaction
+from broker_embedded.log.names import PARTS, SNAPSHOT, SUFFIXES, file_name
 from broker_embedded.log.reading import Reader
 from broker_embedded.log.recovery import Loaded, Loader
 from broker_embedded.log.retention import DeletedFiles, expired_count
-from broker_embedded.log.segment import SUFFIXES, Segment
+from broker_embedded.log.segment import Segment
 from broker_embedded.records import BatchHeader, CorruptBatchError, encode_control, read_header, verify
 
 _SMALL_FILES: Final = (checkpoints.PARTITION_METADATA, checkpoints.LEADER_EPOCHS)
@@ -335,7 +336,7 @@ class PartitionLog:
         """Write what stays in memory while a segment is appended to."""
         self._active.seal()
         self._aborted.write(self._active.base_offset)
-        snapshot = self.folder / f"{self.log_end_offset:020d}.snapshot"
+        snapshot = self.folder / file_name(self.log_end_offset, SNAPSHOT)
         disk.write_file(snapshot, self.producers.to_snapshot())
 
     def read(
@@ -529,7 +530,8 @@ class PartitionLog:
             due_ms = self._now_ms() + self.config.file_delete_delay_ms
             for number, old in enumerate(replaced):
                 old.release()
-                self._deleted.add(self.folder, old.base_offset, due_ms, SUFFIXES if number else swap.PARTS)
+                gone = SUFFIXES if number else PARTS  # the snapshot at the beginning stays as it is
+                self._deleted.add(self.folder, old.base_offset, due_ms, gone)
         return True
 
     def settle(self, cleaned: Cleaned) -> None:
@@ -604,6 +606,6 @@ class PartitionLog:
 
 def _files_of(folder: Path, segment: Segment) -> list[str]:
     """The files of a segment that is appended to no more, and the snapshot taken when it was left."""
-    paths = [folder / f"{segment.base_offset:020d}{suffix}" for suffix in SUFFIXES[:4]]
-    paths.append(folder / f"{segment.next_offset:020d}{SUFFIXES[4]}")
+    paths = [folder / file_name(segment.base_offset, part) for part in PARTS]
+    paths.append(folder / file_name(segment.next_offset, SNAPSHOT))
     return [str(path) for path in paths if path.exists()]

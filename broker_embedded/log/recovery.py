@@ -18,8 +18,9 @@ from broker_embedded.log import checkpoints, swap
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.epochs import LeaderEpochs
 from broker_embedded.log.index import AbortedTransaction, AbortedTransactions, CorruptIndexError
+from broker_embedded.log.names import PARTS, SNAPSHOT, SUFFIXES, file_name, offset_of
 from broker_embedded.log.producers import CorruptSnapshotError, ProducerStateManager, coordinator_epoch
-from broker_embedded.log.segment import MAX_RELATIVE_OFFSET, SUFFIXES, Segment
+from broker_embedded.log.segment import MAX_RELATIVE_OFFSET, Segment
 from broker_embedded.records import BatchHeader, CorruptBatchError, read_control, verify
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Loader:
     def _clear_left_overs(self) -> set[str]:
         names = swap.finish(self._folder, set(os.listdir(self._folder)))
         orphans = {name for name in names if name.endswith(_LEFT_OVERS)}
-        orphans |= {name for name in names if name.endswith(SUFFIXES[1:4]) and f"{name.split('.')[0]}.log" not in names}
+        orphans |= {name for name in names if name.endswith(PARTS[1:]) and f"{name.split('.')[0]}.log" not in names}
         for name in sorted(orphans):
             (self._folder / name).unlink()
         return names - orphans
@@ -106,8 +107,8 @@ class Loader:
 
     def _segments(self) -> list[Segment]:
         found = []
-        for base_offset in sorted(int(name[:-4]) for name in self._names if name.endswith(".log")):
-            size_bytes = os.stat(self._folder / f"{base_offset:020d}.log").st_size
+        for base_offset in sorted(offset_of(name) for name in self._names if name.endswith(".log")):
+            size_bytes = os.stat(self._folder / file_name(base_offset, ".log")).st_size
             segment = Segment(
                 self._folder,
                 base_offset,
@@ -140,7 +141,7 @@ class Loader:
     def _load_transactions(self, segments: list[Segment]) -> int:
         """The number of the first segment whose transaction index is damaged, and so is to be checked."""
         for number, segment in enumerate(segments):
-            if f"{segment.base_offset:020d}.txnindex" in self._names:
+            if file_name(segment.base_offset, ".txnindex") in self._names:
                 try:
                     self._aborted.load(segment.base_offset)
                 except CorruptIndexError as error:
@@ -165,8 +166,8 @@ class Loader:
     def _load_snapshot(self, limit: int) -> int:
         """The newest producer state not beyond `limit`, and the offset it is of; newer files are removed."""
         known = 0
-        for offset in sorted((int(name[:-9]) for name in self._names if name.endswith(".snapshot")), reverse=True):
-            path = self._folder / f"{offset:020d}.snapshot"
+        for offset in sorted((offset_of(name) for name in self._names if name.endswith(SNAPSHOT)), reverse=True):
+            path = self._folder / file_name(offset, SNAPSHOT)
             if offset <= limit and known == 0:
                 try:
                     self._producers.load_snapshot(path.read_bytes(), self._now_ms)
@@ -175,7 +176,7 @@ class Loader:
                 except CorruptSnapshotError as error:
                     _log.warning("%s: %s; reading an older one, or the log", path, error)
             # Each close leaves one; those that go with a segment stay for the day the log is cut there.
-            if offset > limit or f"{offset:020d}.log" not in self._names:
+            if offset > limit or file_name(offset, ".log") not in self._names:
                 path.unlink()
         return known
 
@@ -264,5 +265,5 @@ class Loader:
             _log.warning("%s: removing %s, the log ends before it", self._where, segment.path)
             segment.release()
             for suffix in SUFFIXES:
-                (self._folder / f"{segment.base_offset:020d}{suffix}").unlink(missing_ok=True)
+                (self._folder / file_name(segment.base_offset, suffix)).unlink(missing_ok=True)
         del segments[start:]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from broker_embedded.log import disk
 from broker_embedded.log.config import LogConfig
-from broker_embedded.log.segment import SUFFIXES, Segment
+from broker_embedded.log.names import SUFFIXES, file_name
+from broker_embedded.log.segment import Segment
 
 
 def expired_count(segments: Sequence[Segment], config: LogConfig, log_start_offset: int, now_ms: int) -> int:
@@ -45,7 +46,7 @@ class DeletedFiles:
     def add(self, folder: Path, base_offset: int, due_ms: int, suffixes: Sequence[str] = SUFFIXES) -> None:
         """Rename all files of a segment to `.deleted`; `remove` unlinks them at `due_ms`."""
         for suffix in suffixes:
-            path = folder / f"{base_offset:020d}{suffix}"
+            path = folder / file_name(base_offset, suffix)
             if path.exists():
                 deleted = Path(f"{path}.deleted")
                 disk.rename(path, deleted)

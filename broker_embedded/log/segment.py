@@ -14,13 +14,13 @@ from broker_embedded.errors import CorruptMessageError, KafkaStorageError
 from broker_embedded.log.config import LogConfig
 from broker_embedded.log.disk import storage_error, storing
 from broker_embedded.log.index import OFFSET_ENTRY, TIME_ENTRY, CorruptIndexError, Index
+from broker_embedded.log.names import file_name
 from broker_embedded.records import BATCH_OVERHEAD_BYTES, BatchHeader, CorruptBatchError, read_header
 
 _log = logging.getLogger(__name__)
 
 NO_TIMESTAMP: Final = -1
 MAX_RELATIVE_OFFSET: Final = 2**31 - 1
-SUFFIXES: Final = (".log", ".index", ".timeindex", ".txnindex", ".snapshot")
 
 _WALK_BYTES: Final = 64 << 10
 _STEP: Final = struct.Struct(">qi11xi")  # base offset, length, last offset delta of a batch: enough to step over it
@@ -62,14 +62,13 @@ class Segment:
         index_interval_bytes: int,
         suffix: str = "",
     ) -> None:
-        stem = folder / f"{base_offset:020d}"
-        self._path = f"{stem}.log{suffix}"
+        self._path = str(folder / file_name(base_offset, f".log{suffix}"))
         self.base_offset = base_offset
         self.size_bytes = size_bytes
         self.created_ms = created_ms
         self._index_interval_bytes = index_interval_bytes
-        self.offsets = Index(stem.with_suffix(f".index{suffix}"), OFFSET_ENTRY)
-        self.times = Index(stem.with_suffix(f".timeindex{suffix}"), TIME_ENTRY)
+        self.offsets = Index(folder / file_name(base_offset, f".index{suffix}"), OFFSET_ENTRY)
+        self.times = Index(folder / file_name(base_offset, f".timeindex{suffix}"), TIME_ENTRY)
         self.first_timestamp = NO_TIMESTAMP
         self.max_timestamp = NO_TIMESTAMP
         self.max_timestamp_offset = base_offset

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from broker_embedded.log import disk
-from broker_embedded.log.segment import SUFFIXES, Segment
+from broker_embedded.log.names import PARTS, SNAPSHOT, SUFFIXES, file_name, offset_of
+from broker_embedded.log.segment import Segment
 
 CLEANED: Final = ".cleaned"
 SWAP: Final = ".swap"
-PARTS: Final = SUFFIXES[:4]  # a snapshot of the producers stays as it is
 
 
 def cleaned_to_swap(folder: Path, base_offset: int) -> None:
@@ -38,14 +38,14 @@ def remove(folder: Path, base_offset: int) -> None:
     """Undo what did not come to its end. The records go last: without them the rest would be taken for others' own."""
     for part in reversed(PARTS):
         for suffix in (CLEANED, SWAP):
-            (folder / f"{base_offset:020d}{part}{suffix}").unlink(missing_ok=True)
+            (folder / file_name(base_offset, part + suffix)).unlink(missing_ok=True)
 
 
 def _rename_parts(folder: Path, base_offset: int, before: str, after: str) -> None:
     for part in PARTS:  # the records first
-        path = folder / f"{base_offset:020d}{part}{before}"
+        path = folder / file_name(base_offset, part + before)
         if path.exists():
-            disk.rename(path, folder / f"{base_offset:020d}{part}{after}")
+            disk.rename(path, folder / file_name(base_offset, part + after))
 
 
 def finish(folder: Path, names: set[str]) -> set[str]:
@@ -55,8 +55,8 @@ def finish(folder: Path, names: set[str]) -> set[str]:
     """
     if not any(name.endswith((CLEANED, SWAP)) for name in names):
         return names
-    undone = min((_offset(name) for name in names if name.endswith(CLEANED)), default=None)
-    swaps = {name for name in names if name.endswith(SWAP) and (undone is None or _offset(name) < undone)}
+    undone = min((offset_of(name) for name in names if name.endswith(CLEANED)), default=None)
+    swaps = {name for name in names if name.endswith(SWAP) and (undone is None or offset_of(name) < undone)}
     _unlink(folder, (name for name in names if name.endswith(SWAP) and name not in swaps))
     disk.sync_folder(str(folder))  # as long as one is called .cleaned, the others are known to be undone
     _unlink(folder, (name for name in names if name.endswith(CLEANED)))
@@ -71,15 +71,15 @@ def finish(folder: Path, names: set[str]) -> set[str]:
 
 def _replaced(folder: Path, swap: str, names: set[str]) -> Iterable[str]:
     """The files of the segments that lie where a swapped one does; the snapshot at its beginning stays."""
-    first, end = _offset(swap), _end(folder, swap)
+    first, end = offset_of(swap), _end(folder, swap)
     for name in names:
         is_old = name.endswith(SUFFIXES) and name.split(".")[0].isdigit()
-        if is_old and first <= _offset(name) < end and not (name.endswith(".snapshot") and _offset(name) == first):
+        if is_old and first <= offset_of(name) < end and not (name.endswith(SNAPSHOT) and offset_of(name) == first):
             yield name
 
 
 def _end(folder: Path, swap: str) -> int:
-    first = _offset(swap)
+    first = offset_of(swap)
     size_bytes = (folder / swap).stat().st_size
     segment = Segment(folder, first, size_bytes, created_ms=0, index_interval_bytes=0, suffix=SWAP)
     end = first + 1
@@ -87,10 +87,6 @@ def _end(folder: Path, swap: str) -> int:
         end = header.next_offset
     segment.release()
     return end
-
-
-def _offset(name: str) -> int:
-    return int(name.split(".")[0])
 
 
 def _unlink(folder: Path, names: Iterable[str]) -> None:
