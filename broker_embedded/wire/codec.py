@@ -20,13 +20,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import cache
-from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from msgspec.structs import fields as struct_fields
 
 from broker_embedded.wire import primitives as wire
-from broker_embedded.wire.messages import Buffer, Message, Request, Response, request_type, response_type
+from broker_embedded.wire.messages import Buffer, Message, Request, Response, request_type, response_type, row_types
 from broker_embedded.wire.older_versions import OLDER
 from broker_embedded.wire.primitives import EncodeError, Frame, MalformedError, Write
 from broker_embedded.wire.schema import Field, Kind, Row, schema
@@ -106,7 +105,7 @@ def _type(api_key: int, kind: Kind) -> type[Message]:
 
 def row_reader(kind: type[Message], row: Row) -> Read:
     """A function that reads a `row` into a struct of `kind`."""
-    known = _known(kind)
+    known = row_types(kind)
     scope: dict[str, Any] = {"kind": kind, "skip_tags": wire.skip_tags, "read_tags": _tag_reader(row, known)}
     lines = []
     for number, run in enumerate(_runs(row)):
@@ -131,7 +130,7 @@ def row_reader(kind: type[Message], row: Row) -> Read:
 
 def row_writer(kind: type[Message], row: Row) -> WriteValue:
     """A function that writes a struct of `kind` as a `row`."""
-    known = _known(kind)
+    known = row_types(kind)
     scope: dict[str, Any] = {"write_tags": _tag_writer(kind, row, known)}
     lines = []
     for number, run in enumerate(_runs(row)):
@@ -171,19 +170,6 @@ def _runs(row: Row) -> list[list[Field]]:
         else:
             runs.append([field])
     return runs
-
-
-@cache
-def _known(kind: type[Message]) -> dict[str, Any]:
-    """The fields of a struct, each with the struct of its rows, if it has rows."""
-    hints = get_type_hints(kind)
-    return {field.name: _row_type(hints[field.name]) for field in struct_fields(kind)}
-
-
-def _row_type(hint: Any) -> type[Message] | None:
-    if get_origin(hint) in (UnionType, Union, list):
-        return next((found for part in get_args(hint) if (found := _row_type(part)) is not None), None)
-    return hint if isinstance(hint, type) and issubclass(hint, Message) else None
 
 
 # Values

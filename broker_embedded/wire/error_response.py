@@ -8,12 +8,13 @@ was asked for, which has the names that were in the request.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args, get_type_hints
+from functools import cache
+from typing import Any
 
 from msgspec.structs import fields
 
 from broker_embedded.errors import KafkaError
-from broker_embedded.wire.messages import Message, Request, Response, response_type
+from broker_embedded.wire.messages import Message, Request, Response, response_type, row_types
 
 # What a row of a request calls otherwise than the row that answers it.
 _ANSWERED_AS = {
@@ -46,32 +47,30 @@ def error_response(request: Request, error: KafkaError) -> Response:
 
 
 def _filled(kind: type[Message], asked: Message, error: KafkaError) -> Message:
-    hints = get_type_hints(kind)
     values: dict[str, Any] = {}
-    rows_asked = _rows(asked)
-    for field in fields(kind):
-        row_kind = _row_kind(hints[field.name])
-        if field.name.endswith("error_code"):
-            values[field.name] = error.code
-        elif field.name.endswith("error_message"):
-            values[field.name] = str(error)
+    required = _required(kind)
+    for name, row_kind in row_types(kind).items():
+        if name.endswith("error_code"):
+            values[name] = error.code
+        elif name.endswith("error_message"):
+            values[name] = str(error)
         elif row_kind is not None and _says_errors(row_kind):
-            values[field.name] = [_row(row_kind, row, error) for row in rows_asked if _names(row_kind, row)]
-        elif field.name in _NEVER_NULL:
-            values[field.name] = _NEVER_NULL[field.name]
+            values[name] = [_row(row_kind, row, error) for row in _rows(asked) if _names(row_kind, row)]
+        elif name in _NEVER_NULL:
+            values[name] = _NEVER_NULL[name]
         elif row_kind is not None:  # rows that can't say errors: those of the request are of another kind
-            values.update({field.name: []} if field.required else {})
-        elif field.required or hasattr(asked, field.name):
-            values[field.name] = _name(asked, field.name)
+            values.update({name: []} if name in required else {})
+        elif name in required or hasattr(asked, name):
+            values[name] = _name(asked, name)
     return kind(**values)
 
 
 def _row(kind: type[Message], asked: Any, error: KafkaError) -> Message:
     if isinstance(asked, Message):
         return _filled(kind, asked, error)
-    first = fields(kind)[0].name  # a row that was a mere name or number in the request
-    named = next((f.name for f in fields(kind) if f.required and not f.name.startswith("error")), first)
-    codes = {f.name: error.code for f in fields(kind) if f.name.endswith("error_code")}
+    names = kind.__struct_fields__  # a row that was a mere name or number in the request
+    named = next(iter(_to_be_named(kind)), names[0])
+    codes = {name: error.code for name in names if name.endswith("error_code")}
     return kind(**{named: asked, **codes})
 
 
@@ -79,8 +78,8 @@ def _names(kind: type[Message], asked: Any) -> bool:
     """Whether a row of the request says all that the answering row has to say."""
     if not isinstance(asked, Message):
         return True
-    required = [field for field in fields(kind) if field.required and not field.name.startswith("error")]
-    return all(_name(asked, field.name) is not None or _row_kind(field.type) is not None for field in required)
+    rows = row_types(kind)
+    return all(rows[name] is not None or _name(asked, name) is not None for name in _to_be_named(kind))
 
 
 def _name(asked: Message, name: str) -> Any:
@@ -95,25 +94,26 @@ def _rows(asked: Message) -> list[Any]:
     parts = _PARTS.get(getattr(asked, "api_key", -1))
     if parts is not None:
         return parts(asked)
-    for field in fields(type(asked)):
-        value = getattr(asked, field.name)
+    for name in asked.__struct_fields__:
+        value = getattr(asked, name)
         if isinstance(value, list):
             return value
     return []
 
 
-def _row_kind(hint: Any) -> type[Message] | None:
-    for part in (hint, *get_args(hint)):
-        for inner in (part, *get_args(part)):
-            if isinstance(inner, type) and issubclass(inner, Message):
-                return inner
-    return None
+@cache
+def _required(kind: type[Message]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.required)
 
 
+def _to_be_named(kind: type[Message]) -> list[str]:
+    """What tells a row from others."""
+    return [name for name in _required(kind) if not name.startswith("error")]
+
+
+@cache
 def _says_errors(kind: type[Message]) -> bool:
-    hints = get_type_hints(kind)
     return any(
-        field.name.endswith("error_code")
-        or ((inner := _row_kind(hints[field.name])) is not None and _says_errors(inner))
-        for field in fields(kind)
+        name.endswith("error_code") or (row_kind is not None and _says_errors(row_kind))
+        for name, row_kind in row_types(kind).items()
     )

@@ -18,8 +18,10 @@ an error is its code (0 is none), and a topic is named by `name` or, in versions
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
-from typing import ClassVar, NamedTuple
+from types import UnionType
+from typing import Any, ClassVar, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -125,3 +127,21 @@ def _find(api_key: int, suffix: str) -> type:
     name, module = APIS[api_key]
     found: type = getattr(import_module(f"{__name__}.{module}"), name + suffix)
     return found
+
+
+@cache
+def row_types(kind: type[Message]) -> dict[str, type[Message] | None]:
+    """The fields of a struct, each with the struct of its rows, if it has rows.
+
+    >>> from broker_embedded.wire.messages.records import ProduceResponse
+    >>> [name for name, row in row_types(ProduceResponse).items() if row is not None]
+    ['responses']
+    """
+    hints = get_type_hints(kind)
+    return {name: _row_type(hints[name]) for name in kind.__struct_fields__}
+
+
+def _row_type(hint: Any) -> type[Message] | None:
+    if get_origin(hint) in (UnionType, Union, list):
+        return next((found for part in get_args(hint) if (found := _row_type(part)) is not None), None)
+    return hint if isinstance(hint, type) and issubclass(hint, Message) else None

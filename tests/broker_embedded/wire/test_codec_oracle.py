@@ -12,7 +12,7 @@ import pytest
 
 from broker_embedded import handlers
 from broker_embedded.wire import codec
-from broker_embedded.wire.messages import APIS, request_type, response_type
+from broker_embedded.wire.messages import APIS, request_type, response_type, row_types
 from broker_embedded.wire.older_versions import OLDER
 from broker_embedded.wire.schema import Kind, Row, _snake, schema
 
@@ -53,7 +53,7 @@ def struct_type(api_key: int, version: int, kind: Kind) -> Any:
 
 
 def dropped(row: Row, kind: Any, path: str) -> set[str]:
-    known = codec._known(kind)
+    known = row_types(kind)
     found = set()
     for field in row.fields:
         if field.name not in known:
