@@ -51,6 +51,7 @@ from streams.transport.embedded.sharing import SharedCluster
 from streams.transport.error_codes import as_transport_error, raise_for
 from streams.transport.log_offsets import LogOffsets
 from streams.transport.rows import ISOLATION, alter_topic, by_partition, by_topic, missing_topics, position_of
+from streams.transport.turns import Turns
 
 if TYPE_CHECKING:
     from broker_embedded.wire.messages import Request
@@ -100,7 +101,7 @@ class EmbeddedTransport(LogOffsets):
         self._now_ms = now_ms
         self._tick_interval_ms = tick_interval_ms
         self._shared: SharedCluster | None = None
-        self._turn = 0
+        self._turns = Turns()
 
     @property
     def cluster(self) -> Cluster:
@@ -241,7 +242,7 @@ class EmbeddedTransport(LogOffsets):
             isolation_level=ISOLATION[isolation],
             topics=[
                 FetchTopic(tp.topic, None, [FetchPartition(tp.partition, offset, partition_max_bytes)])
-                for tp, offset in self._in_turn(positions)
+                for tp, offset in self._turns.next(list(positions.items()))
             ],
         )
         answer = await self._ask(request)
@@ -254,13 +255,6 @@ class EmbeddedTransport(LogOffsets):
                 if row.next_offset > positions[tp]:
                     fetched.append(_fetched(tp, positions[tp], row))
         return fetched
-
-    def _in_turn(self, positions: Mapping[TopicPartition, int]) -> list[tuple[TopicPartition, int]]:
-        # Each partition is first once in a while, or the last of many would starve behind `max_bytes`.
-        rows = list(positions.items())
-        if rows:
-            self._turn = (self._turn + 1) % len(rows)
-        return rows[self._turn :] + rows[: self._turn]
 
     def _raise_fetch_error(self, tp: TopicPartition, offset: int, code: int) -> None:
         source = self.cluster.find_log(*tp)

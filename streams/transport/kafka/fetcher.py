@@ -14,6 +14,7 @@ from streams.transport.error_codes import check_leader
 from streams.transport.kafka.connection import KafkaConnection, KafkaTopic
 from streams.transport.kafka.offsets import KafkaOffsets
 from streams.transport.rows import ISOLATION
+from streams.transport.turns import Turns
 
 
 class KafkaFetcher:
@@ -25,7 +26,7 @@ class KafkaFetcher:
         self._longest_wait_ms = longest_wait_ms
         self._lanes: list[str] = []
         self._lanes_made = 0
-        self._turn = 0
+        self._turns = Turns()
         self.waiting: set[asyncio.Future[Any]] = set()
         """What was asked and not answered yet, whether or not somebody waits for it."""
 
@@ -65,7 +66,7 @@ class KafkaFetcher:
             )
 
         async def ask() -> list[Fetched]:
-            leaders = await self._connection.by_leader(self._in_turn(positions))
+            leaders = await self._connection.by_leader(self._turns.next(list(positions)))
             asked = [
                 self._fetch(node, request(topics), [topic for topic, _ in topics]) for node, topics in leaders.items()
             ]
@@ -107,13 +108,6 @@ class KafkaFetcher:
             for topic in answer.responses
             for row in topic.partitions
         ]
-
-    def _in_turn(self, positions: Mapping[TopicPartition, int]) -> list[TopicPartition]:
-        # Each partition is first once in a while, or the last of many would starve behind `max_bytes`.
-        tps = list(positions)
-        if tps:
-            self._turn = (self._turn + 1) % len(tps)
-        return tps[self._turn :] + tps[: self._turn]
 
     async def _raise_fetch_error(self, tp: TopicPartition, offset: int, code: int) -> None:
         if code == OutOfRange.info.code:
