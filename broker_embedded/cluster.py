@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
 
-from broker_embedded import handlers, records
+from broker_embedded import handlers
 from broker_embedded.config import BrokerConfig
 from broker_embedded.coordinator.groups.registry import Groups
 from broker_embedded.coordinator.offsets import Offsets
@@ -40,12 +40,11 @@ from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
 if TYPE_CHECKING:
     from broker_embedded.faults import Faults
     from broker_embedded.log.partition import PartitionLog
+    from broker_embedded.records import BatchHeader
     from broker_embedded.security.authorizer import Authorizer
     from broker_embedded.wire.messages import Request
 
 log = logging.getLogger(__name__)
-
-_READ_BYTES = 1 << 20
 
 
 def wall_clock_ms() -> int:
@@ -255,14 +254,9 @@ class Cluster:
         for topic in self.topics.values():
             yield from topic.partitions
 
-    def read_all(self, source: PartitionLog, start: int = 0) -> Iterator[tuple[records.BatchHeader, memoryview]]:
-        """Every batch of a log from that of `start` on, as far as it is there; decided or not, control batches too."""
-        offset = max(start, source.log_start_offset)
-        while offset < source.log_end_offset:
-            result = source.read(offset, _READ_BYTES)
-            for piece in result.data:
-                yield from records.batches(piece)
-            offset = result.next_offset
+    def read_all(self, source: PartitionLog, start: int = 0) -> Iterator[tuple[BatchHeader, memoryview]]:
+        """As `PartitionLog.read_all`."""
+        return source.read_all(start)
 
     def next_producer_id(self) -> int:
         return self.metadata.next_producer_id()

@@ -37,8 +37,9 @@ from broker_embedded.log.reading import Reader
 from broker_embedded.log.recovery import Loaded, Loader
 from broker_embedded.log.retention import DeletedFiles, expired_count
 from broker_embedded.log.segment import Segment
-from broker_embedded.records import BatchHeader, CorruptBatchError, encode_control, read_header, verify
+from broker_embedded.records import BatchHeader, CorruptBatchError, batches, encode_control, read_header, verify
 
+_READ_BYTES: Final = 1 << 20
 _SMALL_FILES: Final = (checkpoints.PARTITION_METADATA, checkpoints.LEADER_EPOCHS)
 
 Isolation = Literal["read_uncommitted", "read_committed"]
@@ -368,6 +369,15 @@ class PartitionLog:
         data, next_offset = self._reader.read(offset, max_bytes, limit, at_least_one=at_least_one)
         aborted = self._aborted.between(offset, next_offset) if committed else []
         return ReadResult([data] if data else [], next_offset, end, stable, start, aborted)
+
+    def read_all(self, start: int = 0) -> Iterator[tuple[BatchHeader, memoryview]]:
+        """Every batch from that of `start` on, as far as it is there; decided or not, control batches too."""
+        offset = max(start, self.log_start_offset)
+        while offset < self.log_end_offset:
+            result = self.read(offset, _READ_BYTES)
+            for piece in result.data:
+                yield from batches(piece)
+            offset = result.next_offset
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
         """(timestamp, offset) of the first record at or after `timestamp` (ms); None when there is none.

@@ -21,14 +21,13 @@ from broker_embedded.log.config import LogConfig
 from broker_embedded.log.partition import PartitionLog
 from broker_embedded.metadata import control, snapshots
 from broker_embedded.metadata.snapshots import SnapshotId
-from broker_embedded.records import BatchHeader, CorruptBatchError, batches, decode, verify
+from broker_embedded.records import BatchHeader, CorruptBatchError, decode, verify
 
 METADATA_TOPIC: Final = "__cluster_metadata"
 METADATA_TOPIC_ID: Final = uuid.UUID(int=1)
 _QUORUM_STATE: Final = "quorum-state"
 _BOOTSTRAP: Final = "bootstrap.checkpoint"
 _CONFIG: Final = LogConfig(retention_ms=-1, max_message_bytes=8 << 20, file_delete_delay_ms=0)
-_READ_BYTES: Final = 1 << 20
 _LEAST_BETWEEN_SNAPSHOTS_BYTES: Final = 256 << 10
 """Kafka: 20 MB. What is read at each start is kept small here."""
 
@@ -100,13 +99,9 @@ class MetadataLog:
                 f"{self.folder}: the log begins at offset {self._log.log_start_offset}, and there is no sound snapshot "
                 "of what was before. Restore the newest .checkpoint file"
             )
-        while offset < self.end_offset:
-            result = self._log.read(offset, _READ_BYTES)
-            for piece in result.data:
-                for header, batch in batches(piece):
-                    self._check(header, batch)
-                    yield from (row for row in self._values(header, batch) if row[0] >= offset)
-            offset = result.next_offset
+        for header, batch in self._log.read_all(offset):
+            self._check(header, batch)
+            yield from (row for row in self._values(header, batch) if row[0] >= offset)
 
     def _check(self, header: BatchHeader, batch: memoryview) -> None:
         try:
