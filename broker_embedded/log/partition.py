@@ -311,11 +311,6 @@ class PartitionLog:
         self.log_end_offset = segment.next_offset
         return base_offset
 
-    def roll(self) -> None:
-        """Begin a new segment, unless the last one is empty."""
-        if self._active.size_bytes:
-            self._roll(self._now_ms())
-
     def _roll(self, now_ms: int) -> Segment:
         """Begin a new segment at the end of the log, with a snapshot of the producers beside it."""
         with self._files:

@@ -44,8 +44,7 @@ class MetadataLog:
         self._is_leader = False
         self._failed: str | None = None
         self._last_timestamp = 0
-        self._start: SnapshotId | None = None
-        self._start_bytes = 0
+        self._snapshot_bytes = 0
         self.kraft_version = 0
         self.voters: control.Voters | None = None
 
@@ -90,7 +89,7 @@ class MetadataLog:
         for snapshot in reversed(snapshots.find(self.folder)):
             found = snapshots.read(snapshot.path(self.folder))
             if found is not None:
-                self._start, offset = snapshot, snapshot.end_offset
+                offset = snapshot.end_offset
                 for header, batch in found:
                     yield from ((offset - 1, value) for _, value in self._values(header, batch))
                 break
@@ -210,7 +209,7 @@ class MetadataLog:
     def wants_snapshot(self) -> bool:
         """Whether much was written since the newest one: more than it has, and not little."""
         written = self._log.size_bytes
-        return written > max(_LEAST_BETWEEN_SNAPSHOTS_BYTES, self._start_bytes)
+        return written > max(_LEAST_BETWEEN_SNAPSHOTS_BYTES, self._snapshot_bytes)
 
     def snapshot(self, values: Sequence[bytes]) -> None:
         """Write down what the log says up to here in `values`, and let the log begin here."""
@@ -224,8 +223,8 @@ class MetadataLog:
         ]
         path = snapshot.path(self.folder)
         snapshots.write(path, parts, snapshot.epoch)
-        self._start, self._start_bytes = snapshot, path.stat().st_size
-        self._log.roll()
+        self._snapshot_bytes = path.stat().st_size
+        self._log.roll_beyond(0)
         self._log.delete_records(self.end_offset)
         for _ in ("rename the segments before", "unlink them"):
             self._log.enforce_retention()
