@@ -1,13 +1,18 @@
-"""What a topic's configs ask of a batch before it is appended: keys, times, codec (Kafka's LogValidator).
+"""What is asked of a batch before it is appended: its size; by configs also keys, times, codec (Kafka's LogValidator).
 
-With the defaults there is nothing to do: the batch is stored as it came.
+With the defaults it is stored as it came.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from broker_embedded.errors import InvalidRecordError, InvalidTimestampError
+from broker_embedded.errors import (
+    InvalidRecordError,
+    InvalidTimestampError,
+    MessageTooLargeError,
+    RecordListTooLargeError,
+)
 from broker_embedded.log.config import NO_LIMIT, LogConfig
 from broker_embedded.records import BatchHeader, Records, decode, encode, read_header, set_append_time
 
@@ -20,6 +25,27 @@ class Accepted(NamedTuple):
     batch: Batch
     header: BatchHeader
     append_time_ms: int
+
+
+def check_batch(header: BatchHeader, size_bytes: int, config: LogConfig, where: str) -> None:
+    """Raise MessageTooLargeError or RecordListTooLargeError, and InvalidRecordError for what producers do not send."""
+    if size_bytes > config.max_message_bytes:
+        raise MessageTooLargeError(
+            f"{where}: a batch of {size_bytes} bytes is over max.message.bytes={config.max_message_bytes}"
+        )
+    if size_bytes > config.segment_bytes:
+        raise RecordListTooLargeError(
+            f"{where}: a batch of {size_bytes} bytes is over segment.bytes={config.segment_bytes}"
+        )
+    if header.length_bytes != size_bytes:
+        raise InvalidRecordError(
+            f"{where}: one batch is expected, the first of {size_bytes} bytes ends at {header.length_bytes}"
+        )
+    if header.count != header.last_offset_delta + 1 or header.is_control:
+        raise InvalidRecordError(
+            f"{where}: a batch of {header.count} records over {header.last_offset_delta + 1} offsets, "
+            f"control={header.is_control}: producers send neither gaps nor control records"
+        )
 
 
 def is_strict(config: LogConfig) -> bool:

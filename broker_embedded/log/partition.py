@@ -21,13 +21,11 @@ from broker_embedded.errors import (
     InvalidRecordError,
     KafkaError,
     KafkaStorageError,
-    MessageTooLargeError,
     OffsetOutOfRangeError,
     PolicyViolationError,
-    RecordListTooLargeError,
 )
 from broker_embedded.log import checkpoints, disk, swap
-from broker_embedded.log.acceptance import accept, is_strict
+from broker_embedded.log.acceptance import accept, check_batch, is_strict
 from broker_embedded.log.cleanable import Cleanable, find_cleanable
 from broker_embedded.log.compaction import Cleaned, Plan
 from broker_embedded.log.config import LogConfig
@@ -221,7 +219,7 @@ class PartitionLog:
         """
         with self._raising(CorruptMessageError):
             header = read_header(batch) if verified else verify(batch)
-        self._check(header, len(batch))
+        check_batch(header, len(batch), self.config, self._where)
         if header.producer_id >= 0:
             if header.base_sequence < 0 and not verified:
                 raise InvalidRecordError(f"{self._where}: producer {header.producer_id} sent no sequence number")
@@ -235,7 +233,7 @@ class PartitionLog:
                 batch, header, append_time_ms = accept(
                     batch, header, self.config, now_ms, self._where, verified=verified
                 )
-            self._check(header, len(batch))
+            check_batch(header, len(batch), self.config, self._where)
         base_offset = self._write(header, batch, now_ms)
         if header.producer_id >= 0:
             self.producers.record(header, base_offset, now_ms)
@@ -249,26 +247,6 @@ class PartitionLog:
             yield
         except CorruptBatchError as error:
             raise kind(f"{self._where}: {error}") from error
-
-    def _check(self, header: BatchHeader, size_bytes: int) -> None:
-        config = self.config
-        if size_bytes > config.max_message_bytes:
-            raise MessageTooLargeError(
-                f"{self._where}: a batch of {size_bytes} bytes is over max.message.bytes={config.max_message_bytes}"
-            )
-        if size_bytes > config.segment_bytes:
-            raise RecordListTooLargeError(
-                f"{self._where}: a batch of {size_bytes} bytes is over segment.bytes={config.segment_bytes}"
-            )
-        if header.length_bytes != size_bytes:
-            raise InvalidRecordError(
-                f"{self._where}: one batch is expected, the first of {size_bytes} bytes ends at {header.length_bytes}"
-            )
-        if header.count != header.last_offset_delta + 1 or header.is_control:
-            raise InvalidRecordError(
-                f"{self._where}: a batch of {header.count} records over {header.last_offset_delta + 1} offsets, "
-                f"control={header.is_control}: producers send neither gaps nor control records"
-            )
 
     def append_marker(
         self, producer_id: int, producer_epoch: int, *, commit: bool, coordinator_epoch: int = 0
