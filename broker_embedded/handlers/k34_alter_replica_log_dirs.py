@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import error_class
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.log_dirs import (
     AlterReplicaLogDirPartitionResult,
@@ -18,8 +17,7 @@ from broker_embedded.wire.messages.log_dirs import (
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
-_REPLICA_NOT_AVAILABLE = error_class(9).info.code
-_LOG_DIR_NOT_FOUND = error_class(57).info.code
+_REPLICA_NOT_AVAILABLE, _LOG_DIR_NOT_FOUND = 9, 57
 
 
 @handler(34, versions=(1, 2))
