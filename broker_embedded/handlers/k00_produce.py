@@ -32,6 +32,7 @@ from broker_embedded.errors import (
     UnsupportedCompressionTypeError,
 )
 from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.records.batch_header import BATCH_OVERHEAD_BYTES, TRANSACTIONAL
 from broker_embedded.topics import INTERNAL_TOPICS
 from broker_embedded.wire.messages import Buffer
 from broker_embedded.wire.messages.records import (
@@ -48,9 +49,8 @@ if TYPE_CHECKING:
     from broker_embedded.log.partition import PartitionLog
 
 _KNOWS_ZSTD, _KNOWS_ABORTABLE, _JOINS_BY_ITSELF = 7, 11, 12
-_CODEC, _ZSTD, _TRANSACTIONAL = 0x07, 4, 0x10
+_CODEC, _ZSTD = 0x07, 4
 _MAGIC = 2
-_MAGIC_POSITION, _HEADER_BYTES = 16, 61
 _SAY_NO_MORE = {2, 10, 18, 56}  # errors with which Kafka does not say where the log begins
 
 # Base offset, length, magic, attributes, producer id, epoch and sequence: what is looked at before the log does.
@@ -115,7 +115,7 @@ class _Append:
         _, _, _, attributes, producer_id, epoch, sequence = head
         if not self.context.in_process:
             self._check(target, data, head)
-        if attributes & _TRANSACTIONAL:
+        if attributes & TRANSACTIONAL:
             if self.request.transactional_id is None:
                 raise TransactionalIdAuthorizationFailedError("a transactional batch without a transactional id")
             self._enlist(target, producer_id, epoch, sequence)
@@ -160,7 +160,7 @@ class _Append:
 
 
 def _head(target: PartitionLog, records: Buffer | None) -> tuple[int, ...]:
-    if not records or len(records) < _HEADER_BYTES:
+    if not records or len(records) < BATCH_OVERHEAD_BYTES:
         raise InvalidRecordError(f"{target.topic}-{target.partition}: no whole batch for it in the request")
     head = _HEAD.unpack_from(records)
     magic = head[2]
