@@ -24,6 +24,7 @@ from broker_embedded.errors import KafkaError
 from broker_embedded.lock import FolderLock
 from broker_embedded.log import checkpoints, disk
 from broker_embedded.log.checkpoints import MetaProperties
+from broker_embedded.log.config import LogConfig
 from broker_embedded.log.names import offset_of
 from broker_embedded.log.partition import PartitionLog
 from broker_embedded.metadata import TOPIC_RESOURCE, Metadata, NewTopic
@@ -85,9 +86,10 @@ class DataFolder:
         starts = self._starts(topics)
         synced = checkpoints.read_offsets(self.path / checkpoints.RECOVERY_POINTS)
         for topic in topics.values():
+            settings = log_config(_known(topic), config)
             for index in range(topic.partition_count):
                 key, start = (topic.name, index), starts.get((topic.name, index), 0)
-                source = self._open(topic, index, config, now_ms, self.was_clean, synced.get(key, 0), start)
+                source = self._open(topic, index, settings, now_ms, self.was_clean, synced.get(key, 0), start)
                 if source.log_start_offset > start:
                     self.lost_beginnings[key] = start
                 topic.partitions.append(source)
@@ -146,7 +148,7 @@ class DataFolder:
         self,
         topic: Topic,
         index: int,
-        config: BrokerConfig,
+        settings: LogConfig,
         now_ms: Callable[[], int],
         was_clean: bool = True,
         recovery_point: int = 0,
@@ -156,7 +158,7 @@ class DataFolder:
             self._partition_path(topic.name, index),
             topic.name,
             index,
-            log_config(_known(topic), config),
+            settings,
             now_ms=now_ms,
             clean_shutdown=was_clean,
             recovery_point=recovery_point,
@@ -191,10 +193,11 @@ class DataFolder:
         topic.partition_count = partition_count
 
     def _open_new(self, topic: Topic, partition_count: int, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
+        settings = log_config(_known(topic), config)
         opened: list[PartitionLog] = []
         with ExitStack() as undo:
             for index in range(len(topic.partitions), partition_count):
-                source = self._open(topic, index, config, now_ms)
+                source = self._open(topic, index, settings, now_ms)
                 undo.callback(source.delete)
                 opened.append(source)
             undo.pop_all()
