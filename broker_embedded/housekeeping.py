@@ -34,9 +34,13 @@ class Housekeeping:
         self.cleaner = Cleaner(cluster)
 
     def delete_records(self, source: PartitionLog, before: int) -> int:
-        """Let a log begin at `before`; its new start."""
-        self._unsettled.setdefault((source.topic, source.partition), source.log_start_offset)
-        return source.delete_records(before)
+        """As `PartitionLog.delete_records`: let a log begin at `before`, -1 being its end; its new start."""
+        start = source.log_start_offset
+        try:
+            return source.delete_records(before)
+        finally:
+            if source.log_start_offset != start:  # also when its epochs could not be written
+                self._unsettled.setdefault((source.topic, source.partition), start)
 
     def forget_topic(self, topic: str) -> None:
         self._unsettled = {key: start for key, start in self._unsettled.items() if key[0] != topic}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker_embedded.errors import InvalidTopicError, KafkaError, OffsetOutOfRangeError, PolicyViolationError
+from broker_embedded.errors import InvalidTopicError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.topics import INTERNAL_TOPICS
 from broker_embedded.wire.messages.records import (
@@ -34,17 +34,7 @@ def _delete(cluster: Cluster, topic: str, row: DeleteRecordsPartition) -> Delete
     try:
         if topic in INTERNAL_TOPICS:
             raise InvalidTopicError(f"{topic} is internal: its records are not deleted by request")
-        target = cluster.log(topic, row.partition_index)
-        if not target.config.deletes:
-            raise PolicyViolationError(
-                f"{topic}-{row.partition_index} is compacted, its records are not deleted by offset"
-            )
-        before = target.high_watermark if row.offset == -1 else row.offset
-        if not 0 <= before <= target.high_watermark:
-            raise OffsetOutOfRangeError(
-                f"{topic}-{row.partition_index}: cannot delete before {before}, the end is {target.high_watermark}"
-            )
-        low = cluster.housekeeping.delete_records(target, before)
+        low = cluster.housekeeping.delete_records(cluster.log(topic, row.partition_index), row.offset)
         cluster.progress.made(topic, row.partition_index)  # whoever waits there learns of the new start
         return DeleteRecordsPartitionResult(row.partition_index, low)
     except KafkaError as error:
