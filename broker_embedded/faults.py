@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import fields
 
 from broker_embedded.errors import ERRORS, error_class
+from broker_embedded.fetching.sessions import topic_name
 from broker_embedded.wire.messages import Message
 
 if TYPE_CHECKING:
@@ -162,12 +163,7 @@ def topics_of(cluster: Cluster, request: Message) -> set[str]:
 
     In Kafka's definitions a row for a topic is in a list that has `topic` in its name.
     """
-    found = set()
-    for topic, topic_id in _named(request):
-        if topic_id is not None:
-            topic = next((one.name for one in cluster.topics.values() if one.id == topic_id), topic)
-        found.add(topic)
-    return found
+    return {topic_name(cluster, *named) for named in _named(request)}
 
 
 def _named(message: Message) -> Iterator[tuple[str, Any]]:
