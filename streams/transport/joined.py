@@ -82,8 +82,7 @@ class JoinedTransport(KafkaTransport):
             cluster_id=None if meta is None else meta.cluster_id,
         )
         self._folder = folder
-        self._config = config
-        self._own: EmbeddedTransport | None = None
+        self._own = EmbeddedTransport(folder, config=config)
         self._heir: asyncio.Task[None] | None = None
 
     @property
@@ -107,26 +106,24 @@ class JoinedTransport(KafkaTransport):
                 await asyncio.wait([heir])
             await super().stop()
         finally:
-            own, self._own = self._own, None
-            if own is not None:
-                await own.stop()
+            await self._own.stop()
 
     async def _inherit(self) -> None:
         """Take the folder over once nobody holds it, and serve it."""
-        transport, pause_s = EmbeddedTransport(self._folder, config=self._config), _ASK_INTERVAL_S
-        while self._own is None:
+        pause_s = _ASK_INTERVAL_S
+        while True:
             await asyncio.sleep(pause_s)
             pause_s = _ASK_INTERVAL_S
             try:
-                await transport.start()
+                await self._own.start()
             except (FolderInUseError, OpenElsewhereError):
                 continue
             except (KafkaError, OSError, ValueError):
                 log.exception("nobody serves %s, and it cannot be opened here; this is tried again", self._folder)
                 pause_s = _TROUBLE_INTERVAL_S
             else:
-                self._own = transport
-        log.info("the process that held %s has ended: this one serves the folder now", self._folder)
+                log.info("the process that held %s has ended: this one serves the folder now", self._folder)
+                return
 
 
 async def _check_answers(address: str) -> None:
