@@ -96,8 +96,8 @@ class Assembly:
         for ingest in self.ingests:
             ingest.open(await self._places.position(ingest.source))
         self._ends = {tp: ends[tp] for tp in self._outside()}
-        for queue in (queue for task in self.tasks for queue in task.queues):
-            queue.ends = self.replay and queue.tp in self._ends
+        for tp, queue in self.queue_of.items():
+            queue.ends = self.replay and tp in self._ends
         self.app.worker = AtWork(
             self.extra, lambda: [task.context for task in self.tasks], self._now_ms, self.woken.set
         )
