@@ -71,9 +71,7 @@ def describe(groups: Sequence[str], all_groups: bool, what: str, as_json: bool, 
 
     for group, offsets in broker.run(work):
         if as_json:
-            import msgspec
-
-            click.echo(msgspec.json.encode({"group": group, "offsets": offsets}).decode())
+            show([{"group": group, "offsets": offsets}], as_json=True)
             continue
         click.echo(f"Group: {group.group_id}\tType: {group.kind}\tState: {group.state}\tAssignor: {group.assignor}")
         if what == "offsets":
