@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import click
 import msgspec
 
 from streams.cli.json_bytes import to_json
+from streams.cli.properties import as_fields
 
 if TYPE_CHECKING:
     from streams.client.records import ClientRecord
@@ -31,13 +31,7 @@ class RecordFormat(NamedTuple):
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> RecordFormat:
         """From properties by Kafka's names. Raises click.UsageError."""
-        known = {name.replace("_", "."): name for name in cls._fields}
-        values: dict[str, Any] = {}
-        for name, text in properties.items():
-            if name not in known:
-                raise click.UsageError(f"--property {name}: these are known: {', '.join(known)}")
-            values[known[name]] = text == "true" if name.startswith("print.") else text.encode()
-        return cls(**values)
+        return cls(**as_fields(properties, cls._field_defaults))
 
     def text(self, record: ClientRecord) -> bytes:
         """

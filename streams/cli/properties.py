@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,6 +50,24 @@ def assignments(texts: Iterable[str], option: str) -> dict[str, str]:
             raise click.UsageError(f"{option} {text!r}: give it as NAME=VALUE.")
         found[name.strip()] = value
     return found
+
+
+def as_fields(properties: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that Kafka's tools have as properties, with dots: true or not where the default is that, else bytes.
+
+    Raises click.UsageError for a property that is none of them.
+
+    >>> as_fields({"print.key": "true", "key.separator": ":"}, {"print_key": False, "key_separator": b" "})
+    {'print_key': True, 'key_separator': b':'}
+    """
+    known = {name.replace("_", "."): name for name in defaults}
+    values: dict[str, Any] = {}
+    for name, text in properties.items():
+        if name not in known:
+            raise click.UsageError(f"--property {name}: these are known: {', '.join(known)}")
+        field = known[name]
+        values[field] = text == "true" if isinstance(defaults[field], bool) else text.encode()
+    return values
 
 
 def config_changes(texts: Iterable[str], option: str) -> dict[str, str]:

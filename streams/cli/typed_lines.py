@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from streams.cli.json_bytes import from_json
+from streams.cli.properties import as_fields
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -41,12 +42,7 @@ class LineFormat(NamedTuple):
     @classmethod
     def of(cls, properties: Mapping[str, str], key_separator: str | None) -> LineFormat:
         """From properties by Kafka's names; a separator alone says that there are keys. Raises click.UsageError."""
-        known = {name.replace("_", "."): name for name in cls._fields}
-        values: dict[str, Any] = {}
-        for name, text in properties.items():
-            if name not in known:
-                raise click.UsageError(f"--property {name}: these are known: {', '.join(known)}")
-            values[known[name]] = text == "true" if name.startswith("parse.") else text.encode()
+        values = as_fields(properties, cls._field_defaults)
         if key_separator is not None:
             values |= {"parse_key": True, "key_separator": key_separator.encode()}
         if b"" in values.values():
