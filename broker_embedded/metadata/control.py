@@ -9,8 +9,7 @@ from uuid import UUID
 import msgspec
 
 from broker_embedded.metadata.fields import Int16, Int32, Int64, UInt16, layout_of
-from broker_embedded.records import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, decode, encode
-from broker_embedded.records.batch_header import CONTROL, write_header
+from broker_embedded.records import decode, encode
 
 
 class ControlType(IntEnum):
@@ -95,20 +94,7 @@ def encode_control(messages: list[msgspec.Struct], timestamp: int) -> bytearray:
         layout_of(type(message)).write(pieces.append, message, 0)
         keys.append(bytes(2) + _TYPE_OF[type(message)].to_bytes(2))
         values.append(b"".join(pieces))
-    batch = encode(keys, values, [timestamp] * len(values))
-    write_header(
-        batch,
-        attributes=CONTROL,
-        base_offset=0,
-        last_offset_delta=len(values) - 1,
-        base_timestamp=timestamp,
-        max_timestamp=timestamp,
-        producer_id=NO_PRODUCER_ID,
-        producer_epoch=NO_PRODUCER_EPOCH,
-        base_sequence=NO_SEQUENCE,
-        count=len(values),
-    )
-    return batch
+    return encode(keys, values, [timestamp] * len(values), is_control=True)
 
 
 def decode_control(batch: memoryview) -> list[msgspec.Struct]:

@@ -49,6 +49,7 @@ def encode(
     level: int | None = None,
     base_offset: int = 0,
     is_transactional: bool = False,
+    is_control: bool = False,
     producer_id: int = NO_PRODUCER_ID,
     producer_epoch: int = NO_PRODUCER_EPOCH,
     base_sequence: int = NO_SEQUENCE,
@@ -87,7 +88,7 @@ def encode(
         batch[BATCH_OVERHEAD_BYTES:] = compress(codec, memoryview(batch)[BATCH_OVERHEAD_BYTES:], level)
     write_header(
         batch,
-        attributes=CODECS.index(codec) | (TRANSACTIONAL if is_transactional else 0),
+        attributes=CODECS.index(codec) | (TRANSACTIONAL if is_transactional else 0) | (CONTROL if is_control else 0),
         base_offset=base_offset,
         last_offset_delta=count - 1 if deltas is None else int(deltas[-1]),
         base_timestamp=base_timestamp,
@@ -185,21 +186,13 @@ def encode_control(
     base_offset: int = 0,
 ) -> bytearray:
     """The marker that ends a transaction (Kafka's EndTransactionMarker): a control batch of one record."""
-    key, value = (
-        CONTROL_KEY.pack(0, CONTROL_COMMIT if commit else CONTROL_ABORT),
-        _CONTROL_VALUE.pack(0, coordinator_epoch),
-    )
-    batch = _one_by_one([key], [value], [timestamp], [0], None)
-    write_header(
-        batch,
-        attributes=TRANSACTIONAL | CONTROL,
+    return encode(
+        [CONTROL_KEY.pack(0, CONTROL_COMMIT if commit else CONTROL_ABORT)],
+        [_CONTROL_VALUE.pack(0, coordinator_epoch)],
+        [timestamp],
         base_offset=base_offset,
-        last_offset_delta=0,
-        base_timestamp=timestamp,
-        max_timestamp=timestamp,
+        is_transactional=True,
+        is_control=True,
         producer_id=producer_id,
         producer_epoch=producer_epoch,
-        base_sequence=NO_SEQUENCE,
-        count=1,
     )
-    return batch
