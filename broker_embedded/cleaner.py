@@ -105,7 +105,7 @@ class Cleaner:
         limits = self._limits()
         if not self._is_due(limits):
             return
-        await self._flush(limits)
+        await self._flush()
         while due := self._due(limits):
             for key in due:
                 cleanable = self._cleanable(key, limits[key])
@@ -167,7 +167,7 @@ class Cleaner:
     def _compacted(self) -> Iterator[PartitionLog]:
         return (source for source in self._cluster.logs() if source.config.compacts)
 
-    async def _flush(self, limits: dict[Partition, int]) -> None:
+    async def _flush(self) -> None:
         """See to the disk what the limits rest on: all logs, if anything was decided since the last time."""
         cluster = self._cluster
         decisions = [source.log_end_offset for source in self._decisions()]
@@ -175,7 +175,7 @@ class Cleaner:
             await cluster.durability.flush(list(cluster.logs()))
             self._flushed_decisions = decisions
         else:
-            await cluster.durability.flush([source for key in limits if (source := cluster.find_log(*key)) is not None])
+            await cluster.durability.flush(list(self._compacted()))
         await cluster.housekeeping.write_checkpoints()
 
     def _due(self, limits: dict[Partition, int]) -> list[Partition]:
