@@ -69,10 +69,6 @@ class Definition(NamedTuple):
     check: Check | None
     documentation: str
 
-    @property
-    def is_sensitive(self) -> bool:
-        return self.type is ConfigType.PASSWORD
-
     def parse(self, text: str) -> Value:
         """The value of a text. Raises InvalidConfigError with Kafka's message."""
         value = self._typed(text, text.strip())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from broker_embedded.errors import (
     InvalidRequestError,
@@ -20,6 +20,7 @@ from broker_embedded.errors import (
     UnknownTopicOrPartitionError,
 )
 from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.metadata import NO_ID
 from broker_embedded.topics import INTERNAL_TOPICS, Topic, check_collision, check_name
 from broker_embedded.wire.messages.topics import (
     MetadataRequest,
@@ -30,12 +31,13 @@ from broker_embedded.wire.messages.topics import (
 )
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from broker_embedded.cluster import Cluster
 
 log = logging.getLogger(__name__)
 
 _HAS_IDS = 12
-_NO_ID = UUID(int=0)
 
 
 @handler(3, versions=(0, 13))
@@ -71,10 +73,10 @@ def _topics(cluster: Cluster, request: MetadataRequest, context: RequestContext)
     if request.topics is None or (context.api_version == 0 and not request.topics):
         return [_describe(cluster, topic) for topic in cluster.topics.values()]
     has_ids = context.api_version >= _HAS_IDS
-    if not has_ids and any(row.name is None or row.topic_id not in (None, _NO_ID) for row in request.topics):
+    if not has_ids and any(row.name is None or row.topic_id not in (None, NO_ID) for row in request.topics):
         code = InvalidRequestError.info.code  # topics are asked for by name; ids come with version 12
         return [MetadataResponseTopic(code, row.name or "", row.topic_id) for row in request.topics]
-    ids = dict.fromkeys(row.topic_id for row in request.topics if row.topic_id not in (None, _NO_ID))
+    ids = dict.fromkeys(row.topic_id for row in request.topics if row.topic_id not in (None, NO_ID))
     if ids:
         return [_by_id(cluster, topic_id) for topic_id in ids]
     names = dict.fromkeys(row.name or "" for row in request.topics)

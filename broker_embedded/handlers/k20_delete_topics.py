@@ -12,6 +12,7 @@ from uuid import UUID
 
 from broker_embedded.errors import InvalidRequestError, InvalidTopicError, KafkaError, TopicDeletionDisabledError
 from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.metadata import NO_ID
 from broker_embedded.wire.messages.topics import (
     DeletableTopicResult,
     DeleteTopicsRequest,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
     from broker_embedded.topics import Topic
 
-_NO_ID = UUID(int=0)
 Key = tuple[str | None, UUID | None]
 
 
@@ -39,7 +39,7 @@ async def handle(cluster: Cluster, request: DeleteTopicsRequest, context: Reques
 
 
 def _key(row: DeleteTopicState) -> Key:
-    return (row.name, None if row.topic_id == _NO_ID else row.topic_id)
+    return (row.name, None if row.topic_id == NO_ID else row.topic_id)
 
 
 async def _delete(cluster: Cluster, key: Key, count: int) -> DeletableTopicResult:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from broker_embedded.coordinator.transactions.rules import error_code
-from broker_embedded.errors import KafkaError, UnknownTopicOrPartitionError
+from broker_embedded.errors import KafkaError, OperationNotAttemptedError, UnknownTopicOrPartitionError
 from broker_embedded.handlers import RequestContext, handler
 from broker_embedded.wire.messages.transactions import (
     AddPartitionsToTxnPartitionResult,
@@ -24,8 +24,6 @@ from broker_embedded.wire.messages.transactions import (
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
 
-_OPERATION_NOT_ATTEMPTED = 55
-
 
 @handler(24, versions=(0, 5))
 async def handle(
@@ -38,7 +36,7 @@ def _add(cluster: Cluster, row: AddPartitionsToTxnTransaction, context: RequestC
     partitions = [(topic.name, index) for topic in row.topics for index in topic.partitions]
     missing = [partition for partition in partitions if cluster.find_log(*partition) is None]
     if missing:
-        codes = dict.fromkeys(partitions, _OPERATION_NOT_ATTEMPTED)
+        codes = dict.fromkeys(partitions, OperationNotAttemptedError.info.code)
         codes.update(dict.fromkeys(missing, UnknownTopicOrPartitionError.info.code))
     elif row.verify_only:
         codes = {partition: _try(context, cluster.transactions.verify, row, partition) for partition in partitions}

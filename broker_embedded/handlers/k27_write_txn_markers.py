@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from broker_embedded.coordinator.transactions.markers import append_marker
 from broker_embedded.coordinator.transactions.rules import BUMPS_EPOCH
 from broker_embedded.errors import InvalidProducerEpochError, KafkaError
 from broker_embedded.handlers import RequestContext, handler
-from broker_embedded.topics import OFFSETS_TOPIC
 from broker_embedded.wire.messages.transactions import (
     WritableTxnMarker,
     WritableTxnMarkerPartitionResult,
@@ -54,7 +54,4 @@ def _write(cluster: Cluster, marker: WritableTxnMarker, topic: str, index: int) 
             f"{topic}-{index}: a marker with epoch {epoch} for producer {producer_id}, whose transaction has it: "
             f"since transaction version {BUMPS_EPOCH} a marker has the next one"
         )
-    target.append_marker(producer_id, epoch, commit=commit, coordinator_epoch=marker.coordinator_epoch)
-    if topic == OFFSETS_TOPIC:
-        cluster.offsets.end_transaction(index, producer_id, commit=commit)
-    cluster.progress.made(topic, index)
+    append_marker(cluster, target, producer_id, epoch, commit=commit, coordinator_epoch=marker.coordinator_epoch)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from broker_embedded.errors import UnknownTopicOrPartitionError
 from broker_embedded.handlers import RequestContext, handler
+from broker_embedded.metadata.log import METADATA_TOPIC
 from broker_embedded.wire.messages.cluster import (
     DescribeQuorumRequest,
     DescribeQuorumResponse,
@@ -21,8 +22,6 @@ from broker_embedded.wire.messages.cluster import (
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
-
-_METADATA_TOPIC = "__cluster_metadata"
 
 
 @handler(55, versions=(0, 2))
@@ -41,8 +40,8 @@ async def handle(cluster: Cluster, request: DescribeQuorumRequest, context: Requ
 
 
 def _state(cluster: Cluster, topic: str, partition: int) -> QuorumPartitionState:
-    if (topic, partition) != (_METADATA_TOPIC, 0):
-        error = UnknownTopicOrPartitionError(f"{topic}-{partition} has no quorum: only {_METADATA_TOPIC}-0 has")
+    if (topic, partition) != (METADATA_TOPIC, 0):
+        error = UnknownTopicOrPartitionError(f"{topic}-{partition} has no quorum: only {METADATA_TOPIC}-0 has")
         return QuorumPartitionState(partition, error.code, str(error))
     node, now_ms, end = cluster.config.node_id, cluster.now_ms(), cluster.metadata.offset + 1
     voter = ReplicaState(node, cluster.folder.meta.directory_id, end, now_ms, now_ms)

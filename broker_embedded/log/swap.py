@@ -64,7 +64,7 @@ def finish(folder: Path, names: set[str]) -> set[str]:
     _unlink(folder, replaced)
     disk.sync_folder(str(folder))
     for name in sorted(swaps, reverse=True):
-        os.replace(folder / name, folder / name.removesuffix(SWAP))
+        disk.rename(folder / name, folder / name.removesuffix(SWAP))
     disk.sync_folder(str(folder))
     return set(os.listdir(folder))
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+PLAIN: Final = "PLAIN"
+SASL_MECHANISMS: Final = (PLAIN, "SCRAM-SHA-256", "SCRAM-SHA-512")
+"""What is served; Kafka also has GSSAPI and OAUTHBEARER."""
+
 
 class Exchange:
     """One run of a mechanism, the server's side: `step` until `user` is known."""

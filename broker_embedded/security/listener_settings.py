@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from broker_embedded.security.exchange import PLAIN, SASL_MECHANISMS
 from broker_embedded.security.listeners import Listener, SecurityProtocol
-from broker_embedded.security.sasl import PLAIN, SASL_MECHANISMS
 from broker_embedded.security.tls import Tls
 
 Properties = Mapping[str, str]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from broker_embedded.security.exchange import PLAIN, SASL_MECHANISMS
+
 if TYPE_CHECKING:
     import ssl
 
@@ -51,7 +53,7 @@ class Listener:
     advertised_host: str | None = None  # what clients are told to connect to, if not host and port
     advertised_port: int | None = None
     tls: Tls | None = None
-    sasl_mechanisms: tuple[str, ...] = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+    sasl_mechanisms: tuple[str, ...] = SASL_MECHANISMS
     plain_users: Mapping[str, str] = field(default_factory=dict, repr=False)  # passwords by name
     connections_max_reauth_ms: int = 0  # how long an authentication by SASL holds; 0: for ever
 
@@ -105,7 +107,7 @@ def exposure_warning(listener: Listener, port: int) -> str | None:
             "settings.\n"
             "To close it, bind it to 127.0.0.1, or use SASL_SSL with users, or SSL with ssl.client.auth=required."
         )
-    if listener.protocol is SecurityProtocol.SASL_PLAINTEXT and "PLAIN" in listener.sasl_mechanisms:
+    if listener.protocol is SecurityProtocol.SASL_PLAINTEXT and PLAIN in listener.sasl_mechanisms:
         return (
             f"{where} takes passwords from other machines in clear text (PLAIN without TLS): whoever sees the\n"
             "traffic can read them. Use SASL_SSL, or SCRAM-SHA-256 alone (sasl.enabled.mechanisms)."

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from broker_embedded.errors import IllegalSaslStateError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
-from broker_embedded.security.exchange import Exchange
+from broker_embedded.security.exchange import PLAIN, Exchange
 
 if TYPE_CHECKING:
     from broker_embedded.security.scram import Credential, Mechanism, Token
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 SASL_HANDSHAKE: Final = 17
 API_VERSIONS: Final = 18
 SASL_AUTHENTICATE: Final = 36
-
-PLAIN: Final = "PLAIN"
-SASL_MECHANISMS: Final = (PLAIN, "SCRAM-SHA-256", "SCRAM-SHA-512")
-"""What is served; Kafka also has GSSAPI and OAUTHBEARER."""
 
 _REAUTHENTICATION_INTERVAL_MS = 1000  # Kafka: KafkaChannel.MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS
 

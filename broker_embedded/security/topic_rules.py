@@ -21,6 +21,7 @@ from broker_embedded.security.guard import (
     topic,
     topic_name,
 )
+from broker_embedded.wire.messages.configs import RESOURCE_GROUP, RESOURCE_TOPIC
 
 if TYPE_CHECKING:
     from broker_embedded.wire.messages.cluster import DescribeClusterRequest, DescribeClusterResponse
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     )
 
 _SESSIONLESS: Final = {"session_id": 0, "session_epoch": -1}
-_TOPIC_CONFIG, _GROUP_CONFIG = 2, 32
 
 
 async def fetch(guard: Guard, request: FetchRequest, answer: Answer) -> FetchResponse:
@@ -160,7 +160,7 @@ async def delete_topics(guard: Guard, request: DeleteTopicsRequest, answer: Answ
 
 def config(operation: Operation) -> Check:
     """An operation on the configs of a row's resource: a topic, a group, or else the cluster."""
-    kinds = {_TOPIC_CONFIG: ResourceType.TOPIC, _GROUP_CONFIG: ResourceType.GROUP}
+    kinds = {RESOURCE_TOPIC: ResourceType.TOPIC, RESOURCE_GROUP: ResourceType.GROUP}
     of_cluster = cluster(operation)
 
     def check(guard: Guard, row: Any) -> KafkaError | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from broker_embedded.errors import KafkaError, error_class
+from broker_embedded.errors import KafkaError, OperationNotAttemptedError
 from broker_embedded.security.acls import Operation, ResourceType
 from broker_embedded.security.guard import Answer, Guard, cluster, denied, may_know, split, topic, transaction, whole
 from broker_embedded.wire.error_response import error_response
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     )
 
 _BETWEEN_BROKERS: Final = 4
-_OPERATION_NOT_ATTEMPTED: Final = 55
 
 
 async def init_producer_id(guard: Guard, request: InitProducerIdRequest, answer: Answer) -> InitProducerIdResponse:
@@ -70,7 +69,7 @@ def _mark_not_attempted(guard: Guard, response: AddPartitionsToTxnResponse) -> N
             if topic(Operation.WRITE)(guard, row) is None:
                 for partition in row.results_by_partition:
                     if partition.partition_error_code == code:
-                        partition.partition_error_code = error_class(_OPERATION_NOT_ATTEMPTED).info.code
+                        partition.partition_error_code = OperationNotAttemptedError.info.code
 
 
 async def describe_transactions(guard: Guard, request: Any, answer: Answer) -> Any:

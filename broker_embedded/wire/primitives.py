@@ -189,19 +189,11 @@ def write_compact_string(write: Write, value: str | None) -> None:
 
 
 def write_bytes(write: Write, value: Buffer | None) -> None:
-    if value is None:
-        write(b"\xff\xff\xff\xff")
-        return
-    write(_INT32.pack(len(value)))
-    write(value)
+    write_records(write, value)
 
 
 def write_compact_bytes(write: Write, value: Buffer | None) -> None:
-    if value is None:
-        write(b"\0")
-        return
-    write(varint(len(value) + 1))
-    write(value)
+    write_compact_records(write, value)
 
 
 def write_records(write: Write, value: Buffer | list[memoryview] | None) -> None:

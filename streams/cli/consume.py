@@ -143,21 +143,29 @@ class Printing:
         iterator = aiter(records)
         try:
             async with _until_nobody_reads():
-                while self._max is None or self.count < self._max:
-                    async with asyncio.timeout(self._timeout_s):
-                        record = await anext(iterator)
+                while (self._max is None or self.count < self._max) and (record := await self._next(iterator)):
                     self._print(record)
                     self.count += 1
                     self._printed[record.partition] = record
                     if time.monotonic() >= self._commit_at:
                         await self._commit()
-        except (StopAsyncIteration, TimeoutError):
-            pass
         except BrokenPipeError:
             # Python writes what is left when it ends: let that go nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
             await self._commit()
+
+    async def _next(self, iterator: AsyncIterator[ClientRecord]) -> ClientRecord | None:
+        """None when there are no more, or none has come for so long."""
+        try:
+            async with asyncio.timeout(self._timeout_s) as waiting:
+                return await anext(iterator)
+        except StopAsyncIteration:
+            return None
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            return None
 
     async def _commit(self) -> None:
         from streams.client.subscription import SubscribedRecord
@@ -175,25 +183,28 @@ class Printing:
 
 @asynccontextmanager
 async def _until_nobody_reads() -> AsyncIterator[None]:
-    """Raises TimeoutError inside as soon as the reader of standard output, if that is a pipe, has gone."""
+    """Ends what is inside as soon as the reader of standard output, if that is a pipe, has gone."""
+    try:
+        output = sys.stdout.fileno()
+        is_pipe = stat.S_ISFIFO(os.fstat(output).st_mode)
+    except io.UnsupportedOperation:  # not a file at all
+        is_pipe = False
+    if not is_pipe:
+        yield
+        return
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as reading:
-        try:
-            output = sys.stdout.fileno()
-            is_pipe = stat.S_ISFIFO(os.fstat(output).st_mode)
-        except io.UnsupportedOperation:  # not a file at all
-            is_pipe = False
-        if not is_pipe:
-            yield
-            return
 
-        def gone() -> None:
-            loop.remove_reader(output)
-            reading.reschedule(loop.time())
+    def gone() -> None:
+        loop.remove_reader(output)
+        reading.reschedule(loop.time())
 
-        # The end that is written to becomes readable when nobody can read what is written.
-        loop.add_reader(output, gone)
-        try:
+    try:
+        async with asyncio.timeout(None) as reading:
+            # The end that is written to becomes readable when nobody can read what is written.
+            loop.add_reader(output, gone)
             yield
-        finally:
-            loop.remove_reader(output)
+    except TimeoutError:
+        if not reading.expired():
+            raise
+    finally:
+        loop.remove_reader(output)

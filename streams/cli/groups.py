@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from streams.admin import GroupDescription, GroupOffset
     from streams.client import Client
 
-_all_groups = click.option("--all-groups", is_flag=True, help="Every group.")
+_DESCRIBED = ("classic", "consumer")
+_all_groups = click.option("--all-groups", is_flag=True, help=f"Every group of these types: {', '.join(_DESCRIBED)}.")
 
 
 @click.group(cls=KafkaStyleGroup)
@@ -51,7 +52,9 @@ async def _chosen(client: Client, groups: Sequence[str], all_groups: bool) -> Se
     """The groups that a command is about. Raises click.UsageError for none and for both."""
     if bool(groups) == all_groups:
         raise click.UsageError("name a group, or say --all-groups.")
-    return [row.group_id for row in await client.admin.list_groups()] if all_groups else groups
+    if not all_groups:
+        return groups
+    return [row.group_id for row in await client.admin.list_groups() if row.kind in _DESCRIBED]
 
 
 @command.command()

@@ -6,14 +6,15 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from broker_embedded.config import BrokerConfig
 from broker_embedded.lock import FolderInUseError, held_by
 from streams.config import Settings, settings_info
 from streams.errors import ConfigError
 from streams.transport.contract import Transport
-from streams.transport.embedded import TOPIC_DEFAULTS, EmbeddedTransport
-from streams.transport.embedded.sharing import OpenElsewhereError
+
+if TYPE_CHECKING:
+    from broker_embedded.config import BrokerConfig
 
 _SCHEME = "kafka://"
 
@@ -24,10 +25,17 @@ async def open_transport(settings: Settings) -> tuple[Transport, str]:
     With the embedded broker that is its folder, or the process that holds it. Raises ConfigError, HolderSilentError,
     ConnectionLostError, FolderInUseError.
     """
-    if settings.broker != "embedded":
-        kafka = _kafka(settings)
-        await kafka.start()
-        return kafka, f"Kafka at {settings.broker.removeprefix(_SCHEME)}"
+    if settings.broker == "embedded":
+        return await _embedded(settings)
+    kafka = _kafka(settings)
+    await kafka.start()
+    return kafka, f"Kafka at {settings.broker.removeprefix(_SCHEME)}"
+
+
+async def _embedded(settings: Settings) -> tuple[Transport, str]:
+    from streams.transport.embedded import EmbeddedTransport  # a whole broker: who asks another one does without
+    from streams.transport.embedded.sharing import OpenElsewhereError
+
     folder, config, what = _folder(settings), _config(settings), f"embedded broker in {settings.data_dir}"
     transport = EmbeddedTransport(folder, config=config)
     try:
@@ -69,6 +77,9 @@ def in_data_dir(settings: Settings) -> Iterator[None]:
 
 
 def _config(settings: Settings) -> BrokerConfig:
+    from broker_embedded.config import BrokerConfig
+    from streams.transport.embedded import TOPIC_DEFAULTS
+
     # Groups on one machine are small, and nobody wants to wait for the first record.
     return BrokerConfig(
         topic_defaults=TOPIC_DEFAULTS, sync_on_commit=settings.flush_on_commit, group_initial_rebalance_delay_ms=0

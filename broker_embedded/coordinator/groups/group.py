@@ -30,6 +30,12 @@ CONSUMER_PROTOCOL = "consumer"
 """The protocol type of consumers, of both kinds; Connect has another."""
 
 
+def host_of(context: RequestContext) -> str:
+    """Where a member is, as Java writes an address without a name."""
+    host = context.session.client_host
+    return f"/{host}" if host else ""
+
+
 class Group(Protocol):
     """A group with members, or one that is known because of its offsets.
 

@@ -9,6 +9,7 @@ from broker_embedded.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Partition
 
 if TYPE_CHECKING:
     from broker_embedded.cluster import Cluster
+    from broker_embedded.log.partition import PartitionLog
 
 
 def open_transactions(cluster: Cluster) -> list[tuple[Partition, int, int]]:
@@ -44,8 +45,21 @@ def write_marker(
     epochs = [source.leader_epoch for source in cluster.topics[TRANSACTIONS_TOPIC].partitions]
     producer = found.producers.get(producer_id)
     coordinator_epoch = max(epochs if producer is None else [*epochs, producer.coordinator_epoch])
-    found.append_marker(producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch)
-    if partition[0] == OFFSETS_TOPIC:
-        cluster.offsets.end_transaction(partition[1], producer_id, commit=commit)
+    append_marker(cluster, found, producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch)
+
+
+def append_marker(
+    cluster: Cluster,
+    target: PartitionLog,
+    producer_id: int,
+    producer_epoch: int,
+    *,
+    commit: bool,
+    coordinator_epoch: int,
+) -> None:
+    """Write a marker, whether a transaction is open or not; what follows from it follows."""
+    target.append_marker(producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch)
+    if target.topic == OFFSETS_TOPIC:
+        cluster.offsets.end_transaction(target.partition, producer_id, commit=commit)
     cluster.housekeeping.marker_written()
-    cluster.progress.made(*partition)
+    cluster.progress.made(target.topic, target.partition)

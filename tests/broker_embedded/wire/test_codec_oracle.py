@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import fields
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ from broker_embedded import handlers
 from broker_embedded.wire import codec
 from broker_embedded.wire.messages import APIS, request_type, response_type, row_types
 from broker_embedded.wire.older_versions import OLDER
-from broker_embedded.wire.schema import Kind, Row, _snake, schema
+from broker_embedded.wire.schema import Kind, Row, schema, versions
 
 # What our structs have no place for: replication, and what only brokers ask each other.
 DROPPED = {
@@ -35,11 +33,6 @@ DROPPED = {
     "22.response.ongoing_txn_producer_id",
 }
 KINDS: tuple[Kind, ...] = ("request", "response")
-
-
-def versions(api_key: int) -> list[int]:
-    package = import_module(f"kio.schema.{_snake(APIS[api_key].name)}")
-    return sorted(int(module.name[1:]) for module in iter_modules(package.__path__))
 
 
 CASES = [(key, version, kind) for key in APIS for version in versions(key) for kind in KINDS]

@@ -15,6 +15,7 @@ from broker_embedded.coordinator.groups.classic.member import Member, new_member
 from broker_embedded.coordinator.groups.classic.states import State
 from broker_embedded.errors import (
     FencedInstanceIdError,
+    GroupMaxSizeReachedError,
     InconsistentGroupProtocolError,
     InvalidRequestError,
     MemberIdRequiredError,
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 
 _ID_REQUIRED_SINCE = 4
 _SKIPS_ASSIGNMENT_SINCE = 9
-_GROUP_MAX_SIZE_REACHED = 81
 _NEW_MEMBER_TIMEOUT_MS = 300_000  # a newcomer has no id to send heartbeats with, and may be gone long before
 
 Answer = JoinGroupResponse | asyncio.Future[JoinGroupResponse]
@@ -50,7 +50,7 @@ def _join(group: ClassicGroup, request: JoinGroupRequest, context: RequestContex
     group.check_alive()
     if not _has_room(group, request.member_id):
         group.members.remove(request.member_id)
-        return JoinGroupResponse(_GROUP_MAX_SIZE_REACHED)
+        return JoinGroupResponse(GroupMaxSizeReachedError.info.code)
     _check_protocols(group, request)
     if request.member_id:
         return _join_again(group, request, context)

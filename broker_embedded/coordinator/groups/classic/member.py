@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
+from broker_embedded.coordinator.groups.group import host_of
 from broker_embedded.errors import FencedInstanceIdError, RebalanceInProgressError
 from broker_embedded.wire.messages.groups import JoinGroupResponse, SyncGroupResponse
 
@@ -57,12 +58,11 @@ class Member:
 
     @classmethod
     def joins(cls, member_id: str, request: JoinGroupRequest, context: RequestContext) -> Self:
-        host = context.session.client_host
         return cls(
             member_id,
             request.group_instance_id,
             context.client_id,
-            f"/{host}" if host else "",  # as Java writes an address without a name
+            host_of(context),
             rebalance_timeout_of(request),
             request.session_timeout_ms,
             protocols_of(request),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from broker_embedded.coordinator.groups.consumer.member import AWAY_EPOCH, JOINING_EPOCH, Member
 from broker_embedded.coordinator.groups.consumer.requests import reported
 from broker_embedded.coordinator.groups.consumer.state import State
+from broker_embedded.coordinator.groups.group import host_of
 from broker_embedded.errors import (
     FencedInstanceIdError,
     FencedMemberEpochError,
@@ -98,9 +99,3 @@ def updated(member: Member, request: ConsumerGroupHeartbeatRequest, context: Req
         assignor=member.assignor if request.server_assignor is None else request.server_assignor,
         classic=None,
     )
-
-
-def host_of(context: RequestContext) -> str:
-    """As Java writes an address without a name."""
-    host = context.session.client_host
-    return f"/{host}" if host else ""

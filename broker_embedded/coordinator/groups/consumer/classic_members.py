@@ -19,7 +19,7 @@ from broker_embedded.coordinator.groups.consumer.embedded_protocol import (
 )
 from broker_embedded.coordinator.groups.consumer.member import ClassicMember, Member, MemberState, Partitions
 from broker_embedded.coordinator.groups.consumer.state import State
-from broker_embedded.coordinator.groups.group import CONSUMER_PROTOCOL
+from broker_embedded.coordinator.groups.group import CONSUMER_PROTOCOL, host_of
 from broker_embedded.errors import (
     IllegalGenerationError,
     InconsistentGroupProtocolError,
@@ -117,7 +117,7 @@ def _updated(before: Member, request: JoinGroupRequest, context: RequestContext,
         topics=said.topics,
         regex="",  # they have none
         client_id=context.client_id,
-        client_host=admission.host_of(context),
+        client_host=host_of(context),
         classic=ClassicMember(request.session_timeout_ms, protocols_of(request)),
     )
 

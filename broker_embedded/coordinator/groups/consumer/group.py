@@ -259,8 +259,8 @@ class ConsumerGroup:
     # Life
 
     def loaded(self, now_ms: int) -> None:
+        timeout_ms = settings_of(self.cluster, self.group_id).session_timeout_ms
         for member in self.data.members.values():
-            timeout_ms = settings_of(self.cluster, self.group_id).session_timeout_ms
             self.deadlines["session", member.member_id] = now_ms + timeout_ms
             self.watch_rebalance(member)
 

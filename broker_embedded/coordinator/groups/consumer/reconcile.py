@@ -6,7 +6,7 @@ waits for what others have yet to give up. It has the target's epoch once it has
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -68,6 +68,10 @@ def _drop_unsubscribed(member: Member, goal: Goal) -> Member:
     revoking = {**member.revoking, **dropped}
     if not goal.still_has(revoking.keys()):
         return replace(member, previous_epoch=member.epoch, assigned=kept)
+    return _to_give_up(member, kept, revoking)
+
+
+def _to_give_up(member: Member, kept: Mapping[Partition, int], revoking: Mapping[Partition, int]) -> Member:
     return replace(
         member,
         state=MemberState.UNREVOKED_PARTITIONS,
@@ -82,13 +86,7 @@ def _step(member: Member, goal: Goal) -> Member:
     kept = {key: epoch for key, epoch in member.assigned.items() if key in target}
     revoked = {key: epoch for key, epoch in member.assigned.items() if key not in target}
     if revoked and goal.still_has(revoked.keys()):
-        return replace(
-            member,
-            state=MemberState.UNREVOKED_PARTITIONS,
-            previous_epoch=member.epoch,
-            assigned=kept,
-            revoking=revoked,
-        )
+        return _to_give_up(member, kept, revoked)
     missing = target - kept.keys()
     # what it has just given up is free for itself too, as only one member at a time has a partition
     taken = {key for key in missing if key in goal.owned and key not in member.revoking}
