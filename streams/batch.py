@@ -34,7 +34,8 @@ class Batch:
     """The records of one topic-partition, in offset order.
 
     `offsets` and `timestamps` are int64 arrays (milliseconds since 1970) of the batch's length. An offset names the
-    input record that a row came from, so after `flat_map` several rows may carry one offset.
+    input record that a row came from, so after `flat_map` several rows may carry one offset. `olds`, in a batch of a
+    table's changes, has for each the value that it replaces (None: there was none); it is None where nobody asked.
 
     >>> batch = Batch.of([("AA", 1.5), ("UA", 2.5)], timestamps=[10, 20])
     >>> len(batch), batch.keys, batch.values, batch.timestamps.tolist()
@@ -52,6 +53,7 @@ class Batch:
         "_values",
         "headers",
         "offsets",
+        "olds",
         "origin",
         "partition",
         "timestamps",
@@ -70,6 +72,7 @@ class Batch:
         decode_keys: Callable[[list[bytes | None]], list[Any]] | None = None,
         columns: dict[str, Column] | None = None,
         headers: list[Headers] | None = None,
+        olds: list[Any] | None = None,
         topic: str = "",
         partition: int = 0,
         value_type: Any = None,
@@ -80,6 +83,7 @@ class Batch:
         self.offsets = offsets
         self.timestamps = timestamps
         self.headers = headers
+        self.olds = olds
         self.value_type = value_type
         self.origin = origin
         self._keys = keys
@@ -196,6 +200,7 @@ class Batch:
             offsets=self.offsets[start:stop],
             timestamps=self.timestamps[start:stop],
             headers=None if self.headers is None else self.headers[start:stop],
+            olds=None if self.olds is None else self.olds[start:stop],
             decode_keys=self._decode_keys,
             topic=self.topic,
             partition=self.partition,
@@ -219,6 +224,7 @@ class Batch:
             key_bytes=None if key_bytes is None else list(compress(key_bytes, chosen)),
             decode_keys=self._decode_keys,
             headers=None if headers is None else list(compress(headers, chosen)),
+            olds=None if self.olds is None else list(compress(self.olds, chosen)),
             columns={name: column[mask] for name, column in self._columns.items()},
             topic=self.topic,
             partition=self.partition,

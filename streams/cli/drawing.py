@@ -34,7 +34,7 @@ def steps(sub: SubTopology) -> list[Step]:
             written(node),
             [store.name for store in node.stores],
             [parent.name for parent in node.parents],
-            [child.name for child in sub.children(node)],
+            [child.name for child, _ in sub.children(node)],
             node.where,
         )
         for node in sub.nodes

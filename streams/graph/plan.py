@@ -16,7 +16,6 @@ from streams.graph.definitions import StoreDef, TopicDef
 from streams.graph.nodes import (
     AgentNode,
     AggregateNode,
-    MergeNode,
     Node,
     RepartitionNode,
     SinkNode,
@@ -110,9 +109,11 @@ class SubTopology:
         above = _sources_above(self)
         return frozenset().union(*(above[id(node)] for node in self.repartitions))
 
-    def children(self, node: Node) -> list[Node]:
-        """The steps fed by `node`, in the order they were declared; one that it feeds twice stands there twice."""
-        return [other for other in self.nodes for parent in other.parents if parent is node]
+    def children(self, node: Node) -> list[tuple[Node, int]]:
+        """The steps fed by `node`, in the order they were declared, each with the place of `node` among its parents;
+        one that it feeds twice stands there twice.
+        """
+        return [(other, side) for other in self.nodes for side, parent in enumerate(other.parents) if parent is node]
 
 
 class Circle(NamedTuple):
@@ -238,7 +239,7 @@ def _row_reason(sub: SubTopology) -> str | None:
             return f"the table {store.name} forgets keys by time (ttl), which each record moves on"
     ancestors = _sources_above(sub)
     for node in sub.nodes:
-        if isinstance(node, MergeNode):
+        if len(node.parents) > 1:
             shared = _shared(ancestors[id(parent)] for parent in node.parents)
             if shared:
                 return f"branches of {shared} meet again in {node.name}"

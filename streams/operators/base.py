@@ -64,6 +64,8 @@ class TaskContext:
     shared_stores: frozenset[str] = frozenset()
     """Stores that more than one step uses: what one writes the others see at once."""
     views: dict[str, TableView] = field(default_factory=dict)
+    operators: dict[str, Operator[Any]] = field(default_factory=dict)
+    """All steps of the task, by name: a join asks the operator of a table for what it has."""
     _times: tuple[Batch, Int64Array] | None = None
 
     def view(self, store: StoreDef) -> TableView:
@@ -109,6 +111,12 @@ class Operator(Generic[N]):
 
     def open(self) -> None:
         """Called once, when the stores are restored and before the first record."""
+
+    def take(self, side: int, batch: Batch) -> Batch | None:
+        """What the executor calls: `process`, unless it matters which parent (its place in `node.parents`) the batch
+        is from.
+        """
+        return self.process(batch)
 
     def process(self, batch: Batch) -> Batch | None:
         """The batch for the children; None when there is nothing for them."""

@@ -32,7 +32,7 @@ class Executor:
     ) -> None:
         self.operators = operators
         self._before_row = before_row
-        self._children: dict[str, list[Node]] = {node.name: sub.children(node) for node in sub.nodes}
+        self._children: dict[str, list[tuple[Node, int]]] = {node.name: sub.children(node) for node in sub.nodes}
         self._by_row = sub.row_reason is not None
         self._stack: list[tuple[str, Work]] = []
         self._yielded_s = 0.0
@@ -44,10 +44,10 @@ class Executor:
             for row in range(len(batch)):
                 one = batch[row : row + 1]
                 self._before_row(one)
-                self._give(source.name, one)
+                self._give(source.name, 0, one)
                 await self.settle()
             return
-        self._give(source.name, batch)
+        self._give(source.name, 0, batch)
         await self.settle()
 
     async def advance(self) -> None:
@@ -82,9 +82,9 @@ class Executor:
 
     def _hand_on(self, name: str, batch: Batch) -> None:
         self._stack.append((name, self.operators[name].more))
-        for child in reversed(self._children[name]):
-            self._give(child.name, batch)
+        for child, side in reversed(self._children[name]):
+            self._give(child.name, side, batch)
 
-    def _give(self, name: str, batch: Batch) -> None:
+    def _give(self, name: str, side: int, batch: Batch) -> None:
         operator = self.operators[name]
-        self._stack.append((name, lambda: operator.process(batch)))
+        self._stack.append((name, lambda: operator.take(side, batch)))

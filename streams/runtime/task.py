@@ -71,6 +71,7 @@ class Task:
             self.id, partition, stores, outputs, failures, now_ms, sleep, clocks=clocks, shared_stores=sub.shared_stores
         )
         self.operators: dict[str, Operator[Any]] = {node.name: operator_for(node, self.context) for node in sub.nodes}
+        self.context.operators = self.operators
         self.executor = Executor(sub, self.operators, self._forget_expired)
         self._expiring = [store.name for store in sub.stores if store.ttl_ms is not None]
         self.queues: list[PartitionQueue] = []

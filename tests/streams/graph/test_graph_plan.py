@@ -92,8 +92,8 @@ def test_parents_come_before_children() -> None:
         assert {parent.name for parent in node.parents} <= seen
         seen.add(node.name)
     merge = next(node for node in sub.nodes if isinstance(node, MergeNode))
-    assert [node.name for node in sub.children(merge)] == ["all"]
-    assert [node.name for node in sub.children(sub.nodes[0])] == ["part0", "part1", "part2"]
+    assert [node.name for node, _ in sub.children(merge)] == ["all"]
+    assert [node.name for node, _ in sub.children(sub.nodes[0])] == ["part0", "part1", "part2"]
 
 
 # -- names are a contract

@@ -28,7 +28,7 @@ class Step:
         self.moved: list[Any] = []
         self.held: list[Any] = []
 
-    def process(self, batch: Batch) -> Batch | None:
+    def take(self, side: int, batch: Batch) -> Batch | None:
         self.seen.append((self.name, batch.values))
         return as_batch(self.answer(batch.values))
 
@@ -188,4 +188,4 @@ async def test_the_event_loop_is_let_run_when_work_takes_long(monkeypatch: pytes
 def test_a_sub_topology_knows_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Bench()
     assert isinstance(made.sub, SubTopology)
-    assert [node.name for node in made.sub.children(made.source)] == ["left", "right"]
+    assert [node.name for node, _ in made.sub.children(made.source)] == ["left", "right"]

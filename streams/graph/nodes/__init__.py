@@ -1,0 +1,63 @@
+"""The steps of a topology as plain data: what to do, from whom, and the user's line that said so.
+
+A node holds no run state and does no work; `streams.operators` has one operator for each class here,
+`streams.graph.plan` arranges them. Nodes compare by identity.
+"""
+
+from __future__ import annotations
+
+from streams.graph.nodes.agents import AgentNode
+from streams.graph.nodes.aggregates import (
+    AggregateNode,
+    Emit,
+    Fold,
+    FunctionFold,
+    NamedAggregates,
+    ReduceFold,
+)
+from streams.graph.nodes.base import Node
+from streams.graph.nodes.inputs import (
+    SourceNode,
+    TableSourceNode,
+)
+from streams.graph.nodes.joins import TableJoinNode
+from streams.graph.nodes.outputs import (
+    RepartitionNode,
+    SinkNode,
+)
+from streams.graph.nodes.stateless import (
+    FilterNode,
+    FlatMapNode,
+    FlatMapValuesNode,
+    ForEachNode,
+    MapNode,
+    MapValuesNode,
+    MergeNode,
+    PeekNode,
+    SelectKeyNode,
+)
+
+__all__ = [
+    "AgentNode",
+    "AggregateNode",
+    "Emit",
+    "FilterNode",
+    "FlatMapNode",
+    "FlatMapValuesNode",
+    "Fold",
+    "ForEachNode",
+    "FunctionFold",
+    "MapNode",
+    "MapValuesNode",
+    "MergeNode",
+    "NamedAggregates",
+    "Node",
+    "PeekNode",
+    "ReduceFold",
+    "RepartitionNode",
+    "SelectKeyNode",
+    "SinkNode",
+    "SourceNode",
+    "TableJoinNode",
+    "TableSourceNode",
+]

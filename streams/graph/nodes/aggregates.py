@@ -1,0 +1,63 @@
+"""Records of a group folded into one value, and the folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from streams.graph.definitions import StoreDef
+from streams.graph.functions import UserFunction
+from streams.graph.nodes.base import Node
+
+if TYPE_CHECKING:
+    from streams.aggregates import Aggregate
+    from streams.windows import Window
+
+Emit = Literal["update", "commit", "close"]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class AggregateNode(Node):
+    """Folds the records of a key, or of a key and window, into a value kept in `store`."""
+
+    store: StoreDef
+    fold: Fold
+    window: Window | None = None
+    emit: Emit = "commit"
+
+    @property
+    def stores(self) -> tuple[StoreDef, ...]:
+        return (self.store,)
+
+    @property
+    def writes(self) -> tuple[StoreDef, ...]:
+        return (self.store,)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedAggregates:
+    """`aggregate(flights=agg.count(), ...)`: a row of named results; `scalar` when it is a single unnamed one
+    (`count()`).
+    """
+
+    parts: tuple[tuple[str, Aggregate], ...]
+    scalar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceFold:
+    """`reduce(f)`: the first value stands for itself, then `f(old, new)`."""
+
+    function: UserFunction
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionFold:
+    """`aggregate(initial, f)`: `initial()` (or a value), then `f(aggregate, value)` or `f(key, aggregate, value)`."""
+
+    initial: Callable[[], Any]
+    function: UserFunction
+
+
+Fold = NamedAggregates | ReduceFold | FunctionFold

@@ -1,0 +1,24 @@
+"""Records of one side together with what the other side has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from streams.graph.definitions import StoreDef
+from streams.graph.functions import UserFunction
+from streams.graph.nodes.base import Node
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class TableJoinNode(Node):
+    """Each record of the stream together with the table's value for its key, as the table stands then."""
+
+    table: StoreDef
+    joiner: UserFunction
+    left: bool
+    value_type: Any = None
+
+    @property
+    def stores(self) -> tuple[StoreDef, ...]:
+        return (self.table,)

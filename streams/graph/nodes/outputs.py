@@ -1,0 +1,27 @@
+"""Where records go out: a topic of the user, or one of the app itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.graph.definitions import TopicDef
+from streams.graph.functions import UserFunction
+from streams.graph.nodes.base import Node
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class SinkNode(Node):
+    """Writes records to a topic, or to the topic whose name `choose` gives for each."""
+
+    topic: TopicDef | None = None
+    choose: UserFunction | None = None
+    topics: dict[str, TopicDef] | None = None
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class RepartitionNode(Node):
+    """Writes records to an internal topic by their key; a `SourceNode` on that topic reads them in the tasks behind
+    it.
+    """
+
+    topic: TopicDef
