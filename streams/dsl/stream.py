@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from streams.dsl.joins import Joining, join
 from streams.dsl.naming import step_name, suffix, type_of
-from streams.errors import TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import UserFunction, caller
@@ -25,7 +25,6 @@ from streams.graph.nodes import (
     RepartitionNode,
     SelectKeyNode,
     SinkNode,
-    TableJoinNode,
 )
 from streams.policies import Policy
 
@@ -222,61 +221,31 @@ class Stream:
         keyed = self.select_key(function, key_type=key_type)
         return GroupedStream(keyed._repartitioned(name or keyed.label))
 
-    # -- with a table
+    # -- joins
 
     def join(
         self,
-        table: Table,
+        other: Table,
         joiner: Callable[..., Any],
         *,
         value_type: Any = None,
         name: str | None = None,
         on_error: Policy | None = None,
     ) -> Stream:
-        """Each record with the table's value for its key; records whose key the table lacks are left out."""
-        return self._join(table, joiner, "join", left=False, value_type=value_type, name=name, on_error=on_error)
+        """Each record with what the other side has for its key; records that meet nothing there are left out."""
+        return join(self, other, Joining("join", joiner, value_type, name, on_error))
 
     def left_join(
         self,
-        table: Table,
+        other: Table,
         joiner: Callable[..., Any],
         *,
         value_type: Any = None,
         name: str | None = None,
         on_error: Policy | None = None,
     ) -> Stream:
-        """Each record with the table's value for its key, None where the table lacks it."""
-        return self._join(table, joiner, "left_join", left=True, value_type=value_type, name=name, on_error=on_error)
-
-    def _join(
-        self,
-        table: Table,
-        joiner: Callable[..., Any],
-        step: str,
-        *,
-        left: bool,
-        value_type: Any,
-        name: str | None,
-        on_error: Policy | None,
-    ) -> Stream:
-        from streams.dsl.table import Table
-
-        if not isinstance(table, Table):
-            raise TopologyError(
-                f"{step} at {caller()}: give a table (topic.table(), or an aggregation), not {type(table).__name__}"
-            )
-        function = UserFunction(joiner, step=step, takes=3)
-        keyed = self._repartitioned(name or self.label) if self.key_changed else self
-        made = value_type or function.returns
-        common = keyed._common(step, function, name, on_error)
-        if not _may_meet(keyed.key_type, table.store.key_type):
-            raise TopologyError(
-                f"{step} at {common['where']}: keys of {keyed.key_type.__name__} never meet keys of "
-                f"{table.store.key_type.__name__}, which table {table.store.name!r} has ({table.store.where}); "
-                "put .select_key(...) before, or declare another key_type"
-            )
-        node = TableJoinNode(**common, table=table.store, joiner=function, left=left, value_type=made)
-        return keyed._behind(node, label=f"{keyed.label}-{table.store.name}", value_type=made)
+        """Each record with what the other side has for its key, None where it has nothing."""
+        return join(self, other, Joining("left_join", joiner, value_type, name, on_error))
 
     # -- out
 
@@ -328,13 +297,6 @@ class Stream:
             "key_changed": self.key_changed,
         }
         return Stream(self._builder, node, **(kept | changed))
-
-
-def _may_meet(left: Any, right: Any) -> bool:
-    """Whether keys of two types can be equal, as far as the types say; a float table takes keys that are int."""
-    if Any in (left, right) or not (isinstance(left, type) and isinstance(right, type)):
-        return True
-    return issubclass(left, right) or issubclass(right, left) or {left, right} == {int, float}
 
 
 def _read(function: Function, step: str) -> UserFunction | Expression:
