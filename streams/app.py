@@ -13,6 +13,7 @@ from streams.dsl.builder import Builder
 from streams.dsl.stream import Stream
 from streams.durations import Duration
 from streams.errors import TopologyError
+from streams.graph import describe
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import caller, name_of, speaking_for, where
 from streams.graph.plan import Plan, plan
@@ -270,6 +271,21 @@ class App:
             self._plan = plan(self.builder.graph, self.id)
             self._planned = self._declared()
         return self._plan
+
+    def describe(self) -> str:
+        """The topology as text, in the layout of `Topology#describe` of Kafka Streams.
+
+        >>> app = App("flights")
+        >>> app.topic("flights").stream().to("copies")
+        >>> print(app.describe().rstrip())
+        Topologies:
+           Sub-topology: 0
+            Source: flights-source (topics: [flights])
+              --> flights-to-copies
+            Sink: flights-to-copies (topic: copies)
+              <-- flights-source
+        """
+        return describe.text(self.plan())
 
     def _declared(self) -> tuple[int, ...]:
         """How much was declared so far; it only ever grows."""

@@ -18,7 +18,8 @@ def command(app: str, form: str) -> None:
     Example:
       streams topology examples.flights:app --format mermaid
     """
-    from streams.cli.drawing import FORMATS
     from streams.cli.loading import load
+    from streams.graph import describe, draw
 
-    click.echo(FORMATS[form](load(app).plan()))
+    forms = {"text": describe.text, "mermaid": draw.mermaid, "dot": draw.dot, "json": describe.as_json}
+    click.echo(forms[form](load(app).plan()).rstrip("\n"))

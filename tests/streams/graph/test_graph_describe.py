@@ -7,8 +7,10 @@ from textwrap import dedent
 
 import pytest
 
-from streams.cli.drawing import as_json, dot, mermaid, text
+from streams import App
 from streams.graph.definitions import StoreDef, TopicDef
+from streams.graph.describe import as_json, text
+from streams.graph.draw import dot, mermaid
 from streams.graph.nodes import AggregateNode, NamedAggregates, RepartitionNode, SinkNode
 from streams.graph.plan import Graph, Plan, plan
 
@@ -36,6 +38,7 @@ def test_text_is_what_kafka_streams_prints(counted: Plan) -> None:
               --> by-word
             Sink: by-word (topic: app-by-word-repartition)
               <-- lines-source
+
            Sub-topology: 1
             Source: app-by-word-repartition-source (topics: [app-by-word-repartition])
               --> count
@@ -43,7 +46,38 @@ def test_text_is_what_kafka_streams_prints(counted: Plan) -> None:
               --> out
               <-- app-by-word-repartition-source
             Sink: out (topic: totals)
-              <-- count""")
+              <-- count
+
+        """)
+
+
+def test_steps_stand_as_kafka_streams_orders_them() -> None:
+    """By the size of what hangs on them, counted along each way, then by name (`NodeComparator`)."""
+    app = App("app")
+    lines = app.topic("lines").stream()
+    left, right = lines.filter(bool, name="z-left"), lines.filter(bool, name="a-right")
+    left.merge(right, name="all").to("out", name="sink")
+    lines.to(lambda key, value: "lines", name="back")
+    assert app.describe() == dedent("""\
+        Topologies:
+           Sub-topology: 0
+            Source: lines-source (topics: [lines])
+              --> a-right, z-left, back
+            Processor: a-right (stores: [])
+              --> all
+              <-- lines-source
+            Processor: z-left (stores: [])
+              --> all
+              <-- lines-source
+            Processor: all (stores: [])
+              --> sink
+              <-- a-right, z-left
+            Sink: back (extractor class: <lambda>)
+              <-- lines-source
+            Sink: sink (topic: out)
+              <-- all
+
+        """)
 
 
 def test_mermaid(counted: Plan) -> None:

@@ -1,74 +1,11 @@
-"""Four pictures of one plan: Kafka's text, Mermaid, DOT, JSON."""
+"""A plan as a picture: Mermaid, and DOT for Graphviz."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-
-from streams.graph.nodes import Node, RepartitionNode, SinkNode, SourceNode
-from streams.graph.plan import Plan, SubTopology
-
-
-class Step(NamedTuple):
-    """A node as all the pictures need it."""
-
-    name: str
-    kind: str
-    reads: list[str]
-    writes: list[str]
-    stores: list[str]
-    parents: list[str]
-    children: list[str]
-    where: str
-
-
-def steps(sub: SubTopology) -> list[Step]:
-    """The steps of a sub-topology, parents first."""
-    return [
-        Step(
-            node.name,
-            node.kind,
-            [node.topic.name] if isinstance(node, SourceNode) else [],
-            written(node),
-            [store.name for store in node.stores],
-            [parent.name for parent in node.parents],
-            [child.name for child, _ in sub.children(node)],
-            node.where,
-        )
-        for node in sub.nodes
-    ]
-
-
-def written(node: Node) -> list[str]:
-    if isinstance(node, RepartitionNode):
-        return [node.topic.name]
-    if isinstance(node, SinkNode):
-        return [node.topic.name] if node.topic is not None else sorted(node.topics or ["chosen by a function"])
-    return []
-
-
-def text(plan: Plan) -> str:
-    """As `Topology#describe` of Kafka Streams prints it, which viewers of that text can read."""
-    lines = ["Topologies:"]
-    for number, sub in enumerate(plan.subtopologies):
-        lines.append(f"   Sub-topology: {number}")
-        for step in steps(sub):
-            lines.append(f"    {heading(step)}")
-            if not step.writes:
-                lines.append(f"      --> {', '.join(step.children) or 'none'}")
-            if not step.reads:
-                lines.append(f"      <-- {', '.join(step.parents)}")
-    return "\n".join(lines)
-
-
-def heading(step: Step) -> str:
-    if step.reads:
-        return f"Source: {step.name} (topics: [{', '.join(step.reads)}])"
-    if step.writes:
-        return f"Sink: {step.name} (topic: {', '.join(step.writes)})"
-    return f"Processor: {step.name} (stores: [{', '.join(step.stores)}])"
+from streams.graph.describe import steps
+from streams.graph.plan import Plan
 
 
 class Edges(NamedTuple):
@@ -123,13 +60,3 @@ def dot(plan: Plan) -> str:
         lines += [f'    {ids[step.name]} [label="{step.kind}: {step.name}"];' for step in steps(sub)]
         lines.append("  }")
     return "\n".join([*lines, *(f"  {ids[a]} -> {ids[b]};" for a, b in flow.arrows), "}"])
-
-
-def as_json(plan: Plan) -> str:
-    """Every step with its names, one object for the app."""
-    subs = [{"id": sub.id, "steps": [step._asdict() for step in steps(sub)]} for sub in plan.subtopologies]
-    encoded = msgspec.json.encode({"app_id": plan.app_id, "sub_topologies": subs})
-    return msgspec.json.format(encoded, indent=2).decode()
-
-
-FORMATS: dict[str, Callable[[Plan], str]] = {"text": text, "mermaid": mermaid, "dot": dot, "json": as_json}
