@@ -47,6 +47,7 @@ class AggregateOperator(Operator[AggregateNode]):
         super().__init__(node, context)
         self._window = node.window
         self._store = node.store.name
+        self._emit = node.emit or context.emit
         self._keys = key_serde_for(node.store.key_type)
         self._groups = self._new_groups()
         self._states = self._new_states()
@@ -64,7 +65,7 @@ class AggregateOperator(Operator[AggregateNode]):
         return Groups(1 if self._window is None else self._window.step_ms)
 
     def _new_states(self) -> FoldStates:
-        if isinstance(self.node.fold, NamedAggregates) and self.node.emit != "update":
+        if isinstance(self.node.fold, NamedAggregates) and self._emit != "update":
             from streams.operators.named_aggregates import NamedStates
 
             return NamedStates(self.node, self.context)
@@ -166,10 +167,10 @@ class AggregateOperator(Operator[AggregateNode]):
         times = self._stamp(slots, batch.timestamps[rows], results)
         if self._shared:
             self._show()
-        if self.node.emit == "update":
+        if self._emit == "update":
             self._close()
             return self._updates(batch, rows, slots, results, times) if results and times is not None else None
-        if self.node.emit == "commit":
+        if self._emit == "commit":
             self._changed.update(dict.fromkeys(slots.tolist()))
         return self._close()
 
@@ -178,7 +179,7 @@ class AggregateOperator(Operator[AggregateNode]):
     def _stamp(self, slots: Slots, times: Int64Array, results: list[Any] | None) -> Int64Array | None:
         """Groups get the largest timestamp folded in since they began; after each fold, where results tell of each."""
         timestamps, deleted = self._groups.timestamps, self._deleted
-        if results is None or not (self.node.emit == "update" or deleted or holds(results, NoneType)):
+        if results is None or not (self._emit == "update" or deleted or holds(results, NoneType)):
             np.maximum.at(timestamps, slots, times)
             return None
         found: list[int] = []
@@ -256,7 +257,7 @@ class AggregateOperator(Operator[AggregateNode]):
             return None
         before, self._closed_to = self._closed_to, closed_to
         starts = sorted(start for start in {*self._groups.open_starts, *self._partial} if before < start <= closed_to)
-        if self.node.emit != "close" or not starts:
+        if self._emit != "close" or not starts:
             return None
         self._leaving = chain.from_iterable(map(self._whole_window, starts))
         return self.more()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from streams.batch import Batch, Int64Array
-from streams.graph.nodes import Node
+from streams.graph.nodes import Emit, Node
 
 if TYPE_CHECKING:
     from state.task_stores import TaskStores
@@ -52,6 +52,8 @@ class TaskContext:
     now_ms: Callable[[], int]
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
     """How a step waits so many seconds before it tries a record again."""
+    emit: Emit = "commit"
+    """When results leave of a step that does not say."""
     stream_time_seen: int = NO_TIME
     """The largest timestamp of the records before the batch at hand."""
     at_hand: Batch | None = None

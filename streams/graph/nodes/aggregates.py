@@ -19,12 +19,14 @@ Emit = Literal["update", "commit", "close"]
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class AggregateNode(Node):
-    """Folds the records of a key, or of a key and window, into a value kept in `store`."""
+    """Folds the records of a key, or of a key and window, into a value kept in `store`. `emit` None: as whoever runs it
+    emits by default, a worker at each commit, the test driver at every change.
+    """
 
     store: StoreDef
     fold: Fold
     window: Window | None = None
-    emit: Emit = "commit"
+    emit: Emit | None = None
 
     @property
     def stores(self) -> tuple[StoreDef, ...]:

@@ -135,8 +135,10 @@ def test_emit_commit_gives_the_latest_of_each_key_in_the_order_of_change(bench: 
     assert [row[:3] for row in made.commit()] == [("a", 2, 7)]
 
 
-def test_emit_commit_is_the_default(bench: Callable[..., Any]) -> None:
-    assert bench(lambda s: s.group_by_key().count()).node.emit == "commit"
+def test_emit_commit_is_the_default_of_a_task(bench: Callable[..., Any]) -> None:
+    made = bench(lambda s: s.group_by_key().count())
+    assert made.node.emit is None
+    assert made.context.emit == "commit"
 
 
 def test_emit_close_gives_each_window_once_earliest_first_by_key(check: Callable[..., None]) -> None:
