@@ -13,8 +13,9 @@ from streams.errors import TopologyError
 from streams.graph.plan import Plan
 from streams.operators.outputs import Outputs
 from streams.runtime.commit import Commit
+from streams.runtime.conditions import Conditions
 from streams.runtime.observer import Restoring
-from streams.runtime.parts import Parts, Sleep
+from streams.runtime.parts import Parts
 from streams.runtime.places import Places
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.restore import Restore
@@ -38,11 +39,9 @@ class Assembly:
         transport: Transport,
         topics: Topics,
         producer: Producer,
-        now_ms: Callable[[], int],
+        conditions: Conditions,
         where: str,
         *,
-        sleep: Sleep,
-        replay: bool,
         opened: AsyncExitStack,
         before: Assembly | None = None,
     ) -> None:
@@ -53,17 +52,15 @@ class Assembly:
         self.topics = topics
         self.producer = producer
         self.where = where
-        self.replay = replay
+        self.conditions = conditions
         self.woken = asyncio.Event()
-        self._now_ms = now_ms
-        self._sleep = sleep
         self._opened = opened
         self._backends: dict[str, Backend] = {} if before is None else before._backends
         self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._places = Places(plan, topics, transport)
-        self._parts = Parts(app, plan, topics, self._backends, now_ms=now_ms, sleep=sleep, replay=replay)
+        self._parts = Parts(app, plan, topics, self._backends, conditions)
         self.extra: Outputs = self._parts.outputs() if before is None else before.extra
         self.restore: Restore | None = None
         self.tasks = self._parts.tasks()
@@ -97,9 +94,9 @@ class Assembly:
             ingest.open(await self._places.position(ingest.source))
         self._ends = {tp: ends[tp] for tp in self._outside()}
         for tp, queue in self.queue_of.items():
-            queue.ends = self.replay and tp in self._ends
+            queue.ends = self.conditions.replay and tp in self._ends
         self.app.worker = AtWork(
-            self.extra, lambda: [task.context for task in self.tasks], self._now_ms, self.woken.set
+            self.extra, lambda: [task.context for task in self.tasks], self.conditions.now_ms, self.woken.set
         )
 
     # -- while running
@@ -135,7 +132,7 @@ class Assembly:
     def collecting_s(self) -> float:
         """For how many seconds a commit may be put off, because a step is collecting records."""
         until = min((at for task in self.tasks if (at := task.pending) is not None), default=None)
-        return 0.0 if until is None else (until - self._now_ms()) / 1000
+        return 0.0 if until is None else (until - self.conditions.now_ms()) / 1000
 
     def at_end(self) -> bool:
         """All that was there is processed: sources are finished, every partition is read, foreign topics as far as
@@ -194,9 +191,7 @@ class Assembly:
         for task in self.tasks:
             task.stores.abandon()
         return Assembly(
-            *(self.app, self.plan, self.transport, self.topics, producer, self._now_ms, self.where),
-            sleep=self._sleep,
-            replay=self.replay,
+            *(self.app, self.plan, self.transport, self.topics, producer, self.conditions, self.where),
             opened=self._opened,
             before=self,
         )
@@ -220,18 +215,8 @@ async def _producer(app: App, transport: Transport) -> Producer:
     return producer
 
 
-async def assemble(
-    app: App,
-    transport: Transport | None,
-    now_ms: Callable[[], int],
-    *,
-    sleep: Sleep = asyncio.sleep,
-    replay: bool,
-) -> Assembly:
-    """Plans the app, opens its transport, makes its topics. Raises what is wrong with any of these.
-
-    In a `replay` nobody is idle: what a partition lacks may still come.
-    """
+async def assemble(app: App, transport: Transport | None, conditions: Conditions) -> Assembly:
+    """Plans the app, opens its transport, makes its topics. Raises what is wrong with any of these."""
     plan = app.plan()
     if not (plan.topics or app.timers or app.background):
         raise TopologyError(
@@ -252,10 +237,11 @@ async def assemble(
             data_dir=str(app.settings.data_dir),
             default_partitions=app.settings.default_partitions,
             positions=[position_topic(app.id, source.name) for source in app.sources],
+            declared=conditions.partitions,
         )
         await topics.prepare()
-        parts = (app, plan, transport, topics, await _producer(app, transport), now_ms, where)
-        return Assembly(*parts, sleep=sleep, replay=replay, opened=opened)
+        parts = (app, plan, transport, topics, await _producer(app, transport), conditions, where)
+        return Assembly(*parts, opened=opened)
     except BaseException:
         await opened.aclose()
         raise

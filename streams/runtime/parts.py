@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from state.api import Backend, StoreSpec
 from state.backends.memory import MemoryBackend
@@ -14,6 +14,7 @@ from streams.graph.plan import Plan, SubTopology
 from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
+from streams.runtime.conditions import Conditions
 from streams.runtime.folders import task_folder
 from streams.runtime.ingest import Ingest
 from streams.runtime.stream_time import holding_back
@@ -24,22 +25,12 @@ from streams.sources import Source
 if TYPE_CHECKING:
     from streams.app import App
 
-Sleep = Callable[[float], Awaitable[Any]]
-
 
 class Parts:
     """`backends` are the stores' places by task: they outlive the tasks, which may be made anew over them."""
 
     def __init__(
-        self,
-        app: App,
-        plan: Plan,
-        topics: Topics,
-        backends: dict[str, Backend],
-        *,
-        now_ms: Callable[[], int],
-        sleep: Sleep,
-        replay: bool,
+        self, app: App, plan: Plan, topics: Topics, backends: dict[str, Backend], conditions: Conditions
     ) -> None:
         self._app = app
         self._settings = app.settings
@@ -47,9 +38,7 @@ class Parts:
         self._topics = topics
         self._writers = holding_back(plan, topics.tasks)
         self._backends = backends
-        self._now_ms = now_ms
-        self._sleep = sleep
-        self._replay = replay
+        self._conditions = conditions
         self.failures: list[Failures] = []
 
     def tasks(self) -> list[Task]:
@@ -65,7 +54,9 @@ class Parts:
         outputs = self.outputs()
         node = Node(name=source.name, where=source.where)
         encoder = RecordEncoder(source.topic, node, outputs, self._failures(outputs))
-        return Ingest(source, outputs, encoder, position_topic(self._app.id, source.name), self._now_ms, wake)
+        return Ingest(
+            source, outputs, encoder, position_topic(self._app.id, source.name), self._conditions.now_ms, wake
+        )
 
     def _task(self, sub: SubTopology, partition: int) -> Task:
         outputs = self.outputs()
@@ -89,13 +80,12 @@ class Parts:
             stores=stores,
             outputs=outputs,
             failures=self._failures(outputs),
-            now_ms=self._now_ms,
-            sleep=self._sleep,
+            conditions=self._conditions,
             writers=self._writers[sub.id],
             circle=self._plan.circle(sub),
             clock_store=None if clock is None else clock.name,
             batch_records_max=self._settings.batch_records_max,
-            idle_after_ms=None if self._replay else self._settings.idle_after_ms,
+            idle_after_ms=None if self._conditions.replay else self._settings.idle_after_ms,
         )
 
     def _failures(self, outputs: Outputs) -> Failures:

@@ -9,7 +9,7 @@ been fetched (KIP-695).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from time import process_time
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.registry import operator_for
 from streams.operators.source import Marker, SourceOperator, Undecodable
+from streams.runtime.conditions import Conditions
 from streams.runtime.executor import TURN_S, Executor
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.stream_time import NO_BOUND, WriterTimes, marker, read_marker
@@ -52,8 +53,7 @@ class Task:
         stores: TaskStores,
         outputs: Outputs,
         failures: Failures,
-        now_ms: Callable[[], int],
-        sleep: Callable[[float], Awaitable[Any]],
+        conditions: Conditions,
         writers: dict[str, int],
         clock_store: str | None,
         batch_records_max: int,
@@ -68,7 +68,9 @@ class Task:
         self.failures = failures
         clocks = None if clock_store is None else Clocks(stores, clock_store)
         self.context = TaskContext(
-            self.id, partition, stores, outputs, failures, now_ms, sleep, clocks=clocks, shared_stores=sub.shared_stores
+            *(self.id, partition, stores, outputs, failures, conditions.now_ms, conditions.sleep, conditions.emit),
+            clocks=clocks,
+            shared_stores=sub.shared_stores,
         )
         self.operators: dict[str, Operator[Any]] = {node.name: operator_for(node, self.context) for node in sub.nodes}
         self.context.operators = self.operators
@@ -83,7 +85,7 @@ class Task:
         self._marked: Mark | None = None
         self._committed: dict[TopicPartition, int] = {}
         self._idle_after_ms = idle_after_ms
-        self._busy_ms = now_ms()
+        self._busy_ms = conditions.now_ms()
         self._rows_max = batch_records_max
         self._rows = min(ROWS_AT_FIRST, batch_records_max)
 

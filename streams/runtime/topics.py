@@ -7,11 +7,12 @@ take the number of the tasks that write them; changelogs have one partition a ta
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from streams.errors import PartitionCountError, StoreRenamedError, TopologyError
 from streams.graph.definitions import KEPT_FOREVER, StoreDef, TopicDef
 from streams.graph.plan import Plan, SubTopology, co_partitioned
+from streams.runtime.conditions import declared
 from streams.transport.contract import TopicInfo, TopicPartition, TopicSpec, Transport
 
 _INTERNAL = ("-changelog", "-repartition")
@@ -32,12 +33,14 @@ class Topics:
         data_dir: str,
         default_partitions: int,
         positions: Iterable[str] = (),
+        declared: Callable[[TopicDef], int | None] = declared,
     ) -> None:
         self._plan = plan
         self._data_dir = data_dir
         self._transport = transport
         self._default_partitions = default_partitions
         self._positions = list(positions)
+        self._declared = declared
         self.infos: dict[str, TopicInfo] = {}
         self.tasks: dict[str, int] = {}
         """Sub-topology id to number of tasks."""
@@ -66,12 +69,12 @@ class Topics:
         wanted = {topic.name: topic for topic in self._plan.topics.values() if not topic.internal}
         found = await self._transport.describe(list(wanted))
         for name, topic in wanted.items():
-            if name in found and topic.partitions not in (None, found[name].partitions):
-                raise PartitionCountError(
-                    name, expected=topic.partitions or 0, found=found[name].partitions, declared=True
-                )
+            count = self._declared(topic)
+            if name in found and count not in (None, found[name].partitions):
+                raise PartitionCountError(name, expected=count or 0, found=found[name].partitions, declared=True)
         missing = [topic for name, topic in wanted.items() if name not in found]
-        await self._ensure([TopicSpec(t.name, t.partitions or self._default_partitions, t.config) for t in missing])
+        default = self._default_partitions
+        await self._ensure([TopicSpec(t.name, self._declared(t) or default, t.config) for t in missing])
         self.infos.update(found)
 
     async def _repartitions(self) -> None:
@@ -96,7 +99,7 @@ class Topics:
         return max(self.partitions(name) for name in names if name in self.infos)
 
     def _repartition(self, topic: TopicDef, sub: SubTopology) -> TopicSpec:
-        return TopicSpec(topic.name, topic.partitions or self.tasks[sub.id], topic.config | REPARTITION_CONFIG)
+        return TopicSpec(topic.name, self._declared(topic) or self.tasks[sub.id], topic.config | REPARTITION_CONFIG)
 
     def _check_co_partitioned(self) -> None:
         for sub in self._plan.subtopologies:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from streams.operators.base import NO_TIME
 from streams.runtime.assembly import Assembly, assemble
 from streams.runtime.background import Background
+from streams.runtime.conditions import Conditions, Sleep, wall_ms
 from streams.runtime.loop import Interrupted, Loop
 from streams.runtime.observer import Dropped, Failed, Observer, Progress, Reason, Started, Stopped
-from streams.runtime.parts import Sleep
 from streams.runtime.totals import Totals
 from streams.transport.contract import FencedError, UnknownOutcomeError
 
@@ -45,14 +45,14 @@ class Worker:
         observer: Observer,
         *,
         until_end: bool = False,
-        now_ms: Callable[[], int] | None = None,
+        now_ms: Callable[[], int] = wall_ms,
         sleep: Sleep = asyncio.sleep,
         transport: Transport | None = None,
     ) -> None:
         self.app = app
         self.observer = observer
         self._until_end = until_end
-        self._now_ms = now_ms or (lambda: time.time_ns() // 1_000_000)
+        self._now_ms = now_ms
         self._sleep = sleep
         self._transport = transport
         self._stopping = asyncio.Event()
@@ -93,9 +93,8 @@ class Worker:
             self.observer.failed(Failed(error, getattr(error, "task", None)))
 
     async def _start(self) -> None:
-        self.assembly = await assemble(
-            self.app, self._transport, self._now_ms, sleep=self._back_off, replay=self._until_end
-        )
+        conditions = Conditions(now_ms=self._now_ms, sleep=self._back_off, replay=self._until_end)
+        self.assembly = await assemble(self.app, self._transport, conditions)
         self.observer.started(self._info(self.assembly))
         await self.assembly.open(self.observer.restoring)
 

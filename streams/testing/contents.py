@@ -7,7 +7,6 @@ of results a commit emits, the order of records that meet from several partition
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from state.keys import unstamp
 from streams.app import App
 from streams.client import Client
 from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.conditions import Conditions
 from streams.runtime.folders import task_folder
 from streams.runtime.topics import position_topic
 from streams.transport.committed import read_committed
@@ -79,7 +79,7 @@ async def _read(app: App, client: Client) -> Contents:
     topics = [topic.name for topic in app.plan().topics.values() if not topic.internal]
     rows = {name: [Row(r.partition, r.key, r.value, r.timestamp) async for r in client.read(name)] for name in topics}
     positions = {source.name: await _position(app, client, source.name) for source in app.sources}
-    assembly = await assemble(app, transport, lambda: time.time_ns() // 1_000_000, replay=True)
+    assembly = await assemble(app, transport, Conditions(replay=True))
     try:
         consumed, lag = await _consumed(assembly, transport)
         await assembly.open(lambda _: None)

@@ -15,6 +15,7 @@ from state.task_stores import TaskStores
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.policies import Policy, stop
+from streams.runtime.conditions import Conditions
 from streams.runtime.task import Task
 from streams.transport.contract import Fetched, TopicPartition
 
@@ -69,8 +70,7 @@ class TaskBench:
             stores=self.stores,
             outputs=self.outputs,
             failures=self.failures,
-            now_ms=lambda: self.now_ms,
-            sleep=self._sleep,
+            conditions=Conditions(now_ms=lambda: self.now_ms, sleep=self._sleep),
             writers=options.pop("writers", {}),
             clock_store="clocks",
             batch_records_max=rows_max,
