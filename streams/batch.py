@@ -245,6 +245,12 @@ class Batch:
         made._columns = self._columns
         return made
 
+    def with_olds(self, olds: list[Any]) -> Batch:
+        """The same changes of a table with what each replaces; columns are kept."""
+        made = self._derive(keys=self._keys, key_bytes=self.key_bytes, values=self.values, value_type=self.value_type)
+        made._columns, made.olds = self._columns, olds
+        return made
+
     def _derive(
         self, *, keys: list[Any] | None, key_bytes: list[bytes | None] | None, values: list[Any], value_type: Any
     ) -> Batch:

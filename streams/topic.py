@@ -52,7 +52,9 @@ class Topic:
         )
         builder.graph.add_store(store)
         source = builder.graph.source(topic, where)
-        node = TableSourceNode(name=f"{named}-table", parents=(source,), where=where, store=store)
+        node = TableSourceNode(
+            name=f"{named}-table", parents=(source,), where=where, store=store, materialized=name is not None
+        )
         builder.graph.add_node(node)
         return Table(builder, node, store)
 

@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
 
+from streams.dsl.naming import step_name
 from streams.dsl.stream import Stream
 from streams.errors import TopologyError
-from streams.graph.definitions import StoreDef
+from streams.graph.definitions import StoreDef, check_name
 from streams.graph.functions import caller
-from streams.graph.nodes import AggregateNode, Emit, Node
+from streams.graph.nodes import AggregateNode, Emit, TableNode
 from streams.windows import Windowed
 
 if TYPE_CHECKING:
     from streams.dsl.builder import Builder
+    from streams.expressions import Expression
+    from streams.graph.functions import UserFunction
+    from streams.policies import Policy
 
 
 class Table:
-    """What an aggregation or `topic.table()` keeps. `store` is where; `to_stream` gives its changes."""
+    """What an aggregation, `topic.table()` or a step on a table gives. `to_stream` gives its changes.
 
-    def __init__(self, builder: Builder, node: Node, store: StoreDef) -> None:
+    `store` is where the table is kept; None for one that is computed from others whenever somebody looks into it.
+    `like` says how its keys would stand in a store: their type, and their windows.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        node: TableNode,
+        store: StoreDef | None,
+        *,
+        like: StoreDef | None = None,
+        label: str | None = None,
+        value_type: Any = None,
+    ) -> None:
+        keys = like or store
+        assert keys is not None, "a table without a store is like another table"
         self._builder = builder
         self.node = node
         self.store = store
+        self.like = keys
+        self.label = label or (node.name if store is None else store.name)
+        self.value_type = value_type if store is None else store.value_type
 
     @property
     def name(self) -> str:
-        return self.store.name
+        return self.label
+
+    @property
+    def key_type(self) -> Any:
+        """The type of keys as records have them: `Windowed` where there are windows."""
+        return Windowed if self.like.windowed else self.like.key_type
 
     def emit(self, when: Emit) -> Table:
         """When results leave: "commit" (the latest of each key, at each commit; the default), "update" (every change,
@@ -34,7 +62,8 @@ class Table:
             raise TopologyError(f'emit at {caller()}: "update", "commit" or "close", not {when!r}')
         if not isinstance(self.node, AggregateNode):
             raise TopologyError(
-                f"emit at {caller()}: {self.name} is a table of a topic and hands on every change as it comes"
+                f"emit at {caller()}: {self.name} is no aggregation, and hands on every change as it comes; "
+                "put emit(...) right behind the aggregation"
             )
         if when == "close" and self.node.window is None:
             raise TopologyError(
@@ -47,5 +76,35 @@ class Table:
         """The table's changes as a stream; a null value is a deletion. Keys of a windowed table are `Windowed(key,
         start, end)`.
         """
-        key_type = Windowed if self.store.windowed else self.store.key_type
-        return Stream(self._builder, self.node, label=self.name, key_type=key_type, value_type=self.store.value_type)
+        return Stream(self._builder, self.node, label=self.name, key_type=self.key_type, value_type=self.value_type)
+
+    # -- steps
+
+    def _common(
+        self, step: str, function: UserFunction | Expression | None, name: str | None, on_error: Policy | None
+    ) -> dict[str, Any]:
+        """What every step on this table has."""
+        where = caller()
+        made = name or step_name(self._builder.graph, self.label, step, function, where)
+        return {"name": check_name(made, step), "parents": (self.node,), "where": where, "on_error": on_error}
+
+    def _kept(self, name: str | None, value_type: Any) -> StoreDef | None:
+        """A store for a table with keys as in this one; None without a name."""
+        if name is None:
+            return None
+        made = replace(
+            self.like,
+            name=check_name(name, "store"),
+            changelog=self._builder.changelog(name),
+            value_type=value_type,
+            source_topic=None,
+            ttl_ms=None,
+            aggregates=None,
+            where=caller(),
+        )
+        return self._builder.graph.add_store(made)
+
+    def _behind(self, node: TableNode, store: StoreDef | None, *, value_type: Any) -> Table:
+        """The table that the step makes of this one."""
+        self._builder.graph.add_node(node)
+        return Table(self._builder, node, store, like=store or self.like, label=node.name, value_type=value_type)

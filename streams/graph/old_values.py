@@ -7,19 +7,32 @@ its deletions, so the rules are Kafka's (`KTableImpl.enableSendingOldValues`).
 
 from __future__ import annotations
 
-from streams.graph.nodes import AggregateNode, Node, TableSourceNode
+from streams.graph.nodes import Node, TableNode, TableSourceNode
 
 
-def request_old(table: Node) -> None:
+def request_old(table: Node, *, needed: bool = True) -> bool:
     """Have a table hand on old values. One that keeps no store computes them from its parents', which hand on theirs.
 
-    >>> above = Node(name="above")
-    >>> below = Node(name="below", parents=(above,))
+    Not `needed`: only if that costs nothing, which is when the table at the bottom is kept anyway. Gives whether the
+    table hands them on.
+
+    >>> above = TableNode(name="above")
+    >>> below = TableNode(name="below", parents=(above,))
     >>> request_old(below)
+    True
     >>> above.sends_old, below.sends_old
     (True, True)
     """
-    table.sends_old = True
-    if not isinstance(table, TableSourceNode | AggregateNode):
-        for parent in table.parents:
-            request_old(parent)
+    if not table.sends_old:
+        if isinstance(table, TableSourceNode):
+            if not (needed or table.materialized):
+                return False
+            table.materialized = True
+        elif not _keeps(table) and not all(request_old(parent, needed=needed) for parent in table.parents):
+            return False
+        table.sends_old = True
+    return True
+
+
+def _keeps(table: Node) -> bool:
+    return isinstance(table, TableNode) and table.store is not None

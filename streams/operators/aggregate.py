@@ -23,7 +23,7 @@ from streams.batch import Batch
 from streams.durations import format_ms
 from streams.errors import DecodeError, TopologyError
 from streams.graph.nodes import AggregateNode, NamedAggregates
-from streams.operators.base import NO_TIME, Operator, TaskContext
+from streams.operators.base import NO_TIME, Found, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
 from streams.operators.folds import FoldStates, RowStates
 from streams.operators.groups import Groups, Slots
@@ -59,6 +59,9 @@ class AggregateOperator(Operator[AggregateNode]):
         self._deleted: set[int] = set()
         """Slots whose aggregate became None: they begin anew with their next record."""
         self._leaving: Iterator[int] = iter(())
+        self._emitted: dict[int, Any] = {}
+        """What was last emitted of each changed slot, where old values are asked for."""
+        self._leaving_olds: dict[int, Any] = {}
         self._shared = node.store.name in context.shared_stores or node.store.ttl_ms is not None
 
     def _new_groups(self) -> Groups:
@@ -156,9 +159,19 @@ class AggregateOperator(Operator[AggregateNode]):
         return key if self._window is None else window_key(int(self._groups.starts[slot]), key)
 
     def _fold(self, batch: Batch, rows: Slots, slots: Slots) -> Batch | None:
-        return self._states.update(batch, rows, slots, lambda results: self._folded(batch, rows, slots, results))
+        before = self._before(slots) if self.node.sends_old else {}
+        return self._states.update(batch, rows, slots, lambda done: self._folded(batch, rows, slots, done, before))
 
-    def _folded(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any] | None) -> Batch | None:
+    def _before(self, slots: Slots) -> dict[int, Any]:
+        """The result of each slot as it stands; None where there is none."""
+        different = list(dict.fromkeys(slots.tolist()))
+        results = self._states.results(np.array(different, np.intp))
+        known = [slot not in self._deleted and self._groups.timestamps[slot] >= 0 for slot in different]
+        return {slot: result if has else None for slot, result, has in zip(different, results, known, strict=True)}
+
+    def _folded(
+        self, batch: Batch, rows: Slots, slots: Slots, results: list[Any] | None, before: dict[int, Any]
+    ) -> Batch | None:
         if results is not None and holds(results, Failed):
             kept = np.fromiter((result is not FAILED for result in results), np.bool_, len(results))
             rows, slots = rows[kept], slots[kept]
@@ -169,8 +182,10 @@ class AggregateOperator(Operator[AggregateNode]):
             self._show()
         if self._emit == "update":
             self._close()
-            return self._updates(batch, rows, slots, results, times) if results and times is not None else None
+            return self._updates(batch, rows, slots, results, times, before) if results and times is not None else None
         if self._emit == "commit":
+            for slot, result in before.items():
+                self._emitted.setdefault(slot, result)
             self._changed.update(dict.fromkeys(slots.tolist()))
         return self._close()
 
@@ -192,11 +207,24 @@ class AggregateOperator(Operator[AggregateNode]):
                 deleted.discard(slot)
         return np.array(found, np.int64)
 
-    def _updates(self, batch: Batch, rows: Slots, slots: Slots, results: list[Any], timestamps: Int64Array) -> Batch:
+    def _updates(
+        self,
+        batch: Batch,
+        rows: Slots,
+        slots: Slots,
+        results: list[Any],
+        timestamps: Int64Array,
+        current: dict[int, Any],
+    ) -> Batch:
         """Every change, in order, with offset and headers of the record that made it."""
         updates = self._batch(slots, results, timestamps, batch.offsets[rows], batch)
         if batch.headers is not None:
             updates.headers = [batch.headers[row] for row in rows.tolist()]
+        if self.node.sends_old:
+            updates.olds = []
+            for slot, result in zip(slots.tolist(), results, strict=True):
+                updates.olds.append(current[slot])
+                current[slot] = result
         return updates
 
     def _batch(
@@ -228,18 +256,25 @@ class AggregateOperator(Operator[AggregateNode]):
     def _latest(self, slots: Slots) -> Batch:
         """The results as they stand now."""
         count = len(slots)
-        return self._batch(
+        latest = self._batch(
             slots, self._states.results(slots), self._groups.timestamps[slots], np.full(count, -1, np.int64), None
         )
+        if self.node.sends_old:
+            latest.olds = [self._leaving_olds.get(slot) for slot in slots.tolist()]
+        return latest
 
     def flush(self) -> Batch | None:
         self._leaving = iter(list(self._changed))
         self._changed.clear()
+        self._leaving_olds, self._emitted = self._emitted, {}
         return self.more()
 
     def more(self) -> Batch | None:
         slots = list(islice(self._leaving, PIECE_GROUPS))
         return self._latest(np.array(slots, np.intp)) if slots else None
+
+    def lookup(self, keys: Sequence[Any]) -> list[Found]:
+        return self.context.view(self.node.store).stamped(keys)
 
     # -- time
 
@@ -285,6 +320,7 @@ class AggregateOperator(Operator[AggregateNode]):
         if store == self._store:
             for slot in self._groups.drop(_ONE_WINDOW, keys):
                 self._changed.pop(slot, None)
+                self._emitted.pop(slot, None)
 
     def save(self) -> Iterator[None]:
         """Writes the changed groups; windows past their retention go, unwritten if they were never stored."""

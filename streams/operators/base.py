@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", bound=Node)
 
+Found = tuple[Any, int] | None
+"""What a table holds for a key: value and timestamp (ms); None: nothing."""
+
 NO_TIME = -(2**62)
 """Stream time before the first record; far enough from the end of int64 to subtract a window from it."""
 
@@ -137,6 +140,12 @@ class Operator(Generic[N]):
     def flush(self) -> Batch | None:
         """Called before a commit, parents first: what the commit is to emit (`emit("commit")`)."""
         return None
+
+    def lookup(self, keys: Sequence[Any]) -> list[Found]:
+        """Of a table: what it holds for each key, as it stands now, in order; nothing for a key of None. The values are
+        shared: read only.
+        """
+        raise NotImplementedError(f"{self.node.name} is no table")
 
     def forget(self, store: str, keys: Sequence[bytes]) -> None:
         """These keys have outlived the `ttl` of a store, and are gone from it."""

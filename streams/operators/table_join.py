@@ -26,12 +26,19 @@ class TableJoinOperator(Operator[TableJoinNode]):
         self._calls = Calls(node.joiner, node, context)
 
     def open(self) -> None:
-        self._table = self.context.view(self.node.table)
-        self._keys = key_serde_for(self.node.table.key_type)
+        store = self.node.table.store
+        self._view = None if store is None or store.windowed else self.context.view(store)
+        self._keys = key_serde_for(None if store is None else store.key_type)
+
+    def _rights(self, batch: Batch) -> list[Any]:
+        if self._view is not None:
+            return self._view.get_many(key_bytes=batch.encoded_keys(self._keys))
+        found = self.context.operators[self.node.table.name].lookup(batch.keys)
+        return [None if entry is None else entry[0] for entry in found]
 
     def process(self, batch: Batch) -> Batch | None:
         batch = self._that_join(batch)
-        rights = self._table.get_many(key_bytes=batch.encoded_keys(self._keys))
+        rights = self._rights(batch)
         if not self.node.left and holds(rights, NoneType):
             found = np.fromiter((right is not None for right in rights), np.bool_, len(rights))
             batch = batch.take(found)

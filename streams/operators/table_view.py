@@ -24,7 +24,7 @@ from streams.serde.types import without_none
 
 if TYPE_CHECKING:
     from state.api import KeyValueStore
-    from streams.operators.base import TaskContext
+    from streams.operators.base import Found, TaskContext
 
 CACHE_BYTES = 16 << 20
 """About what one view may take in memory between two batches."""
@@ -71,6 +71,8 @@ class TableView:
         self._plain = _plain_types(definition)
         self._cache: dict[bytes, Any] = {}
         self._dirty: dict[bytes, int] = {}
+        self._stamps: dict[bytes, int] = {}
+        """Timestamps of entries that were asked for and are not changed."""
         self._cache_bytes = cache_bytes
         self._value_bytes, self._values_sized = 64, 1
         self._times: dict[str, int] = {}
@@ -168,6 +170,7 @@ class TableView:
         """Another step has written these entries to the store: what memory knows of them is old."""
         for entry in entries:
             self._cache.pop(entry, None)
+            self._stamps.pop(entry, None)
             if self.definition.windowed:
                 self._stored.add(entry[:8])
 
@@ -198,6 +201,25 @@ class TableView:
             found = [_GONE if entry is None else cache[entry] for entry in entries]
         shared = self._shared
         return [shared(value) if type(value) is _Packed or value is _GONE else value for value in found]
+
+    def stamped(self, keys: Sequence[Any]) -> list[Found]:
+        """Value and timestamp of each key, None where there is none; keys of a windowed table are `Windowed`. Values
+        are shared: read only.
+        """
+        entries = [None if key is None else self._entry_of(key) for key in keys]
+        values = self.get_many(key_bytes=entries)
+        there = {entry for entry, value in zip(entries, values, strict=True) if entry is not None and value is not None}
+        unknown = [entry for entry in there if entry not in self._dirty and entry not in self._stamps]
+        for entry, found in zip(unknown, self._stores.get_many(self._name, unknown), strict=True):
+            assert found is not None  # or there would be no value
+            self._stamps[entry] = found[1]
+        return [
+            None if entry not in there else (value, self._dirty[entry] if entry in self._dirty else self._stamps[entry])
+            for entry, value in zip(entries, values, strict=True)
+        ]
+
+    def _entry_of(self, key: Any) -> bytes:
+        return self.entry_at(key.key, key.start) if self.definition.windowed else self.entry(key)
 
     def put_many(self, keys: Sequence[bytes], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """Sets many values under key bytes, in order; None deletes. The values are of the table's type."""
@@ -277,6 +299,7 @@ class TableView:
         yield from self._push_pieces()
         if self.definition.ttl_ms is not None:
             self._cache.clear()
+            self._stamps.clear()
         self.trim()
 
     def trim(self) -> None:
@@ -286,6 +309,7 @@ class TableView:
             self._push()
             for entry in list(islice(self._cache, len(self._cache) - room // 2)):
                 del self._cache[entry]
+                self._stamps.pop(entry, None)
 
     def _push(self) -> None:
         for _ in self._push_pieces():
@@ -294,6 +318,8 @@ class TableView:
     def _push_pieces(self) -> Iterator[None]:
         entries, timestamps = list(self._dirty), list(self._dirty.values())
         self._dirty.clear()
+        if self._stamps:
+            self._stamps.update(zip(entries, timestamps, strict=True))
         for at in range(0, len(entries), PIECE_ENTRIES):
             self._push_some(entries[at : at + PIECE_ENTRIES], timestamps[at : at + PIECE_ENTRIES])
             yield
@@ -325,6 +351,7 @@ class TableView:
             for entry in [entry for entry in self._cache if entry < limit]:
                 del self._cache[entry]
                 self._dirty.pop(entry, None)
+                self._stamps.pop(entry, None)
             self._stores.window(self._name).expire(before)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from streams.dsl.joins.joining import Joining, may_meet
 from streams.errors import TopologyError
+from streams.graph.lookups import looking_into
 from streams.graph.nodes import TableJoinNode
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ def join_table(stream: Stream, table: Table, joining: Joining) -> Stream:
     keyed = stream._repartitioned(joining.name or stream.label) if stream.key_changed else stream
     made = joining.value_type or function.returns
     common = keyed._common(joining.step, function, joining.name, joining.on_error)
-    if not may_meet(keyed.key_type, table.store.key_type):
+    if not may_meet(keyed.key_type, table.key_type):
         raise TopologyError(
             f"{joining.step} at {common['where']}: keys of {keyed.key_type.__name__} never meet keys of "
-            f"{table.store.key_type.__name__}, which table {table.store.name!r} has ({table.store.where}); "
+            f"{table.key_type.__name__}, which table {table.name!r} has ({table.node.where}); "
             "put .select_key(...) before, or declare another key_type"
         )
     left = joining.step == "left_join"
-    node = TableJoinNode(**common, table=table.store, joiner=function, left=left, value_type=made)
-    return keyed._behind(node, label=f"{keyed.label}-{table.store.name}", value_type=made)
+    looked = looking_into(table.node)
+    node = TableJoinNode(**common, table=table.node, looked=looked, joiner=function, left=left, value_type=made)
+    return keyed._behind(node, label=f"{keyed.label}-{table.name}", value_type=made)

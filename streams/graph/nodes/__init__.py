@@ -15,7 +15,7 @@ from streams.graph.nodes.aggregates import (
     NamedAggregates,
     ReduceFold,
 )
-from streams.graph.nodes.base import Node
+from streams.graph.nodes.base import Node, TableNode
 from streams.graph.nodes.inputs import (
     SourceNode,
     TableSourceNode,
@@ -59,5 +59,6 @@ __all__ = [
     "SinkNode",
     "SourceNode",
     "TableJoinNode",
+    "TableNode",
     "TableSourceNode",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from streams.graph.definitions import StoreDef
 from streams.graph.functions import UserFunction
-from streams.graph.nodes.base import Node
+from streams.graph.nodes.base import TableNode
 
 if TYPE_CHECKING:
     from streams.aggregates import Aggregate
@@ -18,7 +18,7 @@ Emit = Literal["update", "commit", "close"]
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class AggregateNode(Node):
+class AggregateNode(TableNode):
     """Folds the records of a key, or of a key and window, into a value kept in `store`. `emit` None: as whoever runs it
     emits by default, a worker at each commit, the test driver at every change.
     """
@@ -27,14 +27,6 @@ class AggregateNode(Node):
     fold: Fold
     window: Window | None = None
     emit: Emit | None = None
-
-    @property
-    def stores(self) -> tuple[StoreDef, ...]:
-        return (self.store,)
-
-    @property
-    def writes(self) -> tuple[StoreDef, ...]:
-        return (self.store,)
 
 
 @dataclass(frozen=True, slots=True)

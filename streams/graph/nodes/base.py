@@ -38,3 +38,20 @@ class Node:
     def writes(self) -> tuple[StoreDef, ...]:
         """The stores that the step writes."""
         return ()
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class TableNode(Node):
+    """A step whose output is a table's changes. `store` is where the table is kept; a table without one is computed
+    from those of its parents whenever somebody looks into it (`streams.graph.lookups`).
+    """
+
+    store: StoreDef | None = None
+
+    @property
+    def stores(self) -> tuple[StoreDef, ...]:
+        return () if self.store is None else (self.store,)
+
+    @property
+    def writes(self) -> tuple[StoreDef, ...]:
+        return () if self.store is None else (self.store,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streams.graph.definitions import StoreDef, TopicDef
-from streams.graph.nodes.base import Node
+from streams.graph.nodes.base import Node, TableNode
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -16,15 +16,12 @@ class SourceNode(Node):
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class TableSourceNode(Node):
-    """Keeps the latest value of each key of its parent in `store`: a table's entrance."""
+class TableSourceNode(TableNode):
+    """Keeps the latest value of each key of its parent in `store`: a table's entrance.
+
+    `materialized`: the user named the table, or a step looks into it. Only then does it hand on old values to a step
+    that makes use of them without needing them (Kafka's `KTableSource.materialized`).
+    """
 
     store: StoreDef
-
-    @property
-    def stores(self) -> tuple[StoreDef, ...]:
-        return (self.store,)
-
-    @property
-    def writes(self) -> tuple[StoreDef, ...]:
-        return (self.store,)
+    materialized: bool = True

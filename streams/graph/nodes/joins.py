@@ -7,18 +7,21 @@ from typing import Any
 
 from streams.graph.definitions import StoreDef
 from streams.graph.functions import UserFunction
-from streams.graph.nodes.base import Node
+from streams.graph.nodes.base import Node, TableNode
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class TableJoinNode(Node):
-    """Each record of the stream together with the table's value for its key, as the table stands then."""
+    """Each record of the stream together with the table's value for its key, as the table stands then. `table` is the
+    table's step, `looked` the stores that answer for it.
+    """
 
-    table: StoreDef
+    table: TableNode
+    looked: tuple[StoreDef, ...]
     joiner: UserFunction
     left: bool
     value_type: Any = None
 
     @property
     def stores(self) -> tuple[StoreDef, ...]:
-        return (self.table,)
+        return self.looked

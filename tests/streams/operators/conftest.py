@@ -93,7 +93,7 @@ class Bench:
             shared_stores=sub.shared_stores,
         )
         self.context.time_bound = self.time_bound
-        self.operators = {node.name: operator_for(node, self.context) for node in sub.nodes}
+        self.operators = self.context.operators = {node.name: operator_for(node, self.context) for node in sub.nodes}
         for operator in self.operators.values():
             operator.open()
         self.operator = self.operators[self.node.name]
