@@ -99,7 +99,9 @@ class Housekeeping:
         """Write down up to where logs are on the disk, and where they begin there."""
         async with self._writing:
             self._checkpointed_ms = self._cluster.now_ms()
-            logs, starts = list(self._cluster.logs()), dict(self._unsettled)
+            logs = list(self._cluster.logs())
+            # As they are now: records that are deleted while the thread is at it are not settled.
+            starts = {(source.topic, source.partition): source.log_start_offset for source in logs} | self._unsettled
             await self._cluster.durability.keep_running(
                 asyncio.to_thread(self._cluster.folder.write_checkpoints, logs, starts)
             )

@@ -87,6 +87,22 @@ async def test_what_is_deleted_meanwhile_waits_for_the_next_time(folder: Any, cl
     assert folder.open().read("in") == ["c", "d"]
 
 
+async def test_what_is_deleted_while_checkpoints_are_written_is_not_in_them(folder: Any, client: Any) -> None:
+    cluster = client.cluster
+    for value in "ab":
+        await client.produce("in", value)
+    write = cluster.folder.write_checkpoints
+
+    def delete_and_write(*arguments: Any) -> None:  # runs in a thread, so the loop may do the one before the other
+        cluster.housekeeping.delete_records(cluster.log("in", 0), 2)
+        write(*arguments)
+
+    cluster.folder.write_checkpoints = delete_and_write
+    await cluster.housekeeping.write_checkpoints()
+    folder.kill()
+    assert folder.open().read("in") == ["a", "b"]
+
+
 async def test_a_deleted_topic_is_forgotten(client: Any) -> None:
     await read_and_delete(client)
     await client.cluster.handle(DeleteTopicsRequest([DeleteTopicState("in")]))
