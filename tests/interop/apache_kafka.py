@@ -23,7 +23,7 @@ from typing import IO
 VERSION = "4.3.1"
 HERE = Path(__file__).parent
 CACHE = HERE.parent.parent / ".cache" / "kafka"
-ARTIFACTS = {"kafka_2.13": VERSION, "kafka-tools": VERSION, "kafka-streams": VERSION}
+ARTIFACTS = ("kafka_2.13", "kafka-tools", "kafka-streams")
 
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 <modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>interop</artifactId><version>1</version>
@@ -31,7 +31,7 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 """
 _DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>\n".format
 _LOGS = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
-_QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
+QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
 """For a JVM that does little: compiled quickly rather than well."""
 _SMALL = ("-Xms256m", "-Xmx256m", "-XX:+UseSerialGC")
 
@@ -62,12 +62,12 @@ def requirements() -> None:
 
 
 @cache
-def class_path() -> str:
-    """Apache Kafka with its tools and Kafka Streams, and our Java; fetched and compiled when it is not there."""
+def class_path(java: Path = HERE / "java", artifacts: tuple[str, ...] = ARTIFACTS) -> str:
+    """Parts of Apache Kafka, and our Java from a folder; fetched and compiled when it is not there."""
     requirements()
-    sources = sorted((HERE / "java").glob("*.java"))
+    sources = sorted(java.glob("*.java"))
     pom = _POM.format(
-        "".join(_DEPENDENCY("org.apache.kafka", *artifact) for artifact in ARTIFACTS.items())
+        "".join(_DEPENDENCY("org.apache.kafka", artifact, VERSION) for artifact in artifacts)
         + _DEPENDENCY("org.slf4j", "slf4j-simple", "1.7.36")
     )
     content = pom.encode() + b"".join(source.read_bytes() for source in sources)
@@ -92,12 +92,12 @@ def _run(*command: str, cwd: Path) -> None:
 class Java:
     """A JVM that answers in lines on its standard output, writes its log to a file, and ends when its input ends."""
 
-    def __init__(self, main: str, *args: str, log: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, main: str, *args: str, log: Path, options: Sequence[str] = (), jars: str | None = None) -> None:
         self._log = log
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 ["java", *_LOGS, *options, main, *args],
-                env={**os.environ, "CLASSPATH": class_path()},
+                env={**os.environ, "CLASSPATH": jars or class_path()},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -244,13 +244,13 @@ class Tools:
     def run(self, main: str, *args: str, stdin: str = "", timeout_s: float = 60) -> Done:
         """What `main` prints. Raises RuntimeError when it does not end in time."""
         if self._java is None or self._java.process.poll() is not None:
-            self._java = Java("Tools", log=self._log, options=("-Xmx256m", *_QUICK))
+            self._java = Java("Tools", log=self._log, options=("-Xmx256m", *QUICK))
         self._java.write(json.dumps({"main": main, "args": args, "stdin": stdin}))
         return Done(**json.loads(self._java.read(timeout_s)))
 
     def run_alone(self, main: str, *args: str, timeout_s: float = 60) -> Done:
         """The same in a JVM of its own, for what prints only when that ends."""
-        command = ["java", *_LOGS, *_QUICK, main, *args]
+        command = ["java", *_LOGS, *QUICK, main, *args]
         environment = {**os.environ, "CLASSPATH": class_path()}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s)
         return Done(done.returncode, done.stdout, done.stderr)

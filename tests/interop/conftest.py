@@ -31,6 +31,12 @@ def require_java() -> None:
         pytest.skip(str(missing))
 
 
+@pytest.fixture(scope="session")
+def java() -> None:
+    """For tests that need Java and Maven."""
+    require_java()
+
+
 @pytest.fixture(scope="session", params=["ours", pytest.param("kafka", marks=pytest.mark.slow)])
 def target_name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
