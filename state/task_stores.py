@@ -177,6 +177,13 @@ class TaskStores:
         self._checkpoints.pop(store, None)
         self._marks.pop(store, None)
 
+    def forget(self, places: Iterable[str]) -> None:
+        """Forget checkpoints of these names, for good at once."""
+        for place in places:
+            self.backend.write([forget_changes(place)], sync=True)
+            self._checkpoints.pop(place, None)
+            self._marks.pop(place, None)
+
     def drop_store(self, store: str) -> None:
         """Remove a store for good, declared or not; its changelog is not touched."""
         if store in self.specs:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streams.dsl.global_table import GlobalTable
 from streams.dsl.stream import Stream
 from streams.dsl.table import Table
 from streams.durations import Duration, retention_to_ms, to_ms
 from streams.graph.definitions import StoreDef, TopicDef, check_name
 from streams.graph.functions import caller
-from streams.graph.nodes import TableSourceNode
+from streams.graph.nodes import SourceNode, TableSourceNode
 
 if TYPE_CHECKING:
     from streams.app import App
@@ -57,6 +58,26 @@ class Topic:
         )
         builder.graph.add_node(node)
         return Table(builder, node, store)
+
+    def global_table(self, *, name: str | None = None) -> GlobalTable:
+        """The topic as a global table: all its partitions on every instance, to be joined with by any key. The topic
+        itself is the table's changelog.
+        """
+        topic, where = self.definition, caller()
+        named = check_name(name or topic.name, "table")
+        store = StoreDef(
+            name=named,
+            changelog=topic.name,
+            key_type=topic.key_type,
+            value_type=topic.value_type,
+            source_topic=topic,
+            is_global=True,
+            where=where,
+        )
+        source = SourceNode(name=f"{named}-global-source", topic=topic, where=where)
+        node = TableSourceNode(name=f"{named}-global-table", parents=(source,), where=where, store=store)
+        self._app.builder.graph.add_global(node)
+        return GlobalTable(store)
 
     async def send(
         self,

@@ -30,6 +30,7 @@ from streams.policies import Policy
 
 if TYPE_CHECKING:
     from streams.dsl.builder import Builder
+    from streams.dsl.global_table import GlobalTable
     from streams.dsl.grouped import GroupedStream
     from streams.dsl.table import Table
     from streams.topic import Topic
@@ -225,27 +226,31 @@ class Stream:
 
     def join(
         self,
-        other: Table,
+        other: Table | GlobalTable,
         joiner: Callable[..., Any],
         *,
+        key: Function | None = None,
         value_type: Any = None,
         name: str | None = None,
         on_error: Policy | None = None,
     ) -> Stream:
-        """Each record with what the other side has for its key; records that meet nothing there are left out."""
-        return join(self, other, Joining("join", joiner, value_type, name, on_error))
+        """Each record with what the other side has for its key; records that meet nothing there are left out.
+        `key`, for a global table, says by what its rows are found.
+        """
+        return join(self, other, Joining("join", joiner, value_type, name, on_error, key))
 
     def left_join(
         self,
-        other: Table,
+        other: Table | GlobalTable,
         joiner: Callable[..., Any],
         *,
+        key: Function | None = None,
         value_type: Any = None,
         name: str | None = None,
         on_error: Policy | None = None,
     ) -> Stream:
-        """Each record with what the other side has for its key, None where it has nothing."""
-        return join(self, other, Joining("left_join", joiner, value_type, name, on_error))
+        """Each record with what the other side has for its key, None where it has nothing; else as `join`."""
+        return join(self, other, Joining("left_join", joiner, value_type, name, on_error, key))
 
     # -- out
 

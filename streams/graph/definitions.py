@@ -49,7 +49,8 @@ class StoreDef:
 
     `source_topic` is set when the table's own topic serves as changelog; otherwise the changelog is an internal topic.
     `window_size_ms` is set for windowed stores; their entries go when stream time passes their start by `retention_ms`.
-    `aggregates` is the `NamedAggregates` whose states the store holds instead of values.
+    `aggregates` is the `NamedAggregates` whose states the store holds instead of values. `is_global`: no task's, but
+    one for the whole worker, with all partitions of its topic.
     """
 
     name: str
@@ -61,6 +62,7 @@ class StoreDef:
     retention_ms: int | None = None
     ttl_ms: int | None = None
     aggregates: Any = None
+    is_global: bool = False
     where: str = ""
 
     @property

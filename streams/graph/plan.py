@@ -21,6 +21,7 @@ from streams.graph.nodes import (
     SinkNode,
     SourceNode,
     TableJoinNode,
+    TableSourceNode,
 )
 
 
@@ -31,6 +32,8 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     topics: dict[str, TopicDef] = field(default_factory=dict)
     stores: dict[str, StoreDef] = field(default_factory=dict)
+    globals: list[TableSourceNode] = field(default_factory=list)
+    """The steps that keep global tables: they belong to no sub-topology."""
 
     def add_node(self, node: Node) -> None:
         """Raises TopologyError if another step has the name."""
@@ -64,6 +67,17 @@ class Graph:
                 "give one of them another name="
             )
         return store
+
+    def add_global(self, node: TableSourceNode) -> None:
+        """Raises TopologyError if the topic is a global table already, as Kafka Streams does."""
+        for other in self.globals:
+            if other.store.changelog == node.store.changelog:
+                raise TopologyError(
+                    f"topic {node.store.changelog!r} is a global table twice: {other.store.name!r} at {other.where} "
+                    f"and {node.store.name!r} at {node.where}; use one of them for both"
+                )
+        self.add_store(node.store)
+        self.globals.append(node)
 
     def source(self, topic: TopicDef, where: str) -> SourceNode:
         """The one source step of a topic, made when first asked for."""
@@ -136,6 +150,7 @@ class Plan:
     subtopologies: list[SubTopology]
     topics: dict[str, TopicDef]
     stores: dict[str, StoreDef]
+    globals: list[TableSourceNode] = field(default_factory=list)
 
     @property
     def produced(self) -> set[str]:
@@ -172,12 +187,26 @@ class Plan:
 def plan(graph: Graph, app_id: str) -> Plan:
     """Cut the graph at its topics.
 
-    Raises TopologyError when stores are shared by steps that no source feeds.
+    Raises TopologyError when stores are shared by steps that no source feeds, and for a topic that is read both by
+    tasks and as a global table.
     """
+    _check_globals(graph)
     groups = _groups(graph.nodes)
     subtopologies = [_subtopology(nodes) for nodes in groups]
     subtopologies.sort(key=lambda sub: min(graph.nodes.index(node) for node in sub.nodes))
-    return Plan(app_id, subtopologies, graph.topics, graph.stores)
+    return Plan(app_id, subtopologies, graph.topics, graph.stores, graph.globals)
+
+
+def _check_globals(graph: Graph) -> None:
+    """Two readers of one topic in one worker would each be at another place in it; Kafka Streams refuses it too."""
+    read = {node.topic.name: node.where for node in graph.nodes if isinstance(node, SourceNode)}
+    for node in graph.globals:
+        topic = node.store.changelog
+        if topic in read:
+            raise TopologyError(
+                f"topic {topic!r} is a global table at {node.where} and is read as a stream or table at {read[topic]}: "
+                "take one of them; the changes of a global table are no stream"
+            )
 
 
 def _groups(nodes: list[Node]) -> list[list[Node]]:

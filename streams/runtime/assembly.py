@@ -63,7 +63,8 @@ class Assembly:
         self._parts = Parts(app, plan, topics, self._backends, conditions)
         self.extra: Outputs = self._parts.outputs() if before is None else before.extra
         self.restore: Restore | None = None
-        self.tasks = self._parts.tasks()
+        self.globals = self._parts.global_tables(self.extra)
+        self.tasks = self._parts.tasks(self.globals)
         self.ingests = [self._parts.ingest(source, self.woken.set) for source in app.sources]
         self.queue_of: dict[TopicPartition, PartitionQueue] = {}
         self.commit = Commit(
@@ -82,7 +83,8 @@ class Assembly:
     # -- opening
 
     async def open(self, tell: Callable[[Restoring], None]) -> None:
-        """Restores the stores and opens tasks and sources where the last commit left them."""
+        """Restores the stores and opens tasks and sources where the last commit left them; global tables come first."""
+        await self.globals.load(self.transport, tell)
         offsets = await self._places.offsets()
         self.restore = Restore(self.transport, tell)
         await self.restore.run(self._places.changelogs(self.tasks, offsets))
@@ -96,7 +98,10 @@ class Assembly:
         for tp, queue in self.queue_of.items():
             queue.ends = self.conditions.replay and tp in self._ends
         self.app.worker = AtWork(
-            self.extra, lambda: [task.context for task in self.tasks], self.conditions.now_ms, self.woken.set
+            self.extra,
+            lambda: [self.globals.context, *(task.context for task in self.tasks)],
+            self.conditions.now_ms,
+            self.woken.set,
         )
 
     # -- while running
@@ -190,6 +195,7 @@ class Assembly:
         producer = await _producer(self.app, self.transport)
         for task in self.tasks:
             task.stores.abandon()
+        self.globals.stores.abandon()
         return Assembly(
             *(self.app, self.plan, self.transport, self.topics, producer, self.conditions, self.where),
             opened=self._opened,

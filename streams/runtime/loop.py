@@ -93,12 +93,17 @@ class Loop:
             await self._assembly.commit.send_early(outputs)
 
     async def _fetch(self, wait_ms: int) -> int:
+        shared = self._assembly.globals
         wanted = {queue.tp: queue.fetch_offset for task in self._assembly.tasks for queue in task.wants()}
+        wanted |= shared.positions
         if not wanted:
             return 0
         fetched = await self._assembly.transport.fetch(wanted, wait_ms=wait_ms)
         for part in fetched:
-            self._assembly.queue_of[part.tp].offer(part)
+            if part.tp in shared.positions:
+                shared.take(part)
+            else:
+                self._assembly.queue_of[part.tp].offer(part)
         return len(fetched)
 
     async def _idle(self) -> bool:
@@ -135,7 +140,9 @@ class Loop:
             raise error
 
     def _over_bound(self) -> bool:
-        return any(task.stores.over_bound() for task in self._assembly.tasks)
+        return any(
+            stores.over_bound() for stores in (*(t.stores for t in self._assembly.tasks), self._assembly.globals.stores)
+        )
 
     def _interval_is_over(self) -> bool:
         """Whether a commit is due, and those who collect records have had the time that they asked for then."""
@@ -148,6 +155,7 @@ class Loop:
 
     async def _commit(self) -> None:
         self._put_off_s = None
+        await self._assembly.globals.save()
         if not self._assembly.commit.has_news():
             return
         started = time.monotonic()

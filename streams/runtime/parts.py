@@ -16,6 +16,7 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import task_folder
+from streams.runtime.global_tables import GlobalTables
 from streams.runtime.ingest import Ingest
 from streams.runtime.stream_time import holding_back
 from streams.runtime.task import Task
@@ -41,10 +42,18 @@ class Parts:
         self._conditions = conditions
         self.failures: list[Failures] = []
 
-    def tasks(self) -> list[Task]:
-        """One for each sub-topology and partition."""
+    def tasks(self, shared: GlobalTables) -> list[Task]:
+        """One for each sub-topology and partition; all look into the same global tables."""
         subs = self._plan.subtopologies
-        return [self._task(sub, partition) for sub in subs for partition in range(self._topics.tasks[sub.id])]
+        made = [self._task(sub, partition) for sub in subs for partition in range(self._topics.tasks[sub.id])]
+        for task in made:
+            task.context.views.update(shared.views)
+        return made
+
+    def global_tables(self, outputs: Outputs) -> GlobalTables:
+        """The tables that every task sees; `outputs` takes dead letters."""
+        failures = self._failures(outputs)
+        return GlobalTables(self._plan.globals, self._topics, self._backend, outputs, failures, self._conditions.now_ms)
 
     def outputs(self) -> Outputs:
         return Outputs(self._topics.partitions, self._topics.codec)

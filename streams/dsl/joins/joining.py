@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.policies import Policy
 
@@ -21,6 +22,7 @@ class Joining:
     value_type: Any = None
     name: str | None = None
     on_error: Policy | None = None
+    key: Callable[..., Any] | Expression | None = None
 
     def function(self) -> UserFunction:
         """The joiner: (left, right), or (key, left, right)."""

@@ -20,7 +20,7 @@ from streams.graph.nodes.inputs import (
     SourceNode,
     TableSourceNode,
 )
-from streams.graph.nodes.joins import TableJoinNode
+from streams.graph.nodes.joins import GlobalTableJoinNode, TableJoinNode
 from streams.graph.nodes.outputs import (
     RepartitionNode,
     SinkNode,
@@ -47,6 +47,7 @@ __all__ = [
     "Fold",
     "ForEachNode",
     "FunctionFold",
+    "GlobalTableJoinNode",
     "MapNode",
     "MapValuesNode",
     "MergeNode",

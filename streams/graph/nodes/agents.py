@@ -26,7 +26,7 @@ class AgentNode(Node):
 
     @property
     def stores(self) -> tuple[StoreDef, ...]:
-        return self.tables
+        return tuple(table for table in self.tables if not table.is_global)
 
     @property
     def writes(self) -> tuple[StoreDef, ...]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streams.graph.definitions import StoreDef
 from streams.graph.functions import UserFunction
 from streams.graph.nodes.base import Node, TableNode
+
+if TYPE_CHECKING:
+    from streams.expressions import Expression
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -25,3 +28,14 @@ class TableJoinNode(Node):
     @property
     def stores(self) -> tuple[StoreDef, ...]:
         return self.looked
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class GlobalTableJoinNode(Node):
+    """Each record of the stream together with a global table's value for what `key` gives, whatever its own key is."""
+
+    table: StoreDef
+    key: UserFunction | Expression
+    joiner: UserFunction
+    left: bool
+    value_type: Any = None

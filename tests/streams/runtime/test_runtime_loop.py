@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -42,11 +42,26 @@ class FakeTask:
         return []
 
 
+class NoGlobals:
+    """An app without global tables."""
+
+    positions: ClassVar[dict[Any, int]] = {}
+
+    def __init__(self) -> None:
+        self.stores = self
+
+    def over_bound(self) -> bool:
+        return False
+
+    async def save(self) -> None: ...
+
+
 class FakeAssembly:
     """What the loop asks of an assembly, with the commits in a list."""
 
     def __init__(self, tasks: list[FakeTask], *, interval_ms: int = 1_000, cost_s: float = 0.0) -> None:
         self.tasks = tasks
+        self.globals = NoGlobals()
         self.ingests: list[Any] = []
         self.settings = streams.App("loop", commit_interval_ms=interval_ms).settings
         self.woken = asyncio.Event()
