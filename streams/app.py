@@ -16,6 +16,7 @@ from streams.errors import TopologyError
 from streams.graph import describe
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import caller, name_of, speaking_for, where
+from streams.graph.optimise import optimise
 from streams.graph.plan import Plan, plan
 from streams.policies import DeadLetter, Policy, Retry
 from streams.sources import Source
@@ -268,7 +269,7 @@ class App:
             self._declare_dead_letters()
             for source in self.sources:
                 self.builder.graph.add_topic(source.topic)
-            self._plan = plan(self.builder.graph, self.id)
+            self._plan = plan(optimise(self.builder.graph, self.settings.optimisations), self.id)
             self._planned = self._declared()
         return self._plan
 

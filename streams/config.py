@@ -121,6 +121,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_partitions: Annotated[
         int, _setting("Partitions of a topic that the app makes and that doesn't say how many.", "num.partitions", ge=1)
     ] = 1
+    topology_optimization: Annotated[
+        str,
+        _setting(
+            "Rules by which the topology is rewritten: all, none, or some of reuse_source_topics, merge_repartitions, "
+            "filters_first, project_fields, with commas.",
+            "topology.optimization",
+        ),
+    ] = "reuse_source_topics,filters_first"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _setting("The least severe log lines that are written.")
     ] = "info"
@@ -134,6 +142,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         DeadLetter(topic=None)
         """
         return policy_from_text(self.on_error) if isinstance(self.on_error, str) else self.on_error
+
+    @property
+    def optimisations(self) -> frozenset[str]:
+        """`topology_optimization` as names of rules.
+
+        >>> sorted(load_settings("flights", {"topology_optimization": "merge.repartition.topics"}).optimisations)
+        ['merge_repartitions']
+        """
+        from streams.graph.optimise import rules_from_text
+
+        return rules_from_text(self.topology_optimization)
 
     def with_values(self, values: Mapping[str, Any], origin: Origin = "code") -> Settings:
         """The same settings with `values` over them, whatever was there. Raises ConfigError as `load_settings` does.
@@ -233,7 +252,12 @@ def _value(info: SettingInfo, given: str, value: Any, origin: Origin) -> Any:
     if info.name == "processing_guarantee" and value == "exactly_once_v2":
         value = "exactly_once"
     try:
-        return msgspec.convert(value, info.type, strict=origin == "code")
+        made = msgspec.convert(value, info.type, strict=origin == "code")
+        if info.name == "topology_optimization":
+            from streams.graph.optimise import rules_from_text
+
+            rules_from_text(made)
+        return made
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}={value!r}: {error}. {info.description}") from None
 

@@ -38,16 +38,15 @@ class Topic:
 
     def table(self, *, name: str | None = None, ttl: Duration | None = None) -> Table:
         """The topic as a table: the latest value of each key; a null value deletes. The topic itself is the table's
-        changelog.
+        changelog, unless `topology_optimization` leaves that out.
         """
         builder, topic, where = self._app.builder, self.definition, caller()
         named = check_name(name or topic.name, "table")
         store = StoreDef(
             name=named,
-            changelog=topic.name,
+            changelog=builder.changelog(named),
             key_type=topic.key_type,
             value_type=topic.value_type,
-            source_topic=topic,
             ttl_ms=None if ttl is None else to_ms(ttl, "ttl"),
             where=where,
         )

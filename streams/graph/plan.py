@@ -8,6 +8,7 @@ counter, so adding a step elsewhere moves no state.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from copy import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -34,6 +35,14 @@ class Graph:
     stores: dict[str, StoreDef] = field(default_factory=dict)
     globals: list[TableSourceNode] = field(default_factory=list)
     """The steps that keep global tables: they belong to no sub-topology."""
+
+    def copy(self) -> Graph:
+        """The same graph of other nodes, to be changed; topics and stores are shared."""
+        made: dict[int, Node] = {}
+        for node in self.nodes:
+            made[id(node)] = twin = copy(node)
+            twin.parents = tuple(made[id(parent)] for parent in node.parents)
+        return Graph(list(made.values()), dict(self.topics), dict(self.stores))
 
     def add_node(self, node: Node) -> None:
         """Raises TopologyError if another step has the name."""

@@ -1,0 +1,104 @@
+"""Fields that nobody behind a repartition reads need not travel through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from streams.expressions import Expression
+from streams.graph.functions import UserFunction
+from streams.graph.nodes import (
+    AggregateNode,
+    FilterNode,
+    MapValuesNode,
+    NamedAggregates,
+    Node,
+    RepartitionNode,
+    SelectKeyNode,
+    SourceNode,
+)
+from streams.graph.plan import Graph
+from streams.models import define_record
+
+
+def project_fields(graph: Graph) -> None:
+    """Write to a repartition topic only the fields of a Record that expressions behind it read.
+
+    One function of the user's behind it, which may look at anything, keeps all of them. No name changes. Records
+    already in the topic are read as well; but with the rule off again, or a function put behind, those that were
+    written short do not decode: drain the topic first.
+    """
+    for node in [node for node in graph.nodes if isinstance(node, RepartitionNode)]:
+        source = next(other for other in graph.nodes if isinstance(other, SourceNode) and other.topic is node.topic)
+        record = node.topic.value_type
+        if not getattr(record, "__struct_fields__", ()) or not _is_alone(graph, node):
+            continue
+        read = _read_behind(graph, source)
+        if read is not None and read < set(record.__struct_fields__):
+            _shorten(graph, node, source, _projected(record, read))
+
+
+def _is_alone(graph: Graph, node: RepartitionNode) -> bool:
+    return sum(1 for other in graph.nodes if isinstance(other, RepartitionNode) and other.topic is node.topic) == 1
+
+
+def _read_behind(graph: Graph, node: Node) -> set[str] | None:
+    """The fields that all steps behind a step read; None if that cannot be said."""
+    read: set[str] = set()
+    for child in (other for other in graph.nodes if any(parent is node for parent in other.parents)):
+        own = _read_by(child)
+        further = set() if isinstance(child, AggregateNode | MapValuesNode) else _read_behind(graph, child)
+        if own is None or further is None:
+            return None
+        read |= own | further
+    return read
+
+
+def _read_by(node: Node) -> set[str] | None:
+    if isinstance(node, AggregateNode) and isinstance(node.fold, NamedAggregates):
+        return _fields(part.argument for _, part in node.fold.parts if part.argument is not None)
+    if isinstance(node, FilterNode):
+        return _fields([node.predicate])
+    if isinstance(node, MapValuesNode | SelectKeyNode):
+        return _fields([node.function])
+    return None
+
+
+def _fields(asked: Any) -> set[str] | None:
+    found: set[str] = set()
+    for expression in asked:
+        if not isinstance(expression, Expression):
+            return None
+        found |= {path.partition(".")[0] for path in expression.fields}
+    return found
+
+
+def _projected(record: type, read: set[str]) -> type:
+    types = {field.name: field.type for field in msgspec.structs.fields(record) if field.name in read}
+    return define_record(record.__name__, types)
+
+
+def _shorten(graph: Graph, node: RepartitionNode, source: SourceNode, short: type) -> None:
+    topic = copy(node.topic)
+    topic.value_type = short
+    graph.topics[topic.name] = node.topic = source.topic = topic
+    function = UserFunction(_shortening(short), step="map_values", takes=2)
+    first = MapValuesNode(
+        name=f"{node.name}-fields", parents=node.parents, where=node.where, function=function, value_type=short
+    )
+    node.parents = (first,)
+    graph.nodes.insert(graph.nodes.index(node), first)
+
+
+def _shortening(short: Any) -> Callable[[Any], Any]:
+    names = short.__struct_fields__
+    if not names:
+        return lambda value: None if value is None else short()
+    read = attrgetter(*names)
+    if len(names) == 1:
+        return lambda value: None if value is None else short(read(value))
+    return lambda value: None if value is None else short(*read(value))
