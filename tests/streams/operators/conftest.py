@@ -80,7 +80,8 @@ class Bench:
         stores = self.plan.stores.values()
         specs = [StoreSpec(s.name, kind="window" if s.windowed else "key_value", ttl_ms=s.ttl_ms) for s in stores]
         self.stores = TaskStores(self.backend, [*specs, StoreSpec("clocks")], self._log)
-        sub = next(sub for sub in self.plan.subtopologies if self.node in sub.nodes)
+        name = self.node.name
+        sub = next(sub for sub in self.plan.subtopologies if name in {node.name for node in sub.nodes})
         self.context = TaskContext(
             "task-0",
             0,
