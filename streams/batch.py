@@ -36,6 +36,7 @@ class Batch:
     `offsets` and `timestamps` are int64 arrays (milliseconds since 1970) of the batch's length. An offset names the
     input record that a row came from, so after `flat_map` several rows may carry one offset. `olds`, in a batch of a
     table's changes, has for each the value that it replaces (None: there was none); it is None where nobody asked.
+    `latest` (bool, one a record) says which changes of a versioned table are the latest of their keys; None: all are.
 
     >>> batch = Batch.of([("AA", 1.5), ("UA", 2.5)], timestamps=[10, 20])
     >>> len(batch), batch.keys, batch.values, batch.timestamps.tolist()
@@ -52,6 +53,7 @@ class Batch:
         "_parent",
         "_values",
         "headers",
+        "latest",
         "offsets",
         "olds",
         "origin",
@@ -73,6 +75,7 @@ class Batch:
         columns: dict[str, Column] | None = None,
         headers: list[Headers] | None = None,
         olds: list[Any] | None = None,
+        latest: npt.NDArray[np.bool_] | None = None,
         topic: str = "",
         partition: int = 0,
         value_type: Any = None,
@@ -84,6 +87,7 @@ class Batch:
         self.timestamps = timestamps
         self.headers = headers
         self.olds = olds
+        self.latest = latest
         self.value_type = value_type
         self.origin = origin
         self._keys = keys
@@ -201,6 +205,7 @@ class Batch:
             timestamps=self.timestamps[start:stop],
             headers=None if self.headers is None else self.headers[start:stop],
             olds=None if self.olds is None else self.olds[start:stop],
+            latest=None if self.latest is None else self.latest[start:stop],
             decode_keys=self._decode_keys,
             topic=self.topic,
             partition=self.partition,
@@ -225,6 +230,7 @@ class Batch:
             decode_keys=self._decode_keys,
             headers=None if headers is None else list(compress(headers, chosen)),
             olds=None if self.olds is None else list(compress(self.olds, chosen)),
+            latest=None if self.latest is None else self.latest[mask],
             columns={name: column[mask] for name, column in self._columns.items()},
             topic=self.topic,
             partition=self.partition,
@@ -251,6 +257,12 @@ class Batch:
         made._columns, made.olds = self._columns, olds
         return made
 
+    def with_latest(self, latest: npt.NDArray[np.bool_] | None) -> Batch:
+        """The same changes of a table with which of them are the latest of their keys; columns and olds are kept."""
+        made = self._derive(keys=self._keys, key_bytes=self.key_bytes, values=self.values, value_type=self.value_type)
+        made._columns, made.olds, made.latest = self._columns, self.olds, latest
+        return made
+
     def _derive(
         self, *, keys: list[Any] | None, key_bytes: list[bytes | None] | None, values: list[Any], value_type: Any
     ) -> Batch:
@@ -262,6 +274,7 @@ class Batch:
             key_bytes=key_bytes,
             decode_keys=self._decode_keys,
             headers=self.headers,
+            latest=self.latest,
             topic=self.topic,
             partition=self.partition,
             value_type=value_type,

@@ -50,7 +50,8 @@ class StoreDef:
     `source_topic` is set when the table's own topic serves as changelog; otherwise the changelog is an internal topic.
     `window_size_ms` is set for windowed stores; their entries go when stream time passes their start by `retention_ms`.
     `aggregates` is the `NamedAggregates` whose states the store holds instead of values. `is_global`: no task's, but
-    one for the whole worker, with all partitions of its topic.
+    one for the whole worker, with all partitions of its topic. `history_ms`: the store keeps the versions of a key that
+    were valid so long back, and takes changes that are late by no more.
     """
 
     name: str
@@ -63,8 +64,13 @@ class StoreDef:
     ttl_ms: int | None = None
     aggregates: Any = None
     is_global: bool = False
+    history_ms: int | None = None
     where: str = ""
 
     @property
     def windowed(self) -> bool:
         return self.window_size_ms is not None
+
+    @property
+    def versioned(self) -> bool:
+        return self.history_ms is not None

@@ -42,7 +42,7 @@ class Graph:
         for node in self.nodes:
             made[id(node)] = twin = copy(node)
             twin.parents = tuple(made[id(parent)] for parent in node.parents)
-        return Graph(list(made.values()), dict(self.topics), dict(self.stores))
+        return Graph(list(made.values()), dict(self.topics), dict(self.stores), list(self.globals))
 
     def add_node(self, node: Node) -> None:
         """Raises TopologyError if another step has the name."""

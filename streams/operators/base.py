@@ -147,6 +147,10 @@ class Operator(Generic[N]):
         """
         raise NotImplementedError(f"{self.node.name} is no table")
 
+    def lookup_at(self, keys: Sequence[Any], times: Sequence[int]) -> list[Found]:
+        """Of a versioned table (`streams.graph.versions`): what it held for each key at each time (ms), as `lookup`."""
+        raise NotImplementedError(f"{self.node.name} is no versioned table")
+
     def forget(self, store: str, keys: Sequence[bytes]) -> None:
         """These keys have outlived the `ttl` of a store, and are gone from it."""
 

@@ -15,5 +15,6 @@ def reuse_source_topics(graph: Graph) -> None:
     for node in graph.nodes:
         if isinstance(node, TableSourceNode) and isinstance(node.parents[0], SourceNode):
             topic = node.parents[0].topic
-            if not topic.internal:
+            # Which versions a versioned table has taken, and which came too late for it, its topic does not say.
+            if not topic.internal and not node.store.versioned:
                 node.store.source_topic, node.store.changelog = topic, topic.name

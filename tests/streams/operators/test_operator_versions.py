@@ -1,0 +1,42 @@
+"""What is out of order in a versioned table's changes, and who leaves it out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.batch import Batch
+from streams.graph.nodes import Node
+from streams.operators.failures import Failures
+from streams.operators.outputs import Outputs
+from streams.operators.versions import latest_only
+from streams.policies import stop
+
+
+def failures() -> Failures:
+    return Failures(stop(), Outputs(lambda topic: 1, lambda topic: "none"), "dead")
+
+
+def changes(latest: list[bool] | None) -> Batch:
+    batch = Batch.of([("a", 1), ("b", 2), ("a", 3)]).with_olds([None, 5, 1])
+    return batch.with_latest(None if latest is None else np.array(latest))
+
+
+def test_latest_goes_with_the_records() -> None:
+    batch = changes([True, False, True])
+    assert batch.olds == [None, 5, 1]
+    assert batch[1:].latest.tolist() == [False, True]  # type: ignore[union-attr]
+    assert batch.take(np.array([True, True, False])).latest.tolist() == [True, False]  # type: ignore[union-attr]
+    assert batch.with_values([7, 8, 9]).latest is batch.latest
+
+
+def test_what_is_not_the_latest_is_left_out_and_counted() -> None:
+    told, node = failures(), Node(name="step")
+    found = latest_only(changes([True, False, True]), node, told)
+    assert (found.values, found.olds, found.latest) == ([1, 3], [None, 1], None)
+    assert dict(told.counts) == {("step", "out_of_order"): 1}
+
+
+def test_other_tables_hand_on_all() -> None:
+    told, batch = failures(), changes(None)
+    assert latest_only(batch, Node(name="step"), told) is batch
+    assert not told.counts
