@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from streams.dsl.naming import step_name
 from streams.dsl.stream import Stream
+from streams.dsl.table_steps import Function, filtered, mapped
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.functions import caller
@@ -72,11 +73,57 @@ class Table:
         self.node.emit = when
         return self
 
-    def to_stream(self) -> Stream:
-        """The table's changes as a stream; a null value is a deletion. Keys of a windowed table are `Windowed(key,
-        start, end)`.
+    # -- row by row
+
+    def filter(
+        self,
+        predicate: Function,
+        *,
+        name: str | None = None,
+        store: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Table:
+        """The rows for which the predicate holds; one that no longer does is deleted. An expression that is None does
+        not hold. Nothing is kept unless `store` gives it a name.
         """
-        return Stream(self._builder, self.node, label=self.name, key_type=self.key_type, value_type=self.value_type)
+        return filtered(self, predicate, False, name, store, on_error)
+
+    def filter_not(
+        self,
+        predicate: Function,
+        *,
+        name: str | None = None,
+        store: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Table:
+        """The rows for which the predicate does not hold; an expression that is None drops the row here too."""
+        return filtered(self, predicate, True, name, store, on_error)
+
+    def map_values(
+        self,
+        function: Function,
+        *,
+        value_type: Any = None,
+        name: str | None = None,
+        store: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Table:
+        """Another value for each row; a null value is a deletion, and the function is not asked about it."""
+        return mapped(self, function, value_type, name, store, on_error)
+
+    def to_stream(
+        self,
+        key: Function | None = None,
+        *,
+        key_type: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Stream:
+        """The table's changes as a stream; a null value is a deletion. Keys of a windowed table are `Windowed(key,
+        start, end)`. `key` gives each record another key, as `select_key` does.
+        """
+        stream = Stream(self._builder, self.node, label=self.name, key_type=self.key_type, value_type=self.value_type)
+        return stream if key is None else stream.select_key(key, key_type=key_type, name=name, on_error=on_error)
 
     # -- steps
 

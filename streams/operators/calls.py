@@ -7,7 +7,7 @@ that is tried again after a back-off does not make the records before it run twi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,13 +29,24 @@ Finish = Callable[[list[Any]], Batch | None]
 Columns = list[list[Any]]
 
 
+class FailedCalls(Protocol):
+    """What is asked about a record for which the function raised."""
+
+    def handle(self, node: Node, batch: Batch, index: int, error: Exception) -> None:
+        """Returns when the record is to be left out; raises TryAgain, or the error that stops the app."""
+
+
 class Calls:
     """Calls `function` with each record of a batch: (value), (key, value), and `ctx=` where it asks."""
 
-    def __init__(self, function: UserFunction, node: Node, context: TaskContext) -> None:
+    def __init__(
+        self, function: UserFunction, node: Node, context: TaskContext, failures: FailedCalls | None = None
+    ) -> None:
+        """`failures` says what happens when the function raises: the app's error policy, unless given."""
         self._function = function
         self._node = node
         self._context = context
+        self._failures = failures or context.failures
 
     def run(self, batch: Batch, finish: Finish, columns: Columns | None = None) -> Batch | None:
         """`finish(results)`, with one result a record and FAILED for those left out. Raises Blocked while a retry
@@ -76,7 +87,7 @@ class Calls:
 
     def _failed(self, batch: Batch, columns: Columns, finish: Finish, results: list[Any], error: Exception) -> None:
         try:
-            self._context.failures.handle(self._node, batch, len(results), error)
+            self._failures.handle(self._node, batch, len(results), error)
         except TryAgain as again:
             delay = self._context.sleep(again.delay_s)
             raise Blocked(delay, lambda: self._continue(batch, columns, finish, results)) from None

@@ -11,16 +11,22 @@ from streams.expressions import Expression, NeedsRows
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import Node
 from streams.operators.base import TaskContext
-from streams.operators.calls import Calls, Finish
+from streams.operators.calls import Calls, FailedCalls, Finish
 
 
 class Evaluation:
     """One function or expression of one step."""
 
-    def __init__(self, asked: UserFunction | Expression, node: Node, context: TaskContext) -> None:
+    def __init__(
+        self,
+        asked: UserFunction | Expression,
+        node: Node,
+        context: TaskContext,
+        failures: FailedCalls | None = None,
+    ) -> None:
         self._expression = asked if isinstance(asked, Expression) else None
         by_row = UserFunction(asked.evaluate_row, step=node.kind, takes=1) if isinstance(asked, Expression) else asked
-        self._calls = Calls(by_row, node, context)
+        self._calls = Calls(by_row, node, context, failures)
 
     def run(self, batch: Batch, finish: Finish) -> Batch | None:
         """`finish(results)`, one a record."""

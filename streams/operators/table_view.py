@@ -102,6 +102,10 @@ class TableView:
             prefix = self._prefixes[start] = time_prefix(start)
         return prefix + self.entry(key)
 
+    def entry_of(self, key: Any) -> bytes:
+        """The store key of a key as records have it: `Windowed` where there are windows."""
+        return self.entry_at(key.key, key.start) if self.definition.windowed else self.entry(key)
+
     def read(self, entry: bytes, absent: Any) -> Any:
         value = self._cache.get(entry, _UNKNOWN)
         if value is _UNKNOWN:
@@ -206,7 +210,7 @@ class TableView:
         """Value and timestamp of each key, None where there is none; keys of a windowed table are `Windowed`. Values
         are shared: read only.
         """
-        entries = [None if key is None else self._entry_of(key) for key in keys]
+        entries = [None if key is None else self.entry_of(key) for key in keys]
         values = self.get_many(key_bytes=entries)
         there = {entry for entry, value in zip(entries, values, strict=True) if entry is not None and value is not None}
         unknown = [entry for entry in there if entry not in self._dirty and entry not in self._stamps]
@@ -217,9 +221,6 @@ class TableView:
             None if entry not in there else (value, self._dirty[entry] if entry in self._dirty else self._stamps[entry])
             for entry, value in zip(entries, values, strict=True)
         ]
-
-    def _entry_of(self, key: Any) -> bytes:
-        return self.entry_at(key.key, key.start) if self.definition.windowed else self.entry(key)
 
     def put_many(self, keys: Sequence[bytes], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """Sets many values under key bytes, in order; None deletes. The values are of the table's type."""

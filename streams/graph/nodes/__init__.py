@@ -36,6 +36,15 @@ from streams.graph.nodes.stateless import (
     PeekNode,
     SelectKeyNode,
 )
+from streams.graph.nodes.tables import (
+    SuppressNode,
+    TableAggregateNode,
+    TableFilterNode,
+    TableFold,
+    TableGroupNode,
+    TableMapValuesNode,
+    WhenFull,
+)
 
 __all__ = [
     "AgentNode",
@@ -59,7 +68,14 @@ __all__ = [
     "SelectKeyNode",
     "SinkNode",
     "SourceNode",
+    "SuppressNode",
+    "TableAggregateNode",
+    "TableFilterNode",
+    "TableFold",
+    "TableGroupNode",
     "TableJoinNode",
+    "TableMapValuesNode",
     "TableNode",
     "TableSourceNode",
+    "WhenFull",
 ]

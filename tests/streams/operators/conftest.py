@@ -148,6 +148,19 @@ class Bench:
     def process(self, batch: Batch) -> list[Row]:
         return self.all_of(self.operator.process(batch))
 
+    def changes(self, *rows: tuple[Any, ...]) -> list[tuple[Any, Any, Any, int]]:
+        """(key, new, old, timestamp) of what comes out when records go through all the steps from the topic on."""
+        batch: Batch | None = self.batch(rows)
+        for node in self._way(self.node):
+            batch = None if batch is None else self.operators[node.name].process(batch)
+        if batch is None:
+            return []
+        olds = batch.olds or [None] * len(batch)
+        return [(*row[:2], old, row[2]) for row, old in zip(batch.rows(), olds, strict=True)]
+
+    def _way(self, node: Node) -> list[Node]:
+        return [*(self._way(node.parents[0]) if node.parents else ()), node]
+
     def all_of(self, batch: Batch | None) -> list[Row]:
         """An answer, with what was left of it."""
         found: list[Row] = []

@@ -1,0 +1,48 @@
+"""Steps on tables that give tables: the bodies of `Table`'s methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from streams.dsl.naming import type_of
+from streams.expressions import Expression
+from streams.graph.functions import UserFunction
+from streams.graph.nodes import TableFilterNode, TableMapValuesNode
+from streams.graph.old_values import request_old
+from streams.policies import Policy
+
+if TYPE_CHECKING:
+    from streams.dsl.table import Table
+
+Function = Callable[..., Any] | Expression
+
+
+def filtered(
+    table: Table, predicate: Function, negate: bool, name: str | None, store: str | None, on_error: Policy | None
+) -> Table:
+    """The rows for which the predicate holds (or, negated, does not)."""
+    step = "filter_not" if negate else "filter"
+    read = _read(predicate, step)
+    common = table._common(step, read, name, on_error)
+    kept = table._kept(store, table.value_type)
+    node = TableFilterNode(**common, predicate=read, negate=negate, store=kept)
+    # Where the table above is kept anyway, a row that never matched need not be deleted; Kafka's KTableFilter asks so.
+    node.sends_old = request_old(table.node, needed=False)
+    return table._behind(node, kept, value_type=table.value_type)
+
+
+def mapped(
+    table: Table, function: Function, value_type: Any, name: str | None, store: str | None, on_error: Policy | None
+) -> Table:
+    """Another value for each row."""
+    read = _read(function, "map_values")
+    made = value_type or type_of(read)
+    common = table._common("map_values", read, name, on_error)
+    kept = table._kept(store, made)
+    node = TableMapValuesNode(**common, function=read, value_type=made, store=kept)
+    return table._behind(node, kept, value_type=made)
+
+
+def _read(function: Function, step: str) -> UserFunction | Expression:
+    return function if isinstance(function, Expression) else UserFunction(function, step=step, takes=2)

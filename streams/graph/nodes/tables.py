@@ -1,0 +1,81 @@
+"""Tables made of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from streams.graph.definitions import StoreDef
+from streams.graph.functions import UserFunction
+from streams.graph.nodes.aggregates import Emit
+from streams.graph.nodes.base import Node, TableNode
+
+if TYPE_CHECKING:
+    from streams.expressions import Expression
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class TableFilterNode(TableNode):
+    """The rows of a table for which the predicate holds (or, negated, does not)."""
+
+    predicate: UserFunction | Expression
+    negate: bool = False
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class TableMapValuesNode(TableNode):
+    """A table with another value for each row."""
+
+    function: UserFunction | Expression
+    value_type: Any = None
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class TableGroupNode(Node):
+    """The rows of a table under other keys: old and new value of each change, as a `Change`."""
+
+    function: UserFunction
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class TableAggregateNode(TableNode):
+    """Folds the rows of a group into a value kept in `store`: what a row was is taken out, what it is put in."""
+
+    store: StoreDef
+    fold: TableFold
+    emit: Emit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableFold:
+    """`initial` None: the first value of a group stands for itself (`reduce`)."""
+
+    initial: Callable[[], Any] | None
+    add: UserFunction
+    subtract: UserFunction
+
+
+WhenFull = Literal["emit", "stop"]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class SuppressNode(TableNode):
+    """Holds a table's changes back, the latest of each key in `buffer`: for `wait_ms` of stream time from the first
+    change on, or (`until_close`) until `wait_ms` after the end of the key's window.
+    """
+
+    buffer: StoreDef
+    wait_ms: int
+    until_close: bool = False
+    records_max: int | None = None
+    bytes_max: int | None = None
+    when_full: WhenFull = "emit"
+
+    @property
+    def stores(self) -> tuple[StoreDef, ...]:
+        return (self.buffer,)
+
+    @property
+    def writes(self) -> tuple[StoreDef, ...]:
+        return (self.buffer,)

@@ -1,0 +1,64 @@
+"""A table that a step keeps of what it makes: its changes written as they come, and what each of them replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from streams.batch import Batch
+from streams.errors import EncodeError
+from streams.graph.definitions import StoreDef
+from streams.graph.nodes import Node
+from streams.operators.base import NO_TIME, Found, TaskContext
+from streams.operators.failures import TryAgain
+
+
+class KeptTable:
+    """The store of `node`'s table. Every view of the store sees each change at once."""
+
+    def __init__(self, store: StoreDef, node: Node, context: TaskContext) -> None:
+        self._node = node
+        self._context = context
+        self._windowed = store.windowed
+        self._observed = NO_TIME
+        self._view = context.view(store)
+
+    def absorb(self, changes: Batch) -> Batch:
+        """Writes the changes, in order; gives those that were written, with what each replaces where that is asked
+        for. A value that the table does not take goes to the error policy.
+        """
+        olds: list[Any] = []
+        taken = np.ones(len(changes), np.bool_)
+        for row, (key, value, timestamp) in enumerate(changes.rows()):
+            entry = self._view.entry_of(key)
+            if self._node.sends_old:
+                olds.append(self._view.read(entry, None))
+            try:
+                self._view.write(entry, value, timestamp, None)
+            except EncodeError as error:
+                self._left_out(changes, row, error)
+                taken[row] = False
+        if self._windowed and len(changes):
+            self._observed = max(self._observed, int(changes.timestamps.max()))
+        self._view.trim()
+        return (changes.with_olds(olds) if self._node.sends_old else changes).take(taken)
+
+    def _left_out(self, changes: Batch, row: int, error: EncodeError) -> None:
+        """A value that does not encode will not the next time either: retries are used up at once."""
+        while True:
+            try:
+                return self._context.failures.handle(self._node, changes, row, error)
+            except TryAgain:
+                continue
+
+    def lookup(self, keys: Sequence[Any]) -> list[Found]:
+        """As `Operator.lookup`."""
+        return self._view.stamped(keys)
+
+    def save(self) -> Iterator[None]:
+        """As `Operator.save`."""
+        if self._windowed and self._observed != NO_TIME:
+            self._view.observe(self._node.name, self._context.stream_time(self._observed))
+        yield from self._view.save()

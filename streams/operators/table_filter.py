@@ -1,0 +1,46 @@
+"""table.filter, table.filter_not: the rows for which the predicate holds.
+
+A row that no longer matches is deleted. One that does not match and did not before gives nothing where that is known,
+because the table above hands on old values; else it gives a deletion (Kafka Streams' `KTableFilter`).
+"""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Any
+
+import numpy as np
+
+from streams.batch import Batch
+from streams.expressions import Expression
+from streams.graph.nodes import TableFilterNode
+from streams.operators.base import TaskContext
+from streams.operators.calls import FAILED, holds
+from streams.operators.derived_table import DerivedTable
+
+
+class TableFilterOperator(DerivedTable[TableFilterNode]):
+    """An expression that is None for a row does not match, negated or not."""
+
+    def __init__(self, node: TableFilterNode, context: TaskContext) -> None:
+        super().__init__(node, context, node.predicate, None)
+        self._none_drops = isinstance(node.predicate, Expression)
+
+    def process(self, batch: Batch) -> Batch | None:
+        self._value_type = batch.value_type
+        return super().process(batch)
+
+    def _values(self, values: list[Any], answers: list[Any]) -> list[Any]:
+        negate, none_drops = self.node.negate, self._none_drops
+        return [
+            FAILED if a is FAILED else value if not (none_drops and a is None) and bool(a) is not negate else None
+            for value, a in zip(values, answers, strict=True)
+        ]
+
+    def _changed(self, batch: Batch, values: list[Any]) -> Batch | None:
+        changes = super()._changed(batch, values)
+        if changes is None or changes.olds is None or not holds(changes.values, NoneType):
+            return changes
+        pairs = zip(changes.values, changes.olds, strict=True)
+        told = np.fromiter((new is not None or old is not None for new, old in pairs), np.bool_, len(changes))
+        return changes.take(told) if told.any() else None
