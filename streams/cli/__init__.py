@@ -19,6 +19,7 @@ COMMANDS = {
     "configs": "Look at configs of topics, brokers, groups and users, and change them.",
     "acls": "List, add and remove rules of access.",
     "topology": "Show the graph of an app.",
+    "explain": "Say which steps of an app run on columns.",
     "reset": "Let an app begin anew, or remove one of its stores.",
     "config": "Show settings and where each value comes from.",
 }

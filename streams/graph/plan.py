@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from streams.errors import TopologyError
@@ -42,6 +42,10 @@ class Graph:
         for node in self.nodes:
             made[id(node)] = twin = copy(node)
             twin.parents = tuple(made[id(parent)] for parent in node.parents)
+            for field_ in fields(node):  # a join names its table besides
+                other = getattr(node, field_.name)
+                if isinstance(other, Node):
+                    setattr(twin, field_.name, made[id(other)])
         return Graph(list(made.values()), dict(self.topics), dict(self.stores), list(self.globals))
 
     def add_node(self, node: Node) -> None:

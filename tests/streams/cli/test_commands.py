@@ -170,3 +170,9 @@ def test_a_program_is_its_own_command_line(shop: Path) -> None:
     done = call(shop, "shop.py", "worker", "--until-end", "--json", "-l", "error", program=sys.executable)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["amount"] == 45
+
+
+def test_explain_says_which_form_runs_and_why(shop: Path) -> None:
+    done = call(shop, "explain", "shop:app")
+    assert done.returncode == 0, done.stderr
+    assert "a batch at a time" in done.stdout and "rows" in done.stdout

@@ -1,0 +1,40 @@
+"""`streams explain`: which steps of an app run on columns, which on rows, and how to change that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from streams.graph.explain import Explained
+
+
+@click.command()
+@click.argument("app")
+def command(app: str) -> None:
+    """Say for each step of APP (module:attribute) whether it runs on columns or on rows, and why. Nothing is started.
+
+    \b
+    Example:
+      streams explain examples.flights:app
+    """
+    from streams.cli.loading import load
+    from streams.graph.explain import explain
+
+    plan = load(app).plan()
+    for sub in plan.subtopologies:
+        reason = f"one record at a time: {sub.row_reason}" if sub.row_reason else "a batch at a time"
+        click.echo(f"{sub.id}: {reason}")
+        for said in explain(plan)[sub.id]:
+            click.echo(f"  {said.form:<7}  {said.kind} {said.step}: {said.why}")
+            for text in _hints(said):
+                click.echo(f"           {text}")
+
+
+def _hints(said: Explained) -> list[str]:
+    """How functions could be written as expressions, and where they stand."""
+    from streams.cli.expression_hints import hint
+
+    found = [(function, hint(function.call, said.value_type)) for function in said.functions]
+    return [f"{function.where}: as an expression, {text}" for function, text in found if text is not None]

@@ -1,0 +1,116 @@
+"""Which steps run on columns, which on rows, and why: what the operators will do, said from the plan alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from streams.expressions import Expression
+from streams.graph.functions import UserFunction
+from streams.graph.nodes import (
+    AgentNode,
+    AggregateNode,
+    FilterNode,
+    MapValuesNode,
+    MergeNode,
+    NamedAggregates,
+    Node,
+    RepartitionNode,
+    SelectKeyNode,
+    SinkNode,
+    SourceNode,
+    TableSourceNode,
+)
+from streams.graph.plan import Plan, SubTopology
+
+Form = Literal["columns", "rows", "bytes"]
+
+
+class Explained(NamedTuple):
+    """A step, the form it runs in, and why. `functions` are those of the user's that hold it to rows."""
+
+    step: str
+    kind: str
+    form: Form
+    why: str
+    where: str
+    value_type: Any = None
+    functions: tuple[UserFunction, ...] = ()
+
+
+def explain(plan: Plan) -> dict[str, list[Explained]]:
+    """The steps of each sub-topology, parents first."""
+    return {sub.id: [_explained(sub, node) for node in sub.nodes] for sub in plan.subtopologies}
+
+
+def _explained(sub: SubTopology, node: Node) -> Explained:
+    value_type = value_type_of(node.parents[0]) if node.parents else None
+    form, why = next((say(node, value_type) for kind, say in _SAY.items() if isinstance(node, kind)), _ROWS)
+    if sub.row_reason is not None and form == "columns":
+        form, why = "rows", f"one record at a time, as {sub.row_reason}"
+    functions = _functions(node) if form == "rows" else ()
+    return Explained(node.name, node.kind, form, why, node.where, value_type, functions)
+
+
+def value_type_of(node: Node) -> Any:
+    """The type of the values that a step hands on, None where nobody has said it."""
+    if isinstance(node, SourceNode):
+        return node.topic.value_type
+    if isinstance(node, TableSourceNode | AggregateNode):
+        return node.store.value_type
+    if hasattr(node, "value_type"):
+        return node.value_type
+    return value_type_of(node.parents[0]) if node.parents else None
+
+
+def _functions(node: Node) -> tuple[UserFunction, ...]:
+    found = [getattr(node, name) for name in ("predicate", "function") if hasattr(node, name)]
+    if isinstance(node, AggregateNode) and isinstance(node.fold, NamedAggregates):
+        found += [UserFunction(f, step="aggregate", takes=1) for f in _arguments(node.fold) if callable(f)]
+    return tuple(one for one in found if isinstance(one, UserFunction))
+
+
+def _arguments(fold: NamedAggregates) -> list[Any]:
+    return [part.argument for _, part in fold.parts if part.argument is not None]
+
+
+Said = tuple[Form, str]
+_ROWS: Said = ("rows", "its function takes one record at a time")
+
+
+def _by_expression(asked: UserFunction | Expression, value_type: Any) -> Said:
+    if not isinstance(asked, Expression):
+        return "rows", "a function takes one record at a time"
+    if not getattr(value_type, "__struct_fields__", ()):
+        return "rows", "the values have no declared fields: give the topic a value_type"
+    return "columns", f"{asked!r} is an expression"
+
+
+def _aggregate(node: AggregateNode, value_type: Any) -> Said:
+    if not isinstance(node.fold, NamedAggregates):
+        return "rows", "a function folds one record at a time; named aggregates (agg.sum(...)) run on columns"
+    if node.emit == "update":
+        return "rows", 'emit("update") hands on every change, one by one'
+    arguments = _arguments(node.fold)
+    if any(not isinstance(argument, Expression) for argument in arguments):
+        return "rows", "an aggregate is given a function, which takes one record at a time"
+    if arguments and not getattr(value_type, "__struct_fields__", ()):
+        return "rows", "the values have no declared fields: give the topic a value_type"
+    return "columns", "named aggregates of expressions are folded group by group"
+
+
+def _agent(node: AgentNode, value_type: Any) -> Said:
+    return "rows", "an agent iterates over records; `async for batch in stream.batches()` gives it columns"
+
+
+_SAY: dict[type[Node], Callable[[Any, Any], Said]] = {
+    SourceNode: lambda node, _: ("bytes", "decoded when a step asks for rows or columns"),
+    FilterNode: lambda node, value_type: _by_expression(node.predicate, value_type),
+    MapValuesNode: lambda node, value_type: _by_expression(node.function, value_type),
+    SelectKeyNode: lambda node, value_type: _by_expression(node.function, value_type),
+    MergeNode: lambda node, _: ("columns", "batches are handed on as they are"),
+    AggregateNode: _aggregate,
+    AgentNode: _agent,
+    SinkNode: lambda node, _: ("bytes", "encoded a batch at a time"),
+    RepartitionNode: lambda node, _: ("bytes", "encoded a batch at a time"),
+}
