@@ -73,6 +73,25 @@ A name is a contract: give the table its old name back (name='late'), or remove 
         )
 
 
+class RepartitionRenamedError(TopologyError):
+    """A repartition topic holds records that are not processed, and the app reads it no longer.
+
+    >>> raise RepartitionRenamedError("shop-by-city-repartition", records=7, names=["shop-by-town-repartition"])
+    Traceback (most recent call last):
+    streams.errors.RepartitionRenamedError: 7 records in 'shop-by-city-repartition' are not processed, and the app \
+reads only 'shop-by-town-repartition'. A name is a contract: give the step its old name back and let it process them \
+(`streams worker APP --until-end`), or let go of them with `streams topics delete shop-by-city-repartition`.
+    """
+
+    def __init__(self, topic: str, *, records: int, names: Iterable[str]) -> None:
+        has = ", ".join(repr(name) for name in sorted(names)) or "no such topic"
+        super().__init__(
+            f"{records} records in {topic!r} are not processed, and the app reads only {has}. A name is a contract: "
+            "give the step its old name back and let it process them (`streams worker APP --until-end`), or let go of "
+            f"them with `streams topics delete {topic}`."
+        )
+
+
 class PartitionCountError(TopologyError):
     """A topic has another number of partitions than the app declares, or was started with before.
 

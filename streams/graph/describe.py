@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.graph.nodes import Node, RepartitionNode, SinkNode, SourceNode
+from streams.graph.nodes import Node, RepartitionNode, SinkNode, SourceNode, TableSourceNode
 from streams.graph.plan import Plan, SubTopology
 
 
@@ -73,7 +73,21 @@ def text(plan: Plan) -> str:
             if not step.reads:
                 lines.append(f"      <-- {_names(step.parents, place)}")
         lines.append("")
+    for number, node in enumerate(plan.globals, len(plan.subtopologies)):
+        lines += _global_store(number, node)
     return "\n".join(lines) + "\n"
+
+
+def _global_store(number: int, node: TableSourceNode) -> list[str]:
+    (source,) = node.parents
+    return [
+        f"   Sub-topology: {number} for global store (will not generate tasks)",
+        f"    Source: {source.name} (topics: [{node.store.changelog}])",
+        f"      --> {node.name}",
+        f"    Processor: {node.name} (stores: [{node.store.name}])",
+        "      --> none",
+        f"      <-- {source.name}",
+    ]
 
 
 def _as_kafka_orders(found: list[Step]) -> list[Step]:
@@ -103,5 +117,6 @@ def _heading(step: Step) -> str:
 def as_json(plan: Plan) -> str:
     """Every step with its names, one object for the app."""
     subs = [{"id": sub.id, "steps": [step._asdict() for step in steps(sub)]} for sub in plan.subtopologies]
-    encoded = msgspec.json.encode({"app_id": plan.app_id, "sub_topologies": subs})
+    tables = [{"store": node.store.name, "topic": node.store.changelog, "where": node.where} for node in plan.globals]
+    encoded = msgspec.json.encode({"app_id": plan.app_id, "sub_topologies": subs, "global_tables": tables})
     return msgspec.json.format(encoded, indent=2).decode()

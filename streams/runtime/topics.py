@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from streams.errors import PartitionCountError, StoreRenamedError, TopologyError
+from streams.errors import PartitionCountError, RepartitionRenamedError, StoreRenamedError, TopologyError
 from streams.graph.definitions import KEPT_FOREVER, StoreDef, TopicDef
 from streams.graph.plan import Plan, SubTopology, co_partitioned
 from streams.runtime.conditions import declared
@@ -48,8 +48,8 @@ class Topics:
     async def prepare(self) -> None:
         """Makes the topics that are missing.
 
-        Raises PartitionCountError, StoreRenamedError, or TopologyError when topics that are read together differ in
-        partitions.
+        Raises PartitionCountError, StoreRenamedError, RepartitionRenamedError, or TopologyError when topics that are
+        read together differ in partitions.
         """
         await self._external()
         await self._repartitions()
@@ -119,16 +119,29 @@ class Topics:
             await self._ensure([TopicSpec(n, self.tasks[sub.id], CHANGELOG_CONFIG) for n in names[sub.id]], sub)
         await self._ensure([TopicSpec(name, 1, CHANGELOG_CONFIG) for name in self._positions])
 
-    async def _check_renamed(self, declared: set[str]) -> None:
+    async def _check_renamed(self, changelogs: set[str]) -> None:
         app_id = self._plan.app_id
-        for name in await internal_topics(self._transport, app_id):
+        found = await internal_topics(self._transport, app_id)
+        for name in found:
             # Clocks follow the sub-topology: they are ours, and going on without them costs nothing that a name could
             # save.
-            if name.endswith("-changelog") and name not in declared and not name.endswith("-clocks-changelog"):
+            if name.endswith("-changelog") and name not in changelogs and not name.endswith("-clocks-changelog"):
                 store = name.removeprefix(f"{app_id}-").removesuffix("-changelog")
                 raise StoreRenamedError(
                     store, data_dir=self._data_dir, names=[store.name for store in self._plan.stores.values()]
                 )
+        names = {topic.name for topic in self._plan.topics.values() if topic.internal}
+        for name in found:
+            if name.endswith("-repartition") and name not in names and (left := await self._left_in(name)):
+                raise RepartitionRenamedError(name, records=left, names=names)
+
+    async def _left_in(self, topic: str) -> int:
+        """Records of a topic that the app has not processed."""
+        info = (await self._transport.describe([topic]))[topic]
+        tps = [TopicPartition(topic, partition) for partition in range(info.partitions)]
+        ends, starts = await self._transport.latest(tps), await self._transport.earliest(tps)
+        done = await self._transport.committed(self._plan.app_id, tps)
+        return sum(ends[tp] - (starts[tp] if (at := done[tp]) is None else at.offset) for tp in tps)
 
     async def _ensure(self, specs: list[TopicSpec], sub: SubTopology | None = None) -> None:
         """Makes those that are missing. `sub` is the sub-topology that they belong to."""

@@ -117,3 +117,18 @@ def test_json_holds_what_the_text_says(counted: Plan) -> None:
     first, second = json.loads(as_json(counted))["sub_topologies"]
     assert [step["name"] for step in first["steps"]] == ["lines-source", "by-word"]
     assert second["steps"][1]["stores"] == ["counts"]
+
+
+def test_a_global_table_is_a_sub_topology_without_tasks() -> None:
+    app = App("app")
+    app.topic("planes").global_table()
+    app.topic("lines").stream().to("out")
+    assert app.describe().endswith(
+        "   Sub-topology: 1 for global store (will not generate tasks)\n"
+        "    Source: planes-global-source (topics: [planes])\n"
+        "      --> planes-global-table\n"
+        "    Processor: planes-global-table (stores: [planes])\n"
+        "      --> none\n"
+        "      <-- planes-global-source\n"
+    )
+    assert json.loads(as_json(app.plan()))["global_tables"][0]["store"] == "planes"

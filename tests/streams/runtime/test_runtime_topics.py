@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import streams
-from streams.errors import PartitionCountError, StoreRenamedError, TopologyError
+from streams.errors import PartitionCountError, RepartitionRenamedError, StoreRenamedError, TopologyError
 from streams.runtime.topics import Topics, clock_store, position_topic
 from streams.transport.contract import Committed, TopicInfo, TopicPartition, TopicSpec
 
@@ -22,6 +22,7 @@ class Broker:
         self.infos = {name.replace("_", "-"): TopicInfo(name, name, count) for name, count in there.items()}
         self.made: list[TopicSpec] = []
         self.offsets: dict[str, dict[TopicPartition, Committed]] = {}
+        self.ends: dict[TopicPartition, int] = {}
 
     async def topics(self) -> list[str]:
         return sorted(self.infos)
@@ -37,6 +38,12 @@ class Broker:
 
     async def committed(self, group: str, tps: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed | None]:
         return {tp: self.offsets.get(group, {}).get(tp) for tp in tps}
+
+    async def earliest(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(tps, 0)
+
+    async def latest(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self.ends.get(tp, 0) for tp in tps}
 
 
 async def prepared(
@@ -171,6 +178,20 @@ async def test_a_topic_whose_count_has_grown() -> None:
 async def test_a_store_that_the_app_no_longer_names() -> None:
     with pytest.raises(StoreRenamedError, match=r"store 'old' is in ./shop-data but not in the app, which has 'sizes'"):
         await prepared(by_size, Broker(shop_old_changelog=1))
+
+
+@pytest.mark.parametrize("committed", [None, 3, 7])
+async def test_a_repartition_that_the_app_no_longer_reads(committed: int | None) -> None:
+    broker = Broker(shop_by_town_repartition=1)
+    old = TopicPartition("shop-by-town-repartition", 0)
+    broker.ends[old] = 7
+    broker.offsets["shop"] = {} if committed is None else {old: Committed(committed)}
+    if committed == 7:
+        await prepared(by_size, broker)
+        return
+    left = 7 - (committed or 0)
+    with pytest.raises(RepartitionRenamedError, match=f"^{left} records in 'shop-by-town-repartition' are not proc"):
+        await prepared(by_size, broker)
 
 
 async def test_times_of_steps_that_are_gone_are_nobodys_loss() -> None:
