@@ -65,7 +65,7 @@ class Assembly:
         self.restore: Restore | None = None
         self.globals = self._parts.global_tables(self.extra)
         self.tasks = self._parts.tasks(self.globals)
-        self.ingests = [self._parts.ingest(source, self.woken.set) for source in app.sources]
+        self.ingests = [self._parts.ingest(source, self.woken.set) for source in app.sources if conditions.sources]
         self.queue_of: dict[TopicPartition, PartitionQueue] = {}
         self.commit = Commit(
             producer,

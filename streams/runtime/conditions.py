@@ -32,7 +32,7 @@ def declared(topic: TopicDef) -> int | None:
 class Conditions:
     """`now_ms` is the clock, `sleep` waits before a record is tried again. `emit`: when results leave of a step that
     does not say. `partitions` tells how many a topic is to have, None where that is open. In a `replay` nobody is idle:
-    what a partition lacks may still come.
+    what a partition lacks may still come. Without `sources` nobody feeds the topics from within.
     """
 
     now_ms: Callable[[], int] = wall_ms
@@ -40,3 +40,4 @@ class Conditions:
     emit: Emit = "commit"
     partitions: Callable[[TopicDef], int | None] = declared
     replay: bool = False
+    sources: bool = True

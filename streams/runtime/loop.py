@@ -60,17 +60,21 @@ class Loop:
 
     async def _run(self) -> Reason:
         while not self._stopping.is_set():
-            got = await self._fetch(0)
-            worked = await self._turns()
+            worked = await self.round()
             self._report()
-            if worked or got:
+            if worked:
                 if self._over_bound() or self._interval_is_over():
-                    await self._commit()
+                    await self.commit()
                 await asyncio.sleep(0)
             elif await self._idle():
                 return "end"
-        await self._commit()
+        await self.commit()
         return "signal"
+
+    async def round(self) -> bool:
+        """One fetch, and a turn of each; false when there was nothing to do."""
+        got = await self._fetch(0)
+        return bool(await self._turns() or got)
 
     async def _turns(self) -> int:
         worked = 0
@@ -114,7 +118,7 @@ class Loop:
                 self._committed_s + self._commit_cost_s / COMMIT_SHARE - time.monotonic(), assembly.collecting_s()
             )
             if wait_s <= 0 or self._until_end:
-                await self._commit()
+                await self.commit()
                 return False
             await self._wait(min(wait_s, self._commit_interval_s))
             return False
@@ -153,7 +157,8 @@ class Loop:
             self._put_off_s = now + max(0.0, self._assembly.collecting_s())
         return now >= self._put_off_s
 
-    async def _commit(self) -> None:
+    async def commit(self) -> None:
+        """Commits, if there is anything new."""
         self._put_off_s = None
         await self._assembly.globals.save()
         if not self._assembly.commit.has_news():

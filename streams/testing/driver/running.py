@@ -1,0 +1,95 @@
+"""One life of the app under test: from a start to a stop or a crash, over a log that outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from streams.app import App
+from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.background import Background
+from streams.runtime.conditions import Conditions
+from streams.runtime.loop import Loop
+from streams.runtime.observer import Restoring
+from streams.testing.driver.clock import Clock
+from streams.testing.driver.log import MemoryLog
+from streams.testing.driver.virtual_loop import VirtualLoop, in_ms
+
+log = logging.getLogger(__name__)
+
+
+class Running:
+    """The tasks of an app, as a worker runs them: its assembly and the rounds of its loop, without its waiting."""
+
+    def __init__(self, assembly: Assembly, background: Background, loop: VirtualLoop, clock: Clock) -> None:
+        self.assembly = assembly
+        self._rounds = Loop(assembly, asyncio.Event(), until_end=False, progress=lambda records, rate: None)
+        self._background = background
+        self._loop = loop
+        self._clock = clock
+
+    @classmethod
+    async def start(
+        cls, app: App, log: MemoryLog, conditions: Conditions, loop: VirtualLoop, clock: Clock,
+        tell: Callable[[Restoring], None],
+    ) -> Running:  # fmt: skip
+        """Restores the stores, starts timers and tasks, and processes what waits."""
+        assembly = await assemble(app, log, conditions)
+        background = Background(app, conditions.now_ms)
+        try:
+            await assembly.open(tell)
+            await background.__aenter__()
+        except BaseException:
+            await assembly.close()
+            raise
+        return cls(assembly, background, loop, clock)
+
+    async def settle(self, *, commit: bool = True) -> None:
+        """Processes all there is, to the end; commits until a commit brings nothing new. What is being collected by
+        time is left to its time.
+        """
+        await self._loop.quiet()
+        while True:
+            while await self._rounds.round():
+                pass
+            self._raise_failure()
+            if not commit or not self.assembly.commit.has_news() or self.assembly.collecting_s() > 0:
+                return
+            await self._rounds.commit()
+
+    def _raise_failure(self) -> None:
+        if self._background.failed.done():
+            raise self._background.failed.result()
+
+    async def commit(self) -> None:
+        """Commits now, whatever is being collected, and processes what comes of it."""
+        await self._rounds.commit()
+        await self.settle()
+
+    async def move_to(self, at_ms: int) -> None:
+        """Lets the clock go on, with a stop wherever a timer is due or the time to collect is over."""
+        while (due_ms := await self._next_due()) is not None and due_ms <= at_ms:
+            self._clock.now_ms = max(self._clock.now_ms, due_ms)
+            await self.settle()
+        self._clock.now_ms = max(self._clock.now_ms, at_ms)
+        await self.settle()
+
+    async def _next_due(self) -> int | None:
+        """When something falls due that waits for time alone."""
+        waits = [await self._loop.quiet(), self.assembly.collecting_s() or None]
+        return min((self._clock.now_ms + in_ms(s) for s in waits if s is not None), default=None)
+
+    async def stop(self) -> None:
+        """Commits and ends."""
+        try:
+            await self.commit()
+        finally:
+            errors = await self.end()
+        if errors:
+            raise errors[0]
+
+    async def end(self) -> list[Exception]:
+        """Ends without a commit, as a kill does: what was not committed is lost."""
+        await self._background.__aexit__(None, None, None)
+        return await self.assembly.close()
