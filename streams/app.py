@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from streams.client import Client
     from streams.operators.base import TaskContext
     from streams.operators.outputs import Outputs
+    from streams.store import Store, StoreKind
     from streams.table import Table as AgentTable
     from streams.timers import Schedule, TimerCall
 
@@ -169,6 +170,24 @@ class App:
             self, name, default=default, key_type=key_type, value_type=value_type, partitions=partitions, ttl=ttl
         )
         self._tables[name] = made
+        return made
+
+    def store(
+        self,
+        name: str,
+        *,
+        key_type: Any = None,
+        value_type: Any = None,
+        kind: StoreKind = "key_value",
+        retention: Duration | None = None,
+        size: Duration | None = None,
+        ttl: Duration | None = None,
+    ) -> Store:
+        """A store for processors: `stream.process(P, stores=[store])`, and `ctx.store(name)` there (see `Store`)."""
+        from streams.store import Store
+
+        made = Store(name, key_type=key_type, value_type=value_type, kind=kind, retention=retention, size=size, ttl=ttl)
+        made.declared_in(self.builder)
         return made
 
     @property

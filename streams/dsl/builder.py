@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from streams.graph.definitions import StoreDef
 from streams.graph.plan import Graph
+
+if TYPE_CHECKING:
+    from streams.store import Store
 
 
 @dataclass(slots=True)
@@ -13,6 +18,7 @@ class Builder:
 
     app_id: str
     graph: Graph = field(default_factory=Graph)
+    user_stores: dict[Store, StoreDef] = field(default_factory=dict)
 
     def changelog(self, store: str) -> str:
         """The name of a store's changelog topic."""

@@ -4,11 +4,12 @@ is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from streams.dsl.joins import Joining, join
 from streams.dsl.naming import step_name, suffix, type_of
+from streams.dsl.processors import Processing, process, process_values
 from streams.expressions import Expression
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import UserFunction, caller
@@ -170,6 +171,36 @@ class Stream:
             value_type=types.pop() if len(types) == 1 else None,
             key_changed=any(stream.key_changed for stream in streams),
         )
+
+    # -- with state of the user's own
+
+    def process(
+        self,
+        processor: Callable[[], Any],
+        *,
+        stores: Iterable[Any] = (),
+        key_type: Any = None,
+        value_type: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Stream:
+        """Each record through a processor: a class with `process(record)`, and `init(ctx)` and `close()` if it likes;
+        one is made for each task. What it hands to `ctx.forward` goes on, under any key.
+        """
+        told = Processing("process", processor, stores, name, on_error)
+        return process(self, told, key_type, value_type)
+
+    def process_values(
+        self,
+        processor: Callable[[], Any],
+        *,
+        stores: Iterable[Any] = (),
+        value_type: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Stream:
+        """The same for a processor that keeps the key of each record, so that no repartition is needed behind it."""
+        return process_values(self, Processing("process_values", processor, stores, name, on_error), value_type)
 
     # -- by key
 

@@ -17,13 +17,28 @@ from streams.graph.definitions import StoreDef, TopicDef
 from streams.graph.nodes import (
     AgentNode,
     AggregateNode,
+    FilterNode,
+    FlatMapNode,
+    FlatMapValuesNode,
+    MapNode,
+    MapValuesNode,
+    MergeNode,
     Node,
+    PeekNode,
+    ProcessNode,
     RepartitionNode,
+    SelectKeyNode,
     SinkNode,
     SourceNode,
     TableJoinNode,
     TableSourceNode,
 )
+
+_ONE_BY_ONE = (
+    *(SourceNode, FilterNode, MapNode, MapValuesNode, FlatMapNode, FlatMapValuesNode, SelectKeyNode),
+    *(PeekNode, MergeNode, TableJoinNode),
+)
+"""Steps that answer each record at once, and only then."""
 
 
 @dataclass(slots=True)
@@ -129,6 +144,11 @@ class SubTopology:
     @property
     def repartitions(self) -> list[RepartitionNode]:
         return [node for node in self.nodes if isinstance(node, RepartitionNode)]
+
+    @property
+    def processes(self) -> list[ProcessNode]:
+        """The steps that run a processor of the user's."""
+        return [node for node in self.nodes if isinstance(node, ProcessNode)]
 
     @property
     def passing_on(self) -> frozenset[str]:
@@ -279,7 +299,10 @@ def _row_reason(sub: SubTopology) -> str | None:
     for store in sub.stores:
         if store.ttl_ms is not None:
             return f"the table {store.name} forgets keys by time (ttl), which each record moves on"
-    ancestors = _sources_above(sub)
+    reason = _turns(sub)
+    if reason is not None:
+        return reason
+    ancestors = _sources_above(sub, called=True)
     for node in sub.nodes:
         if len(node.parents) > 1:
             shared = _shared(ancestors[id(parent)] for parent in node.parents)
@@ -288,6 +311,22 @@ def _row_reason(sub: SubTopology) -> str | None:
     for reason in (_shared_store(sub, ancestors), _shared_output(sub, ancestors)):
         if reason is not None:
             return reason
+    return None
+
+
+def _turns(sub: SubTopology) -> str | None:
+    """Why a processor of the sub-topology has to be asked after each record whether a call of it is due. One alone
+    looks itself, before each record, if each record comes to it as it was read.
+    """
+    processes = sub.processes
+    if len(processes) > 1:
+        return f"{processes[0].name} and {processes[1].name} may be called by time in turn"
+    above = [parent for node in processes for parent in node.parents]
+    while above:
+        node = above.pop()
+        if not isinstance(node, _ONE_BY_ONE):
+            return f"what {node.name} gives may come later than the time at which a call is due"
+        above += node.parents
     return None
 
 
@@ -316,10 +355,14 @@ def _shared_output(sub: SubTopology, ancestors: dict[int, set[str]]) -> str | No
     return None
 
 
-def _sources_above(sub: SubTopology) -> dict[int, set[str]]:
+def _sources_above(sub: SubTopology, *, called: bool = False) -> dict[int, set[str]]:
+    """The topics whose records get to each step; with `called` also those that move the time by which it is called."""
     above: dict[int, set[str]] = {}
+    everything = {source.topic.name for source in sub.sources}
     for node in sub.nodes:
         own = {node.topic.name} if isinstance(node, SourceNode) else set()
+        if called and isinstance(node, ProcessNode):
+            own = everything
         above[id(node)] = own.union(*(above[id(parent)] for parent in node.parents))
     return above
 
@@ -340,7 +383,7 @@ def co_partitioned(sub: SubTopology) -> list[list[TopicDef]]:
     above = _sources_above(sub)
     topic_of = {source.topic.name: source.topic for source in sub.sources}
     groups: list[set[str]] = []
-    meeting = [node for node in sub.nodes if isinstance(node, TableJoinNode | AggregateNode | AgentNode)]
+    meeting = [node for node in sub.nodes if isinstance(node, TableJoinNode | AggregateNode | AgentNode | ProcessNode)]
     for node in meeting:
         users = [other for other in sub.nodes if set(node.stores) & set(other.stores)]
         groups.append(set().union(*(above[id(user)] for user in users)))

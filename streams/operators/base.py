@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streams.operators.clocks import Clocks
     from streams.operators.failures import Failures
     from streams.operators.outputs import Outputs
+    from streams.operators.punctuations import Punctuations, Schedule
     from streams.operators.table_view import TableView
 
 N = TypeVar("N", bound=Node)
@@ -71,6 +72,11 @@ class TaskContext:
     views: dict[str, TableView] = field(default_factory=dict)
     operators: dict[str, Operator[Any]] = field(default_factory=dict)
     """All steps of the task, by name: a join asks the operator of a table for what it has."""
+    app_id: str = ""
+    punctuations: Punctuations | None = None
+    """The schedules of the task's processors, if it has any."""
+    commit_asked: bool = False
+    """A processor wants a commit soon."""
     _times: tuple[Batch, Int64Array] | None = None
 
     def view(self, store: StoreDef) -> TableView:
@@ -102,6 +108,16 @@ class TaskContext:
         upto = len(batch) if offset < 0 else int(np.searchsorted(batch.offsets, offset, "right"))
         return max(self.stream_time_seen, int(self._times[1][upto - 1])) if upto else self.stream_time_seen
 
+    def place_at_hand(self, offset: int, side: Literal["left", "right"]) -> int:
+        """How many of the records at hand stand before the one at `offset`, or with "right" up to it."""
+        return 0 if self.at_hand is None else int(np.searchsorted(self.at_hand.offsets, offset, side))
+
+    def times_at_hand(self) -> Int64Array:
+        """Stream time at each of the records at hand."""
+        assert self.at_hand is not None
+        seen = np.maximum(np.maximum.accumulate(self.at_hand.timestamps), self.stream_time_seen)
+        return np.minimum(seen, self.time_bound)
+
     def stream_time(self, observed: int) -> int:
         """The operator's time, given the largest timestamp it has observed."""
         return min(observed, self.time_bound)
@@ -109,6 +125,9 @@ class TaskContext:
 
 class Operator(Generic[N]):
     """One step of one task. The methods here do nothing; an operator overrides what it needs."""
+
+    only_child: str | None = None
+    """The one step that the last answer is for; None: all children."""
 
     def __init__(self, node: N, context: TaskContext) -> None:
         self.node = node
@@ -135,6 +154,10 @@ class Operator(Generic[N]):
 
     def advance(self) -> Batch | None:
         """Called when time moves without a record of its own: `context.time_bound` has grown."""
+        return None
+
+    def punctuate(self, schedule: Schedule, time_ms: int) -> Batch | None:
+        """One of the step's schedules is due: makes the call, and answers with what comes of it."""
         return None
 
     def flush(self) -> Batch | None:

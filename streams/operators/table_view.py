@@ -255,11 +255,17 @@ class TableView:
         """(key, value) of everything, in the order of key bytes, as it was when the iteration began."""
         return self.range()
 
-    def range(self, start: Any = None, stop: Any = None) -> Iterator[tuple[Any, Any]]:
-        """(key, value) with start <= key < stop in the order of key bytes; None is an open end."""
+    def range(self, start: Any = None, stop: Any = None, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
+        """(key, value) with start <= key < stop in the order of key bytes, or the other way; None is an open end."""
         low = None if start is None else self.entry(start)
         high = None if stop is None else self.entry(stop)
-        return self._in_order(self._stores.key_value(self._name), low, high, 0)
+        return self._in_order(self._stores.key_value(self._name), low, high, 0, reverse=reverse)
+
+    def beginning_with(self, prefix: bytes, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
+        """(key, value) of the keys whose bytes begin so, in their order, or the other way."""
+        cut = prefix.rstrip(b"\xff")
+        high = cut[:-1] + bytes([cut[-1] + 1]) if cut else None
+        return self._in_order(self._stores.key_value(self._name), prefix, high, 0, reverse=reverse)
 
     def window(self, start: int) -> Iterator[tuple[Any, Any]]:
         """(key, value) of one window, in the order of key bytes."""
@@ -272,7 +278,7 @@ class TableView:
         return [start for start in starts if start not in changed or next(self.window(start), None) is not None]
 
     def _in_order(
-        self, store: KeyValueStore, low: bytes | None, high: bytes | None, key_at: int
+        self, store: KeyValueStore, low: bytes | None, high: bytes | None, key_at: int, *, reverse: bool = False
     ) -> Iterator[tuple[Any, Any]]:
         """What the store has in a range, under what has changed since; a key begins at byte `key_at` of its entry."""
         changed = {
@@ -280,9 +286,10 @@ class TableView:
             for entry in self._dirty
             if (low is None or low <= entry) and (high is None or entry < high)
         }
-        with store.scan(low, high) as rows:
+        ordered = sorted(changed.items(), key=itemgetter(0), reverse=reverse)
+        with store.scan(low, high, reverse=reverse) as rows:
             stored = ((entry, _Packed(data)) for entry, data, _ in rows if entry not in changed)
-            for entry, value in merge(sorted(changed.items(), key=itemgetter(0)), stored, key=itemgetter(0)):
+            for entry, value in merge(ordered, stored, key=itemgetter(0), reverse=reverse):
                 if value is not _GONE:
                     plain = self._decoded(value.data) if type(value) is _Packed else value
                     yield self._keys.decode(entry[key_at:]), plain
@@ -292,6 +299,10 @@ class TableView:
     def observe(self, step: str, stream_time: int) -> None:
         """A step's stream time (ms). Windows go when the slowest step that uses the table has left them behind."""
         self._times[step] = stream_time
+
+    def observed(self, step: str, absent: int) -> int:
+        """What that step has said last."""
+        return self._times.get(step, absent)
 
     def save(self) -> Iterator[None]:
         """Before a commit: what has expired goes, what changed is encoded and put into the store, step by step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -138,6 +139,11 @@ class Assembly:
         """For how many seconds a commit may be put off, because a step is collecting records."""
         until = min((at for task in self.tasks if (at := task.pending) is not None), default=None)
         return 0.0 if until is None else (until - self.conditions.now_ms()) / 1000
+
+    def until_call_s(self) -> float:
+        """In how many seconds the clock on the wall makes a processor's call due; infinite if never."""
+        until = min((at for task in self.tasks if (at := task.next_wall_ms) is not None), default=None)
+        return math.inf if until is None else max(0.0, (until - self.conditions.now_ms()) / 1000)
 
     def at_end(self) -> bool:
         """All that was there is processed: sources are finished, every partition is read, foreign topics as far as

@@ -7,7 +7,7 @@ there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
 
@@ -25,13 +25,21 @@ TURN_S = 0.010
 class Executor:
     """The operators of one task. With a `row_reason` every batch goes through one record at a time, each announced to
     `before_row`.
+
+    `due` gives the calls that the stream time of the record at an offset makes due (None: time moved without one), each
+    when the one before it is done.
     """
 
     def __init__(
-        self, sub: SubTopology, operators: dict[str, Operator[Any]], before_row: Callable[[Batch], None]
+        self,
+        sub: SubTopology,
+        operators: dict[str, Operator[Any]],
+        before_row: Callable[[Batch], None],
+        due: Callable[[int | None], Iterator[tuple[str, Work]]] = lambda offset: iter(()),
     ) -> None:
         self.operators = operators
         self._before_row = before_row
+        self._due = due
         self._children: dict[str, list[tuple[Node, int]]] = {node.name: sub.children(node) for node in sub.nodes}
         self._by_row = sub.row_reason is not None
         self._stack: list[tuple[str, Work]] = []
@@ -46,9 +54,11 @@ class Executor:
                 self._before_row(one)
                 self._give(source.name, 0, one)
                 await self.settle()
+                await self.run(self._due(int(one.offsets[0])))
             return
         self._give(source.name, 0, batch)
         await self.settle()
+        await self.run(self._due(int(batch.offsets[-1])))
 
     async def advance(self) -> None:
         """Time has moved without a record."""
@@ -56,6 +66,16 @@ class Executor:
         for name, operator in self.operators.items():
             self._stack.append((name, operator.advance))
             await self.settle()
+        await self.run(self._due(None))
+
+    async def run(self, calls: Iterator[tuple[str, Work]]) -> int:
+        """Work of steps, one after the other, each to the end of every branch; how many there were."""
+        count = 0
+        for name, work in calls:
+            self._stack.append((name, work))
+            await self.settle()
+            count += 1
+        return count
 
     async def flush(self) -> None:
         """What a commit is to emit, parents first."""
@@ -82,8 +102,14 @@ class Executor:
 
     def _hand_on(self, name: str, batch: Batch) -> None:
         self._stack.append((name, self.operators[name].more))
-        for child, side in reversed(self._children[name]):
-            self._give(child.name, side, batch)
+        only = self.operators[name].only_child
+        rows = range(len(batch)) if self._by_row else (None,)
+        for row in reversed(rows):
+            # One after the other, each to the end of every branch, as if the step had made them one by one.
+            part = batch if row is None else batch[row : row + 1]
+            for child, side in reversed(self._children[name]):
+                if only is None or child.name == only:
+                    self._give(child.name, side, part)
 
     def _give(self, name: str, side: int, batch: Batch) -> None:
         operator = self.operators[name]

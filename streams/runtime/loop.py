@@ -63,7 +63,7 @@ class Loop:
             worked = await self.round()
             self._report()
             if worked:
-                if self._over_bound() or self._interval_is_over():
+                if self._over_bound() or self._asked() or self._interval_is_over():
                     await self.commit()
                 await asyncio.sleep(0)
             elif await self._idle():
@@ -120,11 +120,11 @@ class Loop:
             if wait_s <= 0 or self._until_end:
                 await self.commit()
                 return False
-            await self._wait(min(wait_s, self._commit_interval_s))
+            await self._wait(min(wait_s, self._commit_interval_s, assembly.until_call_s()))
             return False
         if self._until_end and assembly.at_end():
             return True
-        await self._wait(WAIT_MS / 1000)
+        await self._wait(min(WAIT_MS / 1000, assembly.until_call_s()))
         return False
 
     async def _wait(self, seconds: float) -> None:
@@ -142,6 +142,10 @@ class Loop:
         error = results[0]
         if isinstance(error, Exception) and not isinstance(error, asyncio.CancelledError):
             raise error
+
+    def _asked(self) -> bool:
+        """Whether a processor wants a commit."""
+        return any(task.context.commit_asked for task in self._assembly.tasks)
 
     def _over_bound(self) -> bool:
         return any(

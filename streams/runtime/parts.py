@@ -92,6 +92,7 @@ class Parts:
             conditions=self._conditions,
             writers=self._writers[sub.id],
             circle=self._plan.circle(sub),
+            app_id=self._app.id,
             clock_store=None if clock is None else clock.name,
             batch_records_max=self._settings.batch_records_max,
             idle_after_ms=None if self._conditions.replay else self._settings.idle_after_ms,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from time import process_time
 from typing import Any, NamedTuple
 
@@ -21,10 +22,11 @@ from streams.operators.base import NO_TIME, Operator, TaskContext
 from streams.operators.clocks import Clocks
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
+from streams.operators.punctuations import Kind, Punctuations, Schedule
 from streams.operators.registry import operator_for
 from streams.operators.source import Marker, SourceOperator, Undecodable
 from streams.runtime.conditions import Conditions
-from streams.runtime.executor import TURN_S, Executor
+from streams.runtime.executor import TURN_S, Executor, Work
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.stream_time import NO_BOUND, WriterTimes, marker, read_marker
 from streams.transport.contract import TopicPartition
@@ -59,6 +61,7 @@ class Task:
         batch_records_max: int,
         idle_after_ms: int | None,
         circle: Circle = NO_CIRCLE,
+        app_id: str = "",
     ) -> None:
         self.sub = sub
         self.partition = partition
@@ -71,10 +74,13 @@ class Task:
             *(self.id, partition, stores, outputs, failures, conditions.now_ms, conditions.sleep, conditions.emit),
             clocks=clocks,
             shared_stores=sub.shared_stores,
+            app_id=app_id,
+            punctuations=Punctuations(conditions.now_ms) if sub.processes else None,
         )
         self.operators: dict[str, Operator[Any]] = {node.name: operator_for(node, self.context) for node in sub.nodes}
         self.context.operators = self.operators
-        self.executor = Executor(sub, self.operators, self._forget_expired)
+        self.executor = Executor(sub, self.operators, self._forget_expired, self._due)
+        self._punctuated = False
         self._expiring = [store.name for store in sub.stores if store.ttl_ms is not None]
         self.queues: list[PartitionQueue] = []
         self.records = 0
@@ -100,8 +106,13 @@ class Task:
                 self.queues.append(PartitionQueue(tp, operator, positions[tp], ends[tp]))
         self._committed = self.positions()
         self._load_times()
+        punctuations = self.context.punctuations
+        if punctuations is not None:
+            punctuations.load(self.context.load_clock("schedules"))
         for operator in self.operators.values():
             operator.open()
+        if punctuations is not None:
+            punctuations.opened()
 
     # -- input
 
@@ -110,12 +121,13 @@ class Task:
         return (queue for queue in self.queues if queue.wants())
 
     async def turn(self) -> int:
-        """Processes one run, about `TURN_S` long; returns the number of records, 0 when there is nothing to do now.
+        """Processes one run, about `TURN_S` long, and makes the calls that the clock on the wall makes due; returns the
+        number of both, 0 when there is nothing to do now.
 
         What is raised here, as in `prepare`, is a StreamsError that knows its task.
         """
         with failing_in(self.id):
-            return await self._turn()
+            return await self._turn() + await self._punctuate()
 
     async def _turn(self) -> int:
         queue, until = self._next()
@@ -137,6 +149,8 @@ class Task:
 
     async def _process(self, queue: PartitionQueue, run: Batch) -> None:
         self.context.at_hand = run
+        if self.context.punctuations is not None:
+            self.context.punctuations.begin(self.context.times_at_hand())
         await self.executor.push(queue.source.node, run)
         self.context.at_hand = None
         self.context.stream_time_seen = max(self.context.stream_time_seen, queue.stream_time)
@@ -207,9 +221,46 @@ class Task:
         self.context.time_bound = self._bound()
 
     def _save_times(self) -> None:
+        if self.context.punctuations is not None:
+            self.context.save_clock("schedules", self.context.punctuations.dump())
         self.context.save_clock("stream time", [self.context.stream_time_seen, self._passed_on_time])
         for topic, times in self._writer_times.items():
             self.context.save_clock(f"writers of {topic}", times.dump())
+
+    # -- schedules
+
+    def _due(self, offset: int | None) -> Iterator[tuple[str, Work]]:
+        """The calls that stream time makes due, behind the record at an offset of those at hand, or where it is now."""
+        punctuations = self.context.punctuations
+        if punctuations is None:
+            return
+        if offset is None:
+            yield from self._calls("stream", self.stream_time)
+            return
+        for schedule, time in punctuations.through(self.context.place_at_hand(offset, "right")):
+            yield self._call(schedule, time)
+
+    def _calls(self, kind: Kind, time_ms: int) -> Iterator[tuple[str, Work]]:
+        punctuations = self.context.punctuations
+        assert punctuations is not None
+        for schedule in punctuations.due(kind, time_ms):
+            self._punctuated = True
+            yield self._call(schedule, time_ms)
+
+    def _call(self, schedule: Schedule, time_ms: int) -> tuple[str, Work]:
+        return schedule.step, partial(self.operators[schedule.step].punctuate, schedule, time_ms)
+
+    async def _punctuate(self) -> int:
+        wall_ms = self.next_wall_ms
+        if wall_ms is None or wall_ms > self.context.now_ms():
+            return 0
+        return await self.executor.run(self._calls("wall", self.context.now_ms()))
+
+    @property
+    def next_wall_ms(self) -> int | None:
+        """When the clock on the wall next makes a call due; None if never."""
+        punctuations = self.context.punctuations
+        return None if punctuations is None else punctuations.next_wall_ms
 
     # -- commit
 
@@ -255,7 +306,7 @@ class Task:
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
         moved = self.positions() != self._committed
-        return moved or bool(self.outputs.pending_records) or self._mark() != self._marked
+        return moved or self._punctuated or bool(self.outputs.pending_records) or self._mark() != self._marked
 
     def news(self) -> dict[TopicPartition, int]:
         """The offsets that moved since the last commit."""
@@ -264,6 +315,7 @@ class Task:
     def committed(self) -> None:
         """The transaction with `positions` in it has succeeded."""
         self._committed = self.positions()
+        self._punctuated = self.context.commit_asked = False
         self.failures.settled()
 
     def drained(self) -> bool:

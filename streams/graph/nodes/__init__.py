@@ -25,6 +25,10 @@ from streams.graph.nodes.outputs import (
     RepartitionNode,
     SinkNode,
 )
+from streams.graph.nodes.processors import (
+    ProcessNode,
+    ProcessValuesNode,
+)
 from streams.graph.nodes.stateless import (
     FilterNode,
     FlatMapNode,
@@ -63,6 +67,8 @@ __all__ = [
     "NamedAggregates",
     "Node",
     "PeekNode",
+    "ProcessNode",
+    "ProcessValuesNode",
     "ReduceFold",
     "RepartitionNode",
     "SelectKeyNode",

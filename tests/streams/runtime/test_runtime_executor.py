@@ -27,6 +27,7 @@ class Step:
         self.rest: list[list[Any]] = []
         self.moved: list[Any] = []
         self.held: list[Any] = []
+        self.only_child: str | None = None
 
     def take(self, side: int, batch: Batch) -> Batch | None:
         self.seen.append((self.name, batch.values))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -28,6 +30,7 @@ class FakeTask:
         self.outputs = self
         self.pending_records = 0
         self.pending = None
+        self.context = SimpleNamespace(commit_asked=False)
         self.asked = 0
 
     async def turn(self) -> int:
@@ -84,6 +87,9 @@ class FakeAssembly:
 
     def totals(self) -> Any:
         return Stopped("end", 0, len(self.commits), 0.0)
+
+    def until_call_s(self) -> float:
+        return math.inf
 
     def collecting_s(self) -> float:
         return 0.0
