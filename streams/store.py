@@ -28,8 +28,7 @@ class Store:
     <Store seen>
     >>> Store("visits", kind="window")
     Traceback (most recent call last):
-    streams.errors.TopologyError: store 'visits' at <doctest streams.store.Store[1]>:1: a store of windows needs \
-retention=, for how long it keeps each
+    streams.errors.TopologyError: store 'visits' at ...: a store of windows needs retention=, for how long it keeps each
     """
 
     def __init__(
