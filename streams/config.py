@@ -115,6 +115,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch_records_max: Annotated[int, _setting("A batch has at most so many records.", "max.poll.records", ge=1)] = (
         16_384
     )
+    max_task_idle_ms: Annotated[
+        int,
+        _setting(
+            "So long a task waits for records that may yet come to an empty partition, so as to go by their "
+            "timestamps; -1: not even for those that are known to be there.",
+            "max.task.idle.ms",
+            ge=-1,
+        ),
+    ] = 0
     idle_after_ms: Annotated[
         int, _setting("Behind a repartition, a writer without input for so long no longer holds time back.", ge=0)
     ] = 5_000

@@ -140,10 +140,12 @@ class Assembly:
         until = min((at for task in self.tasks if (at := task.pending) is not None), default=None)
         return 0.0 if until is None else (until - self.conditions.now_ms()) / 1000
 
-    def until_call_s(self) -> float:
-        """In how many seconds the clock on the wall makes a processor's call due; infinite if never."""
-        until = min((at for task in self.tasks if (at := task.next_wall_ms) is not None), default=None)
-        return math.inf if until is None else max(0.0, (until - self.conditions.now_ms()) / 1000)
+    def until_due_s(self) -> float:
+        """In how many seconds the clock on the wall alone gives something to do, infinite if never: a processor's call
+        is due, or a task has waited for more records long enough.
+        """
+        due = [at for task in self.tasks for at in (task.next_wall_ms, task.choice.waits_until_ms) if at is not None]
+        return max(0.0, (min(due) - self.conditions.now_ms()) / 1000) if due else math.inf
 
     def at_end(self) -> bool:
         """All that was there is processed: sources are finished, every partition is read, foreign topics as far as

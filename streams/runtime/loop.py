@@ -120,11 +120,11 @@ class Loop:
             if wait_s <= 0 or self._until_end:
                 await self.commit()
                 return False
-            await self._wait(min(wait_s, self._commit_interval_s, assembly.until_call_s()))
+            await self._wait(min(wait_s, self._commit_interval_s, assembly.until_due_s()))
             return False
         if self._until_end and assembly.at_end():
             return True
-        await self._wait(min(WAIT_MS / 1000, assembly.until_call_s()))
+        await self._wait(min(WAIT_MS / 1000, assembly.until_due_s()))
         return False
 
     async def _wait(self, seconds: float) -> None:

@@ -95,6 +95,7 @@ class Parts:
             app_id=self._app.id,
             clock_store=None if clock is None else clock.name,
             batch_records_max=self._settings.batch_records_max,
+            max_task_idle_ms=self._settings.max_task_idle_ms,
             idle_after_ms=None if self._conditions.replay else self._settings.idle_after_ms,
         )
 

@@ -2,8 +2,7 @@
 input.
 
 Records of several partitions are taken in the order of their timestamps: the task hands on the longest run of the
-earliest partition that is not later than the next one's head, and waits while a partition has more in the log than has
-been fetched (KIP-695).
+earliest partition that is not later than the next one's head (`choice.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from streams.operators.outputs import Outputs
 from streams.operators.punctuations import Kind, Punctuations, Schedule
 from streams.operators.registry import operator_for
 from streams.operators.source import Marker, SourceOperator, Undecodable
+from streams.runtime.choice import Choice
 from streams.runtime.conditions import Conditions
 from streams.runtime.executor import TURN_S, Executor, Work
 from streams.runtime.queue import PartitionQueue
@@ -60,6 +60,7 @@ class Task:
         clock_store: str | None,
         batch_records_max: int,
         idle_after_ms: int | None,
+        max_task_idle_ms: int = 0,
         circle: Circle = NO_CIRCLE,
         app_id: str = "",
     ) -> None:
@@ -83,6 +84,7 @@ class Task:
         self._punctuated = False
         self._expiring = [store.name for store in sub.stores if store.ttl_ms is not None]
         self.queues: list[PartitionQueue] = []
+        self.choice = Choice(self.queues, max_task_idle_ms, conditions.now_ms)
         self.records = 0
         self._writer_times = {topic: WriterTimes(count) for topic, count in writers.items()}
         self._circle = circle
@@ -130,9 +132,10 @@ class Task:
             return await self._turn() + await self._punctuate()
 
     async def _turn(self) -> int:
-        queue, until = self._next()
-        if queue is None:
+        chosen = self.choice.next()
+        if chosen is None:
             return 0
+        queue, until = chosen
         started = process_time()  # an agent that waits costs nothing
         run = queue.take(self._rows, until)
         if isinstance(run, Marker):
@@ -172,22 +175,6 @@ class Task:
             keys = self.stores.expire(store, self.stream_time)
             for operator in self.operators.values() if keys else ():
                 operator.forget(store, keys)
-
-    def _next(self) -> tuple[PartitionQueue | None, int | None]:
-        """The queue whose head is earliest, and the time up to which it may go."""
-        if len(self.queues) == 1:
-            return self.queues[0], None
-        if any(queue.lagging() for queue in self.queues):
-            return None, None
-        heads = sorted(((head, at) for at, queue in enumerate(self.queues) if (head := queue.head()) is not None))
-        if not heads:
-            return None, None
-        (_, first), *others = heads
-        if not others:
-            return self.queues[first], None
-        head, second = others[0]
-        # Of equal timestamps the earlier queue's goes first, or the size of a run would show in the order.
-        return self.queues[first], head if first < second else head - 1
 
     def _adapt(self, rows: int, seconds: float) -> None:
         if rows >= self._rows or seconds > TURN_S:

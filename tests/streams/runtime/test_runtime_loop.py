@@ -88,7 +88,7 @@ class FakeAssembly:
     def totals(self) -> Any:
         return Stopped("end", 0, len(self.commits), 0.0)
 
-    def until_call_s(self) -> float:
+    def until_due_s(self) -> float:
         return math.inf
 
     def collecting_s(self) -> float:
