@@ -27,6 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
         from benchmarks import broker_load
 
         return broker_load.main(arguments[1:])
+    if arguments[:1] == ["driver"]:
+        from benchmarks import driver
+
+        return driver.main(arguments[1:])
     options = _parser().parse_args(arguments)
     module = workload.load(options.workload)
     plan = Plan(

@@ -8,7 +8,8 @@ over the default; each value remembers where it came from.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -193,18 +194,20 @@ class SettingInfo(NamedTuple):
         return "--" + self.name.replace("_", "-")
 
 
-def settings_info() -> Iterator[SettingInfo]:
+@cache  # to find the types of the fields takes 2 ms, which every app of a test suite would pay
+def settings_info() -> tuple[SettingInfo, ...]:
     """All settings, in the order of the manual.
 
     >>> next(info for info in settings_info() if info.kafka == "commit.interval.ms").environment
     'STREAMS_COMMIT_INTERVAL_MS'
     """
-    for field in msgspec.structs.fields(Settings):
-        if field.name != "origins":
-            meta: Meta = field.type.__metadata__[0]
-            default = None if field.required else field.default
-            kafka = (meta.extra or {})["kafka"]
-            yield SettingInfo(field.name, field.type, default, meta.description or "", kafka)
+    return tuple(map(_info, (field for field in msgspec.structs.fields(Settings) if field.name != "origins")))
+
+
+def _info(field: msgspec.structs.FieldInfo) -> SettingInfo:
+    meta: Meta = field.type.__metadata__[0]
+    default = None if field.required else field.default
+    return SettingInfo(field.name, field.type, default, meta.description or "", (meta.extra or {})["kafka"])
 
 
 def load_settings(

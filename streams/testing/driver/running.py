@@ -54,9 +54,12 @@ class Running:
             while await self._rounds.round():
                 pass
             self._raise_failure()
-            if not commit or not self.assembly.commit.has_news() or self.assembly.collecting_s() > 0:
+            if not commit or self.assembly.collecting_s() > 0:
                 return
+            done = not self.assembly.commit.has_news()
             await self._rounds.commit()
+            if done:
+                return
 
     def _raise_failure(self) -> None:
         if self._background.failed.done():

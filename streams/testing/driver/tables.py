@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from state.keys import split_window_key, window_key
+from state.task_stores import TaskStores
 from streams.graph.definitions import StoreDef
 from streams.operators.stored import StoredForm
-from streams.runtime.task import Task
 from streams.windows import Windowed
 
 
 class DriverTable:
     """Looks into the stores of all tasks that keep the table. Keys of a windowed one are `Windowed`."""
 
-    def __init__(self, store: StoreDef, tasks: list[Task], step_ms: int | None) -> None:
+    def __init__(self, store: StoreDef, stores: list[TaskStores], step_ms: int | None) -> None:
         self._store = store
-        self._stores = [task.stores for task in tasks]
+        self._stores = stores
         self._form = StoredForm(store)
         self._step_ms = step_ms
 
