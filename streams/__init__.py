@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streams.batch import Batch
     from streams.client import Client
     from streams.expressions import col, when
+    from streams.join_window import JoinWindow
     from streams.models import Record, Timestamp
     from streams.policies import dead_letter, retry, skip, stop
     from streams.sources import Position
@@ -25,6 +26,7 @@ _HOMES = {
     "Batch": "streams.batch",
     "Client": "streams.client",
     "HoppingWindow": "streams.windows",
+    "JoinWindow": "streams.join_window",
     "Position": "streams.sources",
     "Record": "streams.models",
     "Stream": "streams.agent_stream",
@@ -44,6 +46,7 @@ __all__ = [
     "Batch",
     "Client",
     "HoppingWindow",
+    "JoinWindow",
     "Position",
     "Record",
     "Stream",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from streams.dsl.global_table import GlobalTable
     from streams.dsl.grouped import GroupedStream
     from streams.dsl.table import Table
+    from streams.join_window import JoinWindow
     from streams.topic import Topic
 
 Function = Callable[..., Any] | Expression
@@ -257,31 +258,50 @@ class Stream:
 
     def join(
         self,
-        other: Table | GlobalTable,
+        other: Stream | Table | GlobalTable,
         joiner: Callable[..., Any],
         *,
+        within: JoinWindow | None = None,
         key: Function | None = None,
         value_type: Any = None,
         name: str | None = None,
         on_error: Policy | None = None,
     ) -> Stream:
-        """Each record with what the other side has for its key; records that meet nothing there are left out.
-        `key`, for a global table, says by what its rows are found.
+        """Each record with what the other side has for its key; records that meet nothing there are left out. Two
+        streams meet `within=JoinWindow(...)`; `key`, for a global table, says by what its rows are found.
         """
-        return join(self, other, Joining("join", joiner, value_type, name, on_error, key))
+        return join(self, other, Joining("join", joiner, value_type, name, on_error, key=key, within=within))
 
     def left_join(
         self,
-        other: Table | GlobalTable,
+        other: Stream | Table | GlobalTable,
         joiner: Callable[..., Any],
         *,
+        within: JoinWindow | None = None,
         key: Function | None = None,
         value_type: Any = None,
         name: str | None = None,
         on_error: Policy | None = None,
     ) -> Stream:
-        """Each record with what the other side has for its key, None where it has nothing; else as `join`."""
-        return join(self, other, Joining("left_join", joiner, value_type, name, on_error, key))
+        """Each record with what the other side has for its key, None where it has nothing; else as `join`. Of two
+        streams a record without a match leaves when its window and grace have passed.
+        """
+        return join(self, other, Joining("left_join", joiner, value_type, name, on_error, key=key, within=within))
+
+    def outer_join(
+        self,
+        other: Stream,
+        joiner: Callable[..., Any],
+        *,
+        within: JoinWindow,
+        value_type: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Stream:
+        """Records of two streams that meet `within=JoinWindow(...)`; on both sides a record without a match leaves,
+        with None for the other, when its window and grace have passed.
+        """
+        return join(self, other, Joining("outer_join", joiner, value_type, name, on_error, within=within))
 
     # -- out
 

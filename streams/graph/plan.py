@@ -30,6 +30,7 @@ from streams.graph.nodes import (
     SelectKeyNode,
     SinkNode,
     SourceNode,
+    StreamJoinNode,
     TableJoinNode,
     TableSourceNode,
 )
@@ -383,7 +384,8 @@ def co_partitioned(sub: SubTopology) -> list[list[TopicDef]]:
     above = _sources_above(sub)
     topic_of = {source.topic.name: source.topic for source in sub.sources}
     groups: list[set[str]] = []
-    meeting = [node for node in sub.nodes if isinstance(node, TableJoinNode | AggregateNode | AgentNode | ProcessNode)]
+    meets_by_key = StreamJoinNode | TableJoinNode | AggregateNode | AgentNode | ProcessNode
+    meeting = [node for node in sub.nodes if isinstance(node, meets_by_key)]
     for node in meeting:
         users = [other for other in sub.nodes if set(node.stores) & set(other.stores)]
         groups.append(set().union(*(above[id(user)] for user in users)))

@@ -18,18 +18,37 @@ def join(stream: Stream, other: Any, joining: Joining) -> Stream:
     """The stream behind the join. Raises TopologyError for what a stream does not join with."""
     from streams.dsl.global_table import GlobalTable
     from streams.dsl.joins.stream_global import join_global
+    from streams.dsl.joins.stream_stream import join_stream
     from streams.dsl.joins.stream_table import join_table
+    from streams.dsl.stream import Stream
     from streams.dsl.table import Table
 
+    if joining.key is not None and not isinstance(other, GlobalTable):
+        raise TopologyError(
+            f"{joining.step} at {caller()}: key= is for global tables (topic.global_table()); anything "
+            "else is met by the records' own key: put .select_key(...) before"
+        )
+    if isinstance(other, Stream):
+        return join_stream(stream, other, joining)
+    if joining.step == "outer_join":
+        raise TopologyError(
+            f"outer_join at {caller()} is for two streams, and {_named(other)}: only the stream's records trigger "
+            "results there, so use left_join"
+        )
+    if joining.within is not None:
+        raise TopologyError(
+            f"{joining.step} at {caller()}: within= is for the join of two streams, and {_named(other)}; leave it out, "
+            "or give a stream"
+        )
     if isinstance(other, GlobalTable):
         return join_global(stream, other, joining)
-    if joining.key is not None:
-        raise TopologyError(
-            f"{joining.step} at {caller()}: key= is for global tables (topic.global_table()); records meet the rows of "
-            "a table by their own key: put .select_key(...) before"
-        )
     if isinstance(other, Table):
         return join_table(stream, other, joining)
     raise TopologyError(
-        f"{joining.step} at {caller()}: give a table (topic.table(), or an aggregation), not {type(other).__name__}"
+        f"{joining.step} at {caller()}: give a stream (topic.stream()) or a table (topic.table(), or an aggregation); "
+        f"{_named(other)}"
     )
+
+
+def _named(other: Any) -> str:
+    return f"the other side is a {type(other).__name__}"

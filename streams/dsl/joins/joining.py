@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.policies import Policy
+
+if TYPE_CHECKING:
+    from streams.join_window import JoinWindow
 
 Step = Literal["join", "left_join", "outer_join"]
 
@@ -23,6 +26,7 @@ class Joining:
     name: str | None = None
     on_error: Policy | None = None
     key: Callable[..., Any] | Expression | None = None
+    within: JoinWindow | None = None
 
     def function(self) -> UserFunction:
         """The joiner: (left, right), or (key, left, right)."""

@@ -20,7 +20,7 @@ from streams.graph.nodes.inputs import (
     SourceNode,
     TableSourceNode,
 )
-from streams.graph.nodes.joins import GlobalTableJoinNode, TableJoinNode
+from streams.graph.nodes.joins import GlobalTableJoinNode, StreamJoinNode, TableJoinNode
 from streams.graph.nodes.outputs import (
     RepartitionNode,
     SinkNode,
@@ -74,6 +74,7 @@ __all__ = [
     "SelectKeyNode",
     "SinkNode",
     "SourceNode",
+    "StreamJoinNode",
     "SuppressNode",
     "TableAggregateNode",
     "TableFilterNode",

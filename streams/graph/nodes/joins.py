@@ -11,6 +11,7 @@ from streams.graph.nodes.base import Node, TableNode
 
 if TYPE_CHECKING:
     from streams.expressions import Expression
+    from streams.join_window import JoinWindow
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -39,3 +40,27 @@ class GlobalTableJoinNode(Node):
     joiner: UserFunction
     left: bool
     value_type: Any = None
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class StreamJoinNode(Node):
+    """Records of two streams that have one key and are near enough in time. The parents are the left and the right
+    side, which may be one and the same; `keeps_left` and `keeps_right` say whose records leave alone when they meet
+    none.
+    """
+
+    within: JoinWindow
+    joiner: UserFunction
+    keeps_left: bool
+    keeps_right: bool
+    left_store: StoreDef
+    right_store: StoreDef
+    value_type: Any = None
+
+    @property
+    def stores(self) -> tuple[StoreDef, ...]:
+        return (self.left_store, self.right_store)
+
+    @property
+    def writes(self) -> tuple[StoreDef, ...]:
+        return self.stores

@@ -1,0 +1,175 @@
+"""What one side of a stream-stream join remembers: its records by key and time, for as long as they may be met.
+
+They live in memory, sorted by time within a key, so that a probe is a cut out of a list. A commit writes what is new to
+the side's window store under `time + number + key`, the value with whether it waits: expiry is one range, and a restart
+reads everything back in order. A record that came and went between two commits is never written.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import islice
+from struct import Struct
+from typing import Any
+
+from state.keys import split_window_key, time_prefix
+from state.task_stores import TaskStores
+from streams.errors import DecodeError, EncodeError
+from streams.graph.definitions import StoreDef
+from streams.operators.base import NO_TIME
+from streams.operators.stored import StoredForm
+
+PIECE_RECORDS = 4_096
+"""So many records are written at a step: a few milliseconds."""
+
+NO, YES, LATE = 0, 1, 2
+"""Whether a record waits: has met none yet, and is to leave alone if it never does; LATE: its window had passed when it
+came."""
+
+_NUMBER = Struct(">Q")
+
+
+class Kept:
+    """A record of one side. `number` is its place in the order in which they came, `waiting` is NO, YES or LATE."""
+
+    __slots__ = ("gone", "key", "number", "stored", "time", "value", "waiting")
+
+    def __init__(self, key: bytes, time: int, number: int, value: Any, waiting: int) -> None:
+        self.key = key
+        self.time = time
+        self.number = number
+        self.value = value
+        self.waiting = waiting
+        self.gone = False
+        self.stored = False
+
+
+class JoinSide:
+    """The records of one side. They wait for others up to `ahead_ms` later than themselves, plus grace; `keep_ms` is
+    how far stream time may go beyond a record before nothing can meet it any more.
+    """
+
+    def __init__(self, store: StoreDef, stores: TaskStores, line: str, *, ahead_ms: int, keep_ms: int) -> None:
+        self.ahead_ms = ahead_ms
+        self.keep_ms = keep_ms
+        self.time = NO_TIME
+        """The largest timestamp of this side's records."""
+        self.number = 0
+        self._name = store.name
+        self._stores = stores
+        self._form = StoredForm(store)
+        self._line = line
+        self._by_key: dict[bytes, tuple[list[int], list[Kept]]] = {}
+        self._stretch_ms = max(1, keep_ms // 8)
+        self._keys_of: dict[int, set[bytes]] = {}
+        """Keys with records in a stretch of time, so that letting them go looks at none but these."""
+        self._changed: dict[Kept, None] = {}
+        self._expired_to = NO_TIME
+
+    def between(self, key: bytes, low: int, high: int) -> list[Kept]:
+        """The records of a key with low <= time <= high, by time, then as they came."""
+        found = self._by_key.get(key)
+        if found is None:
+            return []
+        times, kept = found
+        return kept[bisect_left(times, low) : bisect_right(times, high)]
+
+    def add(self, key: bytes, time: int, value: Any, waiting: int) -> Kept:
+        """Remembers a record, behind those of its time."""
+        kept = Kept(key, time, self.number, value, waiting)
+        self.number += 1
+        self._place(kept)
+        self._changed[kept] = None
+        return kept
+
+    def _place(self, kept: Kept) -> None:
+        key, time = kept.key, kept.time
+        times, records = self._by_key.setdefault(key, ([], []))
+        if not times or times[-1] <= time:
+            times.append(time)
+            records.append(kept)
+        else:
+            at = bisect_right(times, time)
+            times.insert(at, time)
+            records.insert(at, kept)
+        self._keys_of.setdefault(time // self._stretch_ms, set()).add(key)
+
+    def met(self, kept: Kept) -> None:
+        """A waiting record has met one: it will not leave alone."""
+        kept.waiting = NO
+        self._changed[kept] = None
+
+    def drop(self, kept: Kept) -> None:
+        """A waiting record leaves alone: nothing meets it any more."""
+        kept.waiting, kept.gone = NO, True
+        self._changed[kept] = None
+        found = self._by_key.get(kept.key)
+        if found is not None and kept in found[1]:
+            at = found[1].index(kept, bisect_left(found[0], kept.time))
+            del found[0][at], found[1][at]
+
+    def let_go(self, before: int) -> None:
+        """Forgets records that are earlier than `before`."""
+        over = before // self._stretch_ms
+        for stretch in [stretch for stretch in self._keys_of if stretch < over]:
+            for key in self._keys_of.pop(stretch):
+                times, records = self._by_key.get(key, ([], []))
+                count = bisect_left(times, before)
+                if count == len(times):
+                    self._by_key.pop(key, None)
+                else:
+                    del times[:count], records[:count]
+
+    # -- commit and restart
+
+    def save(self, before: int) -> Iterator[None]:
+        """Writes what changed, some at a step; records earlier than `before` go from the store."""
+        if before > self._expired_to:
+            self._expired_to = before
+            self._stores.window(self._name).expire(before)
+        changed, self._changed = iter(self._changed), {}
+        while piece := list(islice(changed, PIECE_RECORDS)):
+            self._write([kept for kept in piece if kept.time >= before and (kept.stored or not kept.gone)])
+            yield
+
+    def _write(self, records: list[Kept]) -> None:
+        keys = [time_prefix(kept.time) + _NUMBER.pack(kept.number) + kept.key for kept in records]
+        values = [None if kept.gone else bytes([kept.waiting]) + self._encode(kept) for kept in records]
+        self._stores.put_many(self._name, keys, values, [max(0, kept.time) for kept in records])
+        for kept in records:
+            kept.stored = True
+
+    def _encode(self, kept: Kept) -> bytes:
+        try:
+            return self._form.encode(kept.value)
+        except Exception as error:
+            raise EncodeError(
+                f"store {self._name!r} does not take {type(kept.value).__name__} {repr(kept.value)[:200]}: {error}. A "
+                "join keeps its records until they have met: give it values that MessagePack takes, or value_type=",
+                line=self._line,
+            ) from error
+
+    def load(self, time: int, number: int) -> list[Kept]:
+        """Everything as it was at the last commit; returns the records that wait."""
+        self.time, self.number = time, number
+        found: list[Kept] = []
+        with self._stores.window(self._name).inner.scan() as rows:
+            for store_key, payload, _ in rows:
+                at, rest = split_window_key(store_key)
+                value = self._decode(payload[1:])
+                kept = Kept(rest[8:], at, _NUMBER.unpack_from(rest)[0], value, payload[0])
+                kept.stored = True
+                self._place(kept)
+                found.append(kept)
+        return [kept for kept in found if kept.waiting]
+
+    def _decode(self, payload: bytes) -> Any:
+        try:
+            return self._form.decode(payload)
+        except Exception as error:
+            raise DecodeError(
+                f"store {self._name!r} holds {payload[:100]!r}, which is no value of this join: {error}. If its type "
+                f"was changed, change it back, or empty the store: `streams reset APP --store {self._name}`.",
+                line=self._line,
+            ) from error

@@ -1,0 +1,217 @@
+"""join, left_join, outer_join of two streams: records of one key that lie within a time of each other.
+
+A left record at t meets right records in [t - before, t + after], whichever comes first; the result has the larger of
+the two timestamps, and offset and headers of the record that came second. Stream time S is the largest timestamp of
+both sides, that of the record at hand included. A left record is *over* when t + after + grace < S, a right one when
+t + before + grace < S. For each record, in this order:
+
+1. Without a key it leaves alone at once if its side keeps what meets none (KIP-962), else it is dropped. Without a
+   value it is dropped.
+2. If its timestamp is S: what has met none and is over leaves alone, with its own timestamp and with the headers of the
+   record at hand (`join_waiting` says in which order, and which records cause a look).
+3. It meets what the other side has for its key within the window, by time, then as they came. Two of which both are
+   over do not meet; nor is there anything more for one that left alone. What is exactly before + after + grace earlier
+   than the largest timestamp of its own side, and that is S, has been let go.
+4. If it met none and its side keeps such: one that is over already leaves at once, any other waits for its time.
+5. It is remembered for those to come.
+
+The order of work is that of Kafka Streams (`KStreamKStreamJoin`). It differs in step 4, where Kafka lets go of records
+whose grace is not over (and may match them later all the same), and in step 3, where Kafka asks how far the other side
+alone has come: two records that are both over still meet there, while a negative `before` or `after` loses some that
+are not late at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from streams.batch import Batch
+from streams.graph.nodes import StreamJoinNode
+from streams.operators.base import NO_TIME, Operator, TaskContext
+from streams.operators.calls import Calls, left_over
+from streams.operators.join_side import LATE, NO, YES, JoinSide
+from streams.operators.join_waiting import NEVER, Waiting
+from streams.serde import key_serde_for
+
+PIECE_RESULTS = 4_096
+"""Results leave so many at a time: a few milliseconds."""
+
+LEFT, RIGHT = 0, 1
+
+
+class StreamJoinOperator(Operator[StreamJoinNode]):
+    def __init__(self, node: StreamJoinNode, context: TaskContext) -> None:
+        super().__init__(node, context)
+        self._calls = Calls(node.joiner, node, context)
+        self._keys = key_serde_for(node.left_store.key_type)
+        before, after, self._grace_ms = node.within.before_ms, node.within.after_ms, node.within.grace_ms
+        self._exclusive = before >= 0 and after >= 0
+        self._alone = (node.keeps_left, node.keeps_right)
+        self._reach = ((before, after), (after, before))
+        stores = (node.left_store, node.right_store)
+        left, right = (
+            JoinSide(store, context.stores, node.where, ahead_ms=ahead, keep_ms=ahead + max(0, behind) + self._grace_ms)
+            for store, (behind, ahead) in zip(stores, self._reach, strict=True)
+        )
+        self._sides = (left, right)
+        self._waiting = Waiting(self._sides, self._grace_ms)
+        self._observed = NO_TIME
+        self._now = NO_TIME
+        self._results: Iterator[_Results] = iter(())
+
+    def open(self) -> None:
+        clock = self.context.load_clock(self.node.name)
+        if clock is None:
+            return
+        self._observed, self._now, earliest, *sides = clock
+        for side, (time, number) in enumerate(sides):
+            for kept in self._sides[side].load(time, number):
+                self._waiting.add(side, kept)
+        self._waiting.earliest = earliest
+
+    # -- records
+
+    def take(self, side: int, batch: Batch) -> Batch | None:
+        found = _Results(batch, side)
+        self._meet(side, batch, found)
+        for one in self._sides:
+            one.let_go(self._now - one.keep_ms)
+        self._results = found.pieces()
+        return self.more()
+
+    def _meet(self, side: int, batch: Batch, found: _Results) -> None:
+        mine, other = self._sides[side], self._sides[1 - side]
+        behind, ahead = self._reach[side]
+        grace, alone, bound = self._grace_ms, self._alone[side], self.context.time_bound
+        observed, now = self._observed, self._now
+        rows = zip(batch.encoded_keys(self._keys), batch.values, batch.timestamps.tolist(), strict=True)
+        no_key = no_value = late = 0
+        for row, (key, value, time) in enumerate(rows):
+            if time > observed:
+                observed = time
+                now = max(now, min(observed, bound))
+            if value is None:
+                no_value += 1
+                continue
+            if key is None:
+                if alone:
+                    found.alone(row, side, None, value, time)
+                else:
+                    no_key += 1
+                continue
+            if time >= now and self._waiting.due(now, ahead):
+                for at, kept in self._waiting.leave(now, ahead):
+                    found.alone(row, at, kept.key, kept.value, kept.time)
+            is_open = time + ahead + grace >= now
+            low = max(time - behind, now - other.keep_ms + (self._exclusive and other.time >= now))
+            if not is_open:
+                low = max(low, now - other.ahead_ms - grace)
+            met = other.between(key, low, time + ahead)
+            for kept in met:
+                if kept.waiting:
+                    other.met(kept)
+                found.pair(row, key, value, kept.value, max(time, kept.time))
+            mine.time = max(mine.time, time)
+            waits = alone and not met
+            if waits and not is_open:
+                found.alone(row, side, key, value, time)
+            elif waits or time >= now - mine.keep_ms:
+                kept = mine.add(key, time, value, (LATE if time + ahead < now else YES) if waits else NO)
+                if waits:
+                    self._waiting.add(side, kept)
+            elif not met:
+                late += 1
+        self._observed, self._now = observed, now
+        for reason, count in (("null_key", no_key), ("null_value", no_value), ("late", late)):
+            self.context.failures.dropped(self.node, reason, count)
+
+    # -- time
+
+    def advance(self) -> Batch | None:
+        """What has met none and is over leaves, whichever side it is from."""
+        self._now = max(self._now, min(self._observed, self.context.time_bound))
+        found = _Results(None, LEFT)
+        for side, kept in self._waiting.leave(self._now, -NEVER):
+            found.alone(-1, side, kept.key, kept.value, kept.time)
+        self._results = found.pieces()
+        return self.more()
+
+    # -- results
+
+    def more(self) -> Batch | None:
+        for piece in self._results:
+            batch = piece.batch(self._keys.decode_each, self.context.partition)
+            pair = [piece.lefts, piece.rights]
+            columns = pair if self.node.joiner.arity == 2 else [batch.keys, *pair]
+            made = self._calls.run(batch, partial(self._joined, batch), columns)
+            if made is not None:
+                return made
+        return None
+
+    def _joined(self, batch: Batch, results: list[Any]) -> Batch | None:
+        kept, values = left_over(batch, results)
+        return kept.with_values(values, self.node.value_type) if values else self.more()
+
+    # -- commit
+
+    def save(self) -> Iterator[None]:
+        for side, kept in enumerate(self._sides):
+            yield from kept.save(min(self._now - kept.keep_ms, self._waiting.oldest(side)))
+        sides = [[side.time, side.number] for side in self._sides]
+        self.context.save_clock(self.node.name, [self._observed, self._now, self._waiting.earliest, *sides])
+
+
+class _Results:
+    """What a batch has led to, in order: for each result the row that caused it, key, both values and time."""
+
+    def __init__(self, cause: Batch | None, side: int) -> None:
+        self._cause = cause
+        self._swapped = side == RIGHT
+        self.rows: list[int] = []
+        self.keys: list[bytes | None] = []
+        self.lefts: list[Any] = []
+        self.rights: list[Any] = []
+        self.times: list[int] = []
+
+    def pair(self, row: int, key: bytes, value: Any, other: Any, time: int) -> None:
+        """Two that met: a value of the batch's side, and one of the other side's."""
+        left, right = (other, value) if self._swapped else (value, other)
+        self._add(row, key, left, right, time)
+
+    def alone(self, row: int, side: int, key: bytes | None, value: Any, time: int) -> None:
+        """A record of `side` without a match."""
+        left, right = (None, value) if side == RIGHT else (value, None)
+        self._add(row, key, left, right, time)
+
+    def _add(self, row: int, key: bytes | None, left: Any, right: Any, time: int) -> None:
+        self.rows.append(row)
+        self.keys.append(key)
+        self.lefts.append(left)
+        self.rights.append(right)
+        self.times.append(time)
+
+    def pieces(self) -> Iterator[_Results]:
+        for at in range(0, len(self.rows), PIECE_RESULTS):
+            piece = _Results(self._cause, LEFT)
+            for column in ("rows", "keys", "lefts", "rights", "times"):
+                setattr(piece, column, getattr(self, column)[at : at + PIECE_RESULTS])
+            yield piece
+
+    def batch(self, decode_keys: Any, partition: int) -> Batch:
+        """Without values: those are the joiner's to make."""
+        cause, rows = self._cause, np.array(self.rows, np.int64)
+        headers = None if cause is None else cause.headers
+        return Batch(
+            offsets=np.full(len(rows), -1, np.int64) if cause is None else cause.offsets[rows],
+            timestamps=np.array(self.times, np.int64),
+            key_bytes=self.keys,
+            decode_keys=decode_keys,
+            headers=None if headers is None else [headers[row] for row in self.rows],
+            topic="" if cause is None else cause.topic,
+            partition=partition,
+            origin=None if cause is None else cause.origin,
+        )
