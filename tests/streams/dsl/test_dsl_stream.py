@@ -228,7 +228,10 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
     "filter without a function": (lambda s: s.filter(None), "filter needs a function or an expression, not None"),
     "map of three": (lambda s: s.map(lambda a, b, c: 0), "map: the function at .* takes 3 arguments"),
     "map by an expression": (lambda s: s.map(Order.amount), "map needs a function"),
-    "join with a stream": (lambda s: s.join(s, joined), r"join at .*: give a table .*, not Stream"),
+    "join with a topic": (
+        lambda s: s.join("orders", joined),
+        r"join at .*: give a stream .* or a table .*; .* is a str",
+    ),
     "join with one side": (lambda s: s.join(s.group_by_key().count(), lambda a: a), "join: the function at .* takes 1"),
     "a bad name": (lambda s: s.filter(print, name="a b"), "filter name 'a b': use up to 249"),
     "a bad topic": (lambda s: s.to("a b"), "topic name 'a b'"),
