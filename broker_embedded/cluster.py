@@ -151,6 +151,8 @@ class Cluster:
         if self.config.sync_on_commit:  # commits sync partitions; see the rules in agreement.py
             for source in self.topics[TRANSACTIONS_TOPIC].partitions:
                 source.sync()
+        # A log that was cut shorter than its recovery point goes on with bytes that are not on the disk.
+        self.folder.write_checkpoints(list(self.logs()))
 
     async def handle(self, request: Request, context: RequestContext = LOCAL) -> Any:
         """Answer one request. What goes wrong with a part of it is an error code in the answer's row of that part."""

@@ -195,6 +195,7 @@ class DataFolder:
     def _open_new(self, topic: Topic, partition_count: int, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
         settings = log_config(_known(topic), config)
         opened: list[PartitionLog] = []
+        self._forget_checkpoints({(topic.name, index) for index in range(len(topic.partitions), partition_count)})
         with ExitStack() as undo:
             for index in range(len(topic.partitions), partition_count):
                 source = self._open(topic, index, settings, now_ms)
@@ -202,6 +203,14 @@ class DataFolder:
                 opened.append(source)
             undo.pop_all()
         topic.partitions += opened
+
+    def _forget_checkpoints(self, partitions: set[tuple[str, int]]) -> None:
+        """What was written down of earlier partitions of these names says nothing of the new ones."""
+        for name in (checkpoints.RECOVERY_POINTS, checkpoints.LOG_START_OFFSETS, checkpoints.HIGH_WATERMARKS):
+            known = checkpoints.read_offsets(self.path / name)
+            if partitions & known.keys():
+                left = {key: offset for key, offset in known.items() if key not in partitions}
+                checkpoints.sync_offsets(self.path / name, left)
 
     def configure(self, topic: Topic, configs: Mapping[str, str], config: BrokerConfig) -> None:
         """Replace the configs of `topic`, which its logs follow from then on. Raises InvalidConfigError."""

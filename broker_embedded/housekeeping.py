@@ -105,6 +105,8 @@ class Housekeeping:
             await self._cluster.durability.keep_running(
                 asyncio.to_thread(self._cluster.folder.write_checkpoints, logs, starts)
             )
+        if any(self._cluster.find_log(source.topic, source.partition) is not source for source in logs):
+            await self.write_checkpoints()  # a topic went meanwhile: what is written of it is not another's
 
     def _can_free_space(self) -> bool:
         return any(self._cluster.log(*key).can_free_space for key in self._unsettled)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from broker_embedded.log import checkpoints
 from broker_embedded.wire.messages.records import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
 from broker_embedded.wire.messages.topics import DeleteTopicsRequest, DeleteTopicState
 
@@ -119,3 +120,51 @@ async def test_retention_is_looked_at_now_and_then(folder: Any, client: Any) -> 
     client.clock.now += 20_000
     client.cluster.tick()
     assert client.read("old") == []
+
+
+def written_of_in(folder: Any) -> dict[str, int | None]:
+    """What the checkpoints say of the partition."""
+    names = (checkpoints.RECOVERY_POINTS, checkpoints.LOG_START_OFFSETS)
+    return {name: checkpoints.read_offsets(folder.path / name).get(("in", 0)) for name in names}
+
+
+async def test_a_recovery_point_goes_back_with_the_cut_that_agreement_makes(folder: Any, client: Any) -> None:
+    writer = await client.init()
+    await client.produce("in", "a", writer=writer)
+    await client.produce("out", "A", writer=writer)
+    await client.end(writer)
+    await client.cluster.durability.flush([client.cluster.log("in", 0)])
+    await client.cluster.housekeeping.write_checkpoints()
+    assert written_of_in(folder)[checkpoints.RECOVERY_POINTS] == 2
+    folder.kill()
+    (folder.path / "out-0" / f"{0:020d}.log").write_bytes(b"")
+    assert folder.open().read("in") == []
+    assert written_of_in(folder)[checkpoints.RECOVERY_POINTS] == 0, "what is written next is not on the disk"
+
+
+async def test_checkpoints_of_a_topic_say_nothing_of_the_next_one_of_its_name(folder: Any, client: Any) -> None:
+    await read_and_delete(client)
+    await client.cluster.flush_due()
+    await client.cluster.flush_due()
+    assert None not in written_of_in(folder).values()
+    await client.cluster.handle(DeleteTopicsRequest([DeleteTopicState("in")]))
+    await client.create("in")
+    assert set(written_of_in(folder).values()) == {None}
+    await client.produce("in", "d")
+    folder.kill()
+    assert folder.open().read("in") == ["d"]
+
+
+async def test_a_topic_that_goes_while_checkpoints_are_written_is_not_in_them(folder: Any, client: Any) -> None:
+    folder_of = client.cluster.folder
+    write, calls = folder_of.write_checkpoints, []
+
+    def write_and_lose(*arguments: Any) -> None:
+        write(*arguments)
+        if not calls:
+            del client.cluster.topics["in"]
+        calls.append(arguments)
+
+    folder_of.write_checkpoints = write_and_lose
+    await client.cluster.housekeeping.write_checkpoints()
+    assert len(calls) == 2 and set(written_of_in(folder).values()) == {None}
