@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streams.models import Record, Timestamp
     from streams.policies import dead_letter, retry, skip, stop
     from streams.sources import Position
+    from streams.store import Store
     from streams.windows import HoppingWindow, TumblingWindow, Windowed
 
 _HOMES = {
@@ -29,6 +30,7 @@ _HOMES = {
     "JoinWindow": "streams.join_window",
     "Position": "streams.sources",
     "Record": "streams.models",
+    "Store": "streams.store",
     "Stream": "streams.agent_stream",
     "Timestamp": "streams.models",
     "TumblingWindow": "streams.windows",
@@ -49,6 +51,7 @@ __all__ = [
     "JoinWindow",
     "Position",
     "Record",
+    "Store",
     "Stream",
     "Timestamp",
     "TumblingWindow",
