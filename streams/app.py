@@ -284,6 +284,9 @@ class App:
             with speaking_for(agent.where):
                 agent.build(self.builder)
             self._agents_built += 1
+        if self.builder.unfinished:
+            begun = "; ".join(self.builder.unfinished.values())
+            raise TopologyError(f"never ended: {begun}. End it with .default() or .no_default().")
         if self._plan is None or self._planned != self._declared():
             self._declare_dead_letters()
             for source in self.sources:

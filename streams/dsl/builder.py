@@ -18,6 +18,8 @@ class Builder:
 
     app_id: str
     graph: Graph = field(default_factory=Graph)
+    unfinished: dict[int, str] = field(default_factory=dict)
+    """What was begun and would do nothing as it stands, by whom."""
     user_stores: dict[Store, StoreDef] = field(default_factory=dict)
 
     def changelog(self, store: str) -> str:

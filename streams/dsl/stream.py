@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from streams.dsl.joins import Joining, join
 from streams.dsl.naming import step_name, suffix, type_of
+from streams.dsl.output import Printing, print_records, read_partitioner, to
 from streams.dsl.processors import Processing, process, process_values
+from streams.dsl.splitting import Split
 from streams.expressions import Expression
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import UserFunction, caller
@@ -25,7 +27,6 @@ from streams.graph.nodes import (
     PeekNode,
     RepartitionNode,
     SelectKeyNode,
-    SinkNode,
 )
 from streams.policies import Policy
 
@@ -173,6 +174,13 @@ class Stream:
             key_changed=any(stream.key_changed for stream in streams),
         )
 
+    def split(self, *, name: str | None = None, on_error: Policy | None = None) -> Split:
+        """Each record into the first branch whose predicate holds:
+        `split(name="by-size").branch(predicate, "big").default("small")` gives `{"by-size-big": ..., "by-size-small":
+        ...}`.
+        """
+        return Split(self, name or f"{self.label}-split", on_error)
+
     # -- with state of the user's own
 
     def process(
@@ -206,15 +214,26 @@ class Stream:
     # -- by key
 
     def repartition(
-        self, *, name: str | None = None, partitions: int | None = None, key_type: Any = None, value_type: Any = None
+        self,
+        *,
+        name: str | None = None,
+        partitions: int | None = None,
+        key_type: Any = None,
+        value_type: Any = None,
+        partitioner: Callable[..., Any] | None = None,
     ) -> Stream:
-        """Through an internal topic, so that records lie in the partition of their key; also the way to more
-        partitions.
+        """Through an internal topic, so that records lie in the partition of their key, or in that which a
+        `partitioner` chooses (see `to`); also the way to more partitions.
         """
-        return self._repartitioned(name or self.label, partitions, key_type, value_type)
+        return self._repartitioned(name or self.label, partitions, key_type, value_type, partitioner)
 
     def _repartitioned(
-        self, name: str, partitions: int | None = None, key_type: Any = None, value_type: Any = None
+        self,
+        name: str,
+        partitions: int | None = None,
+        key_type: Any = None,
+        value_type: Any = None,
+        partitioner: Callable[..., Any] | None = None,
     ) -> Stream:
         builder, where = self._builder, caller()
         topic = builder.graph.add_topic(
@@ -228,7 +247,13 @@ class Stream:
             )
         )
         builder.graph.add_node(
-            RepartitionNode(name=f"{name}-repartition", parents=(self.node,), where=where, topic=topic)
+            RepartitionNode(
+                name=f"{name}-repartition",
+                parents=(self.node,),
+                where=where,
+                topic=topic,
+                partitioner=read_partitioner(partitioner),
+            )
         )
         source = builder.graph.source(topic, where)
         return Stream(builder, source, label=name, key_type=topic.key_type, value_type=topic.value_type)
@@ -306,34 +331,34 @@ class Stream:
     # -- out
 
     def to(
-        self, topic: Topic | str | Callable[..., str], *, name: str | None = None, on_error: Policy | None = None
+        self,
+        topic: Topic | str | Callable[..., str],
+        *,
+        partitioner: Callable[..., Any] | None = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
     ) -> None:
         """Writes the records to a topic, or to the topic that the function names for each; a name alone makes an
         untyped topic.
-        """
-        builder, where = self._builder, caller()
-        if callable(topic) and not isinstance(topic, str) and not hasattr(topic, "definition"):
-            choose = UserFunction(topic, step="to", takes=2)
-            common = self._common("to", choose, name, on_error)
-            builder.graph.add_node(SinkNode(**common, choose=choose, topics=builder.graph.topics))
-            return
-        definition = self._sink_topic(topic, where)
-        common = self._common("to", None, name, on_error)
-        common["name"] = name or step_name(builder.graph, self.label, f"to-{definition.name}", None, where)
-        builder.graph.add_node(SinkNode(**common, topic=definition))
 
-    def _sink_topic(self, topic: Any, where: str) -> TopicDef:
-        if isinstance(topic, str):
-            graph = self._builder.graph
-            made = TopicDef(
-                name=check_name(topic, "topic"),
-                key_type=self.key_type,
-                value_type=self.value_type,
-                where=where,
-            )
-            return graph.topics.get(topic) or graph.add_topic(made)
-        definition: TopicDef = topic.definition
-        return definition
+        `partitioner(key, value, partitions)` chooses a partition of so many, or several; an empty list leaves the
+        record out, and None leaves it to its key.
+        """
+        to(self, topic, partitioner, name, on_error)
+
+    def print(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        label: str | None = None,
+        to: Any = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> None:
+        """Prints the records, `[label]: key, value` a line, or what the function makes of each instead of key and
+        value; to standard output, a path, or something with `write`.
+        """
+        print_records(self, Printing(function, label, to), name, on_error)
 
     # -- steps
 

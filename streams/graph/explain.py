@@ -10,6 +10,7 @@ from streams.graph.functions import UserFunction
 from streams.graph.nodes import (
     AgentNode,
     AggregateNode,
+    BranchNode,
     FilterNode,
     MapValuesNode,
     MergeNode,
@@ -19,6 +20,7 @@ from streams.graph.nodes import (
     SelectKeyNode,
     SinkNode,
     SourceNode,
+    SplitNode,
     TableSourceNode,
 )
 from streams.graph.plan import Plan, SubTopology
@@ -111,6 +113,11 @@ _SAY: dict[type[Node], Callable[[Any, Any], Said]] = {
     MergeNode: lambda node, _: ("columns", "batches are handed on as they are"),
     AggregateNode: _aggregate,
     AgentNode: _agent,
+    BranchNode: lambda node, _: ("columns", "batches are handed on as they are"),
+    SplitNode: lambda node, value_type: next(
+        (said for one in node.predicates if (said := _by_expression(one, value_type))[0] == "rows"),
+        ("columns", "its predicates are expressions"),
+    ),
     SinkNode: lambda node, _: ("bytes", "encoded a batch at a time"),
     RepartitionNode: lambda node, _: ("bytes", "encoded a batch at a time"),
 }

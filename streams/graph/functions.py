@@ -122,6 +122,14 @@ def _read_signature(function: Callable[..., Any], step: str, takes: int, place: 
     return arity, wants_ctx
 
 
+_FORMS: dict[str | int, str] = {
+    1: "(value)",
+    2: "(value) or (key, value)",
+    3: "(left, right) or (key, left, right)",
+    "partitioner": "(value, partitions) or (key, value, partitions)",
+}
+
+
 def _arity(parameters: list[inspect.Parameter], step: str, takes: int, place: str) -> int:
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return takes
@@ -129,7 +137,10 @@ def _arity(parameters: list[inspect.Parameter], step: str, takes: int, place: st
     required = sum(1 for p in positional if p.default is p.empty)
     arity = min(max(required, takes - 1), len(positional))
     if not takes - 1 <= arity <= takes or required > takes:
-        forms = {1: "(value)", 2: "(value) or (key, value)", 3: "(left, right) or (key, left, right)"}[takes]
+        forms = (
+            _FORMS.get(step)
+            or {1: "(value)", 2: "(value) or (key, value)", 3: "(left, right) or (key, left, right)"}[takes]
+        )
         raise TopologyError(
             f"{step}: the function at {place} takes {required} arguments; {step} calls it as {forms}, "
             "and with ctx= if it asks"

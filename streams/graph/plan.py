@@ -17,6 +17,7 @@ from streams.graph.definitions import StoreDef, TopicDef
 from streams.graph.nodes import (
     AgentNode,
     AggregateNode,
+    BranchNode,
     FilterNode,
     FlatMapNode,
     FlatMapValuesNode,
@@ -30,6 +31,7 @@ from streams.graph.nodes import (
     SelectKeyNode,
     SinkNode,
     SourceNode,
+    SplitNode,
     StreamJoinNode,
     TableJoinNode,
     TableSourceNode,
@@ -37,7 +39,7 @@ from streams.graph.nodes import (
 
 _ONE_BY_ONE = (
     *(SourceNode, FilterNode, MapNode, MapValuesNode, FlatMapNode, FlatMapValuesNode, SelectKeyNode),
-    *(PeekNode, MergeNode, TableJoinNode),
+    *(PeekNode, MergeNode, SplitNode, BranchNode, TableJoinNode),
 )
 """Steps that answer each record at once, and only then."""
 

@@ -26,14 +26,14 @@ class RecordEncoder:
         self._keys = key_serde_for(topic.key_type)
         self._values = serde_for(topic.value_type)
 
-    def write(self, batch: Batch) -> None:
-        """Adds the records to the outputs."""
+    def write(self, batch: Batch, partition: int | None = None) -> None:
+        """Adds the records to the outputs, for a partition or for those of their keys."""
         try:
             keys = batch.encoded_keys(self._keys)
             values = self._values.encode_many(batch.values)
         except Exception:  # noqa: BLE001 - found again record by record, and told there
             batch, keys, values = self._one_by_one(batch)
-        self._outputs.add(self._topic.name, keys, values, batch.timestamps.tolist(), batch.headers)
+        self._outputs.add(self._topic.name, keys, values, batch.timestamps.tolist(), batch.headers, partition=partition)
 
     def _one_by_one(self, batch: Batch) -> tuple[Batch, list[bytes | None], list[bytes | None]]:
         keys: list[bytes | None] = []

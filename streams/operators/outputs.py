@@ -27,6 +27,10 @@ class Outputs:
         self._round_robin = 0
         self.pending_records = 0
 
+    def partitions(self, topic: str) -> int:
+        """How many a topic has."""
+        return self._partitions(topic)
+
     def add(
         self,
         topic: str,

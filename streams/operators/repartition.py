@@ -9,13 +9,13 @@ import numpy as np
 from streams.batch import Batch
 from streams.graph.nodes import RepartitionNode
 from streams.operators.base import Operator, TaskContext
-from streams.operators.encoding import RecordEncoder
+from streams.operators.partitioning import writer_for
 
 
 class RepartitionOperator(Operator[RepartitionNode]):
     def __init__(self, node: RepartitionNode, context: TaskContext) -> None:
         super().__init__(node, context)
-        self._encoder = RecordEncoder(node.topic, node, context.outputs, context.failures)
+        self._writer = writer_for(node.topic, node.partitioner, node, context)
 
     def process(self, batch: Batch) -> Batch | None:
         keys = batch.keys
@@ -24,5 +24,5 @@ class RepartitionOperator(Operator[RepartitionNode]):
             self.context.failures.dropped(self.node, "null_key", len(keys) - int(present.sum()))
             batch = batch.take(present)
         if len(batch):
-            self._encoder.write(batch)
+            self._writer.write(batch)
         return None

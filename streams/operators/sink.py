@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from streams.batch import Batch
 from streams.errors import TopologyError
 from streams.graph.definitions import TopicDef
 from streams.graph.nodes import SinkNode
-from streams.operators.base import Operator, TaskContext
+from streams.operators.base import Blocked, Operator, TaskContext
 from streams.operators.calls import Calls, left_over
 from streams.operators.encoding import RecordEncoder
+from streams.operators.partitioning import PartitionedWriter, writer_for
 
 
 class SinkOperator(Operator[SinkNode]):
@@ -18,7 +23,7 @@ class SinkOperator(Operator[SinkNode]):
 
     def __init__(self, node: SinkNode, context: TaskContext) -> None:
         super().__init__(node, context)
-        self._encoders: dict[str, RecordEncoder] = {}
+        self._writers: dict[str, RecordEncoder | PartitionedWriter] = {}
         self._choose = None if node.choose is None else Calls(node.choose, node, context)
 
     def process(self, batch: Batch) -> Batch | None:
@@ -29,12 +34,24 @@ class SinkOperator(Operator[SinkNode]):
         return None
 
     def _write_chosen(self, batch: Batch, results: list[Any]) -> None:
-        import numpy as np
-
         batch, names = left_over(batch, results)
-        for name in dict.fromkeys(names):
+        for name in names:
+            self._topic(name)
+        self._write_each(batch, names, iter(dict.fromkeys(names)), lambda: None)
+
+    def _write_each(self, batch: Batch, names: list[str], left: Iterator[str], work: Callable[[], object]) -> None:
+        """The rest of the topics behind `work`, which may have to wait, as each of them may."""
+        while True:
+            try:
+                work()
+            except Blocked as blocked:
+                rest = partial(self._write_each, batch, names, left, blocked.resume)
+                raise Blocked(blocked.awaitable, rest) from None
+            name = next(left, None)
+            if name is None:
+                return
             mask = np.fromiter((other == name for other in names), np.bool_, len(names))
-            self._write(self._topic(name), batch.take(mask))
+            work = partial(self._write, self._topic(name), batch.take(mask))
 
     def _topic(self, name: str) -> TopicDef:
         topic = (self.node.topics or {}).get(name)
@@ -46,9 +63,7 @@ class SinkOperator(Operator[SinkNode]):
         return topic
 
     def _write(self, topic: TopicDef, batch: Batch) -> None:
-        encoder = self._encoders.get(topic.name)
-        if encoder is None:
-            encoder = self._encoders[topic.name] = RecordEncoder(
-                topic, self.node, self.context.outputs, self.context.failures
-            )
-        encoder.write(batch)
+        writer = self._writers.get(topic.name)
+        if writer is None:
+            writer = self._writers[topic.name] = writer_for(topic, self.node.partitioner, self.node, self.context)
+        writer.write(batch)

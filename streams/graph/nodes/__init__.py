@@ -22,6 +22,7 @@ from streams.graph.nodes.inputs import (
 )
 from streams.graph.nodes.joins import GlobalTableJoinNode, StreamJoinNode, TableJoinNode
 from streams.graph.nodes.outputs import (
+    PrintNode,
     RepartitionNode,
     SinkNode,
 )
@@ -30,6 +31,7 @@ from streams.graph.nodes.processors import (
     ProcessValuesNode,
 )
 from streams.graph.nodes.stateless import (
+    BranchNode,
     FilterNode,
     FlatMapNode,
     FlatMapValuesNode,
@@ -39,6 +41,7 @@ from streams.graph.nodes.stateless import (
     MergeNode,
     PeekNode,
     SelectKeyNode,
+    SplitNode,
 )
 from streams.graph.nodes.tables import (
     SuppressNode,
@@ -53,6 +56,7 @@ from streams.graph.nodes.tables import (
 __all__ = [
     "AgentNode",
     "AggregateNode",
+    "BranchNode",
     "Emit",
     "FilterNode",
     "FlatMapNode",
@@ -67,6 +71,7 @@ __all__ = [
     "NamedAggregates",
     "Node",
     "PeekNode",
+    "PrintNode",
     "ProcessNode",
     "ProcessValuesNode",
     "ReduceFold",
@@ -74,6 +79,7 @@ __all__ = [
     "SelectKeyNode",
     "SinkNode",
     "SourceNode",
+    "SplitNode",
     "StreamJoinNode",
     "SuppressNode",
     "TableAggregateNode",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from streams.graph.definitions import TopicDef
 from streams.graph.functions import UserFunction
@@ -11,11 +12,14 @@ from streams.graph.nodes.base import Node
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class SinkNode(Node):
-    """Writes records to a topic, or to the topic whose name `choose` gives for each."""
+    """Writes records to a topic, or to the topic whose name `choose` gives for each; into the partitions that a
+    `partitioner` chooses.
+    """
 
     topic: TopicDef | None = None
     choose: UserFunction | None = None
     topics: dict[str, TopicDef] | None = None
+    partitioner: UserFunction | None = None
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -25,3 +29,13 @@ class RepartitionNode(Node):
     """
 
     topic: TopicDef
+    partitioner: UserFunction | None = None
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class PrintNode(Node):
+    """Prints records to `to`: a path, something with `write`, or standard output (None)."""
+
+    label: str
+    to: Any = None
+    function: UserFunction | None = None

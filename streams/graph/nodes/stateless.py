@@ -76,3 +76,18 @@ class ForEachNode(Node):
 @dataclass(eq=False, slots=True, kw_only=True)
 class MergeNode(Node):
     """The records of several streams as one."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class SplitNode(Node):
+    """Each record to the one of `branches` (names of the steps behind, the same order) whose predicate holds first, or
+    to the last if that has no predicate.
+    """
+
+    predicates: tuple[UserFunction | Expression, ...]
+    branches: tuple[str, ...]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class BranchNode(Node):
+    """The records of one branch of a split."""

@@ -27,6 +27,8 @@ def _writes_the_same(one: RepartitionNode, other: RepartitionNode) -> bool:
     topics = one.topic, other.topic
     types = {(topic.key_type, topic.value_type) for topic in topics}
     counts = {topic.partitions for topic in topics}
+    if one.partitioner is not None or other.partitioner is not None:
+        return False
     return len(types) == 1 and len(counts) == 1 and _gives_the_same(one.parents[0], other.parents[0])
 
 
