@@ -45,17 +45,19 @@ class Checkpoint(NamedTuple):
 class StoreSpec:
     """What a task declares about one of its stores.
 
-    `ttl_ms` (key-value only): an entry lives until its timestamp is that old. `logged=False`: changes reach no
+    `ttl_ms` (key-value only): an entry lives until its timestamp is that old. `history_ms` (versioned only): how far
+    back versions are known. `logged=False`: changes reach no
     changelog, because the store is restored from its source topic.
 
     >>> StoreSpec("late")
-    StoreSpec(name='late', kind='key_value', ttl_ms=None, logged=True)
+    StoreSpec(name='late', kind='key_value', ttl_ms=None, logged=True, history_ms=None)
     """
 
     name: str
-    kind: Literal["key_value", "window"] = "key_value"
+    kind: Literal["key_value", "window", "versioned"] = "key_value"
     ttl_ms: int | None = None
     logged: bool = True
+    history_ms: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "._-" for c in self.name):
@@ -66,6 +68,16 @@ class StoreSpec:
             raise StateError(
                 f"store {self.name}: ttl_ms is for key-value stores and must be above 0; windows use expire()"
             )
+        if (self.kind == "versioned") != (self.history_ms is not None) or (self.history_ms or 0) < 0:
+            raise StateError(f"store {self.name}: a versioned store, and no other, has history_ms, at least 0")
+
+
+class Version(NamedTuple):
+    """What a key was from `valid_from` (ms) on, up to before `valid_to`; None: it still is."""
+
+    value: bytes
+    valid_from: int
+    valid_to: int | None
 
 
 class Changes(NamedTuple):
@@ -135,7 +147,16 @@ class Backend(Protocol):
         """Bytes on disk and in write buffers."""
 
 
-class KeyValueStore(Protocol):
+class Scanned(Protocol):
+    """What can be gone through in the order of keys."""
+
+    def scan(
+        self, start: bytes | None = None, stop: bytes | None = None, *, reverse: bool = False
+    ) -> AbstractContextManager[Iterator[tuple[bytes, bytes, int]]]:
+        """(key, value, timestamp) with start <= key < stop, in key order."""
+
+
+class KeyValueStore(Scanned, Protocol):
     """A table over bytes keys and bytes values, each value with the timestamp of the record that made it."""
 
     name: str
@@ -150,11 +171,6 @@ class KeyValueStore(Protocol):
         """Set a value; None deletes."""
 
     def put_many(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None: ...
-
-    def scan(
-        self, start: bytes | None = None, stop: bytes | None = None, *, reverse: bool = False
-    ) -> AbstractContextManager[Iterator[tuple[bytes, bytes, int]]]:
-        """(key, value, timestamp) with start <= key < stop, in key order."""
 
 
 class WindowStore(Protocol):
@@ -178,3 +194,29 @@ class WindowStore(Protocol):
 
     def expire(self, before_start: int) -> None:
         """Remove every window that starts before."""
+
+
+class VersionedStore(Scanned, Protocol):
+    """What a key was at any time: a value holds from its timestamp until that of the next. Kafka's
+    `VersionedKeyValueStore`.
+
+    The store's time is the largest timestamp put; nothing older than that by `history_ms` can be put or asked for, but
+    for the latest version of a key, which is always there. A scan is of the latest versions.
+    """
+
+    name: str
+    history_ms: int
+
+    def put(self, key: bytes, value: bytes | None, timestamp: int) -> int | None:
+        """Set a value from `timestamp` on, None deletes; gives when the next version begins (`keys.TIME_MAX`: there is
+        none), None when it came too late.
+        """
+
+    def delete(self, key: bytes, timestamp: int) -> Version | None:
+        """Delete from `timestamp` on; gives the version that was valid then."""
+
+    def get(self, key: bytes, as_of: int | None = None) -> Version | None:
+        """The latest version, or the one that was valid at a time."""
+
+    def history(self, key: bytes) -> list[Version]:
+        """The versions that can be asked for, the earliest first."""

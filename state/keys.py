@@ -4,6 +4,7 @@
 |---|---|
 | window key | start (int64, big-endian, sign flipped) + key |
 | time index key | timestamp (the same) + key |
+| version key | end of its segment (as above) + key + its time (`layers/versioned`) |
 | stored value | timestamp (int64, big-endian) + payload |
 
 Start first, so that a window is one sorted block and expiry is one range. (Kafka Streams writes the key first, in

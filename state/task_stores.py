@@ -20,6 +20,7 @@ from state.commit import SLICE_ENTRIES, write_slices
 from state.format import check_format, forget_format
 from state.layers.logged import CommitLog
 from state.layers.pending import PendingStore
+from state.layers.versioned import VersionedLayer
 from state.layers.window import WindowLayer
 from state.ttl import TtlStore, index_name
 
@@ -62,6 +63,7 @@ class TaskStores:
         self._pending: dict[str, PendingStore] = {}
         self._windows: dict[str, WindowLayer] = {}
         self._expiring: dict[str, TtlStore] = {}
+        self._versioned: dict[str, VersionedLayer] = {}
         self._committing: list[CommitLog] = []
         self._loads = 0
         for spec in self.specs.values():
@@ -77,6 +79,11 @@ class TaskStores:
         """The window store of that name."""
         self._inner(store, "window")
         return self._windows[store]
+
+    def versioned(self, store: str) -> VersionedLayer:
+        """The versioned store of that name."""
+        self._inner(store, "versioned")
+        return self._versioned[store]
 
     def get(self, store: str, key: bytes) -> Stamped | None:
         """Value and timestamp under a store key; sees uncommitted changes."""
@@ -155,6 +162,8 @@ class TaskStores:
             store.abandon()
         for expiring in self._expiring.values():
             expiring.abandon()
+        for versioned in self._versioned.values():
+            versioned.forget()
 
     def checkpoints(self) -> dict[str, Checkpoint]:
         """The checkpoint of each store that has one."""
@@ -246,6 +255,8 @@ class TaskStores:
         inner = self._pending[name] = PendingStore(name, self.backend)
         if spec.kind == "window":
             self._windows[name] = WindowLayer(inner)
+        elif spec.history_ms is not None:
+            self._versioned[name] = VersionedLayer(inner, spec.history_ms)
         elif spec.ttl_ms is not None:
             self._expiring[name] = TtlStore(inner, self.backend, spec.ttl_ms)
 

@@ -244,6 +244,30 @@ def check_crash_in_commit(backend: Backend, crash: Crash) -> None:
             left.close()
 
 
+def check_versions(backend: Backend) -> None:
+    """A versioned store knows what each key was at any time within its history, after commits and openings too."""
+    random, model = Random(5), dict[bytes, dict[int, bytes]]()
+    spec = StoreSpec("versioned", "versioned", history_ms=40)
+    observed = 0
+    for run in range(4):
+        stores = TaskStores(backend, [spec], lambda *change: None)
+        store = stores.versioned("versioned")
+        store.advance(observed)
+        for n in range(run * 100, run * 100 + 100):
+            key, time, value = random.choice([b"", b"a", b"a" * 9]), max(0, n // 2 - random.randrange(60)), b"%d" % n
+            if store.put(key, value, time) is not None:
+                model.setdefault(key, {})[time] = value
+            observed = max(observed, time)
+        store.expire()
+        stores.begin_commit()
+        _finish(stores.finish_commit({"versioned": Checkpoint("t", run)}))
+        for key, versions in model.items():
+            for time in range(observed - 40, observed + 2):
+                known = [began for began in versions if began <= time]
+                found = store.get(key, time)
+                assert (found and found.value) == (versions[max(known)] if known else None), (run, key, time)
+
+
 BACKEND_CHECKS: tuple[Callable[[Backend], None], ...] = (
     check_values,
     check_scans,
@@ -252,6 +276,7 @@ BACKEND_CHECKS: tuple[Callable[[Backend], None], ...] = (
     check_stores,
     check_load,
     check_random,
+    check_versions,
 )
 CRASH_CHECKS: tuple[Callable[[Backend, Crash], None], ...] = (
     check_crash_keeps_batches,

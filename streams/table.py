@@ -16,6 +16,7 @@ from streams.windows import HoppingWindow, TumblingWindow
 if TYPE_CHECKING:
     from streams.app import App, AtWork
     from streams.operators.table_view import TableView, Undo
+    from streams.operators.versioned_view import VersionedView
     from streams.windowed_table import WindowedTable
 
 K = TypeVar("K")
@@ -166,9 +167,11 @@ process. Outside a worker use `async with app.client() as client: client.table(.
     def __contains__(self, key: object) -> bool:
         return self._read(key) is not ABSENT
 
-    def get(self, key: K, default: Any = None) -> Any:
-        """The value of a key, or `default`; the table's own default is not asked."""
-        value = self._read(key)
+    def get(self, key: K, default: Any = None, *, as_of: int | None = None) -> Any:
+        """The value of a key, or `default`; the table's own default is not asked. `as_of` (ms), for a versioned table:
+        the value that the key had then. Raises TableAccessError for a table that does not know.
+        """
+        value = self._read(key) if as_of is None else self._read_at(key, as_of)
         return default if value is ABSENT else value
 
     def setdefault(self, key: K, default: Any = None) -> Any:
@@ -227,6 +230,16 @@ process. Outside a worker use `async with app.client() as client: client.table(.
         if view is None:
             raise self._unknown()
         return view.read(view.entry(key), ABSENT)
+
+    def _read_at(self, key: Any, time: int) -> Any:
+        if not self.definition.versioned:
+            raise TableAccessError(
+                f"table {self.name!r} is read as of a time, and keeps only the latest values "
+                f"({self.definition.where}); "
+                'a table that knows earlier ones is made with topic.table(history="1h")'
+            )
+        found = (cast("VersionedView", view).get_at(key, time, ABSENT) for view in self._views())
+        return next((value for value in found if value is not ABSENT), ABSENT)
 
     def _view(self, agent: Running) -> TableView:
         view = agent.views.get(self.name)

@@ -8,6 +8,7 @@ from streams.dsl.global_table import GlobalTable
 from streams.dsl.stream import Stream
 from streams.dsl.table import Table
 from streams.durations import Duration, retention_to_ms, to_ms
+from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef, check_name
 from streams.graph.functions import caller
 from streams.graph.nodes import SourceNode, TableSourceNode
@@ -36,24 +37,36 @@ class Topic:
         node = builder.graph.source(topic, caller())
         return Stream(builder, node, label=topic.name, key_type=topic.key_type, value_type=topic.value_type)
 
-    def table(self, *, name: str | None = None, ttl: Duration | None = None) -> Table:
+    def table(self, *, name: str | None = None, ttl: Duration | None = None, history: Duration | None = None) -> Table:
         """The topic as a table: the latest value of each key; a null value deletes. The topic itself is the table's
         changelog, unless `topology_optimization` leaves that out.
+
+        With `history` it is versioned: it knows what each key was at any time so far back, and its latest value is that
+        with the largest timestamp. Then it has a changelog of its own.
         """
         builder, topic, where = self._app.builder, self.definition, caller()
         named = check_name(name or topic.name, "table")
+        if ttl is not None and history is not None:
+            raise TopologyError(
+                f"table at {where}: ttl= and history= do not go together; a versioned table keeps its keys"
+            )
         store = StoreDef(
             name=named,
             changelog=builder.changelog(named),
             key_type=topic.key_type,
             value_type=topic.value_type,
             ttl_ms=None if ttl is None else to_ms(ttl, "ttl"),
+            history_ms=None if history is None else to_ms(history, "history"),
             where=where,
         )
         builder.graph.add_store(store)
         source = builder.graph.source(topic, where)
         node = TableSourceNode(
-            name=f"{named}-table", parents=(source,), where=where, store=store, materialized=name is not None
+            name=f"{named}-table",
+            parents=(source,),
+            where=where,
+            store=store,
+            materialized=name is not None or history is not None,
         )
         builder.graph.add_node(node)
         return Table(builder, node, store)

@@ -57,9 +57,9 @@ class WindowedTable(Table[K, Any], Generic[K, V]):
     def __contains__(self, key: object) -> bool:
         return self.at(cast(K, key), self._now_here(), ABSENT) is not ABSENT
 
-    def get(self, key: K, default: Any = None) -> Any:
-        """The value in the latest window of the record at hand, or `default`."""
-        return self.at(key, self._now_here(), default)
+    def get(self, key: K, default: Any = None, *, as_of: int | None = None) -> Any:
+        """The value in the latest window of the record at hand, or of the time `as_of` (ms); else `default`."""
+        return self.at(key, self._now_here() if as_of is None else as_of, default)
 
     def setdefault(self, key: K, default: Any = None) -> Any:
         """The value in the latest window of the record at hand; if it is not there, it is set in all its windows."""

@@ -65,6 +65,11 @@ class PendingStore:
         """Memory they take, estimated."""
         return self._bytes + len(self._changes) * ENTRY_OVERHEAD_BYTES
 
+    @property
+    def clean(self) -> bool:
+        """Whether all that was put is in the backend."""
+        return not (self._changes or self._frozen or self._cleared)
+
     def get(self, key: bytes) -> bytes | None:
         change = self._changes.get(key) or self._frozen.get(key)
         if change is not None:
@@ -154,6 +159,11 @@ class PendingStore:
         """The first keys of the backend with start <= key < stop."""
         with self._backend.scan(self.name, start, stop) as entries:
             return [key for key, _ in islice(entries, most)]
+
+    def scan_stored(self, start: bytes, stop: bytes) -> list[tuple[bytes, bytes, int]]:
+        """What the backend has with start <= key < stop, without the changes since the last commit."""
+        with self._backend.scan(self.name, max(start, self._floor), stop) as entries:
+            return [(key, *unstamp(stored)) for key, stored in entries]
 
     def older_than(self, timestamp: int) -> list[bytes]:
         """Keys of changes not yet in the backend, frozen or not, whose value has that timestamp or an earlier one."""

@@ -11,12 +11,41 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from broker_embedded import records
-from state.keys import split_window_key, window_key
+from state.api import Changes
+from state.backends.memory import MemoryBackend
+from state.keys import split_window_key, stamp_many, window_key
+from state.layers.pending import PendingStore
+from state.layers.versioned import VersionedLayer
+from streams.errors import StreamsError
 from streams.graph.definitions import StoreDef
 from streams.operators.stored import StoredForm
 from streams.transport.committed import read_committed
 from streams.transport.contract import TopicPartition, Transport
 from streams.windows import Windowed
+
+
+class Versions:
+    """The versions that the changelog of a versioned table tells of. Their time is that of the latest."""
+
+    def __init__(self, name: str, history_ms: int) -> None:
+        self._name = name
+        self._backend = MemoryBackend()
+        self._backend.open_store(name)
+        self.store = VersionedLayer(PendingStore(name, self._backend), history_ms)
+
+    def take(self, part: records.Records) -> None:
+        """Takes records of the changelog; one that was taken before changes nothing."""
+        times = part.timestamps.tolist()
+        entries = dict(zip(part.keys(), stamp_many(part.values(), times), strict=True))
+        keys = sorted(key for key in entries if key is not None)
+        self._backend.write([Changes(self._name, keys, [entries[key] for key in keys])])
+        self.store.forget()
+        self.store.advance(max(times))
+
+    def latest(self) -> dict[bytes, bytes]:
+        """The latest value of each key."""
+        with self.store.scan() as rows:
+            return {key: value for key, value, _ in rows}
 
 
 class ClientTable:
@@ -29,10 +58,21 @@ class ClientTable:
         self._rows: dict[bytes, bytes] = {}
         self._positions: dict[TopicPartition, int] | None = None
         self._following = asyncio.Lock()
+        self._versions = Versions(store.name, store.history_ms) if store.history_ms is not None else None
 
-    async def get(self, key: Any, default: Any = None) -> Any:
-        """The value of a key; `default` if the table lacks it."""
+    async def get(self, key: Any, default: Any = None, *, as_of: int | None = None) -> Any:
+        """The value of a key; `default` if the table lacks it. `as_of` (ms), for a versioned table: the value then.
+
+        Raises StreamsError for a time asked of a table that is not versioned.
+        """
         await self._follow()
+        if self._versions is not None:
+            version = self._versions.store.get(self._store_key(key), as_of)
+            return default if version is None else self._form.decode(version.value)
+        if as_of is not None:
+            raise StreamsError(
+                f"table {self._store.name!r} keeps only the latest values, and is asked for one as of {as_of}"
+            )
         payload = self._rows.get(self._store_key(key))
         return default if payload is None else self._form.decode(payload)
 
@@ -57,7 +97,8 @@ class ClientTable:
     async def _between(self, low: bytes, high: bytes | None) -> AsyncIterator[tuple[Any, Any]]:
         """As they are now, whatever is read meanwhile."""
         await self._follow()
-        for store_key, payload in sorted(self._rows.items()):
+        rows = self._rows if self._versions is None else self._versions.latest()
+        for store_key, payload in sorted(rows.items()):
             if low <= store_key and (high is None or store_key < high):
                 yield self._key(store_key), self._form.decode(payload)
 
@@ -92,6 +133,8 @@ class ClientTable:
                 self._positions[fetched.tp] = fetched.next_offset
 
     def _take(self, part: records.Records, from_offset: int) -> None:
+        if self._versions is not None:
+            return self._versions.take(part)
         for offset, key, value in zip(part.offsets.tolist(), part.keys(), part.values(), strict=True):
             if key is None or offset < from_offset:
                 continue

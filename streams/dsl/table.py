@@ -147,6 +147,7 @@ class Table:
             source_topic=None,
             ttl_ms=None,
             aggregates=None,
+            history_ms=None,
             where=caller(),
         )
         return self._builder.graph.add_store(made)

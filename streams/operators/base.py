@@ -84,8 +84,10 @@ class TaskContext:
         found = self.views.get(store.name)
         if found is None:
             from streams.operators.table_view import TableView
+            from streams.operators.versioned_view import VersionedView
 
-            found = self.views[store.name] = TableView(store, self)
+            made = VersionedView if store.versioned else TableView
+            found = self.views[store.name] = made(store, self)
         return found
 
     def load_clock(self, step: str) -> Any:

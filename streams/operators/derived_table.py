@@ -78,7 +78,16 @@ class DerivedTable(Operator[T]):
     def lookup(self, keys: Sequence[Any]) -> list[Found]:
         if self._table is not None:
             return self._table.lookup(keys)
-        above = self.context.operators[self.node.parents[0].name].lookup(keys)
+        return self._looked_up(keys, self._above.lookup(keys))
+
+    def lookup_at(self, keys: Sequence[Any], times: Sequence[int]) -> list[Found]:
+        return self._looked_up(keys, self._above.lookup_at(keys, times))
+
+    @property
+    def _above(self) -> Operator[Any]:
+        return self.context.operators[self.node.parents[0].name]
+
+    def _looked_up(self, keys: Sequence[Any], above: list[Found]) -> list[Found]:
         there = [(key, *found) for key, found in zip(keys, above, strict=True) if found is not None]
         batch = Batch(
             offsets=np.full(len(there), -1, np.int64),

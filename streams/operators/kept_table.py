@@ -43,6 +43,8 @@ class KeptTable:
         if self._windowed and len(changes):
             self._observed = max(self._observed, int(changes.timestamps.max()))
         self._view.trim()
+        if changes.latest is not None:
+            changes = changes.with_latest(None)  # here the last to come is the latest
         return (changes.with_olds(olds) if self._node.sends_old else changes).take(taken)
 
     def _left_out(self, changes: Batch, row: int, error: EncodeError) -> None:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from state.api import StoreSpec
 from streams.graph.definitions import StoreDef
 from streams.serde import key_serde_for, serde_for
+
+
+def store_spec(store: StoreDef) -> StoreSpec:
+    """What the state of a task is told of a store."""
+    kind: Literal["window", "versioned", "key_value"] = "key_value"
+    if store.windowed:
+        kind = "window"
+    elif store.versioned:
+        kind = "versioned"
+    logged = store.source_topic is None
+    return StoreSpec(store.name, kind, ttl_ms=store.ttl_ms, logged=logged, history_ms=store.history_ms)
 
 
 class StoredForm:

@@ -1,7 +1,8 @@
 """table.filter, table.filter_not: the rows for which the predicate holds.
 
 A row that no longer matches is deleted. One that does not match and did not before gives nothing where that is known,
-because the table above hands on old values; else it gives a deletion (Kafka Streams' `KTableFilter`).
+because the table above hands on old values; else it gives a deletion, as it does above a versioned table (Kafka
+Streams' `KTableFilter`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from streams.batch import Batch
 from streams.expressions import Expression
 from streams.graph.nodes import TableFilterNode
+from streams.graph.versions import is_versioned
 from streams.operators.base import TaskContext
 from streams.operators.calls import FAILED, holds
 from streams.operators.derived_table import DerivedTable
@@ -24,6 +26,7 @@ class TableFilterOperator(DerivedTable[TableFilterNode]):
 
     def __init__(self, node: TableFilterNode, context: TaskContext) -> None:
         super().__init__(node, context, node.predicate, None)
+        self._versioned = is_versioned(node.parents[0])
         self._none_drops = isinstance(node.predicate, Expression)
 
     def process(self, batch: Batch) -> Batch | None:
@@ -39,7 +42,7 @@ class TableFilterOperator(DerivedTable[TableFilterNode]):
 
     def _changed(self, batch: Batch, values: list[Any]) -> Batch | None:
         changes = super()._changed(batch, values)
-        if changes is None or changes.olds is None or not holds(changes.values, NoneType):
+        if changes is None or changes.olds is None or self._versioned or not holds(changes.values, NoneType):
             return changes
         pairs = zip(changes.values, changes.olds, strict=True)
         told = np.fromiter((new is not None or old is not None for new, old in pairs), np.bool_, len(changes))

@@ -23,7 +23,7 @@ from streams.serde import TEXT, key_serde_for
 from streams.serde.types import without_none
 
 if TYPE_CHECKING:
-    from state.api import KeyValueStore
+    from state.api import Scanned
     from streams.operators.base import Found, TaskContext
 
 CACHE_BYTES = 16 << 20
@@ -37,7 +37,7 @@ PIECE_ENTRIES = 4_096
 
 _INT_MAX = 2**63 - 1
 _UNKNOWN: Final = object()
-_GONE: Final = object()
+GONE: Final = object()
 
 Undo = list[tuple["TableView", bytes, Any, int | None, Any]]
 """A record's changes: view, entry, what was in memory before, its timestamp if it was not saved yet, the new value."""
@@ -112,12 +112,12 @@ class TableView:
             value = self._load(entry)
         if type(value) is _Packed:
             return self._decoded(value.data)
-        return absent if value is _GONE else value
+        return absent if value is GONE else value
 
     def write(self, entry: bytes, value: Any, timestamp: int, undo: Undo | None) -> None:
         kind = type(value)
         if kind not in self._plain or (kind is int and not -_INT_MAX <= value <= _INT_MAX):
-            value = _GONE if value is None else self._pack(value)
+            value = GONE if value is None else self._pack(value)
         elif kind is bytes:
             self._sized(len(value))
         cache, dirty = self._cache, self._dirty
@@ -131,7 +131,7 @@ class TableView:
             found = None
         else:
             found = self._stores.get(self._name, entry)
-        value = self._cache[entry] = _GONE if found is None else self._unpack(found[0])
+        value = self._cache[entry] = GONE if found is None else self._unpack(found[0])
         return value
 
     def _pack(self, value: Any) -> Any:
@@ -202,9 +202,9 @@ class TableView:
             found = [cache[entry] for entry in entries]  # type: ignore[index]
         except KeyError:
             self._load_many({entry for entry in entries if entry is not None and entry not in cache})
-            found = [_GONE if entry is None else cache[entry] for entry in entries]
+            found = [GONE if entry is None else cache[entry] for entry in entries]
         shared = self._shared
-        return [shared(value) if type(value) is _Packed or value is _GONE else value for value in found]
+        return [shared(value) if type(value) is _Packed or value is GONE else value for value in found]
 
     def stamped(self, keys: Sequence[Any]) -> list[Found]:
         """Value and timestamp of each key, None where there is none; keys of a windowed table are `Windowed`. Values
@@ -227,7 +227,7 @@ class TableView:
         self.trim()
         encode, plain = self._values.encode, self._plain
         made = [
-            value if type(value) in plain else _GONE if value is None else _Packed(encode(value)) for value in values
+            value if type(value) in plain else GONE if value is None else _Packed(encode(value)) for value in values
         ]
         for value in made:
             if type(value) is _Packed:
@@ -240,10 +240,10 @@ class TableView:
     def _load_many(self, entries: set[bytes]) -> None:
         wanted = list(entries)
         for entry, found in zip(wanted, self._stores.get_many(self._name, wanted), strict=True):
-            self._cache[entry] = _GONE if found is None else self._unpack(found[0])
+            self._cache[entry] = GONE if found is None else self._unpack(found[0])
 
     def _shared(self, value: Any) -> Any:
-        if value is _GONE:
+        if value is GONE:
             return None
         if value.shared is _UNKNOWN:
             value.shared = self._decoded(value.data)
@@ -259,13 +259,17 @@ class TableView:
         """(key, value) with start <= key < stop in the order of key bytes, or the other way; None is an open end."""
         low = None if start is None else self.entry(start)
         high = None if stop is None else self.entry(stop)
-        return self._in_order(self._stores.key_value(self._name), low, high, 0, reverse=reverse)
+        return self._in_order(self._store, low, high, 0, reverse=reverse)
 
     def beginning_with(self, prefix: bytes, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         """(key, value) of the keys whose bytes begin so, in their order, or the other way."""
         cut = prefix.rstrip(b"\xff")
         high = cut[:-1] + bytes([cut[-1] + 1]) if cut else None
-        return self._in_order(self._stores.key_value(self._name), prefix, high, 0, reverse=reverse)
+        return self._in_order(self._store, prefix, high, 0, reverse=reverse)
+
+    @property
+    def _store(self) -> Scanned:
+        return self._stores.key_value(self._name)
 
     def window(self, start: int) -> Iterator[tuple[Any, Any]]:
         """(key, value) of one window, in the order of key bytes."""
@@ -278,7 +282,7 @@ class TableView:
         return [start for start in starts if start not in changed or next(self.window(start), None) is not None]
 
     def _in_order(
-        self, store: KeyValueStore, low: bytes | None, high: bytes | None, key_at: int, *, reverse: bool = False
+        self, store: Scanned, low: bytes | None, high: bytes | None, key_at: int, *, reverse: bool = False
     ) -> Iterator[tuple[Any, Any]]:
         """What the store has in a range, under what has changed since; a key begins at byte `key_at` of its entry."""
         changed = {
@@ -290,7 +294,7 @@ class TableView:
         with store.scan(low, high, reverse=reverse) as rows:
             stored = ((entry, _Packed(data)) for entry, data, _ in rows if entry not in changed)
             for entry, value in merge(ordered, stored, key=itemgetter(0), reverse=reverse):
-                if value is not _GONE:
+                if value is not GONE:
                     plain = self._decoded(value.data) if type(value) is _Packed else value
                     yield self._keys.decode(entry[key_at:]), plain
 
@@ -341,7 +345,7 @@ class TableView:
         values: list[bytes | None] = []
         for entry in entries:
             value = cache[entry]
-            values.append(None if value is _GONE else value.data if type(value) is _Packed else encode(value))
+            values.append(None if value is GONE else value.data if type(value) is _Packed else encode(value))
         self._value_bytes += sum(len(value) for value in values if value is not None)
         self._values_sized += len(values)
         self._stores.put_many(self._name, entries, values, timestamps)

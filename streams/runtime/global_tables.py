@@ -95,6 +95,13 @@ class GlobalTables:
         self.positions[fetched.tp] = fetched.next_offset
         return sum(len(segment) if isinstance(segment, Batch) else 1 for segment in segments)
 
+    def pushed(self) -> TaskStores:
+        """The stores, with all that was taken in them."""
+        for table in self._tables.values():
+            for _ in table.save():
+                pass
+        return self.stores
+
     async def save(self) -> None:
         """Writes what has changed to the stores, with how far each partition is contained in them."""
         if self.positions == self._saved:

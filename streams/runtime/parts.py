@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from state.api import Backend, StoreSpec
+from state.api import Backend
 from state.backends.memory import MemoryBackend
 from state.task_stores import TaskStores
-from streams.graph.definitions import StoreDef
 from streams.graph.nodes import Node
 from streams.graph.plan import Plan, SubTopology
 from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
+from streams.operators.stored import store_spec
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import task_folder
 from streams.runtime.global_tables import GlobalTables
@@ -78,7 +78,7 @@ class Parts:
 
         stores = TaskStores(
             self._backend(f"{sub.id}-{partition}", bool(defs)),
-            [_spec(store) for store in defs],
+            [store_spec(store) for store in defs],
             log,
             max_pending_entries=self._settings.uncommitted_entries_max,
             max_pending_bytes=self._settings.uncommitted_bytes_max,
@@ -114,8 +114,3 @@ class Parts:
             StateMemory.shared().resize(self._settings.state_memory_bytes)
             self._backends[task] = RocksBackend(task_folder(self._settings, task))
         return self._backends[task]
-
-
-def _spec(store: StoreDef) -> StoreSpec:
-    kind = "window" if store.windowed else "key_value"
-    return StoreSpec(store.name, kind, ttl_ms=store.ttl_ms, logged=store.source_topic is None)  # type: ignore[arg-type]

@@ -218,14 +218,14 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
         return [record for _, batch in found for record in form.decode(batch)]
 
     def table(self, name: str) -> DriverTable:
-        """A table by its name, as of the last commit."""
+        """A table by its name, as of the last commit; a global one as it is now."""
         assembly = self._alive().assembly
         stores = self.app.plan().stores
         if name not in stores:
             raise StreamsError(f"no table is called {name!r}.{did_you_mean(name, stores)}")
         nodes = (node for node in self.app.builder.graph.nodes if isinstance(node, AggregateNode))
         window = next((node.window for node in nodes if node.store.name == name), None)
-        everywhere = [assembly.globals.stores, *(task.stores for task in assembly.tasks)]
+        everywhere = [assembly.globals.pushed(), *(task.stores for task in assembly.tasks)]
         keeping = [stores for stores in everywhere if name in stores.specs]
         return DriverTable(stores[name], keeping, None if window is None else window.step_ms)
 

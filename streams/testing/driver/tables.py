@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from state.api import Scanned
 from state.keys import split_window_key, window_key
 from state.task_stores import TaskStores
 from streams.graph.definitions import StoreDef
@@ -24,12 +25,24 @@ class DriverTable:
     def __repr__(self) -> str:
         return f"<DriverTable {self._store.name}: {dict(self.items())!r}>"
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        """The value of a key; `default` if the table lacks it."""
+    def get(self, key: Any, default: Any = None, *, as_of: int | None = None) -> Any:
+        """The value of a key; `default` if the table lacks it. `as_of` (ms), for a versioned table: the value then."""
         store_key = self._store_key(key)
+        if as_of is not None or self._store.versioned:
+            versions = (stores.versioned(self._store.name).get(store_key, as_of) for stores in self._stores)
+            version = next((one for one in versions if one is not None), None)
+            return default if version is None else self._form.decode(version.value)
         found = (stores.get(self._store.name, store_key) for stores in self._stores)
         stamped = next((one for one in found if one is not None), None)
         return default if stamped is None else self._form.decode(stamped[0])
+
+    def history(self, key: Any) -> list[tuple[Any, int, int | None]]:
+        """(value, valid from, valid to) of each version of a key that a versioned table knows, the earliest first."""
+        store_key = self._store_key(key)
+        found = (
+            version for stores in self._stores for version in stores.versioned(self._store.name).history(store_key)
+        )
+        return [(self._form.decode(version.value), version.valid_from, version.valid_to) for version in found]
 
     def __getitem__(self, key: Any) -> Any:
         missing = object()
@@ -59,9 +72,7 @@ class DriverTable:
 
     def _entries(self) -> Iterator[tuple[bytes, bytes]]:
         for stores in self._stores:
-            name = self._store.name
-            store = stores.window(name).inner if self._store.windowed else stores.key_value(name)
-            with store.scan() as entries:
+            with _store(stores, self._store).scan() as entries:
                 yield from [(key, payload) for key, payload, _ in entries]
 
     def _store_key(self, key: Any) -> bytes:
@@ -74,3 +85,9 @@ class DriverTable:
             return self._form.keys.decode(store_key)
         start, key = split_window_key(store_key)
         return Windowed(self._form.keys.decode(key), start, start + (self._store.window_size_ms or 0))
+
+
+def _store(stores: TaskStores, store: StoreDef) -> Scanned:
+    if store.windowed:
+        return stores.window(store.name).inner
+    return stores.versioned(store.name) if store.versioned else stores.key_value(store.name)

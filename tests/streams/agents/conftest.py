@@ -20,6 +20,7 @@ from streams.operators.base import Blocked, TaskContext
 from streams.operators.clocks import Clocks
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
+from streams.operators.stored import store_spec
 from streams.policies import Policy, stop
 
 Row = tuple[Any, Any, int]
@@ -45,7 +46,7 @@ class Bench:
 
     def open(self) -> None:
         stores = self.plan.stores.values()
-        specs = [StoreSpec(s.name, kind="window" if s.windowed else "key_value", ttl_ms=s.ttl_ms) for s in stores]
+        specs = [store_spec(store) for store in stores]
         self.stores = TaskStores(self.backend, [*specs, StoreSpec("clocks")], self._log)
         clocks = Clocks(self.stores, "clocks")
         self.context = TaskContext(

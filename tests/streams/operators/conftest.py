@@ -26,6 +26,7 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.registry import operator_for
 from streams.operators.source import SourceOperator
+from streams.operators.stored import store_spec
 from streams.policies import Policy, stop
 from streams.serde import key_serde_for, serde_for
 
@@ -78,7 +79,7 @@ class Bench:
 
     def open(self) -> None:
         stores = self.plan.stores.values()
-        specs = [StoreSpec(s.name, kind="window" if s.windowed else "key_value", ttl_ms=s.ttl_ms) for s in stores]
+        specs = [store_spec(store) for store in stores]
         self.stores = TaskStores(self.backend, [*specs, StoreSpec("clocks")], self._log)
         name = self.node.name
         sub = next(sub for sub in self.plan.subtopologies if name in {node.name for node in sub.nodes})

@@ -14,6 +14,7 @@ from state.backends.memory import MemoryBackend
 from state.task_stores import TaskStores
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
+from streams.operators.stored import store_spec
 from streams.policies import Policy, stop
 from streams.runtime.conditions import Conditions
 from streams.runtime.task import Task
@@ -62,7 +63,7 @@ class TaskBench:
         self.outputs = Outputs(lambda topic: 1, lambda topic: "none")
         self.failures = Failures(policy or stop(), self.outputs, "dead")
         self.now_ms = 0
-        specs = [StoreSpec(s.name, kind="window" if s.windowed else "key_value") for s in self.sub.stores]
+        specs = [store_spec(store) for store in self.sub.stores]
         self.stores = TaskStores(MemoryBackend(), [*specs, StoreSpec("clocks")], lambda *change: None)
         self.task = Task(
             self.sub,
