@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streams.errors import ConfigError, TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import TopicDef, check_name
-from streams.graph.functions import name_of, where
+from streams.graph.functions import caller, name_of, where
 from streams.graph.nodes import AgentNode, Node, RepartitionNode, SelectKeyNode, SourceNode
 from streams.policies import Policy
 
@@ -185,7 +185,14 @@ class Agent:
 def _topics(app: App, given: Any, own: str) -> list[Topic]:
     if given is None:
         return [app.topic(own)]
-    several = [given] if isinstance(given, str) or hasattr(given, "definition") else list(given)
+    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    for one in several:
+        if not (isinstance(one, str) or hasattr(one, "definition")):
+            raise TopologyError(
+                f"agent at {caller()}: give a topic (app.topic(...)), its name, or a list of them, not "
+                f"{type(one).__name__} {getattr(one, 'name', one)!r}; what a pipeline makes gets to an agent through a "
+                "topic: .to_stream().to(topic) of a table, .to(topic) of a stream"
+            )
     if not several:
         raise ConfigError("an agent needs a topic: the list of topics is empty")
     return list(dict.fromkeys(map(app.topic_of, several)))

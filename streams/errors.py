@@ -116,6 +116,10 @@ number it was made with: say partitions=6, or use a topic of another name.
         )
 
 
+class BufferFullError(StreamsError):
+    """A step holds back more than it may, and was told to stop then (`suppress(when_full="stop")`)."""
+
+
 class RecordError(StreamsError):
     """One record could not be handled; `step`, `topic`, `partition` and `offset` say which and where, `line` where in
     the user's code, if it was there.

@@ -6,13 +6,14 @@ without state has a name for drawings and messages only: there an equal one gets
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.graph.plan import Graph
+from streams.serde.types import without_none
 
 
 def suffix(function: UserFunction | Expression | None) -> str:
@@ -47,3 +48,14 @@ def type_of(function: UserFunction | Expression | None) -> Any:
     if owner is None or path is None or "." in path:
         return None
     return next((field.type for field in msgspec.structs.fields(owner) if field.name == path), None)
+
+
+def pair_types(returns: Any) -> tuple[Any, Any]:
+    """The types of a pair that a function is declared to give; None for what it does not say.
+
+    >>> pair_types(tuple[str, int] | None), pair_types(tuple), pair_types(None)
+    ((<class 'str'>, <class 'int'>), (None, None), (None, None))
+    """
+    kind = without_none(returns)
+    arms = get_args(kind) if get_origin(kind) is tuple else ()
+    return (arms[0], arms[1]) if len(arms) == 2 and arms[1] is not ... else (None, None)

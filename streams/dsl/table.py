@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
+from streams.dsl.grouped_table import GroupedTable, group
 from streams.dsl.naming import step_name
 from streams.dsl.stream import Stream
+from streams.dsl.suppressing import suppressed
 from streams.dsl.table_steps import Function, filtered, mapped
+from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.functions import caller
-from streams.graph.nodes import AggregateNode, Emit, TableNode
+from streams.graph.nodes import AggregateNode, Emit, TableAggregateNode, TableNode, WhenFull
 from streams.windows import Windowed
 
 if TYPE_CHECKING:
@@ -61,12 +65,12 @@ class Table:
         one by one), "close" (of windows only: once, when the window is closed)."""
         if when not in get_args(Emit):
             raise TopologyError(f'emit at {caller()}: "update", "commit" or "close", not {when!r}')
-        if not isinstance(self.node, AggregateNode):
+        if not isinstance(self.node, AggregateNode | TableAggregateNode):
             raise TopologyError(
                 f"emit at {caller()}: {self.name} is no aggregation, and hands on every change as it comes; "
                 "put emit(...) right behind the aggregation"
             )
-        if when == "close" and self.node.window is None:
+        if when == "close" and (not isinstance(self.node, AggregateNode) or self.node.window is None):
             raise TopologyError(
                 f'emit("close") at {caller()}: {self.name} has no windows that could close; put windowed_by(...) before'
             )
@@ -111,6 +115,38 @@ class Table:
         """Another value for each row; a null value is a deletion, and the function is not asked about it."""
         return mapped(self, function, value_type, name, store, on_error)
 
+    def group_by(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        key_type: Any = None,
+        value_type: Any = None,
+        on_error: Policy | None = None,
+    ) -> GroupedTable:
+        """The rows by another key, through a repartition topic: `function` gives (group, value) for each, or None for
+        a row that is in no group.
+        """
+        return group(self, function, name, key_type, value_type, on_error)
+
+    def suppress(
+        self,
+        *,
+        until: Duration,
+        max_records: int | None = None,
+        max_bytes: int | None = None,
+        when_full: WhenFull | None = None,
+        name: str | None = None,
+    ) -> Table:
+        """Fewer changes: of each key the latest only, `until="close"` once its window is closed, `until="5s"` so long
+        (stream time) after the first that was held back.
+
+        A buffer that would hold more than `max_records` keys, or `max_bytes` of keys, values and headers, emits the
+        oldest before their time (`when_full="emit"`, the default for a time), or stops the app with `BufferFullError`
+        (`when_full="stop"`, all there is for "close").
+        """
+        return suppressed(self, until, max_records, max_bytes, when_full, name)
+
     def to_stream(
         self,
         key: Function | None = None,
@@ -146,8 +182,9 @@ class Table:
             value_type=value_type,
             source_topic=None,
             ttl_ms=None,
-            aggregates=None,
             history_ms=None,
+            is_global=False,
+            aggregates=None,
             where=caller(),
         )
         return self._builder.graph.add_store(made)

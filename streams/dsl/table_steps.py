@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from streams.dsl.naming import type_of
 from streams.expressions import Expression
-from streams.graph.functions import UserFunction
-from streams.graph.nodes import TableFilterNode, TableMapValuesNode
+from streams.graph.definitions import StoreDef, check_name
+from streams.graph.functions import UserFunction, caller
+from streams.graph.nodes import TableFilterNode, TableMapValuesNode, TableSourceNode
 from streams.graph.old_values import request_old
 from streams.policies import Policy
 
 if TYPE_CHECKING:
+    from streams.dsl.stream import Stream
     from streams.dsl.table import Table
 
 Function = Callable[..., Any] | Expression
@@ -42,6 +44,34 @@ def mapped(
     kept = table._kept(store, made)
     node = TableMapValuesNode(**common, function=read, value_type=made, store=kept)
     return table._behind(node, kept, value_type=made)
+
+
+def kept(stream: Stream, name: str | None, store: str | None) -> Table:
+    """The latest value of each key of a stream."""
+    from streams.dsl.table import Table
+
+    keyed = stream._repartitioned(name or stream.label) if stream.key_changed else stream
+    builder, where = keyed._builder, caller()
+    table_name = check_name(name or f"{keyed.label}-to_table", "to_table")
+    kept_in = check_name(store or table_name, "store")
+    definition = builder.graph.add_store(
+        StoreDef(
+            name=kept_in,
+            changelog=builder.changelog(kept_in),
+            key_type=keyed.key_type,
+            value_type=keyed.value_type,
+            where=where,
+        )
+    )
+    node = TableSourceNode(
+        name=table_name,
+        parents=(keyed.node,),
+        where=where,
+        store=definition,
+        materialized=store is not None,
+    )
+    builder.graph.add_node(node)
+    return Table(builder, node, definition)
 
 
 def _read(function: Function, step: str) -> UserFunction | Expression:

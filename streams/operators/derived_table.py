@@ -1,9 +1,8 @@
 """Tables computed row by row from another: what `filter` and `map_values` of a table have in common.
 
-The function is not asked about null values: a deletion above is one here. Old values come from the table's own store if
-it has one, else they are computed from those above; so is the answer to a lookup (Kafka Streams' `KTableFilter`,
-`KTableMapValues` and their value getters). A value for which the function raises, and that the error policy left out
-when it came, is nothing wherever it turns up again.
+A deletion above is one here. Old values come from the table's own store if it has one, else they are computed from
+those above; so is the answer to a lookup (Kafka Streams' `KTableFilter`, `KTableMapValues` and their value getters). A
+value that the error policy leaves out is no row of the table: what was there before is deleted.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ import numpy as np
 from streams.batch import Batch
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
-from streams.graph.nodes import Node, TableNode
+from streams.graph.nodes import TableNode
 from streams.operators.base import Found, Operator, TaskContext
-from streams.operators.calls import FAILED, left_over
-from streams.operators.evaluation import Evaluation
 from streams.operators.kept_table import KeptTable
+from streams.operators.rows_again import RowsAgain
 
 T = TypeVar("T", bound=TableNode)
 
@@ -30,8 +28,7 @@ class DerivedTable(Operator[T]):
 
     def __init__(self, node: T, context: TaskContext, asked: UserFunction | Expression, value_type: Any) -> None:
         super().__init__(node, context)
-        self._function = Evaluation(asked, node, context)
-        self._again = Evaluation(asked, node, context, _LeftOutBefore())
+        self._function = RowsAgain(asked, node, context)
         self._value_type = value_type
         self._table: KeptTable | None = None
 
@@ -45,33 +42,21 @@ class DerivedTable(Operator[T]):
     # -- changes
 
     def process(self, batch: Batch) -> Batch | None:
-        present = _present(batch.values)
-        asked = batch.take(present)
-
-        def changed(answers: list[Any]) -> Batch | None:
-            return self._changed(batch, _spread(self._values(asked.values, answers), present))
-
-        return self._function.run(asked, changed)
+        return self._function.run(batch, lambda answers: self._changed(batch, self._values(batch.values, answers)))
 
     def _changed(self, batch: Batch, values: list[Any]) -> Batch | None:
-        kept, values = left_over(batch, values)
-        changes = kept.with_values(values, self._value_type)
+        changes = batch.with_values(values, self._value_type)
         if self._table is not None:
             return self._table.absorb(changes)
-        return changes.with_olds(self._olds(kept)) if self.node.sends_old else changes
+        return changes.with_olds(self._olds(batch)) if self.node.sends_old else changes
 
     def _olds(self, batch: Batch) -> list[Any]:
         assert batch.olds is not None, "the table above was asked for old values"
         return self._computed(batch.with_values(batch.olds, batch.value_type))
 
     def _computed(self, batch: Batch) -> list[Any]:
-        """What becomes of the values of a batch."""
-        present = _present(batch.values)
-        asked = batch.take(present)
-        answers: list[Any] = []
-        self._again.run(asked, answers.extend)
-        values = [None if value is FAILED else value for value in self._values(asked.values, answers)]
-        return _spread(values, present)
+        """What becomes of the values of a batch, which have come before."""
+        return self._values(batch.values, self._function.again(batch))
 
     # -- the table
 
@@ -96,31 +81,12 @@ class DerivedTable(Operator[T]):
             values=[value for _, value, _ in there],
             partition=self.context.partition,
         )
-        values = iter(self._computed(batch) if there else [])
+        values = iter(self._computed(batch))
         return [_found(None if found is None else next(values), found) for found in above]
 
     def save(self) -> Iterable[None]:
         return () if self._table is None else self._table.save()
 
 
-class _LeftOutBefore:
-    """The error policy has decided about these values when they came."""
-
-    def handle(self, node: Node, batch: Batch, index: int, error: Exception) -> None:
-        return
-
-
 def _found(value: Any, above: Found) -> Found:
     return None if value is None or above is None else (value, above[1])
-
-
-def _present(values: list[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return np.fromiter((value is not None for value in values), np.bool_, len(values))
-
-
-def _spread(values: list[Any], present: np.ndarray[Any, np.dtype[np.bool_]]) -> list[Any]:
-    """Values in the places that are `present`, None in the others."""
-    if len(values) == len(present):
-        return values
-    left = iter(values)
-    return [next(left) if here else None for here in present.tolist()]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from streams.batch import Batch
 from streams.errors import EncodeError
 from streams.graph.definitions import StoreDef
@@ -26,11 +24,10 @@ class KeptTable:
         self._view = context.view(store)
 
     def absorb(self, changes: Batch) -> Batch:
-        """Writes the changes, in order; gives those that were written, with what each replaces where that is asked
-        for. A value that the table does not take goes to the error policy.
+        """Writes the changes, in order; gives them with what each replaces, where that is asked for. A value that the
+        table does not take goes to the error policy; left out there, it deletes what was before.
         """
-        olds: list[Any] = []
-        taken = np.ones(len(changes), np.bool_)
+        values, olds = list(changes.values), []
         for row, (key, value, timestamp) in enumerate(changes.rows()):
             entry = self._view.entry_of(key)
             if self._node.sends_old:
@@ -39,13 +36,15 @@ class KeptTable:
                 self._view.write(entry, value, timestamp, None)
             except EncodeError as error:
                 self._left_out(changes, row, error)
-                taken[row] = False
+                self._view.write(entry, None, timestamp, None)
+                values[row] = None
         if self._windowed and len(changes):
             self._observed = max(self._observed, int(changes.timestamps.max()))
         self._view.trim()
-        if changes.latest is not None:
-            changes = changes.with_latest(None)  # here the last to come is the latest
-        return (changes.with_olds(olds) if self._node.sends_old else changes).take(taken)
+        taken = changes.with_values(values, changes.value_type)
+        if taken.latest is not None:
+            taken = taken.with_latest(None)  # here the last to come is the latest
+        return taken.with_olds(olds) if self._node.sends_old else taken
 
     def _left_out(self, changes: Batch, row: int, error: EncodeError) -> None:
         """A value that does not encode will not the next time either: retries are used up at once."""

@@ -8,16 +8,20 @@ from typing import Any
 from streams.graph.functions import UserFunction
 
 
-def checked(function: UserFunction, step: str, *, many: bool) -> UserFunction:
-    """The same function, raising TypeError where it gives something else than a pair (or, `many`, a list of pairs)."""
-    return function.calling(_list_of_pairs(function.call, step) if many else _pair(function.call, step))
+def checked(function: UserFunction, step: str, *, many: bool = False, or_none: bool = False) -> UserFunction:
+    """The same function, raising TypeError where it gives something else than a pair (or None; or, `many`, a list of
+    pairs).
+    """
+    return function.calling(_list_of_pairs(function.call, step) if many else _pair(function.call, step, or_none))
 
 
-def _pair(call: Callable[..., Any], step: str) -> Callable[..., Any]:
-    def give_pair(*arguments: Any, **named: Any) -> tuple[Any, Any]:
+def _pair(call: Callable[..., Any], step: str, or_none: bool) -> Callable[..., Any]:
+    def give_pair(*arguments: Any, **named: Any) -> tuple[Any, Any] | None:
         result = call(*arguments, **named)
+        if or_none and result is None:
+            return None
         if not isinstance(result, tuple) or len(result) != 2:
-            raise TypeError(f"{step} wants (key, value) from its function, not {result!r}")
+            raise TypeError(f"{step} wants (key, value){' or None' * or_none} from its function, not {result!r}")
         return result
 
     return give_pair

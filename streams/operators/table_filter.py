@@ -36,8 +36,10 @@ class TableFilterOperator(DerivedTable[TableFilterNode]):
     def _values(self, values: list[Any], answers: list[Any]) -> list[Any]:
         negate, none_drops = self.node.negate, self._none_drops
         return [
-            FAILED if a is FAILED else value if not (none_drops and a is None) and bool(a) is not negate else None
-            for value, a in zip(values, answers, strict=True)
+            value
+            if answer is not FAILED and not (none_drops and answer is None) and bool(answer) is not negate
+            else None
+            for value, answer in zip(values, answers, strict=True)
         ]
 
     def _changed(self, batch: Batch, values: list[Any]) -> Batch | None:

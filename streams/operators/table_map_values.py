@@ -6,6 +6,7 @@ from typing import Any
 
 from streams.graph.nodes import TableMapValuesNode
 from streams.operators.base import TaskContext
+from streams.operators.calls import FAILED
 from streams.operators.derived_table import DerivedTable
 
 
@@ -16,4 +17,4 @@ class TableMapValuesOperator(DerivedTable[TableMapValuesNode]):
         super().__init__(node, context, node.function, node.value_type)
 
     def _values(self, values: list[Any], answers: list[Any]) -> list[Any]:
-        return answers
+        return [None if answer is FAILED else answer for answer in answers]

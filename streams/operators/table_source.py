@@ -15,6 +15,7 @@ from state.keys import TIME_MAX
 from streams.batch import Batch
 from streams.graph.nodes import TableSourceNode
 from streams.operators.base import NO_TIME, Found, Operator
+from streams.operators.kept_table import KeptTable
 from streams.operators.versioned_view import VersionedView
 from streams.serde import key_serde_for
 
@@ -29,6 +30,9 @@ class TableSourceOperator(Operator[TableSourceNode]):
             observed = self.context.load_clock(self.node.name)
             self._versions.advance(NO_TIME if observed is None else observed)
         self._keys = key_serde_for(self.node.store.key_type)
+        # Values of a topic are of its type; those of a stream may be anything.
+        checked = self.node.store.source_topic is not None or self._versions is not None
+        self._kept = None if checked else KeptTable(self.node.store, self.node, self.context)
 
     def process(self, batch: Batch) -> Batch | None:
         keys: list[Any] = batch.key_bytes or self._keys.encode_many(batch.keys)
@@ -39,6 +43,8 @@ class TableSourceOperator(Operator[TableSourceNode]):
             keys = [key for key in keys if key is not None]
         if self._versions is not None:
             return self._put_versions(self._versions, keys, batch)
+        if self._kept is not None:
+            return self._kept.absorb(batch) if len(batch) else None
         if self.node.sends_old:
             batch = batch.with_olds(self._replaced(keys, batch.values))
         self._table.put_many(keys, batch.values, batch.timestamps.tolist())

@@ -222,6 +222,14 @@ class TableView:
             for entry, value in zip(entries, values, strict=True)
         ]
 
+    def stamp(self, entry: bytes) -> int | None:
+        """The timestamp of an entry; None where there is none."""
+        found = self._dirty.get(entry)
+        if found is not None:
+            return found if self._cache[entry] is not _GONE else None
+        stored = self._stores.get(self._name, entry)
+        return None if stored is None else stored[1]
+
     def put_many(self, keys: Sequence[bytes], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """Sets many values under key bytes, in order; None deletes. The values are of the table's type."""
         self.trim()

@@ -62,10 +62,14 @@ WhenFull = Literal["emit", "stop"]
 @dataclass(eq=False, slots=True, kw_only=True)
 class SuppressNode(TableNode):
     """Holds a table's changes back, the latest of each key in `buffer`: for `wait_ms` of stream time from the first
-    change on, or (`until_close`) until `wait_ms` after the end of the key's window.
+    change on, or (`until_close`) until `wait_ms` after the end of the key's window. `key_type` is that of keys without
+    their windows.
     """
 
     buffer: StoreDef
+    key_type: Any
+    windowed: bool
+    value_type: Any
     wait_ms: int
     until_close: bool = False
     records_max: int | None = None
