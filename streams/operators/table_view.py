@@ -226,7 +226,7 @@ class TableView:
         """The timestamp of an entry; None where there is none."""
         found = self._dirty.get(entry)
         if found is not None:
-            return found if self._cache[entry] is not _GONE else None
+            return found if self._cache[entry] is not GONE else None
         stored = self._stores.get(self._name, entry)
         return None if stored is None else stored[1]
 
