@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from streams.config import Settings, load_settings
 from streams.dsl.builder import Builder
@@ -20,7 +20,7 @@ from streams.graph.optimise import optimise
 from streams.graph.plan import Plan, plan
 from streams.policies import DeadLetter, Policy, Retry
 from streams.sources import Source
-from streams.topic import Topic, topic_config
+from streams.topic import TimestampRule, Topic, checked_rule, topic_config
 
 if TYPE_CHECKING:
     from streams.agent import Agent
@@ -90,9 +90,17 @@ class App:
         retention: Duration | str | None = None,
         compacting: bool = False,
         config: dict[str, str] | None = None,
+        timestamp: TimestampRule | None = None,
+        start: Literal["beginning", "end"] = "beginning",
     ) -> Topic:
         """Declares a topic. `retention` is a duration or "forever"; `config` has further settings under Kafka's
         names.
+
+        `timestamp` says what time a record is of. By default that is its own (or what its value's field of type
+        `Timestamp` holds), and one before 1970 goes to the error policy ("fail"); "skip" leaves such records out,
+        "partition_time" gives them the largest time of those before, "wall" gives every record the clock's, and a
+        function of (record, partition time) what it likes: ms, a negative time leaves the record out. `start` is where
+        an app begins that has never read the topic.
         """
         definition = TopicDef(
             name=check_name(name, "topic"),
@@ -100,6 +108,8 @@ class App:
             value_type=value_type,
             partitions=partitions,
             config=topic_config(retention, compacting, config),
+            timestamp=checked_rule(name, timestamp),
+            start=start,
             where=caller(),
         )
         known = self.builder.graph.add_topic(definition)

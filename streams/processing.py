@@ -55,3 +55,15 @@ class FixedKeyRecord(ProcessorRecord):
 
 
 KEEPS_KEY = "process_values keeps the key of a record; to change it, use process"
+
+
+class SourceRecord(NamedTuple):
+    """A record as it was read, for a function that says what time it is of: `app.topic(..., timestamp=function)`."""
+
+    key: Any
+    value: Any
+    timestamp: int
+    headers: Headers
+    topic: str
+    partition: int
+    offset: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from streams.dsl.global_table import GlobalTable
 from streams.dsl.stream import Stream
@@ -15,6 +16,10 @@ from streams.graph.nodes import SourceNode, TableSourceNode
 
 if TYPE_CHECKING:
     from streams.app import App
+
+
+TimestampRule = Literal["fail", "skip", "partition_time", "wall"] | Callable[[Any, int | None], int]
+"""What time a record is of; a function is given a `streams.processing.SourceRecord` and the partition's time."""
 
 
 class Topic:
@@ -116,3 +121,18 @@ def topic_config(retention: Duration | str | None, compacting: bool, config: dic
     if compacting:
         made["cleanup.policy"] = "compact"
     return made | (config or {})
+
+
+def checked_rule(topic: str, rule: TimestampRule | None) -> TimestampRule | None:
+    """The rule, None for the default one. Raises TopologyError for one that does not exist.
+
+    >>> checked_rule("flights", "fail") is None
+    True
+    """
+    names = get_args(get_args(TimestampRule)[0])
+    if not callable(rule) and rule not in (None, *names):
+        raise TopologyError(
+            f"topic {topic!r} at {caller()}: timestamp={rule!r} is none of {', '.join(names)}, nor a function of "
+            "(record, partition_time)"
+        )
+    return None if rule == "fail" else rule

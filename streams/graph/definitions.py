@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from streams.errors import TopologyError
 
@@ -31,7 +31,8 @@ class TopicDef:
     """A topic: what it holds, and how it is to be made if it is not there.
 
     `partitions` None: of a repartition topic, as many as the tasks that write it; of another, as many as the setting
-    `default_partitions` says if the topic has to be made.
+    `default_partitions` says if the topic has to be made. `timestamp` is the rule for the times of its records, None
+    the default one; `start` is where an app begins that has not read it before.
     """
 
     name: str
@@ -40,6 +41,8 @@ class TopicDef:
     partitions: int | None = None
     config: dict[str, str] = field(default_factory=lambda: dict(KEPT_FOREVER))
     internal: bool = False
+    timestamp: Any = None
+    start: Literal["beginning", "end"] = "beginning"
     where: str = ""
 
 

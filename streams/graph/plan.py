@@ -79,7 +79,7 @@ class Graph:
     def add_topic(self, topic: TopicDef) -> TopicDef:
         """Raises TopologyError if another topic has the name, unless it says the same."""
         known = self.topics.setdefault(topic.name, topic)
-        what = ("key_type", "value_type", "partitions")
+        what = ("key_type", "value_type", "partitions", "timestamp", "start")
         different = [name for name in what if getattr(known, name) != getattr(topic, name)]
         if different:
             do = "give one of them another name=" if topic.internal else "declare it once, and use that"

@@ -17,6 +17,7 @@ from streams.errors import DecodeError, user_line
 from streams.graph.nodes import SourceNode
 from streams.models import timestamp_field
 from streams.operators.base import Operator, TaskContext
+from streams.operators.extraction import Extraction
 from streams.operators.failures import TryAgain
 from streams.origin import Origin
 from streams.serde import RAW, TEXT, key_serde_for, serde_for
@@ -51,6 +52,7 @@ class SourceOperator(Operator[SourceNode]):
         self._keys = key_serde_for(node.topic.key_type)
         self._values = serde_for(node.topic.value_type)
         self._event_time = timestamp_field(node.topic.value_type)
+        self.extraction = Extraction(node, context)
 
     def process(self, batch: Batch) -> Batch | None:
         return batch
@@ -139,7 +141,23 @@ class SourceOperator(Operator[SourceNode]):
             column = batch.column(self._event_time)
             times = column.values if column.valid is None else np.where(column.valid, column.values, batch.timestamps)
             batch.timestamps = times.astype(np.int64, copy=False)
-        return [batch]
+        return [batch] if self.node.topic.internal else self._extracted(batch)
+
+    def _extracted(self, batch: Batch) -> list[Segment]:
+        """The records under the times that the topic's rule gives them."""
+        found = self.extraction.times(batch)
+        batch.timestamps = found.times
+        if not (found.bad or found.dropped):
+            return [batch]
+        if found.dropped:
+            self.context.failures.dropped(self.node, "negative_timestamp", len(found.dropped))
+        segments: list[Segment] = []
+        start = 0
+        for row in sorted([*found.bad, *found.dropped]):
+            segments += [batch[start:row]] if row > start else []
+            segments += [Undecodable(batch[row : row + 1], found.bad[row])] if row in found.bad else []
+            start = row + 1
+        return [*segments, batch[start:]] if start < len(batch) else segments
 
 
 def _decode_errors(part: str, found: list[tuple[int, Exception]]) -> dict[int, DecodeError]:

@@ -29,7 +29,7 @@ class Places:
         self._transport = transport
 
     async def offsets(self) -> dict[TopicPartition, int]:
-        """The committed offset of every source partition; where there is none, the beginning."""
+        """The committed offset of every source partition; where there is none, the beginning or what its topic says."""
         tps = [
             TopicPartition(source.topic.name, partition)
             for sub in self._plan.subtopologies
@@ -38,6 +38,9 @@ class Places:
         ]
         committed = await self._transport.committed(self._plan.app_id, tps)
         earliest = await self._transport.earliest(tps)
+        at_end = {name for name, topic in self._plan.topics.items() if topic.start == "end"}
+        new = [tp for tp in tps if tp.topic in at_end and committed[tp] is None]
+        earliest |= await self._transport.latest(new) if new else {}
         return {tp: _start(committed[tp], earliest[tp]) for tp in tps}
 
     def changelogs(

@@ -206,10 +206,17 @@ class Task:
         for topic, times in self._writer_times.items():
             times.load(self.context.load_clock(f"writers of {topic}") or [])
         self.context.time_bound = self._bound()
+        for queue in self.queues:
+            seen = self.context.load_clock(f"partition time of {queue.tp.topic}")
+            if seen is not None:
+                queue.stream_time = queue.source.extraction.partition_time = seen
 
     def _save_times(self) -> None:
         if self.context.punctuations is not None:
             self.context.save_clock("schedules", self.context.punctuations.dump())
+        for queue in self.queues:
+            if queue.source.node.topic.timestamp is not None:
+                self.context.save_clock(f"partition time of {queue.tp.topic}", queue.stream_time)
         self.context.save_clock("stream time", [self.context.stream_time_seen, self._passed_on_time])
         for topic, times in self._writer_times.items():
             self.context.save_clock(f"writers of {topic}", times.dump())

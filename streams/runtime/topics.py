@@ -165,7 +165,8 @@ class Topics:
 def clock_store(sub: SubTopology, app_id: str) -> StoreDef | None:
     """The store in which a sub-topology's tasks keep their times; None for one that has no use for time."""
     behind = any(source.topic.internal for source in sub.sources)
-    if not (sub.stores or sub.repartitions or sub.processes or behind):
+    by_rule = any(source.topic.timestamp is not None for source in sub.sources)
+    if not (sub.stores or sub.repartitions or sub.processes or behind or by_rule):
         return None
     name = f"{sub.id}-clocks"
     return StoreDef(name=name, changelog=f"{app_id}-{name}-changelog")

@@ -138,9 +138,12 @@ class Bench:
         source = self._source_of(self.node)
         key_bytes = key_serde_for(source.topic.key_type).encode_many(keys)
         value_bytes = serde_for(source.topic.value_type).encode_many(values)
-        raw = records.encode(key_bytes, value_bytes, times, headers, base_offset=base)
+        # A source lets no time before 1970 pass; a step may be given one all the same.
+        raw = records.encode(key_bytes, value_bytes, [max(0, time) for time in times], headers, base_offset=base)
         (segment,) = SourceOperator(source, self.context).decode([memoryview(raw)], 0, base)
         assert isinstance(segment, Batch)
+        if times and min(times) < 0:
+            segment.timestamps = np.array(times, np.int64)
         return segment
 
     def send(self, *rows: tuple[Any, ...]) -> list[Row]:
