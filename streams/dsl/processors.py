@@ -47,12 +47,16 @@ def _common(stream: Stream, told: Processing) -> dict[str, Any]:
     name = told.name or f"{stream.label}-{told.step}" + (f"-{own}" if own else "")
     common = stream._common(told.step, None, name, told.on_error)
     _check(told.step, make, common["where"])
-    asked = [*told.stores, *_own_stores(make)]
-    stores = {store.name: (store, mine) for store, mine in (_store(stream._builder, one, common) for one in asked)}
-    return common | {
-        "make": make,
-        "used": tuple(store for store, _ in stores.values()),
-        "written": tuple(store for store, mine in stores.values() if mine),
+    return common | {"make": make, **stores_given(stream._builder, told.stores, make, common)}
+
+
+def stores_given(builder: Builder, stores: Iterable[Any], make: Any, common: dict[str, Any]) -> dict[str, Any]:
+    """What is named at the step, and what the processor brings: `used`, and `written` of those."""
+    asked = (_store(builder, one, common) for one in [*stores, *_own_stores(make)])
+    found = {store.name: (store, mine) for store, mine in asked}
+    return {
+        "used": tuple(store for store, _ in found.values()),
+        "written": tuple(store for store, mine in found.values() if mine),
     }
 
 

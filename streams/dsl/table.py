@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -10,7 +10,7 @@ from streams.dsl.grouped_table import GroupedTable, group
 from streams.dsl.naming import step_name
 from streams.dsl.stream import Stream
 from streams.dsl.suppressing import suppressed
-from streams.dsl.table_steps import Function, filtered, mapped
+from streams.dsl.table_steps import Function, filtered, mapped, transformed
 from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, check_name
@@ -114,6 +114,24 @@ class Table:
     ) -> Table:
         """Another value for each row; a null value is a deletion, and the function is not asked about it."""
         return mapped(self, function, value_type, name, store, on_error)
+
+    def transform_values(
+        self,
+        transformer: Callable[..., Any],
+        *,
+        stores: Iterable[Any] = (),
+        value_type: Any = None,
+        name: str | None = None,
+        store: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Table:
+        """Another value for each row, and for each deletion, by a transformer: a class with `transform(key, value)`,
+        and `init(ctx)` and `close()` if it likes; or a function of the value, or of key and value. One is made for each
+        task, and one more for lookups.
+
+        A transformer that does not always say the same of the same row needs `store=`, or nobody knows what it said.
+        """
+        return transformed(self, transformer, stores, value_type, name, store, on_error)
 
     def group_by(
         self,

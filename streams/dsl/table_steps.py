@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streams.dsl.naming import type_of
+from streams.dsl.processors import stores_given
+from streams.errors import TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.functions import UserFunction, caller
-from streams.graph.nodes import TableFilterNode, TableMapValuesNode, TableSourceNode
+from streams.graph.nodes import TableFilterNode, TableMapValuesNode, TableSourceNode, TableTransformValuesNode
 from streams.graph.old_values import request_old
 from streams.policies import Policy
 
@@ -44,6 +47,45 @@ def mapped(
     kept = table._kept(store, made)
     node = TableMapValuesNode(**common, function=read, value_type=made, store=kept)
     return table._behind(node, kept, value_type=made)
+
+
+def transformed(
+    table: Table,
+    transformer: Callable[..., Any],
+    stores: Iterable[Any],
+    value_type: Any,
+    name: str | None,
+    store: str | None,
+    on_error: Policy | None,
+) -> Table:
+    """Another value for each row, by a transformer with a context and stores."""
+    make: Any = transformer if _makes_transformers(transformer) else None
+    function = UserFunction(transformer, step="transform_values", takes=2) if make is None else None
+    common = table._common("transform_values", function, name, on_error)
+    made = value_type or (None if function is None else function.returns)
+    kept_in = table._kept(store, made)
+    node = TableTransformValuesNode(
+        **common,
+        **stores_given(table._builder, stores, transformer, common),
+        make=function or make,
+        value_type=made,
+        store=kept_in,
+    )
+    return table._behind(node, kept_in, value_type=made)
+
+
+def _makes_transformers(given: Any) -> bool:
+    """Whether it is a class with `transform`, or a partial of one."""
+    while isinstance(given, partial):
+        given = given.func
+    if not isinstance(given, type):
+        return False
+    if not callable(getattr(given, "transform", None)):
+        raise TopologyError(
+            f"transform_values at {caller()}: {given.__name__} has no method transform(key, value); give it one, "
+            "or give a function of the value, or of key and value"
+        )
+    return True
 
 
 def kept(stream: Stream, name: str | None, store: str | None) -> Table:

@@ -35,6 +35,7 @@ from streams.graph.nodes import (
     StreamJoinNode,
     TableJoinNode,
     TableSourceNode,
+    TableTransformValuesNode,
 )
 
 _ONE_BY_ONE = (
@@ -386,7 +387,7 @@ def co_partitioned(sub: SubTopology) -> list[list[TopicDef]]:
     above = _sources_above(sub)
     topic_of = {source.topic.name: source.topic for source in sub.sources}
     groups: list[set[str]] = []
-    meets_by_key = StreamJoinNode | TableJoinNode | AggregateNode | AgentNode | ProcessNode
+    meets_by_key = StreamJoinNode | TableJoinNode | AggregateNode | AgentNode | ProcessNode | TableTransformValuesNode
     meeting = [node for node in sub.nodes if isinstance(node, meets_by_key)]
     for node in meeting:
         users = [other for other in sub.nodes if set(node.stores) & set(other.stores)]

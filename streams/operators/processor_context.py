@@ -6,27 +6,47 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from streams.batch import Batch
 from streams.durations import Duration, to_ms
 from streams.errors import ConfigError, TopologyError, did_you_mean
 from streams.graph.functions import caller
+from streams.graph.nodes import ProcessNode
 from streams.operators.base import NO_TIME
 from streams.operators.processor_stores import KeyValue, Windows, stores_of
 from streams.operators.punctuations import Kind, Schedule
 from streams.processing import KEEPS_KEY, FixedKeyRecord, Headers, ProcessorRecord
 
 if TYPE_CHECKING:
-    from streams.operators.process import ProcessOperator
+    from streams.operators.base import TaskContext
+    from streams.operators.processor_stores import UserOfStores
 
 _SAME: Any = object()
+
+
+class Processing(Protocol):
+    """The step that the context is of."""
+
+    record_type: type[ProcessorRecord]
+
+    @property
+    def context(self) -> TaskContext: ...
+
+    @property
+    def node(self) -> UserOfStores: ...
+
+    def forward(self, record: ProcessorRecord, offset: int, to: str | None) -> None:
+        """Takes what the call that runs now hands on."""
+
+    def children(self) -> list[str]:
+        """The names of the steps behind."""
 
 
 class ProcessorContext:
     """What a processor is given in `init`; it is the same object in every call."""
 
-    def __init__(self, operator: ProcessOperator) -> None:
+    def __init__(self, operator: Processing) -> None:
         self._operator = operator
         self._context = operator.context
         self._node = operator.node
@@ -174,6 +194,10 @@ class ProcessorContext:
             raise ConfigError(f"schedule at {caller()}: the interval is 1 ms or more, and start 0 or more")
         if not callable(callback) or inspect.iscoroutinefunction(callback):
             raise ConfigError(f"schedule at {caller()}: it calls a plain function of the timestamp, not {callback!r}")
+        if not isinstance(self._node, ProcessNode):
+            raise TopologyError(
+                f"schedule at {caller()}: a transformer has no schedules; a processor does: .process(...)"
+            )
         punctuations = self._context.punctuations
         assert punctuations is not None
         seen = self._context.stream_time(self.stream_time or 0)

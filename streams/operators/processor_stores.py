@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from streams.errors import ConfigError, StreamsError
 from streams.graph.definitions import StoreDef
-from streams.graph.nodes import ProcessNode
+from streams.graph.nodes import ProcessNode, TableTransformValuesNode
 from streams.operators.base import NO_TIME, TaskContext
 
 if TYPE_CHECKING:
     from streams.operators.table_view import TableView, Undo
 
 
-def stores_of(node: ProcessNode, context: TaskContext) -> dict[str, KeyValue | Windows]:
+UserOfStores = ProcessNode | TableTransformValuesNode
+
+
+def stores_of(node: UserOfStores, context: TaskContext) -> dict[str, KeyValue | Windows]:
     """The stores of a step, by name."""
     written = {store.name for store in node.written}
     return {
@@ -29,7 +32,7 @@ def stores_of(node: ProcessNode, context: TaskContext) -> dict[str, KeyValue | W
 class _Store:
     """A view, what was changed in it by the call that runs now, and the time of that call."""
 
-    def __init__(self, definition: StoreDef, node: ProcessNode, context: TaskContext, *, writable: bool) -> None:
+    def __init__(self, definition: StoreDef, node: UserOfStores, context: TaskContext, *, writable: bool) -> None:
         self.name = definition.name
         self._definition = definition
         self._node = node
@@ -119,7 +122,7 @@ class Windows(_Store):
     be put any more, and are counted.
     """
 
-    def __init__(self, definition: StoreDef, node: ProcessNode, context: TaskContext, *, writable: bool) -> None:
+    def __init__(self, definition: StoreDef, node: UserOfStores, context: TaskContext, *, writable: bool) -> None:
         super().__init__(definition, node, context, writable=writable)
         self._clock = f"store {self.name}"
         if writable:

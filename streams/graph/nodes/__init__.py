@@ -50,6 +50,7 @@ from streams.graph.nodes.tables import (
     TableFold,
     TableGroupNode,
     TableMapValuesNode,
+    TableTransformValuesNode,
     WhenFull,
 )
 
@@ -90,5 +91,6 @@ __all__ = [
     "TableMapValuesNode",
     "TableNode",
     "TableSourceNode",
+    "TableTransformValuesNode",
     "WhenFull",
 ]

@@ -32,6 +32,27 @@ class TableMapValuesNode(TableNode):
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
+class TableTransformValuesNode(TableNode):
+    """A table with another value for each row, by a transformer: `make` gives one, or is a function of (key, value).
+
+    `used` are the stores it may read, `written` those that it may write as well.
+    """
+
+    make: Callable[[], Any] | UserFunction
+    used: tuple[StoreDef, ...] = ()
+    written: tuple[StoreDef, ...] = ()
+    value_type: Any = None
+
+    @property
+    def stores(self) -> tuple[StoreDef, ...]:
+        return self.used if self.store is None else (self.store, *self.used)
+
+    @property
+    def writes(self) -> tuple[StoreDef, ...]:
+        return self.written if self.store is None else (self.store, *self.written)
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
 class TableGroupNode(Node):
     """The rows of a table under other keys: old and new value of each change, as a `Change`."""
 
