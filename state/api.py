@@ -54,7 +54,7 @@ class StoreSpec:
     """
 
     name: str
-    kind: Literal["key_value", "window", "versioned"] = "key_value"
+    kind: Literal["key_value", "window", "session", "versioned"] = "key_value"
     ttl_ms: int | None = None
     logged: bool = True
     history_ms: int | None = None
@@ -189,6 +189,9 @@ class WindowStore(Protocol):
     def block(self, start: int) -> AbstractContextManager[Iterator[tuple[bytes, bytes, int]]]:
         """(key, value, timestamp) of the window that starts there, in key order."""
 
+    def entries(self, from_start: int | None = None) -> AbstractContextManager[Iterator[tuple[int, bytes, bytes, int]]]:
+        """(start, key, value, timestamp) of the windows that start there or later, in the order of start and key."""
+
     def starts(self) -> list[int]:
         """The distinct window starts in the store, ascending."""
 
@@ -220,3 +223,21 @@ class VersionedStore(Scanned, Protocol):
 
     def history(self, key: bytes) -> list[Version]:
         """The versions that can be asked for, the earliest first."""
+
+
+class SessionStore(Protocol):
+    """Values by key, start and end (int64 milliseconds, both inclusive), in the order of end, start and key."""
+
+    name: str
+
+    def get_stamped(self, key: bytes, start: int, end: int) -> Stamped | None: ...
+
+    def put(self, key: bytes, start: int, end: int, value: bytes | None, timestamp: int) -> None: ...
+
+    def entries(
+        self, from_end: int | None = None
+    ) -> AbstractContextManager[Iterator[tuple[int, int, bytes, bytes, int]]]:
+        """(start, end, key, value, timestamp) of the sessions that end there or later, earliest end first."""
+
+    def expire(self, before_end: int) -> None:
+        """Remove every session that ends before."""

@@ -3,12 +3,14 @@
 | layout | bytes |
 |---|---|
 | window key | start (int64, big-endian, sign flipped) + key |
+| session key | end (the same) + start (the same) + key |
 | time index key | timestamp (the same) + key |
 | version key | end of its segment (as above) + key + its time (`layers/versioned`) |
 | stored value | timestamp (int64, big-endian) + payload |
 
-Start first, so that a window is one sorted block and expiry is one range. (Kafka Streams writes the key first, in
-`WindowKeySchema`; its expiry drops whole segments instead.)
+Time first, so that a window is one sorted block, sessions stand in the order in which they close, and expiry is one
+range. (Kafka Streams writes the key first, in `WindowKeySchema` and `SessionKeySchema`; its expiry drops whole segments
+instead.)
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ TIME_MIN = -(1 << 63)
 TIME_MAX = (1 << 63) - 1
 
 _TIME = Struct(">Q")
+_SESSION = Struct(">QQ")
 _STAMP = Struct(">q")
 _FLIP = 1 << 63
 
@@ -56,6 +59,25 @@ def split_window_key(store_key: bytes) -> tuple[int, bytes]:
 def window_block(start: int) -> tuple[bytes, bytes | None]:
     """The range of store keys that holds exactly the window starting there; None: to the end of the store."""
     return time_prefix(start), time_prefix(start + 1) if start < TIME_MAX else None
+
+
+def session_key(start: int, end: int, key: bytes) -> bytes:
+    """The store key of a session.
+
+    >>> session_key(0, 1, b"AA")
+    b'\\x80\\x00\\x00\\x00\\x00\\x00\\x00\\x01\\x80\\x00\\x00\\x00\\x00\\x00\\x00\\x00AA'
+    """
+    return _SESSION.pack(end + _FLIP, start + _FLIP) + key
+
+
+def split_session_key(store_key: bytes) -> tuple[int, int, bytes]:
+    """Start, end and key of a store key.
+
+    >>> split_session_key(session_key(-5, 7, b"AA"))
+    (-5, 7, b'AA')
+    """
+    end, start = _SESSION.unpack_from(store_key)
+    return start - _FLIP, end - _FLIP, store_key[16:]
 
 
 def stamp(payload: bytes, timestamp: int) -> bytes:

@@ -12,6 +12,7 @@ or `abandon()` when the outcome is unknown: nothing of it is in the backend, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 
 from state.api import Backend, Changelog, Changes, Checkpoint, Stamped, StateError, StoreSpec, UnknownStoreError
@@ -20,6 +21,7 @@ from state.commit import SLICE_ENTRIES, write_slices
 from state.format import check_format, forget_format
 from state.layers.logged import CommitLog
 from state.layers.pending import PendingStore
+from state.layers.session import SessionLayer
 from state.layers.versioned import VersionedLayer
 from state.layers.window import WindowLayer
 from state.ttl import TtlStore, index_name
@@ -62,6 +64,7 @@ class TaskStores:
         self.slice_entries = slice_entries
         self._pending: dict[str, PendingStore] = {}
         self._windows: dict[str, WindowLayer] = {}
+        self._sessions: dict[str, SessionLayer] = {}
         self._expiring: dict[str, TtlStore] = {}
         self._versioned: dict[str, VersionedLayer] = {}
         self._committing: list[CommitLog] = []
@@ -84,6 +87,15 @@ class TaskStores:
         """The versioned store of that name."""
         self._inner(store, "versioned")
         return self._versioned[store]
+
+    def session(self, store: str) -> SessionLayer:
+        """The session store of that name."""
+        self._inner(store, "session")
+        return self._sessions[store]
+
+    def scan(self, store: str) -> AbstractContextManager[Iterator[tuple[bytes, bytes, int]]]:
+        """(store key, value, timestamp) of everything in a store of any kind, in the order of store keys."""
+        return (self._versioned.get(store) or self._inner(store)).scan()
 
     def get(self, store: str, key: bytes) -> Stamped | None:
         """Value and timestamp under a store key; sees uncommitted changes."""
@@ -255,6 +267,8 @@ class TaskStores:
         inner = self._pending[name] = PendingStore(name, self.backend)
         if spec.kind == "window":
             self._windows[name] = WindowLayer(inner)
+        elif spec.kind == "session":
+            self._sessions[name] = SessionLayer(inner)
         elif spec.history_ms is not None:
             self._versioned[name] = VersionedLayer(inner, spec.history_ms)
         elif spec.ttl_ms is not None:

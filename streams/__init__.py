@@ -20,21 +20,35 @@ if TYPE_CHECKING:
     from streams.policies import dead_letter, retry, skip, stop
     from streams.sources import Position
     from streams.store import Store
-    from streams.windows import HoppingWindow, TumblingWindow, Windowed
+    from streams.windows import (
+        CalendarWindow,
+        HoppingWindow,
+        SessionWindow,
+        SlidingWindow,
+        TumblingWindow,
+        UnlimitedWindow,
+        Windowed,
+        Windows,
+    )
 
 _HOMES = {
     "App": "streams.app",
     "Batch": "streams.batch",
+    "CalendarWindow": "streams.windows",
     "Client": "streams.client",
     "HoppingWindow": "streams.windows",
     "JoinWindow": "streams.join_window",
     "Position": "streams.sources",
     "Record": "streams.models",
+    "SessionWindow": "streams.windows",
+    "SlidingWindow": "streams.windows",
     "Store": "streams.store",
     "Stream": "streams.agent_stream",
     "Timestamp": "streams.models",
     "TumblingWindow": "streams.windows",
+    "UnlimitedWindow": "streams.windows",
     "Windowed": "streams.windows",
+    "Windows": "streams.windows",
     "col": "streams.expressions",
     "dead_letter": "streams.policies",
     "retry": "streams.policies",
@@ -46,16 +60,21 @@ _HOMES = {
 __all__ = [
     "App",
     "Batch",
+    "CalendarWindow",
     "Client",
     "HoppingWindow",
     "JoinWindow",
     "Position",
     "Record",
+    "SessionWindow",
+    "SlidingWindow",
     "Store",
     "Stream",
     "Timestamp",
     "TumblingWindow",
+    "UnlimitedWindow",
     "Windowed",
+    "Windows",
     "agg",
     "col",
     "dead_letter",

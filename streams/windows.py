@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, overload
 
 import msgspec
 
+from streams.calendar_windows import CalendarWindow, UnlimitedWindow, Windows
 from streams.durations import Duration, format_ms, to_ms
 from streams.errors import ConfigError
+from streams.keyed_windows import SessionWindow, SlidingWindow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +20,8 @@ K = TypeVar("K")
 
 
 class Windowed(msgspec.Struct, Generic[K], frozen=True, order=True, array_like=True):
-    """A key in one window; `start` and `end` in ms. The end is exclusive for tumbling and hopping windows.
+    """A key in one window; `start` and `end` in ms. The end is inclusive for sessions and sliding windows, else
+    exclusive.
 
     >>> Windowed("AA", 0, 3_600_000)
     Windowed(key='AA', start=0, end=3600000)
@@ -100,15 +103,33 @@ class HoppingWindow:
         nth = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         return rows, first[rows] + nth * step
 
-    def closed_start(self, stream_time: int) -> int:
+    @property
+    def shape(self) -> list[object]:
+        """What a store of such windows cannot do without."""
+        return [self.size_ms, self.step_ms]
+
+    def end(self, start: int) -> int:
+        """The end of the window that starts there (ms), exclusive."""
+        return start + self.size_ms
+
+    def without(self, timestamps: npt.NDArray[np.int64]) -> int:
+        """How many of the times (ms) are in no window: those before 1970."""
+        return int((timestamps < 0).sum())
+
+    @overload
+    def closed_start(self, stream_time: int) -> int: ...
+    @overload
+    def closed_start(self, stream_time: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]: ...
+    def closed_start(self, stream_time: int | npt.NDArray[np.int64]) -> int | npt.NDArray[np.int64]:
         """The latest start that is closed at `stream_time` (ms): every window that starts there or earlier is closed.
+        An array gives one for each time in it.
 
         May lie between two windows, or before 1970.
 
         >>> TumblingWindow("10s").closed_start(20_000)
         10000
         """
-        return stream_time - self.grace_ms - self.size_ms
+        return stream_time - (self.grace_ms + self.size_ms)
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -144,4 +165,20 @@ class TumblingWindow(HoppingWindow):
         return rows, taken // self.size_ms * self.size_ms
 
 
-Window: TypeAlias = TumblingWindow | HoppingWindow
+AlignedWindow: TypeAlias = HoppingWindow | Windows
+"""Windows that are where they are whatever records come: a time says which."""
+
+Window: TypeAlias = AlignedWindow | SlidingWindow | SessionWindow
+
+__all__ = [
+    "AlignedWindow",
+    "CalendarWindow",
+    "HoppingWindow",
+    "SessionWindow",
+    "SlidingWindow",
+    "TumblingWindow",
+    "UnlimitedWindow",
+    "Window",
+    "Windowed",
+    "Windows",
+]

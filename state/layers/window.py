@@ -50,6 +50,12 @@ class WindowLayer:
         with self.inner.scan(*window_block(start)) as rows:
             yield ((store_key[8:], value, timestamp) for store_key, value, timestamp in rows)
 
+    @contextmanager
+    def entries(self, from_start: int | None = None) -> Iterator[Iterator[tuple[int, bytes, bytes, int]]]:
+        """(start, key, value, timestamp) of the windows that start there or later, in the order of start and key."""
+        with self.inner.scan(None if from_start is None else time_prefix(from_start)) as rows:
+            yield ((*split_window_key(store_key), value, timestamp) for store_key, value, timestamp in rows)
+
     def starts(self) -> list[int]:
         """The distinct window starts, ascending; one seek each."""
         found: list[int] = []

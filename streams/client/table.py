@@ -13,7 +13,7 @@ from typing import Any
 from broker_embedded import records
 from state.api import Changes
 from state.backends.memory import MemoryBackend
-from state.keys import split_window_key, stamp_many, window_key
+from state.keys import stamp_many
 from state.layers.pending import PendingStore
 from state.layers.versioned import VersionedLayer
 from streams.errors import StreamsError
@@ -67,22 +67,30 @@ class ClientTable:
         """
         await self._follow()
         if self._versions is not None:
-            version = self._versions.store.get(self._store_key(key), as_of)
+            version = self._versions.store.get(self._form.entry(key), as_of)
             return default if version is None else self._form.decode(version.value)
         if as_of is not None:
             raise StreamsError(
                 f"table {self._store.name!r} keeps only the latest values, and is asked for one as of {as_of}"
             )
-        payload = self._rows.get(self._store_key(key))
+        payload = self._rows.get(self._form.entry(key))
         return default if payload is None else self._form.decode(payload)
 
     async def window(self, key: Any, timestamp: int) -> Any:
-        """The value of a key in the window that holds `timestamp` (ms); None if there is none. Tumbling windows
-        only.
+        """The value of a key in the latest window that holds `timestamp` (ms), None if there is none: of windows that
+        overlap the one that begins last.
         """
-        size = self._store.window_size_ms or 1
-        start = timestamp // size * size
-        return await self.get(Windowed(key, start, start + size))
+        found = self._form.latest_window(timestamp)
+        if found is not None:
+            return await self.get(Windowed(key, *found))
+        holding = [value async for window, value in self.windows(key) if window.start <= timestamp <= window.end]
+        return holding[-1] if holding else None
+
+    async def windows(self, key: Any) -> AsyncIterator[tuple[Windowed[Any], Any]]:
+        """(key in its window, value) of every window of a key, earliest first: of sessions, each."""
+        found = [(window, value) async for window, value in self.items() if window.key == key]
+        for one in sorted(found, key=lambda one: (one[0].start, one[0].end)):
+            yield one
 
     async def items(self) -> AsyncIterator[tuple[Any, Any]]:
         """(key, value) of every entry, in the order of the stored keys."""
@@ -91,7 +99,7 @@ class ClientTable:
 
     async def range(self, start: Any, stop: Any) -> AsyncIterator[tuple[Any, Any]]:
         """(key, value) of entries with start <= key < stop, by the bytes of the keys."""
-        async for row in self._between(self._store_key(start), self._store_key(stop)):
+        async for row in self._between(self._form.entry(start), self._form.entry(stop)):
             yield row
 
     async def _between(self, low: bytes, high: bytes | None) -> AsyncIterator[tuple[Any, Any]]:
@@ -100,18 +108,7 @@ class ClientTable:
         rows = self._rows if self._versions is None else self._versions.latest()
         for store_key, payload in sorted(rows.items()):
             if low <= store_key and (high is None or store_key < high):
-                yield self._key(store_key), self._form.decode(payload)
-
-    def _store_key(self, key: Any) -> bytes:
-        if not self._store.windowed:
-            return self._form.keys.encode(key)
-        return window_key(key.start, self._form.keys.encode(key.key))
-
-    def _key(self, store_key: bytes) -> Any:
-        if not self._store.windowed:
-            return self._form.keys.decode(store_key)
-        start, key = split_window_key(store_key)
-        return Windowed(self._form.keys.decode(key), start, start + (self._store.window_size_ms or 0))
+                yield self._form.key(store_key), self._form.decode(payload)
 
     async def _follow(self) -> None:
         """Reads what was added to the changelog; one at a time, or an old value could come over a new one."""

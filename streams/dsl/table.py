@@ -15,8 +15,8 @@ from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.functions import caller
-from streams.graph.nodes import AggregateNode, Emit, TableAggregateNode, TableNode, WhenFull
-from streams.windows import Windowed
+from streams.graph.nodes import AggregateNode, CogroupNode, Emit, TableAggregateNode, TableNode, WhenFull
+from streams.windows import UnlimitedWindow, Windowed
 
 if TYPE_CHECKING:
     from streams.dsl.builder import Builder
@@ -70,10 +70,8 @@ class Table:
                 f"emit at {caller()}: {self.name} is no aggregation, and hands on every change as it comes; "
                 "put emit(...) right behind the aggregation"
             )
-        if when == "close" and (not isinstance(self.node, AggregateNode) or self.node.window is None):
-            raise TopologyError(
-                f'emit("close") at {caller()}: {self.name} has no windows that could close; put windowed_by(...) before'
-            )
+        if when == "close":
+            self._check_closes(self.node)
         self.node.emit = when
         return self
 
@@ -180,6 +178,17 @@ class Table:
         return stream if key is None else stream.select_key(key, key_type=key_type, name=name, on_error=on_error)
 
     # -- steps
+
+    def _check_closes(self, node: AggregateNode | TableAggregateNode) -> None:
+        if isinstance(node, TableAggregateNode) or node.window is None:
+            what = "has no windows that could close; put windowed_by(...) before"
+        elif isinstance(node.window, UnlimitedWindow):
+            what = "has one window without an end, which never closes"
+        elif isinstance(node, CogroupNode) or len(node.parents) > 1:
+            what = "has several streams, each with a time of its own: there is no one time at which a window closes"
+        else:
+            return
+        raise TopologyError(f'emit("close") at {caller()}: {self.name} {what}')
 
     def _common(
         self, step: str, function: UserFunction | Expression | None, name: str | None, on_error: Policy | None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from streams.errors import TopologyError
+
+if TYPE_CHECKING:
+    from streams.windows import Window
 
 KEPT_FOREVER = {"retention.ms": "-1"}
 """Kafka's retention goes by the records' own time, so those of a replay could vanish as they come: topics that an app
@@ -52,6 +55,8 @@ class StoreDef:
 
     `source_topic` is set when the table's own topic serves as changelog; otherwise the changelog is an internal topic.
     `window_size_ms` is set for windowed stores; their entries go when stream time passes their start by `retention_ms`.
+    A store of sessions (`sessions`) has start and end in its keys, and its entries go by their end. `window` says where
+    the windows of a pipeline's store end.
     `aggregates` is the `NamedAggregates` whose states the store holds instead of values. `is_global`: no task's, but
     one for the whole worker, with all partitions of its topic. `history_ms`: the store keeps the versions of a key that
     were valid so long back, and takes changes that are late by no more.
@@ -63,6 +68,8 @@ class StoreDef:
     value_type: Any = None
     source_topic: TopicDef | None = None
     window_size_ms: int | None = None
+    window: Window | None = None
+    sessions: bool = False
     retention_ms: int | None = None
     ttl_ms: int | None = None
     aggregates: Any = None
@@ -77,3 +84,10 @@ class StoreDef:
     @property
     def versioned(self) -> bool:
         return self.history_ms is not None
+
+    @property
+    def kind(self) -> Literal["key_value", "window", "session", "versioned"]:
+        """How the entries of the store are laid out."""
+        if self.windowed:
+            return "session" if self.sessions else "window"
+        return "versioned" if self.versioned else "key_value"

@@ -28,7 +28,7 @@ from streams.operators.calls import FAILED, Failed, holds
 from streams.operators.folds import FoldStates, RowStates
 from streams.operators.groups import Groups, Slots
 from streams.serde import key_serde_for
-from streams.windows import Windowed
+from streams.windows import SessionWindow, SlidingWindow, Windowed
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -45,6 +45,7 @@ _ONE_WINDOW = 0
 class AggregateOperator(Operator[AggregateNode]):
     def __init__(self, node: AggregateNode, context: TaskContext) -> None:
         super().__init__(node, context)
+        assert not isinstance(node.window, SessionWindow | SlidingWindow)
         self._window = node.window
         self._store = node.store.name
         self._emit = node.emit or context.emit
@@ -62,6 +63,8 @@ class AggregateOperator(Operator[AggregateNode]):
         self._emitted: dict[int, Any] = {}
         """What was last emitted of each changed slot, where old values are asked for."""
         self._leaving_olds: dict[int, Any] = {}
+        self._closing: tuple[Batch, Int64Array] | None = None
+        """The records that close windows, and the latest start that is closed at each."""
         self._shared = node.store.name in context.shared_stores or node.store.ttl_ms is not None
 
     def _new_groups(self) -> Groups:
@@ -88,7 +91,7 @@ class AggregateOperator(Operator[AggregateNode]):
     # -- folding
 
     def process(self, batch: Batch) -> Batch | None:
-        batch = self._with_key_and_value(batch)
+        batch = with_key_and_value(self.node, self.context, batch)
         if not len(batch):
             return None
         rows, starts = self._assign(batch)
@@ -100,18 +103,6 @@ class AggregateOperator(Operator[AggregateNode]):
         self._fill(fresh)
         return self._fold(batch, rows, slots)
 
-    def _with_key_and_value(self, batch: Batch) -> Batch:
-        """Records without key or value say nothing about a group (Kafka Streams lets some null values through: its
-        defect).
-        """
-        keys = batch.key_bytes or batch.keys
-        for name, column in (("null_key", keys), ("null_value", batch.values)):
-            if holds(column, NoneType):
-                present = np.fromiter((entry is not None for entry in column), np.bool_, len(column))
-                self.context.failures.dropped(self.node, name, len(column) - int(present.sum()))
-                return self._with_key_and_value(batch.take(present))
-        return batch
-
     def _assign(self, batch: Batch) -> tuple[Slots, Int64Array]:
         """(row, window start) pairs that are not too late, in the order of rows."""
         if self._window is None:
@@ -119,10 +110,11 @@ class AggregateOperator(Operator[AggregateNode]):
         observed = np.maximum(np.maximum.accumulate(batch.timestamps), self._observed)
         self._observed = int(observed[-1])
         rows, starts = self._window.assign(batch.timestamps)
-        self.context.failures.dropped(self.node, "no_window", int((batch.timestamps < 0).sum()))
-        time = np.minimum(observed, self.context.time_bound)[rows]
+        self.context.failures.dropped(self.node, "no_window", self._window.without(batch.timestamps))
+        closed = self._window.closed_start(np.minimum(observed, self.context.time_bound))
+        self._closing = batch, closed
         # Closed stays closed, even if time is held back again by a writer that was idle.
-        late = starts <= np.maximum(time - (self._window.size_ms + self._window.grace_ms), self._closed_to)
+        late = starts <= np.maximum(closed, self._closed_to)[rows]
         if not late.any():
             return rows, starts
         self.context.failures.dropped(self.node, "late", int(late.sum()))
@@ -235,11 +227,9 @@ class AggregateOperator(Operator[AggregateNode]):
         keys = self._keys.decode_each(raw)
         key_bytes: list[bytes | None] | None = list(raw)
         if self._window is not None:
-            size, key_bytes = self._window.size_ms, None
-            keys = [
-                Windowed(key, start, start + size)
-                for key, start in zip(keys, self._groups.starts[slots].tolist(), strict=True)
-            ]
+            starts, key_bytes = self._groups.starts[slots].tolist(), None
+            ends = {start: self._window.end(start) for start in set(starts)}
+            keys = [Windowed(key, start, ends[start]) for key, start in zip(keys, starts, strict=True)]
         return Batch(
             offsets=offsets,
             timestamps=timestamps,
@@ -254,17 +244,23 @@ class AggregateOperator(Operator[AggregateNode]):
         )
 
     def _latest(self, slots: Slots) -> Batch:
-        """The results as they stand now."""
-        count = len(slots)
-        latest = self._batch(
-            slots, self._states.results(slots), self._groups.timestamps[slots], np.full(count, -1, np.int64), None
-        )
+        """The results as they stand now; those of closed windows with offset and headers of the records that closed
+        them.
+        """
+        source, offsets = None, np.full(len(slots), -1, np.int64)
+        if self._closing is not None:
+            source, closed = self._closing
+            rows = np.searchsorted(closed, self._groups.starts[slots])
+            offsets = source.offsets[rows]
+        latest = self._batch(slots, self._states.results(slots), self._groups.timestamps[slots], offsets, source)
+        if source is not None and source.headers is not None:
+            latest.headers = [source.headers[row] for row in rows.tolist()]
         if self.node.sends_old:
             latest.olds = [self._leaving_olds.get(slot) for slot in slots.tolist()]
         return latest
 
     def flush(self) -> Batch | None:
-        self._leaving = iter(list(self._changed))
+        self._leaving, self._closing = iter(list(self._changed)), None
         self._changed.clear()
         self._leaving_olds, self._emitted = self._emitted, {}
         return self.more()
@@ -279,6 +275,7 @@ class AggregateOperator(Operator[AggregateNode]):
     # -- time
 
     def advance(self) -> Batch | None:
+        self._closing = None
         return self._close()
 
     def _close(self) -> Batch | None:
@@ -330,16 +327,16 @@ class AggregateOperator(Operator[AggregateNode]):
         self._let_go()
         if self._window is not None:
             times = [self._observed, self._closed_to, self._expired_to]
-            self.context.save_clock(self.node.name, [*times, self._window.size_ms, self._window.step_ms])
+            self.context.save_clock(self.node.name, [*times, *self._window.shape])
 
-    def _check_shape(self, shape: list[int]) -> None:
+    def _check_shape(self, shape: list[Any]) -> None:
         """Windows of another size in the store would be taken for some of this one, and go on with its counts."""
         assert self._window is not None
-        if shape != [self._window.size_ms, self._window.step_ms]:
-            size, step = (format_ms(ms) for ms in shape)
+        if shape != self._window.shape:
+            said = " every ".join(format_ms(part) if isinstance(part, int) else str(part) for part in shape)
             raise TopologyError(
-                f"{self.node.name} ({self.node.where}): the store holds windows of {size}, one every {step}; now it is "
-                f"{self._window!r}. Go back, give the new aggregation another name=, or begin it anew with "
+                f"{self.node.name} ({self.node.where}): the store holds windows of {said}; now it is {self._window!r}. "
+                "Go back, give the new aggregation another name=, or begin it anew with "
                 f"`streams reset APP --store {self._store}`."
             )
 
@@ -393,3 +390,16 @@ class AggregateOperator(Operator[AggregateNode]):
             self._groups = self._new_groups()
             self._states = self._new_states()
             self._deleted.clear()
+
+
+def with_key_and_value(node: AggregateNode, context: TaskContext, batch: Batch) -> Batch:
+    """Records without key or value say nothing about a group, and are counted (Kafka Streams lets some null values
+    through: its defect).
+    """
+    keys = batch.key_bytes or batch.keys
+    for name, column in (("null_key", keys), ("null_value", batch.values)):
+        if holds(column, NoneType):
+            present = np.fromiter((entry is not None for entry in column), np.bool_, len(column))
+            context.failures.dropped(node, name, len(column) - int(present.sum()))
+            return with_key_and_value(node, context, batch.take(present))
+    return batch

@@ -61,7 +61,7 @@ class RowStates:
         self._context = context
         self._step = _step_of(node.fold)
         self._first = _first_of(node.fold)
-        self._form = _form_of(node)
+        self._form = form_of(node)
         self._states: list[Any] = []
 
     def resize(self, capacity: int) -> None:
@@ -131,7 +131,8 @@ class _Plain:
         return state
 
 
-def _form_of(node: AggregateNode) -> Any:
+def form_of(node: AggregateNode) -> Any:
+    """How a state is stored, and what the user sees of it."""
     if not isinstance(node.fold, NamedAggregates):
         return _Plain(node)
     from streams.operators.named_aggregates import GroupForm

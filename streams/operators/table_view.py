@@ -15,7 +15,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from state.keys import TIME_MIN, split_window_key, time_prefix, window_block
+from state.keys import TIME_MIN, session_key, split_window_key, time_prefix, window_block
 from streams.errors import DecodeError, EncodeError
 from streams.graph.definitions import StoreDef
 from streams.operators.stored import StoredForm
@@ -76,7 +76,8 @@ class TableView:
         self._cache_bytes = cache_bytes
         self._value_bytes, self._values_sized = 64, 1
         self._times: dict[str, int] = {}
-        starts = self._stores.window(self._name).starts() if definition.windowed else ()
+        self._by_window = definition.kind == "window"
+        starts = self._stores.window(self._name).starts() if self._by_window else ()
         self._prefixes = {start: time_prefix(start) for start in starts}
         """Starts (ms) of the windows that have been asked for and have not expired, as in store keys."""
         self._stored = set(self._prefixes.values())
@@ -104,7 +105,9 @@ class TableView:
 
     def entry_of(self, key: Any) -> bytes:
         """The store key of a key as records have it: `Windowed` where there are windows."""
-        return self.entry_at(key.key, key.start) if self.definition.windowed else self.entry(key)
+        if self.definition.sessions:
+            return session_key(key.start, key.end, self.entry(key.key))
+        return self.entry_at(key.key, key.start) if self._by_window else self.entry(key)
 
     def read(self, entry: bytes, absent: Any) -> Any:
         value = self._cache.get(entry, _UNKNOWN)
@@ -127,10 +130,8 @@ class TableView:
         dirty[entry] = timestamp
 
     def _load(self, entry: bytes) -> Any:
-        if self.definition.windowed and entry[:8] not in self._stored:
-            found = None
-        else:
-            found = self._stores.get(self._name, entry)
+        known = self._by_window and entry[:8] not in self._stored
+        found = None if known else self._stores.get(self._name, entry)
         value = self._cache[entry] = GONE if found is None else self._unpack(found[0])
         return value
 
@@ -175,8 +176,16 @@ class TableView:
         for entry in entries:
             self._cache.pop(entry, None)
             self._stamps.pop(entry, None)
-            if self.definition.windowed:
+            if self._by_window:
                 self._stored.add(entry[:8])
+
+    def left_behind(self, before: int) -> None:
+        """Another step has expired the windows before that: nothing is known of them any more."""
+        limit = time_prefix(before)
+        for entry in [entry for entry in self._cache if entry < limit]:
+            del self._cache[entry]
+            self._dirty.pop(entry, None)
+            self._stamps.pop(entry, None)
 
     def undo(self, entry: bytes, value: Any, timestamp: int | None, new: Any) -> None:
         """Puts an entry back to what it was in memory before a change, unless someone else has changed it since."""
@@ -357,7 +366,7 @@ class TableView:
         self._value_bytes += sum(len(value) for value in values if value is not None)
         self._values_sized += len(values)
         self._stores.put_many(self._name, entries, values, timestamps)
-        if self.definition.windowed:
+        if self._by_window:
             self._stored.update({entry[:8] for entry in entries})
 
     def _expire(self) -> None:
@@ -368,15 +377,14 @@ class TableView:
         if before <= TIME_MIN:
             return
         gone = [start for start in self._prefixes if start < before]
+        for start in gone:
+            self._stored.discard(self._prefixes.pop(start))
+        if gone or self.definition.sessions:
+            self.left_behind(before)
         if gone:
-            for start in gone:
-                self._stored.discard(self._prefixes.pop(start))
-            limit = time_prefix(before)
-            for entry in [entry for entry in self._cache if entry < limit]:
-                del self._cache[entry]
-                self._dirty.pop(entry, None)
-                self._stamps.pop(entry, None)
             self._stores.window(self._name).expire(before)
+        elif self.definition.sessions:
+            self._stores.session(self._name).expire(before)
 
 
 def _plain_types(definition: StoreDef) -> frozenset[type]:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from state.keys import (
     TIME_MAX,
     TIME_MIN,
+    session_key,
+    split_session_key,
     split_window_key,
     stamp,
     stamp_many,
@@ -31,6 +33,15 @@ def test_window_keys_sort_by_start_then_key(start: int, key: bytes, other_start:
 @given(times, keys)
 def test_window_key_comes_apart_again(start: int, key: bytes) -> None:
     assert split_window_key(window_key(start, key)) == (start, key)
+
+
+@given(st.tuples(times, times, keys), st.tuples(times, times, keys))
+def test_session_keys_sort_by_end_then_start_then_key(
+    one: tuple[int, int, bytes], other: tuple[int, int, bytes]
+) -> None:
+    assert split_session_key(session_key(*one)) == one
+    in_order = ((end, start, key) for start, end, key in (one, other))
+    assert (session_key(*one) < session_key(*other)) == (next(in_order) < next(in_order))
 
 
 @given(times, times, keys)

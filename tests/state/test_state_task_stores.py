@@ -9,7 +9,7 @@ import pytest
 from state.api import Backend, Checkpoint, StateError, StoreSpec, UnknownStoreError
 from state.backends.memory import MemoryBackend
 from state.commit import SLICE_BYTES
-from state.keys import time_prefix, window_key
+from state.keys import session_key, time_prefix, window_key
 from state.layers.pending import ENTRY_OVERHEAD_BYTES
 from state.task_stores import TaskStores
 from state.ttl import index_name
@@ -42,6 +42,23 @@ def test_changes_are_coalesced_and_sorted_for_the_changelog() -> None:
     task.commit()
     assert task.records == [("kv", b"a", None, 4), ("kv", b"b", b"3", 3)]
     assert task.backend.get("kv", b"b") == b"\0\0\0\0\0\0\0\x033"
+
+
+def test_sessions_put_and_expired_between_commits_vanish() -> None:
+    task = Task(StoreSpec("visits", "session"))
+    visits = task.stores.session("visits")
+    visits.put(b"stored", 0, 5, b"1", 5)
+    task.commit()
+    visits.put(b"k", 3, 19, b"1", 19)
+    visits.put(b"k", 3, 20, b"2", 20)
+    visits.expire(20)
+    task.commit()
+    kept = session_key(3, 20, b"k")
+    assert task.records[1:] == [("visits", session_key(0, 5, b"stored"), None, 20), ("visits", kept, b"2", 20)]
+    with visits.entries(20) as entries:
+        assert list(entries) == [(3, 20, b"k", b"2", 20)]
+    with pytest.raises(StateError, match="is a session store, not window"):
+        task.stores.window("visits")
 
 
 def test_windows_put_and_expired_between_commits_vanish() -> None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 from streams.graph.nodes.agents import AgentNode
 from streams.graph.nodes.aggregates import (
     AggregateNode,
+    CogroupNode,
     Emit,
     Fold,
     FunctionFold,
+    KeyedAggregateNode,
     NamedAggregates,
     ReduceFold,
+    SessionAggregateNode,
+    SlidingAggregateNode,
 )
 from streams.graph.nodes.base import Node, TableNode
 from streams.graph.nodes.inputs import (
@@ -58,6 +62,7 @@ __all__ = [
     "AgentNode",
     "AggregateNode",
     "BranchNode",
+    "CogroupNode",
     "Emit",
     "FilterNode",
     "FlatMapNode",
@@ -66,6 +71,7 @@ __all__ = [
     "ForEachNode",
     "FunctionFold",
     "GlobalTableJoinNode",
+    "KeyedAggregateNode",
     "MapNode",
     "MapValuesNode",
     "MergeNode",
@@ -78,7 +84,9 @@ __all__ = [
     "ReduceFold",
     "RepartitionNode",
     "SelectKeyNode",
+    "SessionAggregateNode",
     "SinkNode",
+    "SlidingAggregateNode",
     "SourceNode",
     "SplitNode",
     "StreamJoinNode",

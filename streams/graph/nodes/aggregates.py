@@ -29,6 +29,37 @@ class AggregateNode(TableNode):
     emit: Emit | None = None
 
 
+@dataclass(eq=False, slots=True, kw_only=True)
+class KeyedAggregateNode(AggregateNode):
+    """An aggregation that goes record by record. It may have several parents: `fold` is for the records of the first,
+    `more_folds` for those of the others.
+    """
+
+    more_folds: tuple[Fold, ...] = ()
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        """One for each parent."""
+        return (self.fold, *self.more_folds)
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class CogroupNode(KeyedAggregateNode):
+    """Folds the records of several streams, each by its own fold, into one value of a key, or of a key and window."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class SlidingAggregateNode(KeyedAggregateNode):
+    """Folds the records of a key into its sliding windows."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class SessionAggregateNode(KeyedAggregateNode):
+    """Folds the records of a key into its sessions. `merge` makes one state of two, where the fold does not say how."""
+
+    merge: UserFunction | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class NamedAggregates:
     """`aggregate(flights=agg.count(), ...)`: a row of named results; `scalar` when it is a single unnamed one

@@ -13,7 +13,7 @@ import msgspec
 from streams.durations import Duration
 from streams.errors import ConfigError, StreamsError, did_you_mean
 from streams.graph.definitions import TopicDef
-from streams.graph.nodes import AggregateNode, Emit
+from streams.graph.nodes import Emit
 from streams.runtime.conditions import Conditions, declared
 from streams.runtime.observer import Restoring
 from streams.runtime.steps import COMMIT_STEPS, RESTORE_STEPS, on_step
@@ -223,11 +223,9 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
         stores = self.app.plan().stores
         if name not in stores:
             raise StreamsError(f"no table is called {name!r}.{did_you_mean(name, stores)}")
-        nodes = (node for node in self.app.builder.graph.nodes if isinstance(node, AggregateNode))
-        window = next((node.window for node in nodes if node.store.name == name), None)
         everywhere = [assembly.globals.pushed(), *(task.stores for task in assembly.tasks)]
         keeping = [stores for stores in everywhere if name in stores.specs]
-        return DriverTable(stores[name], keeping, None if window is None else window.step_ms)
+        return DriverTable(stores[name], keeping)
 
     @property
     def dropped(self) -> dict[tuple[str, str], int]:

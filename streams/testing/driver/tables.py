@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from state.api import Scanned
-from state.keys import split_window_key, window_key
 from state.task_stores import TaskStores
 from streams.graph.definitions import StoreDef
 from streams.operators.stored import StoredForm
@@ -16,18 +14,17 @@ from streams.windows import Windowed
 class DriverTable:
     """Looks into the stores of all tasks that keep the table. Keys of a windowed one are `Windowed`."""
 
-    def __init__(self, store: StoreDef, stores: list[TaskStores], step_ms: int | None) -> None:
+    def __init__(self, store: StoreDef, stores: list[TaskStores]) -> None:
         self._store = store
         self._stores = stores
         self._form = StoredForm(store)
-        self._step_ms = step_ms
 
     def __repr__(self) -> str:
         return f"<DriverTable {self._store.name}: {dict(self.items())!r}>"
 
     def get(self, key: Any, default: Any = None, *, as_of: int | None = None) -> Any:
         """The value of a key; `default` if the table lacks it. `as_of` (ms), for a versioned table: the value then."""
-        store_key = self._store_key(key)
+        store_key = self._form.entry(key)
         if as_of is not None or self._store.versioned:
             versions = (stores.versioned(self._store.name).get(store_key, as_of) for stores in self._stores)
             version = next((one for one in versions if one is not None), None)
@@ -38,7 +35,7 @@ class DriverTable:
 
     def history(self, key: Any) -> list[tuple[Any, int, int | None]]:
         """(value, valid from, valid to) of each version of a key that a versioned table knows, the earliest first."""
-        store_key = self._store_key(key)
+        store_key = self._form.entry(key)
         found = (
             version for stores in self._stores for version in stores.versioned(self._store.name).history(store_key)
         )
@@ -59,35 +56,26 @@ class DriverTable:
         return sum(1 for _ in self._entries())
 
     def window(self, key: Any, timestamp: int) -> Any:
-        """The value of a key in the latest window that holds `timestamp` (ms), None if there is none: of tumbling
-        windows the one, of hopping ones that which begins last.
+        """The value of a key in the latest window that holds `timestamp` (ms), None if there is none: of windows that
+        overlap the one that begins last.
         """
-        size, step = self._store.window_size_ms or 1, self._step_ms or self._store.window_size_ms or 1
-        start = timestamp // step * step
-        return self.get(Windowed(key, start, start + size))
+        found = self._form.latest_window(timestamp)
+        if found is not None:
+            return self.get(Windowed(key, *found))
+        holding = [value for window, value in self.windows(key) if window.start <= timestamp <= window.end]
+        return holding[-1] if holding else None
+
+    def windows(self, key: Any) -> list[tuple[Windowed[Any], Any]]:
+        """(key in its window, value) of every window of a key, earliest first: of sessions, each."""
+        found = [(window, value) for window, value in self.items() if window.key == key]
+        return sorted(found, key=lambda one: (one[0].start, one[0].end))
 
     def items(self) -> list[tuple[Any, Any]]:
         """(key, value) of every entry: task by task, in the order of the stored keys."""
-        return [(self._key(store_key), self._form.decode(payload)) for store_key, payload in self._entries()]
+        return [(self._form.key(store_key), self._form.decode(payload)) for store_key, payload in self._entries()]
 
     def _entries(self) -> Iterator[tuple[bytes, bytes]]:
         for stores in self._stores:
-            with _store(stores, self._store).scan() as entries:
+            name = self._store.name
+            with stores.scan(name) as entries:
                 yield from [(key, payload) for key, payload, _ in entries]
-
-    def _store_key(self, key: Any) -> bytes:
-        if not self._store.windowed:
-            return self._form.keys.encode(key)
-        return window_key(key.start, self._form.keys.encode(key.key))
-
-    def _key(self, store_key: bytes) -> Any:
-        if not self._store.windowed:
-            return self._form.keys.decode(store_key)
-        start, key = split_window_key(store_key)
-        return Windowed(self._form.keys.decode(key), start, start + (self._store.window_size_ms or 0))
-
-
-def _store(stores: TaskStores, store: StoreDef) -> Scanned:
-    if store.windowed:
-        return stores.window(store.name).inner
-    return stores.versioned(store.name) if store.versioned else stores.key_value(store.name)
