@@ -19,6 +19,7 @@ from streams.models import timestamp_field
 from streams.operators.base import Operator, TaskContext
 from streams.operators.extraction import Extraction
 from streams.operators.failures import TryAgain
+from streams.operators.keyless import is_data, untagged
 from streams.origin import Origin
 from streams.serde import RAW, TEXT, key_serde_for, serde_for
 
@@ -76,10 +77,14 @@ class SourceOperator(Operator[SourceNode]):
         return self._apart(raw_records) if self.node.topic.internal else self._typed(raw_records)
 
     def _apart(self, raw: Batch) -> list[Segment]:
-        """Data and markers, which are the records of a repartition topic that have no key."""
+        """Data and markers, which are the records of a repartition topic that have no key; a few of those are data."""
         segments: list[Segment] = []
         start = 0
-        for row in [row for row, key in enumerate(raw.key_bytes or ()) if key is None]:
+        rows = [row for row, key in enumerate(raw.key_bytes or ()) if key is None]
+        if rows and raw.headers is not None:
+            rows = [row for row in rows if not is_data(raw.headers[row])]
+            raw.headers = untagged(raw.headers)
+        for row in rows:
             segments += self._typed(raw[start:row])
             segments.append(Marker(int(raw.offsets[row]), raw.values[row]))
             start = row + 1

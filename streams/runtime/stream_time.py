@@ -9,7 +9,7 @@ holds back the rule of Kafka Streams is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from struct import Struct
 
 from streams.graph.plan import Plan
@@ -72,10 +72,18 @@ class WriterTimes:
 
     def bound(self) -> int:
         """How far time may go."""
-        if len(self._times) < self.writers:
-            return NO_TIME
-        holding = [time for time, idle in self._times.values() if not idle]
-        return min(holding) if holding else max(time for time, _ in self._times.values())
+        return time_bound([self])
+
+    @property
+    def holding(self) -> list[int]:
+        """The times of those that are not idle; one of which nothing is known holds everything."""
+        found = [time for time, idle in self._times.values() if not idle]
+        return found if len(self._times) == self.writers else [NO_TIME]
+
+    @property
+    def latest(self) -> int:
+        """The largest time that a writer has told."""
+        return max((time for time, _ in self._times.values()), default=NO_TIME)
 
     def dump(self) -> list[tuple[int, int, bool]]:
         """For `Clocks`."""
@@ -84,3 +92,16 @@ class WriterTimes:
     def load(self, dumped: list[tuple[int, int, bool]]) -> None:
         """What `dump` gave."""
         self._times = {writer: (time, idle) for writer, time, idle in dumped}
+
+
+def time_bound(topics: Sequence[WriterTimes]) -> int:
+    """How far time may go behind several repartition topics: those of which all writers are idle hold back no other.
+
+    >>> left, right = WriterTimes(1), WriterTimes(1)
+    >>> left.update(0, 100, False); right.update(0, 70, True); time_bound([left, right])
+    100
+    """
+    if not topics:
+        return NO_BOUND
+    holding = [time for times in topics for time in times.holding]
+    return min(holding) if holding else max(times.latest for times in topics)

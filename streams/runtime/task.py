@@ -28,7 +28,7 @@ from streams.runtime.choice import Choice
 from streams.runtime.conditions import Conditions
 from streams.runtime.executor import TURN_S, Executor, Work
 from streams.runtime.queue import PartitionQueue
-from streams.runtime.stream_time import NO_BOUND, WriterTimes, marker, read_marker
+from streams.runtime.stream_time import WriterTimes, marker, read_marker, time_bound
 from streams.transport.contract import TopicPartition
 
 ROWS_AT_FIRST = 1_024
@@ -196,8 +196,7 @@ class Task:
             await self.executor.advance()
 
     def _bound(self, without: frozenset[str] = frozenset()) -> int:
-        times = (times for topic, times in self._writer_times.items() if topic not in without)
-        return min((found.bound() for found in times), default=NO_BOUND)
+        return time_bound([times for topic, times in self._writer_times.items() if topic not in without])
 
     def _load_times(self) -> None:
         seen = self.context.load_clock("stream time")

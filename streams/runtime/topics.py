@@ -99,14 +99,30 @@ class Topics:
         return max(self.partitions(name) for name in names if name in self.infos)
 
     def _repartition(self, topic: TopicDef, sub: SubTopology) -> TopicSpec:
-        return TopicSpec(topic.name, self._declared(topic) or self.tasks[sub.id], topic.config | REPARTITION_CONFIG)
+        partitions = self._declared(topic) or self._met(topic) or self.tasks[sub.id]
+        return TopicSpec(topic.name, partitions, topic.config | REPARTITION_CONFIG)
+
+    def _met(self, topic: TopicDef) -> int | None:
+        """The count that a repartition topic takes from the topics that its records meet by key: theirs, or of several
+        repartition topics the largest that would be made (Kafka Streams' `CopartitionedTopicsEnforcer`).
+        """
+        groups = [group for sub in self._plan.readers(topic) for group in co_partitioned(sub) if topic in group]
+        met = [other for group in groups for other in group]
+        given = [self._declared(other) or (0 if other.internal else self.partitions(other.name)) for other in met]
+        return max(given, default=0) or max((self._tasks_writing(other) for other in met), default=None)
+
+    def _tasks_writing(self, topic: TopicDef) -> int:
+        """How many tasks write a repartition topic, as far as that is known."""
+        writers = [sub for sub in self._plan.subtopologies if any(node.topic is topic for node in sub.repartitions)]
+        known = [sub for sub in writers if any(source.topic.name in self.infos for source in sub.sources)]
+        return max((self._largest(sub) for sub in known), default=0)
 
     def _check_co_partitioned(self) -> None:
         for sub in self._plan.subtopologies:
             for group in co_partitioned(sub):
                 counts = {topic.name: self.partitions(topic.name) for topic in group}
                 if len(set(counts.values())) > 1:
-                    listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
+                    listed = ", ".join(f"{topic.name} has {counts[topic.name]} ({topic.where})" for topic in group)
                     raise TopologyError(
                         f"topics whose records meet by key need equal partition counts: {listed}. "
                         "Put .repartition(partitions=...) before they meet."

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def join_table(stream: Stream, table: Table, joining: Joining) -> Stream:
     """Each record with the table's value for its key, as the table stands then."""
     function = joining.function()
-    keyed = stream._repartitioned(joining.name or stream.label) if stream.key_changed else stream
+    left = joining.step == "left_join"
+    keyed = stream._repartitioned(joining.name or stream.label, keyless=left) if stream.key_changed else stream
     made = joining.value_type or function.returns
     common = keyed._common(joining.step, function, joining.name, joining.on_error)
     if not may_meet(keyed.key_type, table.key_type):
@@ -26,7 +27,6 @@ def join_table(stream: Stream, table: Table, joining: Joining) -> Stream:
             f"{table.key_type.__name__}, which table {table.name!r} has ({table.node.where}); "
             "put .select_key(...) before, or declare another key_type"
         )
-    left = joining.step == "left_join"
     looked = looking_into(table.node)
     node = TableJoinNode(**common, table=table.node, looked=looked, joiner=function, left=left, value_type=made)
     return keyed._behind(node, label=f"{keyed.label}-{table.name}", value_type=made)

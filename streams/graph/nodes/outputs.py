@@ -25,11 +25,12 @@ class SinkNode(Node):
 @dataclass(eq=False, slots=True, kw_only=True)
 class RepartitionNode(Node):
     """Writes records to an internal topic by their key; a `SourceNode` on that topic reads them in the tasks behind
-    it.
+    it. Records without a key go too if `keyless`: an outer side of a join takes them.
     """
 
     topic: TopicDef
     partitioner: UserFunction | None = None
+    keyless: bool = False
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

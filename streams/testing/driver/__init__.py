@@ -337,7 +337,7 @@ def _counts(partitions: Partitions) -> Callable[[TopicDef], int | None]:
         return declared
     if isinstance(partitions, int):
         return lambda topic: partitions
-    return lambda topic: partitions.get(topic.name, 1)
+    return lambda topic: partitions.get(topic.name, topic.partitions if topic.internal else 1)
 
 
 __all__ = ["Clock", "Driver", "DriverTable", "TopicRecord"]

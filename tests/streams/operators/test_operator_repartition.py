@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+import streams
 from streams.graph.nodes import RepartitionNode
+from streams.operators.source import SourceOperator
 from streams.partitioner import partition_for
 
 
@@ -57,3 +59,22 @@ def test_the_rows_of_a_group_by_come_out_behind_it(bench: Callable[..., Any]) ->
     made = bench(lambda s: s.select_key(lambda v: v % 2, key_type=int).repartition(name="parity"))
     assert made.node.topic.name == "bench-parity-repartition"
     assert (made.node.topic.key_type, made.node.topic.value_type) == (int, int)
+
+
+@pytest.mark.parametrize("headers", [(), (("h", b"1"),)])
+def test_records_without_a_key_go_to_an_outer_side_of_a_join(bench: Callable[..., Any], headers: Any) -> None:
+    def build(stream: Any) -> Any:
+        moved = stream.select_key(lambda v: "a" if v == 1 else None, key_type=str)
+        return moved.left_join(stream, lambda left, right: (left, right), within=streams.JoinWindow(1), name="j")
+
+    made = bench(build)
+    made.node = next(node for node in made.plan.subtopologies[0].nodes if isinstance(node, RepartitionNode))
+    assert made.node.keyless
+    made.open()
+    writing(made).process(
+        made.operators["numbers-select_key"].process(made.batch([("x", 1, 1, ()), ("x", 2, 2, headers)]))
+    )
+    ((_, data, _),) = made.outputs.drain()
+    source = next(node for sub in made.plan.subtopologies for node in sub.sources if node.topic.internal)
+    (read,) = SourceOperator(source, made.context).decode([memoryview(data)], 0, 0)
+    assert (read.keys, read.values, list(map(tuple, read.headers))) == (["a", None], [1, 2], [(), headers])
