@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from broker_embedded import records
 from state.restore import RestoreEvent, Restorer
@@ -76,11 +77,10 @@ class Restore:
     async def _feed(self, fetched: Fetched, restorers: list[Restorer]) -> None:
         reach("restore: write store")
         for header, data in read_committed(fetched):
-            part = records.decode(data)
-            keys, values, times = part.keys(), part.values(), part.timestamps.tolist()
+            offsets, keys, values, times = _keyed(records.decode(data))
             for restorer in restorers:
                 # What was committed of a source topic may end in the middle of a batch.
-                start, stop = np.searchsorted(part.offsets, (restorer.position, restorer.end)).tolist()
+                start, stop = np.searchsorted(offsets, (restorer.position, restorer.end)).tolist()
                 position = max(restorer.position, min(header.next_offset, restorer.end))
                 restorer.feed(position, keys[start:stop], values[start:stop], times[start:stop])  # type: ignore[arg-type]
             self.records += len(keys)
@@ -120,6 +120,18 @@ class Restore:
                 event.reason,
             )
         )
+
+
+def _keyed(part: records.Records) -> tuple[npt.NDArray[np.int64], list[bytes | None], list[bytes | None], list[int]]:
+    """Offsets, keys, values and timestamps. A record without a key, which the topic of a table may have, is no change
+    of the table.
+    """
+    keys = part.keys()
+    if None not in keys:
+        return part.offsets, keys, part.values(), part.timestamps.tolist()
+    rows = [row for row, key in enumerate(keys) if key is not None]
+    values, times = part.values(), part.timestamps.tolist()
+    return part.offsets[rows], [keys[row] for row in rows], [values[row] for row in rows], [times[row] for row in rows]
 
 
 def _changes(places: Mapping[tuple[Task, str], ChangelogPlace]) -> Iterator[tuple[TopicPartition, int]]:

@@ -340,6 +340,16 @@ def test_a_crash_at_any_step_of_a_commit(tmp_path: Path, step: str, store: Any, 
         assert found == counts
 
 
+def test_a_table_of_a_topic_is_restored_without_the_records_that_have_no_key() -> None:
+    app = streams.App("shop")
+    app.topic("names", key_type=str, value_type=str).table(name="names")
+    with Driver(app) as driver:
+        driver.pipe("names", [("ann", "smith", 0), (None, "nobody", 1), ("bob", "jones", 2)])
+        driver.crash()
+        driver.restart()
+        assert driver.table("names").items() == [("ann", "smith"), ("bob", "jones")]
+
+
 def test_a_crash_in_a_restore(tmp_path: Path) -> None:
     with Driver(shop()) as driver:
         driver.pipe("orders", [("1", ADA, 1)])

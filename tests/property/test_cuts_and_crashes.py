@@ -1,0 +1,266 @@
+"""However records are cut into batches, and wherever the app dies: the results are those of one record at a time.
+
+Topologies are random, with branches that meet again, stores that several steps use, repartitions, windows, joins and
+processors; so are records (nulls, ties, late ones), cuts, crashes at steps of a commit or in between, and restarts.
+What is left out is what cannot be the same by design: commit-time emission, and the order of records that meet from
+several topics while both wait (Kafka Streams' choice by timestamp, which hangs on what is there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+import streams
+from streams.runtime.steps import COMMIT_STEPS
+from streams.testing import Driver, TopicRecord
+
+GRACE = [0, 0.005, 0.1]
+
+
+class Step(NamedTuple):
+    """One step of a topology: which, on which of the streams made so far, and a number that it may use."""
+
+    kind: str
+    of: int
+    other: int
+    number: int
+
+
+class Built:
+    """The streams of an app, as steps are added; those that nobody takes go to a topic of their own."""
+
+    def __init__(self, app: streams.App) -> None:
+        self.app = app
+        self.streams: list[Any] = [app.topic(name, key_type=str, value_type=int).stream() for name in ("a", "b")]
+        self.names = app.topic("t", key_type=str, value_type=int).table(name="t")
+        self.taken: set[int] = {0, 1}
+
+    def add(self, step: Step) -> None:
+        at, other = step.of % len(self.streams), step.other % len(self.streams)
+        made = STEPS[step.kind](self, self.streams[at], self.streams[other], f"s{len(self.streams)}", step.number)
+        self.taken |= {at, other} if step.kind in TWO else {at}
+        self.streams.append(made)
+
+    def finish(self) -> list[str]:
+        topics = []
+        for at, stream in enumerate(self.streams):
+            if at not in self.taken:
+                stream.to(f"out-{at}")
+                topics.append(f"out-{at}")
+        return topics
+
+
+def _own_counts(built: Built, stream: Any, other: Any, name: str, number: int) -> Any:
+    """A stream joined with a table that comes of another branch, perhaps of its own source."""
+    counts = other.group_by_key(name=f"{name}-g").count(name=f"{name}-counts")
+    return stream.left_join(counts, lambda v, n: v * 100 + (n or 0), value_type=int, name=name)
+
+
+class Numbered:
+    """Adds to each value how many records its key had; a store of its own."""
+
+    def init(self, ctx: Any) -> None:
+        self.ctx = ctx
+
+    def process(self, record: Any) -> None:
+        store = self.ctx.stores["seen"]
+        seen = (store.get(record.key) or 0) + 1 if record.key is not None else 0
+        if record.key is not None:
+            store.put(record.key, seen)
+        self.ctx.forward(key=record.key, value=(record.value or 0) * 10 + seen, timestamp=record.timestamp)
+
+
+def _windowed(window: Any, emit: str) -> Callable[..., Any]:
+    def build(built: Built, stream: Any, other: Any, name: str, number: int) -> Any:
+        counts = stream.group_by_key(name=f"{name}-g").windowed_by(window(GRACE[number % 3])).count(name=name)
+        changes = counts.emit(emit).to_stream()
+        return changes.map(lambda key, n: (f"{key.key}@{key.start}", n), key_type=str, value_type=int, name=f"{name}-k")
+
+    return build
+
+
+def _joined(how: str) -> Callable[..., Any]:
+    def build(built: Built, stream: Any, other: Any, name: str, number: int) -> Any:
+        within = streams.JoinWindow(before=0.004 * (number % 3), after=0.003, grace=GRACE[number % 3])
+        join = getattr(stream, how)
+        return join(other, lambda a, b: (a or 0) * 7 + (b or 0), within=within, value_type=int, name=name)
+
+    return build
+
+
+STEPS: dict[str, Callable[..., Any]] = {
+    "filter": lambda b, s, o, name, k: s.filter(lambda v: (v or 0) % 3 != k % 3, name=name),
+    "map_values": lambda b, s, o, name, k: s.map_values(
+        lambda v: None if v is None else v + k, value_type=int, name=name
+    ),
+    "flat_map_values": lambda b, s, o, name, k: s.flat_map_values(
+        lambda v: [v or 0, k] if (v or 0) % 2 else [], value_type=int, name=name
+    ),
+    "select_key": lambda b, s, o, name, k: s.select_key(lambda v: f"k{(v or 0) % 2}", key_type=str, name=name),
+    "repartition": lambda b, s, o, name, k: s.repartition(name=name),
+    "merge": lambda b, s, o, name, k: s.merge(o, name=name),
+    "again": lambda b, s, o, name, k: s.merge(s.filter(lambda v: (v or 0) % 2 == 0, name=f"{name}-f"), name=name),
+    "count": lambda b, s, o, name, k: s.group_by_key(name=f"{name}-g").count(name=name).to_stream(),
+    "reduce": lambda b, s, o, name, k: (
+        s.group_by_key(name=f"{name}-g").reduce(lambda old, new: old + new, value_type=int, name=name).to_stream()
+    ),
+    "even_counts": lambda b, s, o, name, k: (
+        s.group_by_key(name=f"{name}-g").count(name=f"{name}-c").filter(lambda n: n % 2 == 0, name=name).to_stream()
+    ),
+    "tumbling": _windowed(lambda grace: streams.TumblingWindow(0.01, grace=grace), "update"),
+    "hopping": _windowed(lambda grace: streams.HoppingWindow(0.01, step=0.004, grace=grace), "update"),
+    "tumbling_close": _windowed(lambda grace: streams.TumblingWindow(0.01, grace=grace), "close"),
+    "hopping_close": _windowed(lambda grace: streams.HoppingWindow(0.01, step=0.004, grace=grace), "close"),
+    "table_join": lambda b, s, o, name, k: s.join(b.names, lambda v, t: v + t, value_type=int, name=name),
+    "table_left_join": lambda b, s, o, name, k: s.left_join(
+        b.names, lambda v, t: (v or 0) * 3 + (t or 0), value_type=int, name=name
+    ),
+    "own_counts": _own_counts,
+    "join": _joined("join"),
+    "left_join": _joined("left_join"),
+    "outer_join": _joined("outer_join"),
+}
+TWO = {"merge", "own_counts", "join", "left_join", "outer_join"}
+
+steps = st.builds(Step, st.sampled_from(sorted(STEPS)), st.integers(0, 7), st.integers(0, 7), st.integers(0, 5))
+records = st.tuples(
+    st.sampled_from("aaabt"),
+    st.builds(
+        TopicRecord,
+        st.sampled_from(["x", "y", "z", None]),
+        st.integers(0, 9) | st.none(),
+        st.integers(0, 40) | st.integers(0, 4).map(lambda n: n * 10),
+        st.just(()) | st.just((("h", b"1"),)),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Act:
+    """What happens with a piece of the input: how many records it has at most, whether it is committed, and where the
+    app dies, if it does: at a step of a commit, or behind it.
+    """
+
+    size: int = 1
+    commit: bool = True
+    dies: str | None = None
+    occurrence: int = 1
+    stays_down: bool = False
+
+
+acts = st.builds(
+    Act,
+    st.integers(1, 6),
+    st.booleans(),
+    st.none() | st.sampled_from(["behind", *COMMIT_STEPS]),
+    st.integers(1, 3),
+    st.booleans(),
+)
+
+
+def build(topology: list[Step]) -> tuple[streams.App, list[str]]:
+    app = streams.App("random")
+    built = Built(app)
+    for step in topology:
+        built.add(step)
+    return app, built.finish()
+
+
+def found(driver: Driver, outs: list[str]) -> dict[str, Any]:
+    """Everything that came, and every table."""
+    came: dict[str, Any] = {name: driver.read(name) for name in outs}
+    nodes = (node for sub in driver.app.plan().subtopologies for node in sub.nodes)
+    tables = sorted(node.store.name for node in nodes if node.kind in ("aggregate", "table_source"))
+    return came | {f"table {name}": driver.table(name).items() for name in tables}
+
+
+def one_by_one(topology: list[Step], rows: list[tuple[str, TopicRecord]]) -> dict[str, Any]:
+    app, outs = build(topology)
+    with Driver(app) as driver:
+        for topic, record in rows:
+            driver.pipe(topic, [record])
+        return found(driver, outs)
+
+
+def cut_and_crashed(topology: list[Step], rows: list[tuple[str, TopicRecord]], plan: list[Act]) -> dict[str, Any]:
+    """A piece is of one topic; before another's turn everything is committed and up again, so that records of several
+    topics never wait at once.
+    """
+    app, outs = build(topology)
+    whole = not _meets_behind_a_repartition(app)
+    with Driver(app) as driver:
+        left, before = list(rows), None
+        for act in plan + [Act(6)] * len(rows):
+            if not left:
+                break
+            topic = left[0][0]
+            if topic != before:
+                _recover(driver)
+            before = topic
+            piece = []
+            while left and left[0][0] == topic and len(piece) < (act.size if whole else 1):
+                piece.append(left.pop(0)[1])
+            _act(driver, topic, piece, act, whole)
+        _recover(driver)
+        return found(driver, outs)
+
+
+def _act(driver: Driver, topic: str, piece: list[TopicRecord], act: Act, whole: bool) -> None:
+    if act.dies not in (None, "behind") and not driver.is_down:
+        driver.crash(at=act.dies, occurrence=act.occurrence)
+    driver.pipe(topic, piece, commit=act.commit or not whole)
+    if act.dies == "behind" and not driver.is_down:
+        driver.crash()
+    if driver.is_down and not (act.stays_down and whole):
+        _recover(driver)
+
+
+def _recover(driver: Driver) -> None:
+    """It may die once more on the way."""
+    for _ in range(3):
+        if driver.is_down:
+            driver.restart()
+        else:
+            driver.commit()
+    assert not driver.is_down
+
+
+def _meets_behind_a_repartition(app: streams.App) -> bool:
+    """Whether a task takes what came through a repartition together with something else: which comes first then hangs
+    on when each is committed.
+    """
+    subs = app.plan().subtopologies
+    return any(len(sub.sources) > 1 and any(source.topic.internal for source in sub.sources) for sub in subs)
+
+
+def check(topology: list[Step], rows: list[tuple[str, TopicRecord]], plan: list[Act]) -> None:
+    expected = one_by_one(topology, rows)
+    note(f"one by one: {expected}")
+    assert cut_and_crashed(topology, rows, plan) == expected
+
+
+CASES = {
+    "topology": st.lists(steps, min_size=1, max_size=4),
+    "rows": st.lists(records, max_size=14),
+    "plan": st.lists(acts, max_size=8),
+}
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(**CASES)
+def test_cuts_and_crashes_do_not_show(topology: list[Step], rows: list[Any], plan: list[Act]) -> None:
+    check(topology, rows, plan)
+
+
+@pytest.mark.slow
+@settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+@given(**CASES)
+@pytest.mark.timeout(1_200)
+def test_cuts_and_crashes_do_not_show_in_many(topology: list[Step], rows: list[Any], plan: list[Act]) -> None:
+    check(topology, rows, plan)
