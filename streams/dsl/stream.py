@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from streams.dsl.deduplicate import Deduplicating, deduplicate
 from streams.dsl.joins import Joining, join
 from streams.dsl.naming import step_name, suffix, type_of
 from streams.dsl.output import Printing, print_records, read_partitioner, to
 from streams.dsl.processors import Processing, process, process_values
 from streams.dsl.splitting import Split
+from streams.durations import Duration
 from streams.expressions import Expression
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import UserFunction, caller
@@ -210,6 +212,26 @@ class Stream:
     ) -> Stream:
         """The same for a processor that keeps the key of each record, so that no repartition is needed behind it."""
         return process_values(self, Processing("process_values", processor, stores, name, on_error), value_type)
+
+    def deduplicate(
+        self,
+        by: Function | None = None,
+        *,
+        within: Duration,
+        grace: Duration | None = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Stream:
+        """The first record of each key, or of each key and what `by` gives; those that follow less than `within` away
+        from it, in event time, are left out and counted.
+
+        A record is late, and left out, if its time is before stream time (the largest timestamp that came here, its own
+        included) less `grace`, which is `within` unless told. Else it is a duplicate if its time is less than `within`
+        from that of a record that was let through: before it, or after it, if they come out of order. Else it is let
+        through, and kept, over restarts, until no record can repeat it that is not late. Records without a key, or for
+        which `by` gives None, are left out and counted.
+        """
+        return deduplicate(self, Deduplicating(by, within, grace, name, on_error))
 
     # -- by key
 

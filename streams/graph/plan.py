@@ -18,6 +18,7 @@ from streams.graph.nodes import (
     AgentNode,
     AggregateNode,
     BranchNode,
+    DeduplicateNode,
     FilterNode,
     FlatMapNode,
     FlatMapValuesNode,
@@ -40,7 +41,7 @@ from streams.graph.nodes import (
 
 _ONE_BY_ONE = (
     *(SourceNode, FilterNode, MapNode, MapValuesNode, FlatMapNode, FlatMapValuesNode, SelectKeyNode),
-    *(PeekNode, MergeNode, SplitNode, BranchNode, TableJoinNode),
+    *(PeekNode, MergeNode, SplitNode, BranchNode, DeduplicateNode, TableJoinNode),
 )
 """Steps that answer each record at once, and only then."""
 
@@ -387,7 +388,10 @@ def co_partitioned(sub: SubTopology) -> list[list[TopicDef]]:
     above = _sources_above(sub)
     topic_of = {source.topic.name: source.topic for source in sub.sources}
     groups: list[set[str]] = []
-    meets_by_key = StreamJoinNode | TableJoinNode | AggregateNode | AgentNode | ProcessNode | TableTransformValuesNode
+    meets_by_key = (
+        *(StreamJoinNode, TableJoinNode, AggregateNode, AgentNode),
+        *(ProcessNode, TableTransformValuesNode, DeduplicateNode),
+    )
     meeting = [node for node in sub.nodes if isinstance(node, meets_by_key)]
     for node in meeting:
         users = [other for other in sub.nodes if set(node.stores) & set(other.stores)]

@@ -40,7 +40,7 @@ class Failures:
 
     `counts` maps (step, outcome) to records, outcome one of "retry", "dead_letter", "skip", "stop", "null_key",
     "null_value", "late", "out_of_order" (a later change of the key is there), "no_window" (its time is before 1970),
-    "negative_timestamp", "no_branch" (of a split), "no_partition" (a partitioner chose none).
+    "duplicate", "negative_timestamp", "no_branch" (of a split), "no_partition" (a partitioner chose none).
     """
 
     def __init__(self, policy: Policy, outputs: Outputs, dead_letter_topic: str) -> None:

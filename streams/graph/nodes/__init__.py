@@ -31,6 +31,7 @@ from streams.graph.nodes.outputs import (
     SinkNode,
 )
 from streams.graph.nodes.processors import (
+    DeduplicateNode,
     ProcessNode,
     ProcessValuesNode,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "AggregateNode",
     "BranchNode",
     "CogroupNode",
+    "DeduplicateNode",
     "Emit",
     "FilterNode",
     "FlatMapNode",

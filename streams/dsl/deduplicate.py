@@ -1,0 +1,56 @@
+"""deduplicate: the first of records that are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from streams.dsl.naming import suffix
+from streams.durations import Duration, to_ms
+from streams.errors import TopologyError
+from streams.expressions import Expression
+from streams.graph.definitions import StoreDef, check_name
+from streams.graph.functions import UserFunction
+from streams.graph.nodes import DeduplicateNode
+from streams.policies import Policy
+
+if TYPE_CHECKING:
+    from streams.dsl.stream import Stream
+
+
+class Deduplicating(NamedTuple):
+    """What `deduplicate` is told."""
+
+    by: Callable[..., Any] | Expression | None
+    within: Duration
+    grace: Duration | None
+    name: str | None
+    on_error: Policy | None
+
+
+def deduplicate(stream: Stream, told: Deduplicating) -> Stream:
+    """The stream without the records that repeat another, each key in one partition."""
+    stream = stream.by_key()
+    by = told.by
+    read = by if by is None or isinstance(by, Expression) else UserFunction(by, step="deduplicate", takes=2)
+    named = check_name(told.name or f"{stream.label}-deduplicate{suffix(read)}", "deduplicate")
+    common = stream._common("deduplicate", read, named, told.on_error)
+    within_ms = to_ms(told.within, "within")
+    if within_ms < 1:
+        raise TopologyError(f"deduplicate at {common['where']}: within= is 1 ms or more")
+    grace_ms = within_ms if told.grace is None else to_ms(told.grace, "grace")
+    store = StoreDef(
+        name=named,
+        changelog=stream._builder.changelog(named),
+        key_type=bytes,
+        value_type=int,
+        window_size_ms=within_ms,
+        # What a record that is not yet too late may repeat lies up to two windows before that.
+        retention_ms=grace_ms + 2 * within_ms,
+        where=common["where"],
+    )
+    stream._builder.graph.add_store(store)
+    node = DeduplicateNode(
+        **common, by=read, within_ms=within_ms, grace_ms=grace_ms, store=store, key_type=stream.key_type
+    )
+    return stream._behind(node)
