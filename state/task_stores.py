@@ -193,6 +193,8 @@ class TaskStores:
     def clear(self, store: str) -> None:
         """Empty a store and forget its checkpoint, in one atomic batch that outlives a power cut: a rebuild begins."""
         self._inner(store).abandon()
+        if store in self._versioned:
+            self._versioned[store].forget()
         cleared = [change for name in (store, index_name(store)) for change in self._everything(name)]
         self.backend.write([*cleared, forget_changes(store)], sync=True)
         self._checkpoints.pop(store, None)
@@ -220,6 +222,9 @@ class TaskStores:
 
     def write_restored(self, changes: Iterable[Changes], new: Mapping[str, Checkpoint]) -> Iterator[None]:
         """Write restored changes without the write-ahead log, a slice a step; `flush_steps` makes them last."""
+        for store in new:
+            if store in self._versioned:
+                self._versioned[store].forget()
         yield from write_slices(
             self.backend, changes, new, self._marks, durable=False, slice_entries=self.slice_entries
         )

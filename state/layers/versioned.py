@@ -61,7 +61,7 @@ class VersionedLayer:
         self.bound = TIME_MAX
         self.observed = TIME_MIN
         self._segment_ms = max(1, history_ms // 2)
-        self._segments = set(self._stored_segments())
+        self._known_segments: set[int] | None = None
         self._cache: dict[bytes, list[Entry]] = {}
 
     @property
@@ -95,7 +95,7 @@ class VersionedLayer:
     def history(self, key: bytes) -> list[Version]:
         """The versions that can still be asked for, the earliest first; deletions are the gaps between them."""
         found, limit = self._versions(key), self.limit
-        ends = [began for began, _ in found[1:]] + [None]
+        ends = [*(began for began, _ in found[1:]), None][: len(found)]
         return [
             Version(stored[1:], began, ended)
             for (began, stored), ended in zip(found, ends, strict=True)
@@ -163,7 +163,7 @@ class VersionedLayer:
         """Remove what can no longer be asked for, whole segments at once. Call it once a commit."""
         if self.limit > TIME_MIN:
             floor = self._segment(self.limit)
-            self._segments = {segment for segment in self._segments if segment >= floor}
+            self._segments.difference_update([segment for segment in self._segments if segment < floor])
             self.inner.clear_before(time_prefix(floor), timestamp=max(0, floor))
 
     def trim(self) -> None:
@@ -176,11 +176,18 @@ class VersionedLayer:
             del self._cache[key]
 
     def forget(self) -> None:
-        """What memory holds is old: changes were taken back."""
+        """What memory holds is old: changes were taken back, or written past this layer."""
         self._cache.clear()
-        self._segments = set(self._stored_segments())
+        self._known_segments = None
 
     # -- places
+
+    @property
+    def _segments(self) -> set[int]:
+        """Those that may hold anything."""
+        if self._known_segments is None:
+            self._known_segments = set(self._stored_segments())
+        return self._known_segments
 
     def _segment(self, time_ms: int) -> int:
         return max(TIME_MIN, time_ms // self._segment_ms * self._segment_ms)

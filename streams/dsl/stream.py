@@ -321,14 +321,16 @@ class Stream:
         *,
         within: JoinWindow | None = None,
         key: Function | None = None,
+        grace: Duration | None = None,
         value_type: Any = None,
         name: str | None = None,
         on_error: Policy | None = None,
     ) -> Stream:
         """Each record with what the other side has for its key; records that meet nothing there are left out. Two
-        streams meet `within=JoinWindow(...)`; `key`, for a global table, says by what its rows are found.
+        streams meet `within=JoinWindow(...)`; `key`, for a global table, says by what its rows are found; with `grace`,
+        for a versioned table, a record waits so long, in stream time, for changes of the table that come late.
         """
-        return join(self, other, Joining("join", joiner, value_type, name, on_error, key=key, within=within))
+        return join(self, other, Joining("join", joiner, value_type, name, on_error, key, within, grace))
 
     def left_join(
         self,
@@ -337,6 +339,7 @@ class Stream:
         *,
         within: JoinWindow | None = None,
         key: Function | None = None,
+        grace: Duration | None = None,
         value_type: Any = None,
         name: str | None = None,
         on_error: Policy | None = None,
@@ -344,7 +347,7 @@ class Stream:
         """Each record with what the other side has for its key, None where it has nothing; else as `join`. Of two
         streams a record without a match leaves when its window and grace have passed.
         """
-        return join(self, other, Joining("left_join", joiner, value_type, name, on_error, key=key, within=within))
+        return join(self, other, Joining("left_join", joiner, value_type, name, on_error, key, within, grace))
 
     def outer_join(
         self,

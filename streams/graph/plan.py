@@ -18,6 +18,7 @@ from streams.graph.nodes import (
     AgentNode,
     AggregateNode,
     BranchNode,
+    BufferedTableJoinNode,
     DeduplicateNode,
     FilterNode,
     FlatMapNode,
@@ -389,7 +390,7 @@ def co_partitioned(sub: SubTopology) -> list[list[TopicDef]]:
     topic_of = {source.topic.name: source.topic for source in sub.sources}
     groups: list[set[str]] = []
     meets_by_key = (
-        *(StreamJoinNode, TableJoinNode, AggregateNode, AgentNode),
+        *(StreamJoinNode, TableJoinNode, BufferedTableJoinNode, AggregateNode, AgentNode),
         *(ProcessNode, TableTransformValuesNode, DeduplicateNode),
     )
     meeting = [node for node in sub.nodes if isinstance(node, meets_by_key)]

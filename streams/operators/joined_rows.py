@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from streams.batch import Batch
-from streams.graph.nodes import GlobalTableJoinNode, TableJoinNode
+from streams.graph.nodes import BufferedTableJoinNode, GlobalTableJoinNode, TableJoinNode
 from streams.operators.base import TaskContext
 from streams.operators.calls import Calls, holds, left_over
 
@@ -19,7 +19,7 @@ from streams.operators.calls import Calls, holds, left_over
 class JoinedRows:
     """The joiner of one step."""
 
-    def __init__(self, node: TableJoinNode | GlobalTableJoinNode, context: TaskContext) -> None:
+    def __init__(self, node: TableJoinNode | BufferedTableJoinNode | GlobalTableJoinNode, context: TaskContext) -> None:
         self._node = node
         self._context = context
         self._calls = Calls(node.joiner, node, context)

@@ -28,6 +28,11 @@ def join(stream: Stream, other: Any, joining: Joining) -> Stream:
             f"{joining.step} at {caller()}: key= is for global tables (topic.global_table()); anything "
             "else is met by the records' own key: put .select_key(...) before"
         )
+    if joining.grace is not None and not isinstance(other, Table):
+        raise TopologyError(
+            f"{joining.step} at {caller()}: grace= is for the join with a versioned table (topic.table(history=...)), "
+            f"and {_named(other)}; the grace of two streams' join stands in JoinWindow(grace=)"
+        )
     if isinstance(other, Stream):
         return join_stream(stream, other, joining)
     if joining.step == "outer_join":

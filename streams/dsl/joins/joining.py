@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from streams.durations import Duration
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.policies import Policy
@@ -27,6 +28,7 @@ class Joining:
     on_error: Policy | None = None
     key: Callable[..., Any] | Expression | None = None
     within: JoinWindow | None = None
+    grace: Duration | None = None
 
     def function(self) -> UserFunction:
         """The joiner: (left, right), or (key, left, right)."""

@@ -24,7 +24,7 @@ from streams.graph.nodes.inputs import (
     SourceNode,
     TableSourceNode,
 )
-from streams.graph.nodes.joins import GlobalTableJoinNode, StreamJoinNode, TableJoinNode
+from streams.graph.nodes.joins import BufferedTableJoinNode, GlobalTableJoinNode, StreamJoinNode, TableJoinNode
 from streams.graph.nodes.outputs import (
     PrintNode,
     RepartitionNode,
@@ -63,6 +63,7 @@ __all__ = [
     "AgentNode",
     "AggregateNode",
     "BranchNode",
+    "BufferedTableJoinNode",
     "CogroupNode",
     "DeduplicateNode",
     "Emit",

@@ -32,6 +32,29 @@ class TableJoinNode(Node):
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
+class BufferedTableJoinNode(Node):
+    """Each record of the stream, once time has gone on by `grace_ms`, together with the value that a versioned table
+    then knows for its key at its timestamp. Until then it waits in `buffer`.
+    """
+
+    table: TableNode
+    looked: tuple[StoreDef, ...]
+    buffer: StoreDef
+    grace_ms: int
+    joiner: UserFunction
+    left: bool
+    value_type: Any = None
+
+    @property
+    def stores(self) -> tuple[StoreDef, ...]:
+        return (*self.looked, self.buffer)
+
+    @property
+    def writes(self) -> tuple[StoreDef, ...]:
+        return (self.buffer,)
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
 class GlobalTableJoinNode(Node):
     """Each record of the stream together with a global table's value for what `key` gives, whatever its own key is."""
 
