@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streams.durations import Duration, to_ms
 from streams.errors import TopologyError
@@ -11,7 +11,7 @@ from streams.graph.functions import caller
 from streams.graph.nodes import AggregateNode, Node, SuppressNode, WhenFull
 from streams.graph.old_values import request_old
 from streams.graph.versions import is_versioned
-from streams.windows import Windowed
+from streams.windows import SessionWindow, UnlimitedWindow, Window, Windowed
 
 if TYPE_CHECKING:
     from streams.dsl.table import Table
@@ -60,22 +60,27 @@ def suppressed(
 
 def _wait_until_closed_ms(table: Table, where: str) -> int:
     """For how long after its end a window of the table is open."""
-    waits = _waits_ms(table.node)
-    if table.key_type is not Windowed or not waits:
+    windows = _windows(table.node)
+    if any(isinstance(window, UnlimitedWindow) for window in windows):
+        raise TopologyError(f'suppress(until="close") at {where}: the windows of {table.name} have no end')
+    if table.key_type is not Windowed or not windows:
         raise TopologyError(
             f'suppress(until="close") at {where}: {table.name} has no windows that could close; put windowed_by(...) '
             'before the aggregation, or hold changes back for a time: suppress(until="10s")'
         )
-    return max(waits)
+    return max(map(_wait_ms, windows))
 
 
-def _waits_ms(node: Node) -> list[int]:
-    """Those of the nearest windows above; of a join of tables, of both sides."""
-    window: Any = node.window if isinstance(node, AggregateNode) else None
-    if window is not None:
-        # A session may still grow for its gap (Kafka's SessionWindowedKStream gives both as its grace).
-        return [window.grace_ms + getattr(window, "gap_ms", 0)]
-    return [wait for parent in node.parents for wait in _waits_ms(parent)]
+def _windows(node: Node) -> list[Window]:
+    """The nearest above; of a join of tables, those of both sides."""
+    if isinstance(node, AggregateNode) and node.window is not None:
+        return [node.window]
+    return [window for parent in node.parents for window in _windows(parent)]
+
+
+def _wait_ms(window: Window) -> int:
+    """A session may still grow for its gap (Kafka's `SessionWindowedKStream` gives both as its grace)."""
+    return window.grace_ms + (window.gap_ms if isinstance(window, SessionWindow) else 0)
 
 
 def _when_full(

@@ -45,9 +45,9 @@ def without(sum_: int, amount: int) -> int:
     return sum_ - amount
 
 
-def windowed(made: streams.App) -> Table:
+def windowed(made: streams.App, window: Any = None) -> Table:
     grouped = made.topic("orders", key_type=str, value_type=Order).stream().group_by_key()
-    return grouped.windowed_by(streams.TumblingWindow("10s", grace="5s")).count()
+    return grouped.windowed_by(window or streams.TumblingWindow("10s", grace="5s")).count()
 
 
 def test_types_go_along() -> None:
@@ -122,6 +122,7 @@ def test_a_table_is_kept_for_good_if_it_is_named_or_looked_into() -> None:
 
 REFUSED: list[tuple[Callable[[streams.App], Any], str]] = [
     (lambda made: orders(made).suppress(until="close"), "has no windows that could close"),
+    (lambda made: windowed(made, streams.UnlimitedWindow()).suppress(until="close"), "have no end"),
     (lambda made: orders(made).suppress(until="5s", max_records=-1), "less than nothing"),
     (lambda made: orders(made).suppress(until="5s", when_full="stop"), "needs max_records= or max_bytes="),
     (lambda made: orders(made).suppress(until="5s", max_records=1, when_full="drop"), '"emit" or "stop", not \'drop\''),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import streams
-from streams import TumblingWindow, Windowed, policies
+from streams import SessionWindow, TumblingWindow, Windowed, policies
 from streams.graph.old_values import request_old
 from streams.topic import Topic
 
@@ -110,6 +110,19 @@ def test_windows(bench: Callable[..., Any], store: Any) -> None:
     assert made.changes(("a", 1, 12)) == [(two, 2, None, 12)]
     if store:
         assert made.operator.lookup([two, one]) == [(2, 12), None]
+
+
+def test_sessions_have_their_own_in_the_store(bench: Callable[..., Any]) -> None:
+    def build(stream: Any) -> Any:
+        counts = stream.group_by_key().windowed_by(SessionWindow(0.01, grace=0.02)).count(name="n").emit("update")
+        return counts.filter(even, store="even")
+
+    made = bench(build)
+    assert made.changes(("a", 1, 1), ("a", 1, 5)) == [(Windowed("a", 1, 5), 2, None, 5)]
+    for again in (lambda: None, made.commit, made.restart):
+        again()
+        assert made.operator.lookup([Windowed("a", 1, 5), Windowed("a", 1, 1)]) == [(2, 5), None]
+    assert made.changes(("a", 1, 9)) == [(Windowed("a", 1, 5), None, 2, 5)]
 
 
 def test_old_values_are_asked_for_further_up(bench: Callable[..., Any]) -> None:
