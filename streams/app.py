@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from streams.config import Settings, load_settings
 from streams.dsl.builder import Builder
+from streams.dsl.patterns import match_topics, stream_of_pattern
 from streams.dsl.stream import Stream
 from streams.durations import Duration
 from streams.errors import TopologyError
@@ -121,9 +122,24 @@ class App:
             return topic
         return self.topics.get(topic) or self.topic(topic)
 
-    def stream(self, topic: Topic | str, *more: Topic | str) -> Stream:
-        """The records of one or more topics as a stream."""
-        first, *others = map(self.topic_of, (topic, *more))
+    def stream(
+        self,
+        *topics: Topic | str,
+        pattern: str | None = None,
+        name: str | None = None,
+        key_type: Any = None,
+        value_type: Any = None,
+    ) -> Stream:
+        """The records of one or more topics as a stream, or of all whose whole names a `pattern` matches.
+
+        A pattern is matched with the topics that are there when a worker starts, those that the app writes itself left
+        out; topics made later are read from its next start on. Their records have the types that are given here.
+        """
+        if pattern is not None and not topics:
+            return stream_of_pattern(self.builder, pattern, name, key_type, value_type)
+        if pattern is not None or not topics:
+            raise TopologyError(f"stream at {caller()}: give it topics, or pattern=")
+        first, *others = map(self.topic_of, topics)
         return first.stream().merge(*(other.stream() for other in others)) if others else first.stream()
 
     # -- agents and tables
@@ -304,6 +320,10 @@ class App:
             self._plan = plan(optimise(self.builder.graph, self.settings.optimisations), self.id)
             self._planned = self._declared()
         return self._plan
+
+    def match_topics(self, there: Iterable[str]) -> None:
+        """Tells the app which topics the log has, of which its patterns choose."""
+        match_topics(self.builder, there, (source.topic.name for source in self.sources))
 
     def describe(self) -> str:
         """The topology as text, in the layout of `Topology#describe` of Kafka Streams.

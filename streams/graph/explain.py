@@ -16,6 +16,7 @@ from streams.graph.nodes import (
     MergeNode,
     NamedAggregates,
     Node,
+    PatternNode,
     RepartitionNode,
     SelectKeyNode,
     SinkNode,
@@ -113,6 +114,7 @@ _SAY: dict[type[Node], Callable[[Any, Any], Said]] = {
     MergeNode: lambda node, _: ("columns", "batches are handed on as they are"),
     AggregateNode: _aggregate,
     AgentNode: _agent,
+    PatternNode: lambda node, _: ("columns", "batches are handed on as they are"),
     BranchNode: lambda node, _: ("columns", "batches are handed on as they are"),
     SplitNode: lambda node, value_type: next(
         (said for one in node.predicates if (said := _by_expression(one, value_type))[0] == "rows"),

@@ -27,6 +27,7 @@ from streams.graph.nodes import (
     MapValuesNode,
     MergeNode,
     Node,
+    PatternNode,
     PeekNode,
     ProcessNode,
     RepartitionNode,
@@ -192,6 +193,11 @@ class Plan:
     globals: list[TableSourceNode] = field(default_factory=list)
 
     @property
+    def patterns(self) -> bool:
+        """Whether topics are chosen by a pattern."""
+        return any(isinstance(node, PatternNode) for sub in self.subtopologies for node in sub.nodes)
+
+    @property
     def produced(self) -> set[str]:
         """Names of the topics that the topology itself writes."""
         steps = (node for sub in self.subtopologies for node in sub.nodes)
@@ -274,6 +280,8 @@ def _groups(nodes: list[Node]) -> list[list[Node]]:
 def _subtopology(nodes: list[Node]) -> SubTopology:
     ordered = _parents_first(nodes)
     topics = sorted(node.topic.name for node in ordered if isinstance(node, SourceNode))
+    # Topics come and go where a pattern chooses them; the name of what reads them stays.
+    topics = sorted(node.name for node in ordered if isinstance(node, PatternNode)) or topics
     if not topics:
         steps = ", ".join(f"{node.name} ({node.where})" for node in nodes)
         raise TopologyError(f"no topic feeds these steps: {steps}")

@@ -232,7 +232,7 @@ async def _producer(app: App, transport: Transport) -> Producer:
 async def assemble(app: App, transport: Transport | None, conditions: Conditions) -> Assembly:
     """Plans the app, opens its transport, makes its topics. Raises what is wrong with any of these."""
     plan = app.plan()
-    if not (plan.topics or app.timers or app.background):
+    if not (plan.topics or plan.patterns or app.timers or app.background):
         raise TopologyError(
             f"app {app.id!r} has no topic, so there is nothing to run: declare one with app.topic(...), and an agent, "
             "a pipeline or a source on it. Is this the app you mean?"
@@ -245,6 +245,9 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
         else:
             await transport.start()
         opened.push_async_callback(transport.stop)
+        if plan.patterns:
+            app.match_topics(await transport.topics())
+            plan = app.plan()
         topics = Topics(
             plan,
             transport,

@@ -91,3 +91,12 @@ class SplitNode(Node):
 @dataclass(eq=False, slots=True, kw_only=True)
 class BranchNode(Node):
     """The records of one branch of a split."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class PatternNode(MergeNode):
+    """The records of all topics whose names match; its parents are their sources, once it is known which are there."""
+
+    pattern: str
+    key_type: Any = None
+    value_type: Any = None
