@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from streams.dsl.grouped_table import GroupedTable, group
+from streams.dsl.joins import Joining, join_of_table
+from streams.dsl.joins.table_table import leaving
 from streams.dsl.naming import step_name
 from streams.dsl.stream import Stream
 from streams.dsl.suppressing import suppressed
@@ -20,6 +22,7 @@ from streams.windows import UnlimitedWindow, Windowed
 
 if TYPE_CHECKING:
     from streams.dsl.builder import Builder
+    from streams.dsl.joins.foreign_key import ForeignKey
     from streams.expressions import Expression
     from streams.graph.functions import UserFunction
     from streams.policies import Policy
@@ -174,8 +177,55 @@ class Table:
         """The table's changes as a stream; a null value is a deletion. Keys of a windowed table are `Windowed(key,
         start, end)`. `key` gives each record another key, as `select_key` does.
         """
-        stream = Stream(self._builder, self.node, label=self.name, key_type=self.key_type, value_type=self.value_type)
+        node = leaving(self)
+        stream = Stream(self._builder, node, label=self.name, key_type=self.key_type, value_type=self.value_type)
         return stream if key is None else stream.select_key(key, key_type=key_type, name=name, on_error=on_error)
+
+    # -- joins
+
+    def join(
+        self,
+        other: Table,
+        joiner: Callable[..., Any],
+        *,
+        foreign_key: ForeignKey | None = None,
+        value_type: Any = None,
+        name: str | None = None,
+        store: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Table:
+        """A row for each key that both tables have. With `foreign_key`, an expression or a function of (value) or (key,
+        value): for each key of this table whose value refers to a key of the other.
+        """
+        return join_of_table(self, other, Joining("join", joiner, value_type, name, on_error), foreign_key, store)
+
+    def left_join(
+        self,
+        other: Table,
+        joiner: Callable[..., Any],
+        *,
+        foreign_key: ForeignKey | None = None,
+        value_type: Any = None,
+        name: str | None = None,
+        store: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Table:
+        """A row for each key of this table, with None where the other has nothing."""
+        return join_of_table(self, other, Joining("left_join", joiner, value_type, name, on_error), foreign_key, store)
+
+    def outer_join(
+        self,
+        other: Table,
+        joiner: Callable[..., Any],
+        *,
+        foreign_key: ForeignKey | None = None,
+        value_type: Any = None,
+        name: str | None = None,
+        store: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Table:
+        """A row for each key that one of the tables has, with None for the other's; there is none by foreign key."""
+        return join_of_table(self, other, Joining("outer_join", joiner, value_type, name, on_error), foreign_key, store)
 
     # -- steps
 

@@ -33,7 +33,7 @@ def filtered(
     kept = table._kept(store, table.value_type)
     node = TableFilterNode(**common, predicate=read, negate=negate, store=kept)
     # Where the table above is kept anyway, a row that never matched need not be deleted; Kafka's KTableFilter asks so.
-    node.sends_old = request_old(table.node, needed=False)
+    node.sends_old = node.asked_old = request_old(table.node, needed=False)
     return table._behind(node, kept, value_type=table.value_type)
 
 

@@ -35,7 +35,8 @@ class TopicDef:
 
     `partitions` None: of a repartition topic, as many as the tasks that write it; of another, as many as the setting
     `default_partitions` says if the topic has to be made. `timestamp` is the rule for the times of its records, None
-    the default one; `start` is where an app begins that has not read it before.
+    the default one; `start` is where an app begins that has not read it before. `routed`: its records say to which of
+    its partitions they go, of which there are as many as the tables have that they meet.
     """
 
     name: str
@@ -46,6 +47,7 @@ class TopicDef:
     internal: bool = False
     timestamp: Any = None
     start: Literal["beginning", "end"] = "beginning"
+    routed: bool = False
     where: str = ""
 
 

@@ -23,6 +23,7 @@ from streams.graph.nodes import (
     FilterNode,
     FlatMapNode,
     FlatMapValuesNode,
+    ForeignKeyJoinNode,
     MapNode,
     MapValuesNode,
     MergeNode,
@@ -36,8 +37,10 @@ from streams.graph.nodes import (
     SourceNode,
     SplitNode,
     StreamJoinNode,
+    SubscriptionNode,
     TableJoinNode,
     TableSourceNode,
+    TableTableJoinNode,
     TableTransformValuesNode,
 )
 
@@ -46,6 +49,13 @@ _ONE_BY_ONE = (
     *(PeekNode, MergeNode, SplitNode, BranchNode, DeduplicateNode, TableJoinNode),
 )
 """Steps that answer each record at once, and only then."""
+
+_MEETING = (
+    *(StreamJoinNode, TableJoinNode, BufferedTableJoinNode, AggregateNode, AgentNode),
+    *(ProcessNode, TableTransformValuesNode, DeduplicateNode),
+    *(TableTableJoinNode, SubscriptionNode, ForeignKeyJoinNode),
+)
+"""Steps in which records of several topics meet by key."""
 
 
 @dataclass(slots=True)
@@ -232,13 +242,15 @@ class Plan:
 def plan(graph: Graph, app_id: str) -> Plan:
     """Cut the graph at its topics.
 
-    Raises TopologyError when stores are shared by steps that no source feeds, and for a topic that is read both by
-    tasks and as a global table.
+    Raises TopologyError when stores are shared by steps that no source feeds, when topics that meet by key say that
+    they have different numbers of partitions, and for a topic that is read both by tasks and as a global table.
     """
     _check_globals(graph)
     groups = _groups(graph.nodes)
     subtopologies = [_subtopology(nodes) for nodes in groups]
     subtopologies.sort(key=lambda sub: min(graph.nodes.index(node) for node in sub.nodes))
+    for meeting in (meeting for sub in subtopologies for meeting in meetings(sub)):
+        check_counts(meeting, {topic.name: topic.partitions for topic in meeting.topics if topic.partitions})
     return Plan(app_id, subtopologies, graph.topics, graph.stores, graph.globals)
 
 
@@ -390,19 +402,39 @@ def _shared(groups: object) -> str | None:
     return None
 
 
+class Meeting(NamedTuple):
+    """A step in which records meet by key, and the topics that they come from."""
+
+    node: Node
+    topics: list[TopicDef]
+
+
+def meetings(sub: SubTopology) -> list[Meeting]:
+    """The joins, aggregations and shared stores whose records come from several topics."""
+    above = _sources_above(sub)
+    topic_of = {source.topic.name: source.topic for source in sub.sources}
+    found: list[Meeting] = []
+    for node in sub.nodes:
+        if isinstance(node, _MEETING):
+            users = [other for other in sub.nodes if set(node.stores) & set(other.stores)]
+            group: set[str] = set().union(*(above[id(user)] for user in users))
+            found.append(Meeting(node, [topic_of[name] for name in sorted(group)]))
+    return [meeting for meeting in found if len(meeting.topics) > 1]
+
+
 def co_partitioned(sub: SubTopology) -> list[list[TopicDef]]:
     """Groups of topics whose partition counts must be equal: those that meet in a join, an aggregation or a shared
     store.
     """
-    above = _sources_above(sub)
-    topic_of = {source.topic.name: source.topic for source in sub.sources}
-    groups: list[set[str]] = []
-    meets_by_key = (
-        *(StreamJoinNode, TableJoinNode, BufferedTableJoinNode, AggregateNode, AgentNode),
-        *(ProcessNode, TableTransformValuesNode, DeduplicateNode),
-    )
-    meeting = [node for node in sub.nodes if isinstance(node, meets_by_key)]
-    for node in meeting:
-        users = [other for other in sub.nodes if set(node.stores) & set(other.stores)]
-        groups.append(set().union(*(above[id(user)] for user in users)))
-    return [[topic_of[name] for name in sorted(group)] for group in groups if len(group) > 1]
+    return [meeting.topics for meeting in meetings(sub)]
+
+
+def check_counts(meeting: Meeting, counts: dict[str, int]) -> None:
+    """Raises TopologyError when topics that meet differ in their partitions; `counts` has those that are known."""
+    if len(set(counts.values())) > 1:
+        where = {topic.name: topic.where for topic in meeting.topics}
+        listed = ", ".join(f"{name} has {count} ({where[name]})" for name, count in counts.items())
+        raise TopologyError(
+            f"{meeting.node.name} at {meeting.node.where}: topics whose records meet by key need equal partition "
+            f"counts: {listed}. Put .repartition(partitions=...) before they meet."
+        )

@@ -36,6 +36,13 @@ class FailedCalls(Protocol):
         """Returns when the record is to be left out; raises TryAgain, or the error that stops the app."""
 
 
+class LeftOutBefore:
+    """Of values that turn up again: the error policy has decided about them when they came."""
+
+    def handle(self, node: Node, batch: Batch, index: int, error: Exception) -> None:
+        return
+
+
 class Calls:
     """Calls `function` with each record of a batch: (value), (key, value), and `ctx=` where it asks."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from streams.batch import Batch
 from streams.errors import EncodeError
 from streams.graph.definitions import StoreDef
@@ -14,9 +16,12 @@ from streams.operators.failures import TryAgain
 
 
 class KeptTable:
-    """The store of `node`'s table. Every view of the store sees each change at once."""
+    """The store of `node`'s table. Every view of the store sees each change at once. `marks_idle`: a deletion of what
+    is not there is handed on as idle.
+    """
 
-    def __init__(self, store: StoreDef, node: Node, context: TaskContext) -> None:
+    def __init__(self, store: StoreDef, node: Node, context: TaskContext, *, marks_idle: bool = False) -> None:
+        self._marks_idle = marks_idle
         self._node = node
         self._context = context
         self._windowed = store.windowed
@@ -24,14 +29,18 @@ class KeptTable:
         self._view = context.view(store)
 
     def absorb(self, changes: Batch) -> Batch:
-        """Writes the changes, in order; gives them with what each replaces, where that is asked for. A value that the
-        table does not take goes to the error policy; left out there, it deletes what was before.
+        """Writes the changes, in order; gives them with what each replaces, where that is asked for and they do not
+        say. A value that the table does not take goes to the error policy; left out there, it deletes what was before.
         """
-        values, olds = list(changes.values), []
+        asks = self._node.sends_old and changes.olds is None
+        idle = np.zeros(len(changes), np.bool_)
+        values, olds = list(changes.values), changes.olds or []
         for row, (key, value, timestamp) in enumerate(changes.rows()):
             entry = self._view.entry_of(key)
-            if self._node.sends_old:
+            if asks:
                 olds.append(self._view.read(entry, None))
+            if self._marks_idle:
+                idle[row] = value is None and self._view.read(entry, None) is None
             try:
                 self._view.write(entry, value, timestamp, None)
             except EncodeError as error:
@@ -44,6 +53,8 @@ class KeptTable:
         taken = changes.with_values(values, changes.value_type)
         if taken.latest is not None:
             taken = taken.with_latest(None)  # here the last to come is the latest
+        if self._marks_idle:
+            taken = taken.with_idle(idle)
         return taken.with_olds(olds) if self._node.sends_old else taken
 
     def _left_out(self, changes: Batch, row: int, error: EncodeError) -> None:

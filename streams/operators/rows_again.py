@@ -16,6 +16,7 @@ from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import Node
 from streams.operators.base import TaskContext
+from streams.operators.calls import LeftOutBefore
 from streams.operators.evaluation import Evaluation
 
 
@@ -24,7 +25,7 @@ class RowsAgain:
 
     def __init__(self, asked: UserFunction | Expression, node: Node, context: TaskContext) -> None:
         self._first = Evaluation(asked, node, context)
-        self._again = Evaluation(asked, node, context, _LeftOutBefore())
+        self._again = Evaluation(asked, node, context, LeftOutBefore())
 
     def run(self, batch: Batch, finish: Callable[[list[Any]], Batch | None]) -> Batch | None:
         """`finish(answers)`, one a value of the batch."""
@@ -37,13 +38,6 @@ class RowsAgain:
         answers: list[Any] = []
         self._again.run(batch.take(present), answers.extend)
         return _spread(answers, present)
-
-
-class _LeftOutBefore:
-    """The error policy has decided about these values when they came."""
-
-    def handle(self, node: Node, batch: Batch, index: int, error: Exception) -> None:
-        return
 
 
 def _present(values: list[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -1,8 +1,8 @@
 """table.filter, table.filter_not: the rows for which the predicate holds.
 
 A row that no longer matches is deleted. One that does not match and did not before gives nothing where that is known,
-because the table above hands on old values; else it gives a deletion, as it does above a versioned table (Kafka
-Streams' `KTableFilter`).
+because old values are asked for; else it gives a deletion, as it does above a versioned table (Kafka Streams'
+`KTableFilter`).
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ class TableFilterOperator(DerivedTable[TableFilterNode]):
         changes = super()._changed(batch, values)
         if changes is None or changes.olds is None or self._versioned or not holds(changes.values, NoneType):
             return changes
-        pairs = zip(changes.values, changes.olds, strict=True)
+        olds = changes.olds
+        if changes.idle is not None:  # a row that was not told of above may have been told of here
+            changes = changes.with_idle(changes.idle & [old is None for old in olds])
+        if not self.node.asked_old:
+            return changes
+        pairs = zip(changes.values, olds, strict=True)
         told = np.fromiter((new is not None or old is not None for new, old in pairs), np.bool_, len(changes))
         return changes.take(told) if told.any() else None

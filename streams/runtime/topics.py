@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from streams.errors import PartitionCountError, RepartitionRenamedError, StoreRenamedError, TopologyError
+from streams.errors import PartitionCountError, RepartitionRenamedError, StoreRenamedError
 from streams.graph.definitions import KEPT_FOREVER, StoreDef, TopicDef
-from streams.graph.plan import Plan, SubTopology, co_partitioned
+from streams.graph.plan import Plan, SubTopology, check_counts, co_partitioned, meetings
 from streams.runtime.conditions import declared
 from streams.transport.contract import TopicInfo, TopicPartition, TopicSpec, Transport
 
@@ -99,8 +99,13 @@ class Topics:
         return max(self.partitions(name) for name in names if name in self.infos)
 
     def _repartition(self, topic: TopicDef, sub: SubTopology) -> TopicSpec:
-        partitions = self._declared(topic) or self._met(topic) or self.tasks[sub.id]
+        partitions = self._given(topic) or self._met(topic) or self.tasks[sub.id]
         return TopicSpec(topic.name, partitions, topic.config | REPARTITION_CONFIG)
+
+    def _given(self, topic: TopicDef) -> int:
+        """How many a topic has, or says that it has; 0 where both are open."""
+        declared = None if topic.routed else self._declared(topic)
+        return declared or (self.partitions(topic.name) if topic.name in self.infos else 0)
 
     def _met(self, topic: TopicDef) -> int | None:
         """The count that a repartition topic takes from the topics that its records meet by key: theirs, or of several
@@ -108,8 +113,7 @@ class Topics:
         """
         groups = [group for sub in self._plan.readers(topic) for group in co_partitioned(sub) if topic in group]
         met = [other for group in groups for other in group]
-        given = [self._declared(other) or (0 if other.internal else self.partitions(other.name)) for other in met]
-        return max(given, default=0) or max((self._tasks_writing(other) for other in met), default=None)
+        return max(map(self._given, met), default=0) or max((self._tasks_writing(other) for other in met), default=None)
 
     def _tasks_writing(self, topic: TopicDef) -> int:
         """How many tasks write a repartition topic, as far as that is known."""
@@ -119,14 +123,8 @@ class Topics:
 
     def _check_co_partitioned(self) -> None:
         for sub in self._plan.subtopologies:
-            for group in co_partitioned(sub):
-                counts = {topic.name: self.partitions(topic.name) for topic in group}
-                if len(set(counts.values())) > 1:
-                    listed = ", ".join(f"{topic.name} has {counts[topic.name]} ({topic.where})" for topic in group)
-                    raise TopologyError(
-                        f"topics whose records meet by key need equal partition counts: {listed}. "
-                        "Put .repartition(partitions=...) before they meet."
-                    )
+            for meeting in meetings(sub):
+                check_counts(meeting, {topic.name: self.partitions(topic.name) for topic in meeting.topics})
 
     async def _changelogs(self) -> None:
         names = {sub.id: changelog_names(sub, self._plan.app_id) for sub in self._plan.subtopologies}

@@ -1,4 +1,4 @@
-"""Joins of a stream: which one it is, by what the other side is. One file for each kind."""
+"""Joins of streams and tables: which one it is, by what the other side is. One file for each kind."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from streams.errors import TopologyError
 from streams.graph.functions import caller
 
 if TYPE_CHECKING:
+    from streams.dsl.joins.foreign_key import ForeignKey
     from streams.dsl.stream import Stream
+    from streams.dsl.table import Table
 
-__all__ = ["Joining", "join"]
+__all__ = ["Joining", "join", "join_of_table"]
 
 
 def join(stream: Stream, other: Any, joining: Joining) -> Stream:
@@ -57,3 +59,22 @@ def join(stream: Stream, other: Any, joining: Joining) -> Stream:
 
 def _named(other: Any) -> str:
     return f"the other side is a {type(other).__name__}"
+
+
+def join_of_table(
+    table: Table, other: Any, joining: Joining, foreign_key: ForeignKey | None = None, store: str | None = None
+) -> Table:
+    """The table behind the join. Raises TopologyError for what a table does not join with."""
+    from streams.dsl.joins.foreign_key import join_by_foreign_key
+    from streams.dsl.joins.table_table import join_table_table
+    from streams.dsl.table import Table
+
+    if not isinstance(other, Table):
+        raise TopologyError(
+            f"{joining.step} at {caller()}: a table joins with a table, not with {type(other).__name__}. Write "
+            "stream.join(table, ...) to look a stream's records up in the table, or make a table of a stream: "
+            ".to_table(), or an aggregation"
+        )
+    if foreign_key is None:
+        return join_table_table(table, other, joining, store)
+    return join_by_foreign_key(table, other, joining, foreign_key, store)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 @dataclass(eq=False, slots=True, kw_only=True)
 class Node:
     """A step. `name` is unique in the app; `where` is the user's line. `sends_old`: a table hands on, with each new
-    value, the one that it replaces (`streams.graph.old_values` says who asks for it).
+    value, the one that it replaces (`streams.graph.old_values` says who asks for it). `asked_old`: somebody asked who
+    asks in Kafka Streams as well, where that shows in what a table says of rows that were never there.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Node:
     where: str = ""
     on_error: Policy | None = None
     sends_old: bool = False
+    asked_old: bool = False
 
     @property
     def kind(self) -> str:
@@ -47,6 +49,11 @@ class TableNode(Node):
     """
 
     store: StoreDef | None = None
+
+    @property
+    def keeps_old(self) -> bool:
+        """Whether the step knows by itself what its changes replace, and need not be told by its parents."""
+        return self.store is not None
 
     @property
     def stores(self) -> tuple[StoreDef, ...]:

@@ -1,0 +1,139 @@
+"""table.join(table), table.left_join(table), table.outer_join(table)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streams.dsl.joins.joining import Joining, may_meet
+from streams.dsl.naming import suffix
+from streams.errors import TopologyError
+from streams.graph.definitions import StoreDef, check_name
+from streams.graph.functions import UserFunction, caller
+from streams.graph.lookups import looking_into
+from streams.graph.nodes import (
+    ForeignKeyJoinNode,
+    Node,
+    SourceNode,
+    TableJoiner,
+    TableMergeNode,
+    TableNode,
+    TableTableJoinNode,
+    ToStreamNode,
+)
+from streams.graph.old_values import request_old
+
+if TYPE_CHECKING:
+    from streams.dsl.table import Table
+
+NEEDS = {"join": (True, True), "left_join": (True, False), "outer_join": (False, False)}
+"""Which of the two values there must be for a row."""
+
+
+def join_table_table(left: Table, right: Table, joining: Joining, store: str | None) -> Table:
+    """A row for each key that the two tables have, whichever of them changes."""
+    where, function = caller(), joining.function()
+    check_keys(left.key_type, right, joining, where)
+    name = check_name(joining.name or derived_name(left, right, joining, function), joining.step)
+    joiner = joiner_of(joining, function)
+    apart = not (
+        sources_above(left.node) & sources_above(right.node) or _tells_less(left.node) or _tells_less(right.node)
+    )
+    sides = _sides(left, right, name, where, joining, joiner, apart)
+    made = left._kept(store, joiner.value_type)
+    node = TableMergeNode(
+        name=name,
+        parents=sides,
+        where=where,
+        on_error=joining.on_error,
+        store=made,
+        left=left.node,
+        right=right.node,
+        joiner=joiner,
+        told=None if apart else _told(left, name, where),
+    )
+    # Kafka Streams asks those whose rows may be missing on the other side; ours has to know of the others as well.
+    request_old(left.node, shown=joining.step != "join")
+    request_old(right.node, shown=joining.step == "outer_join")
+    return left._behind(node, made, value_type=joiner.value_type)
+
+
+def _sides(
+    left: Table, right: Table, name: str, where: str, joining: Joining, joiner: TableJoiner, apart: bool
+) -> tuple[Node, Node]:
+    made: list[Node] = []
+    for own, other, side in ((left, right, "left"), (right, left, "right")):
+        node = TableTableJoinNode(
+            name=f"{name}-{side}",
+            parents=(own.node,),
+            where=where,
+            on_error=joining.on_error,
+            other=other.node,
+            looked=looking_into(other.node),
+            joiner=joiner,
+            is_left=side == "left",
+            apart=apart,
+        )
+        own._builder.graph.add_node(node)
+        made.append(node)
+    return made[0], made[1]
+
+
+def _tells_less(node: Node) -> bool:
+    """Whether old values of the table may not be what it told before: one record changes two tables in it."""
+    if isinstance(node, TableMergeNode) and node.told is not None:
+        return True
+    return any(_tells_less(parent) for parent in node.parents)
+
+
+def _told(left: Table, name: str, where: str) -> StoreDef:
+    """Where one record changes both sides, only what was handed on tells which rows there are."""
+    kept = left._kept(f"{name}-rows", bool)
+    assert kept is not None
+    kept.where = where
+    return kept
+
+
+def joiner_of(joining: Joining, function: UserFunction) -> TableJoiner:
+    """The joiner with what it needs."""
+    needs_left, needs_right = NEEDS[joining.step]
+    return TableJoiner(function, needs_left, needs_right, joining.value_type or function.returns)
+
+
+def derived_name(left: Table, right: Table, joining: Joining, function: UserFunction) -> str:
+    """From the tables, the operator and the user's function."""
+    return f"{left.label}-{joining.step}-{right.label}{suffix(function)}"
+
+
+def check_keys(key_type: Any, right: Table, joining: Joining, where: str, what: str = "keys") -> None:
+    """Raises TopologyError for keys that cannot be equal."""
+    if not may_meet(key_type, right.key_type):
+        raise TopologyError(
+            f"{joining.step} at {where}: {what} of {key_type.__name__} never meet keys of {right.key_type.__name__}, "
+            f"which table {right.name!r} has ({right.node.where}); declare another key_type, or say foreign_key="
+        )
+
+
+def sources_above(node: Node) -> set[str]:
+    """The names of the topics that feed a step."""
+    own = {node.topic.name} if isinstance(node, SourceNode) else set()
+    return own.union(*(sources_above(parent) for parent in node.parents))
+
+
+def leaving(table: Table) -> Node:
+    """The step whose records are the table's as a stream."""
+    if not _has_join(table.node):
+        return table.node
+    graph, name = table._builder.graph, f"{table.node.name}-to-stream"
+    for node in graph.nodes:
+        if node.name == name and isinstance(node, ToStreamNode):
+            return node
+    node = ToStreamNode(name=name, parents=(table.node,), where=caller())
+    graph.add_node(node)
+    return node
+
+
+def _has_join(node: Node) -> bool:
+    """Whether changes that change nothing may come out of the step."""
+    if isinstance(node, TableMergeNode | ForeignKeyJoinNode):
+        return True
+    return isinstance(node, TableNode) and any(_has_join(parent) for parent in node.parents)
