@@ -40,6 +40,7 @@ class Built:
         self.streams: list[Any] = [app.topic(name, key_type=str, value_type=int).stream() for name in ("a", "b")]
         self.names = app.topic("t", key_type=str, value_type=int).table(name="t")
         self.taken: set[int] = {0, 1}
+        self.stores: dict[str, Any] = {}
 
     def add(self, step: Step) -> None:
         at, other = step.of % len(self.streams), step.other % len(self.streams)
@@ -63,17 +64,43 @@ def _own_counts(built: Built, stream: Any, other: Any, name: str, number: int) -
 
 
 class Numbered:
-    """Adds to each value how many records its key had; a store of its own."""
+    """Says of each value how many records its key had, and now and then, by stream time, how many keys there are."""
+
+    store = "seen"
 
     def init(self, ctx: Any) -> None:
         self.ctx = ctx
+        ctx.schedule(0.007, "stream", self.tell)
+
+    def tell(self, timestamp: int) -> None:
+        self.ctx.forward(key="keys", value=len(list(self.ctx.store(self.store).all())), timestamp=timestamp)
 
     def process(self, record: Any) -> None:
-        store = self.ctx.stores["seen"]
-        seen = (store.get(record.key) or 0) + 1 if record.key is not None else 0
-        if record.key is not None:
-            store.put(record.key, seen)
-        self.ctx.forward(key=record.key, value=(record.value or 0) * 10 + seen, timestamp=record.timestamp)
+        kept, key = self.ctx.store(self.store), record.key or "none"
+        kept.put(key, (kept.get(key) or 0) + 1)
+        self.ctx.forward(record.replace(value=(record.value or 0) * 10 + kept.get(key)))
+
+
+def _processed(built: Built, stream: Any, other: Any, name: str, number: int) -> Any:
+    """With a store of its own, or one that others may write within the same record."""
+    title = "shared" if number % 2 else name
+    if title not in built.stores:
+        built.stores[title] = built.app.store(title, key_type=str, value_type=int)
+    processor = type("Processor", (Numbered,), {"store": title})
+    return stream.process(processor, stores=[built.stores[title]], key_type=str, value_type=int, name=f"{name}-p")
+
+
+def _table_groups(built: Built, stream: Any, other: Any, name: str, number: int) -> Any:
+    """Retractions: how many keys have each count."""
+    counts = stream.group_by_key(name=f"{name}-g").count(name=f"{name}-c")
+    groups = counts.group_by(lambda key, n: (f"n{n % 3}", n), key_type=str, value_type=int, name=f"{name}-by")
+    return groups.aggregate(0, lambda t, n: t + n, lambda t, n: t - n, value_type=int, name=name).to_stream()
+
+
+def _suppressed(built: Built, stream: Any, other: Any, name: str, number: int) -> Any:
+    counts = stream.group_by_key(name=f"{name}-g").count(name=f"{name}-c")
+    limit = {"max_records": 2} if number % 2 else {}
+    return counts.suppress(until=0.004 * (1 + number % 3), name=name, **limit).to_stream()
 
 
 def _windowed(window: Any, emit: str) -> Callable[..., Any]:
@@ -122,6 +149,10 @@ STEPS: dict[str, Callable[..., Any]] = {
         b.names, lambda v, t: (v or 0) * 3 + (t or 0), value_type=int, name=name
     ),
     "own_counts": _own_counts,
+    "process": _processed,
+    "table_groups": _table_groups,
+    "suppress": _suppressed,
+    "to_table": lambda b, s, o, name, k: s.to_table(name=name, store=f"{name}-kept").to_stream(),
     "join": _joined("join"),
     "left_join": _joined("left_join"),
     "outer_join": _joined("outer_join"),
@@ -259,7 +290,7 @@ def test_cuts_and_crashes_do_not_show(topology: list[Step], rows: list[Any], pla
 
 
 @pytest.mark.slow
-@settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 @given(**CASES)
 @pytest.mark.timeout(1_200)
 def test_cuts_and_crashes_do_not_show_in_many(topology: list[Step], rows: list[Any], plan: list[Act]) -> None:
