@@ -8,6 +8,7 @@ reads everything back in order. A record that came and went between two commits 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 from struct import Struct
@@ -45,6 +46,9 @@ class Kept:
         self.stored = False
 
 
+_NOTHING: tuple[list[int], list[Kept]] = ([], [])
+
+
 class JoinSide:
     """The records of one side. They wait for others up to `ahead_ms` later than themselves, plus grace; `keep_ms` is
     how far stream time may go beyond a record before nothing can meet it any more.
@@ -60,66 +64,68 @@ class JoinSide:
         self._stores = stores
         self._form = StoredForm(store)
         self._line = line
-        self._by_key: dict[bytes, tuple[list[int], list[Kept]]] = {}
+        self.by_key: dict[bytes, tuple[list[int], list[Kept]]] = {}
+        """For each key its records by time, those of one time as they came: the times, and the records."""
         self._stretch_ms = max(1, keep_ms // 8)
-        self._keys_of: dict[int, set[bytes]] = {}
-        """Keys with records in a stretch of time, so that letting them go looks at none but these."""
-        self._changed: dict[Kept, None] = {}
+        self._keys_of: defaultdict[int, list[bytes]] = defaultdict(list)
+        """Keys of the records in a stretch of time, so that letting them go looks at none but these."""
+        self._changed: list[Kept] = []
         self._expired_to = NO_TIME
-
-    def between(self, key: bytes, low: int, high: int) -> list[Kept]:
-        """The records of a key with low <= time <= high, by time, then as they came."""
-        found = self._by_key.get(key)
-        if found is None:
-            return []
-        times, kept = found
-        return kept[bisect_left(times, low) : bisect_right(times, high)]
 
     def add(self, key: bytes, time: int, value: Any, waiting: int) -> Kept:
         """Remembers a record, behind those of its time."""
         kept = Kept(key, time, self.number, value, waiting)
         self.number += 1
-        self._place(kept)
-        self._changed[kept] = None
+        self._changed.append(kept)
+        self._place(kept, key, time)
         return kept
 
-    def _place(self, kept: Kept) -> None:
-        key, time = kept.key, kept.time
-        times, records = self._by_key.setdefault(key, ([], []))
-        if not times or times[-1] <= time:
-            times.append(time)
-            records.append(kept)
+    def _place(self, kept: Kept, key: bytes, time: int) -> None:
+        found = self.by_key.get(key)
+        if found is None:
+            self.by_key[key] = [time], [kept]
         else:
-            at = bisect_right(times, time)
-            times.insert(at, time)
-            records.insert(at, kept)
-        self._keys_of.setdefault(time // self._stretch_ms, set()).add(key)
+            times, records = found
+            if times[-1] <= time:
+                times.append(time)
+                records.append(kept)
+            else:
+                at = bisect_right(times, time)
+                times.insert(at, time)
+                records.insert(at, kept)
+        self._keys_of[time // self._stretch_ms].append(key)
 
     def met(self, kept: Kept) -> None:
         """A waiting record has met one: it will not leave alone."""
         kept.waiting = NO
-        self._changed[kept] = None
+        self._changed.append(kept)
 
     def drop(self, kept: Kept) -> None:
         """A waiting record leaves alone: nothing meets it any more."""
         kept.waiting, kept.gone = NO, True
-        self._changed[kept] = None
-        found = self._by_key.get(kept.key)
-        if found is not None and kept in found[1]:
-            at = found[1].index(kept, bisect_left(found[0], kept.time))
-            del found[0][at], found[1][at]
+        if kept.stored:
+            self._changed.append(kept)
+        times, records = self.by_key.get(kept.key, _NOTHING)
+        at = bisect_left(times, kept.time)
+        while at < len(records) and times[at] == kept.time:
+            if records[at] is kept:
+                del times[at], records[at]
+                break
+            at += 1
+        if not times:
+            self.by_key.pop(kept.key, None)
 
     def let_go(self, before: int) -> None:
-        """Forgets records that are earlier than `before`."""
+        """Forgets records that are earlier than `before`, some at once."""
         over = before // self._stretch_ms
         for stretch in [stretch for stretch in self._keys_of if stretch < over]:
             for key in self._keys_of.pop(stretch):
-                times, records = self._by_key.get(key, ([], []))
-                count = bisect_left(times, before)
-                if count == len(times):
-                    self._by_key.pop(key, None)
-                else:
+                times, records = self.by_key.get(key, _NOTHING)
+                if times and times[0] < before:
+                    count = bisect_left(times, before)
                     del times[:count], records[:count]
+                    if not times:
+                        del self.by_key[key]
 
     # -- commit and restart
 
@@ -128,7 +134,7 @@ class JoinSide:
         if before > self._expired_to:
             self._expired_to = before
             self._stores.window(self._name).expire(before)
-        changed, self._changed = iter(self._changed), {}
+        changed, self._changed = iter(dict.fromkeys(self._changed)), []
         while piece := list(islice(changed, PIECE_RECORDS)):
             self._write([kept for kept in piece if kept.time >= before and (kept.stored or not kept.gone)])
             yield
@@ -160,7 +166,7 @@ class JoinSide:
                 value = self._decode(payload[1:])
                 kept = Kept(rest[8:], at, _NUMBER.unpack_from(rest)[0], value, payload[0])
                 kept.stored = True
-                self._place(kept)
+                self._place(kept, kept.key, kept.time)
                 found.append(kept)
         return [kept for kept in found if kept.waiting]
 

@@ -50,9 +50,9 @@ class Waiting:
         """The time of the first that waits on a side."""
         return min((group[side][0][0] for group in (self._entries, self._late) if _trimmed(group[side])), default=NEVER)
 
-    def due(self, now: int, ahead_ms: int) -> bool:
-        """Whether a record of a side that waits `ahead_ms` causes a look at stream time `now`."""
-        return self.earliest + ahead_ms + self._grace_ms < now or self._late_end < now
+    def due(self, ahead_ms: int) -> int:
+        """The stream time beyond which a record of a side that waits `ahead_ms` causes a look."""
+        return min(self.earliest + ahead_ms + self._grace_ms, self._late_end)
 
     def leave(self, now: int, ahead_ms: int) -> list[tuple[int, Kept]]:
         """(side, record) of those whose time is over at `now`, in their order; they wait no more."""

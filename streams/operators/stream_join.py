@@ -23,6 +23,7 @@ are not late at all.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -33,7 +34,7 @@ from streams.batch import Batch
 from streams.graph.nodes import StreamJoinNode
 from streams.operators.base import NO_TIME, Operator, TaskContext
 from streams.operators.calls import Calls, left_over
-from streams.operators.join_side import LATE, NO, YES, JoinSide
+from streams.operators.join_side import LATE, NO, YES, JoinSide, Kept
 from streams.operators.join_waiting import NEVER, Waiting
 from streams.serde import key_serde_for
 
@@ -84,50 +85,62 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
         return self.more()
 
     def _meet(self, side: int, batch: Batch, found: _Results) -> None:
-        mine, other = self._sides[side], self._sides[1 - side]
-        behind, ahead = self._reach[side]
-        grace, alone, bound = self._grace_ms, self._alone[side], self.context.time_bound
-        observed, now = self._observed, self._now
-        rows = zip(batch.encoded_keys(self._keys), batch.values, batch.timestamps.tolist(), strict=True)
-        no_key = no_value = late = 0
-        for row, (key, value, time) in enumerate(rows):
+        mine, other, waiting = self._sides[side], self._sides[1 - side], self._waiting
+        (behind, ahead), alone, other_waits = self._reach[side], self._alone[side], self._alone[1 - side]
+        wait, bound = ahead + self._grace_ms, self.context.time_bound
+        observed, now, due = self._observed, self._now, waiting.due(ahead)
+        keys = batch.encoded_keys(self._keys)
+        # What the other side has for a key stays the same while records of this side come, but for those that leave.
+        rows = zip(keys, batch.values, batch.timestamps.tolist(), map(other.by_key.get, keys), strict=True)
+        for row, (key, value, time, there) in enumerate(rows):
             if time > observed:
                 observed = time
-                now = max(now, min(observed, bound))
-            if value is None:
-                no_value += 1
+                now = max(now, min(time, bound))
+            if key is None or value is None:
+                self._without(row, side, value, time, found)
                 continue
-            if key is None:
-                if alone:
-                    found.alone(row, side, None, value, time)
-                else:
-                    no_key += 1
-                continue
-            if time >= now and self._waiting.due(now, ahead):
-                for at, kept in self._waiting.leave(now, ahead):
+            if due < now <= time:
+                for at, kept in waiting.leave(now, ahead):
                     found.alone(row, at, kept.key, kept.value, kept.time)
-            is_open = time + ahead + grace >= now
-            low = max(time - behind, now - other.keep_ms + (self._exclusive and other.time >= now))
-            if not is_open:
-                low = max(low, now - other.ahead_ms - grace)
-            met = other.between(key, low, time + ahead)
-            for kept in met:
-                if kept.waiting:
-                    other.met(kept)
-                found.pair(row, key, value, kept.value, max(time, kept.time))
-            mine.time = max(mine.time, time)
-            waits = alone and not met
-            if waits and not is_open:
+                due = waiting.due(ahead)
+            is_open = time + wait >= now
+            met: list[Kept] | None = None
+            if there is not None:
+                times, records = there
+                low = max(time - behind, self._earliest_met(other, now, is_open))
+                met = records[bisect_left(times, low) : bisect_right(times, time + ahead)]
+                if met:
+                    for kept in met if other_waits else ():
+                        if kept.waiting:
+                            other.met(kept)
+                    found.pairs(row, key, value, time, met)
+            if time > mine.time:
+                mine.time = time
+            if met or not alone:
+                if is_open or time >= now - mine.keep_ms:
+                    mine.add(key, time, value, NO)
+                elif not met:
+                    self.context.failures.dropped(self.node, "late", 1)
+            elif is_open:
+                waiting.add(side, mine.add(key, time, value, YES if time + ahead >= now else LATE))
+                due = min(due, time + wait)
+            else:
                 found.alone(row, side, key, value, time)
-            elif waits or time >= now - mine.keep_ms:
-                kept = mine.add(key, time, value, (LATE if time + ahead < now else YES) if waits else NO)
-                if waits:
-                    self._waiting.add(side, kept)
-            elif not met:
-                late += 1
         self._observed, self._now = observed, now
-        for reason, count in (("null_key", no_key), ("null_value", no_value), ("late", late)):
-            self.context.failures.dropped(self.node, reason, count)
+
+    def _without(self, row: int, side: int, value: Any, time: int, found: _Results) -> None:
+        """A record without key or value."""
+        if value is None:
+            self.context.failures.dropped(self.node, "null_value", 1)
+        elif self._alone[side]:
+            found.alone(row, side, None, value, time)
+        else:
+            self.context.failures.dropped(self.node, "null_key", 1)
+
+    def _earliest_met(self, other: JoinSide, now: int, is_open: bool) -> int:
+        """The earliest time at which a record of the other side is met by one that is open, or over."""
+        low = now - other.keep_ms + (self._exclusive and other.time >= now)
+        return low if is_open else max(low, now - other.ahead_ms - self._grace_ms)
 
     # -- time
 
@@ -177,21 +190,22 @@ class _Results:
         self.rights: list[Any] = []
         self.times: list[int] = []
 
-    def pair(self, row: int, key: bytes, value: Any, other: Any, time: int) -> None:
-        """Two that met: a value of the batch's side, and one of the other side's."""
-        left, right = (other, value) if self._swapped else (value, other)
-        self._add(row, key, left, right, time)
+    def pairs(self, row: int, key: bytes, value: Any, time: int, met: list[Kept]) -> None:
+        """A record of the batch's side with each that it has met."""
+        count = len(met)
+        mine, others = (self.rights, self.lefts) if self._swapped else (self.lefts, self.rights)
+        self.rows += [row] * count
+        self.keys += [key] * count
+        mine += [value] * count
+        others += [kept.value for kept in met]
+        self.times += [time if time > kept.time else kept.time for kept in met]
 
     def alone(self, row: int, side: int, key: bytes | None, value: Any, time: int) -> None:
         """A record of `side` without a match."""
-        left, right = (None, value) if side == RIGHT else (value, None)
-        self._add(row, key, left, right, time)
-
-    def _add(self, row: int, key: bytes | None, left: Any, right: Any, time: int) -> None:
         self.rows.append(row)
         self.keys.append(key)
-        self.lefts.append(left)
-        self.rights.append(right)
+        self.lefts.append(None if side == RIGHT else value)
+        self.rights.append(value if side == RIGHT else None)
         self.times.append(time)
 
     def pieces(self) -> Iterator[_Results]:

@@ -187,7 +187,7 @@ def test_what_comes_and_goes_between_commits_is_not_written(bench: Callable[...,
     send(made, LEFT, ("a", 0, 2000))
     made.commit()
     assert [value for *_, value, _ in made.changelog].count(None) == 2
-    assert len(made.operator._sides[LEFT]._by_key[b"a"][0]) < 5
+    assert len(made.operator._sides[LEFT].by_key[b"a"][0]) < 5
 
 
 def test_a_value_that_cannot_be_kept_is_told_at_the_users_line(bench: Callable[..., Any]) -> None:
