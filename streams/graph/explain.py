@@ -22,6 +22,9 @@ from streams.graph.nodes import (
     SinkNode,
     SourceNode,
     SplitNode,
+    TableAggregateNode,
+    TableFilterNode,
+    TableMapValuesNode,
     TableSourceNode,
 )
 from streams.graph.plan import Plan, SubTopology
@@ -59,7 +62,7 @@ def value_type_of(node: Node) -> Any:
     """The type of the values that a step hands on, None where nobody has said it."""
     if isinstance(node, SourceNode):
         return node.topic.value_type
-    if isinstance(node, TableSourceNode | AggregateNode):
+    if isinstance(node, TableSourceNode | AggregateNode | TableAggregateNode):
         return node.store.value_type
     if hasattr(node, "value_type"):
         return node.value_type
@@ -110,6 +113,8 @@ _SAY: dict[type[Node], Callable[[Any, Any], Said]] = {
     SourceNode: lambda node, _: ("bytes", "decoded when a step asks for rows or columns"),
     FilterNode: lambda node, value_type: _by_expression(node.predicate, value_type),
     MapValuesNode: lambda node, value_type: _by_expression(node.function, value_type),
+    TableFilterNode: lambda node, value_type: _by_expression(node.predicate, value_type),
+    TableMapValuesNode: lambda node, value_type: _by_expression(node.function, value_type),
     SelectKeyNode: lambda node, value_type: _by_expression(node.function, value_type),
     MergeNode: lambda node, _: ("columns", "batches are handed on as they are"),
     AggregateNode: _aggregate,

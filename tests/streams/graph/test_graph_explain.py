@@ -29,6 +29,8 @@ CASES: list[tuple[Callable[[Any], Any], str, str]] = [
     (lambda s: s.map_values(Flight.delay * 2), "columns", "Flight.delay * 2 is an expression"),
     (lambda s: s.select_key(Flight.carrier), "columns", "Flight.carrier is an expression"),
     (lambda s: s.map(lambda k, v: (k, v)), "rows", "its function takes one record at a time"),
+    (lambda s: s.to_table().filter(Flight.delay > 15), "columns", "Flight.delay > 15 is an expression"),
+    (lambda s: s.to_table().map_values(Flight.delay * 2), "columns", "Flight.delay * 2 is an expression"),
     (lambda s: s.group_by_key().count(), "columns", "named aggregates of expressions are folded group by group"),
     (lambda s: s.group_by_key().count().emit("update"), "rows", 'emit("update") hands on every change, one by one'),
     (lambda s: s.group_by_key().aggregate(d=agg.sum(lambda f: f.delay)), "rows", "an aggregate is given a function"),
