@@ -52,6 +52,7 @@ class Batch:
         "_decode_keys",
         "_key_bytes",
         "_keys",
+        "_owns_headers",
         "_parent",
         "_values",
         "headers",
@@ -101,6 +102,7 @@ class Batch:
         self._decode_keys = decode_keys
         self._columns = {} if columns is None else columns
         self._parent: tuple[Batch, int, int] | None = None
+        self._owns_headers = False
 
     @classmethod
     def of(
@@ -205,6 +207,33 @@ class Batch:
             raise ValueError(f"a batch is cut in one piece: step 1, not {step}; use take(mask) to choose records")
         if start == 0 and stop == len(self):
             return self
+        return self._part(start, stop)
+
+    def with_own_headers(self) -> Batch:
+        """The same records in a batch whose headers may be set: `set_headers`."""
+        part = self._part(0, len(self))
+        part._owns_headers = True
+        return part
+
+    @property
+    def headers_are_own(self) -> bool:
+        """Whether `set_headers` may be called."""
+        return self._owns_headers
+
+    def set_headers(self, row: int, headers: Headers | None) -> None:
+        """Gives a record other headers; None gives it back those that it had. Only for `with_own_headers`."""
+        if not self._owns_headers or self._parent is None:
+            raise ValueError("these headers are shared with other batches")
+        if headers is None:
+            had = self._parent[0].headers
+            headers = () if had is None else had[row]
+        if self.headers is None:
+            if not headers:
+                return
+            self.headers = [()] * len(self)
+        self.headers[row] = headers
+
+    def _part(self, start: int, stop: int) -> Batch:
         part = Batch(
             offsets=self.offsets[start:stop],
             timestamps=self.timestamps[start:stop],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.errors import TopologyError, did_you_mean
@@ -41,9 +42,9 @@ def process_values(stream: Stream, told: Processing, value_type: Any) -> Stream:
 
 
 def _common(stream: Stream, told: Processing) -> dict[str, Any]:
-    make = told.processor
+    make = _maker(told.processor)
     # What it schedules is kept by the step's name, so that never has a line in it: two alike are an error.
-    own = name_of(make) if callable(make) else ""
+    own = name_of(told.processor) if callable(told.processor) else ""
     name = told.name or f"{stream.label}-{told.step}" + (f"-{own}" if own else "")
     common = stream._common(told.step, None, name, told.on_error)
     _check(told.step, make, common["where"])
@@ -58,6 +59,30 @@ def stores_given(builder: Builder, stores: Iterable[Any], make: Any, common: dic
         "used": tuple(store for store, _ in found.values()),
         "written": tuple(store for store, mine in found.values() if mine),
     }
+
+
+class _Calling:
+    """A processor that is one function of (record, ctx)."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def init(self, ctx: Any) -> None:
+        self._ctx = ctx
+
+    def process(self, record: Any) -> None:
+        self._function(record, ctx=self._ctx)
+
+
+def _maker(processor: Any) -> Any:
+    """What makes processors: the class or function itself, or for a function of (record, ctx) one that calls it."""
+    if isinstance(processor, type) or not callable(processor):
+        return processor
+    try:
+        parameters = inspect.signature(processor).parameters
+    except (TypeError, ValueError):  # a builtin: it takes no ctx
+        return processor
+    return partial(_Calling, processor) if "ctx" in parameters else processor
 
 
 def _check(step: str, make: Any, line: str) -> None:

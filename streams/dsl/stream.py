@@ -196,7 +196,8 @@ class Stream:
         on_error: Policy | None = None,
     ) -> Stream:
         """Each record through a processor: a class with `process(record)`, and `init(ctx)` and `close()` if it likes;
-        one is made for each task. What it hands to `ctx.forward` goes on, under any key.
+        one is made for each task. Or a function of (record, ctx). What is handed to `ctx.forward` goes on, under any
+        key.
         """
         told = Processing("process", processor, stores, name, on_error)
         return process(self, told, key_type, value_type)

@@ -134,6 +134,8 @@ class Operator(Generic[N]):
     def __init__(self, node: N, context: TaskContext) -> None:
         self.node = node
         self.context = context
+        asked = (getattr(node, name, None) for name in ("function", "predicate", "choose"))
+        self._may_set_headers = any(getattr(one, "wants_ctx", False) for one in asked)
 
     def open(self) -> None:
         """Called once, when the stores are restored and before the first record."""
@@ -142,7 +144,7 @@ class Operator(Generic[N]):
         """What the executor calls: `process`, unless it matters which parent (its place in `node.parents`) the batch
         is from.
         """
-        return self.process(batch)
+        return self.process(batch.with_own_headers() if self._may_set_headers else batch)
 
     def process(self, batch: Batch) -> Batch | None:
         """The batch for the children; None when there is nothing for them."""

@@ -93,6 +93,8 @@ class Calls:
         return (RowContext(batch, index, self._context) for index in range(start, len(batch)))
 
     def _failed(self, batch: Batch, columns: Columns, finish: Finish, results: list[Any], error: Exception) -> None:
+        if batch.headers_are_own:
+            batch.set_headers(len(results), None)  # as they were, or a second try would add to what the first did
         try:
             self._failures.handle(self._node, batch, len(results), error)
         except TryAgain as again:

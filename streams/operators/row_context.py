@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.batch import Batch
+from streams.errors import StreamsError
 from streams.operators.base import TaskContext
 
 
 class RowContext:
-    """The record at hand: `topic`, `partition`, `offset`, `timestamp` (ms), `headers`, and the task it is processed
-    in.
+    """The record at hand: `topic`, `partition`, `offset`, `timestamp` (ms), `headers`, which can be set, and the task
+    it is processed in.
     """
 
     __slots__ = ("_batch", "_context", "_index")
@@ -39,6 +40,21 @@ class RowContext:
     @property
     def headers(self) -> Sequence[tuple[str, bytes | None]]:
         return () if self._batch.headers is None else self._batch.headers[self._index]
+
+    @headers.setter
+    def headers(self, headers: Sequence[tuple[str, bytes | None]]) -> None:
+        """Sets the headers under which the record goes on, where the step's function is asked of each record alone."""
+        if not self._batch.headers_are_own:
+            raise StreamsError("this step does not take headers from its function: set them in one before or behind")
+        self._batch.set_headers(self._index, tuple(headers))
+
+    def add_header(self, name: str, value: bytes | None) -> None:
+        """Puts a header behind those that the record has."""
+        self.headers = [*self.headers, (name, value)]
+
+    def forward(self, *_: object, **__: object) -> None:
+        """Only a processor hands records on by itself."""
+        raise StreamsError("forward is for processors: stream.process(function) calls it as function(record, ctx)")
 
     @property
     def task(self) -> str:
