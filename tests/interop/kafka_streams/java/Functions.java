@@ -143,12 +143,12 @@ final class Functions {
         String name = fn.get("fn").asText();
         switch (name) {
             case "twice" -> {
-                values.add(value);
+                values.add(row(n(value), s(value), d(value)));
                 values.add(row(n(value), text(value) + "'", d(value)));
             }
             case "times_n" -> {
                 for (long copy = 0; copy < Math.floorMod(orZero(n(value)), 3); copy++) {
-                    values.add(row(copy, s(value), d(value)));
+                    values.add(row(copy, s(value), null));
                 }
             }
             default -> throw new IllegalArgumentException("no function of many values " + name);
@@ -176,12 +176,14 @@ final class Functions {
         return fn.get("fn").asText().equals("named") ? row(null, null, null) : row(0L, "", 0.0);
     }
 
-    static Object aggregated(JsonNode fn, Object key, Object value, Object aggregate) {
+    static Object aggregated(JsonNode fn, Object key, Object value, Object before) {
+        Object aggregate = before == null ? initial(fn) : before;
         String name = fn.get("fn").asText();
         return switch (name) {
             case "fold" -> folded(fn, aggregate, value, "|", 1);
             case "unfold" -> folded(fn, aggregate, value, "~", -1);
             case "named" -> named(fn, value, aggregate);
+            case "count" -> Json.of(orZero(n(aggregate)) + 1);
             default -> throw new IllegalArgumentException("no aggregator " + name);
         };
     }

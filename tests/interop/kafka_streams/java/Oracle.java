@@ -46,7 +46,8 @@ public final class Oracle {
         try {
             Properties config = config(given, stateFolder);
             StreamsBuilder builder = new StreamsBuilder(new TopologyConfig(new StreamsConfig(config)));
-            new Topologies(builder).build(given.get("steps"));
+            Topologies topologies = new Topologies(builder);
+            topologies.build(given.get("steps"));
             Topology topology = builder.build(config);
             answer.put("topology", topology.describe().toString());
             try (TopologyTestDriver driver = new TopologyTestDriver(topology, config, Instant.ofEpochMilli(0))) {
@@ -55,6 +56,7 @@ public final class Oracle {
                     after.add(outputs(driver));
                 }
             }
+            answer.set("late", Json.MAPPER.valueToTree(topologies.late));
         } catch (Exception failed) {
             answer.put("error", described(failed));
         }

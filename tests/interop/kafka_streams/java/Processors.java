@@ -57,7 +57,11 @@ final class Processors {
         return count;
     }
 
-    /** Each record with n how many its key has had so far; one without a key as it is. */
+    private static Object asRow(Object value) {
+        return value == null ? null : Functions.row(Functions.n(value), Functions.s(value), Functions.d(value));
+    }
+
+    /** Each record with n how many its key has had so far; one without a key as it is, but a row. */
     private static final class RunningCount extends ContextualProcessor<Object, Object, Object, Object> {
         private final String store;
 
@@ -68,7 +72,7 @@ final class Processors {
         @Override
         public void process(Record<Object, Object> record) {
             if (record.key() == null) {
-                context().forward(record);
+                context().forward(record.withValue(asRow(record.value())));
                 return;
             }
             long count = counted(context().getStateStore(store), record.key());
@@ -93,7 +97,7 @@ final class Processors {
         @Override
         public void process(FixedKeyRecord<Object, Object> record) {
             if (record.key() == null) {
-                context().forward(record);
+                context().forward(record.withValue(asRow(record.value())));
                 return;
             }
             long count = counted(counts, record.key());
@@ -146,6 +150,28 @@ final class Processors {
             RecordHeaders headers = new RecordHeaders(record.headers());
             headers.add("mark", String.valueOf(Functions.plain(record.key())).getBytes(StandardCharsets.UTF_8));
             context().forward(record.withHeaders(headers).withTimestamp(record.timestamp() + 1));
+        }
+    }
+
+    /** Hands records on, and says when one comes whose time is more than `lateMs` behind the largest that all watches have seen. */
+    static final class Watch extends ContextualFixedKeyProcessor<Object, Object, Object> {
+        private final long[] streamTime;
+        private final long lateMs;
+        private final Runnable saysLate;
+
+        Watch(long[] streamTime, long lateMs, Runnable saysLate) {
+            this.streamTime = streamTime;
+            this.lateMs = lateMs;
+            this.saysLate = saysLate;
+        }
+
+        @Override
+        public void process(FixedKeyRecord<Object, Object> record) {
+            streamTime[0] = Math.max(streamTime[0], record.timestamp());
+            if (record.timestamp() + lateMs < streamTime[0]) {
+                saysLate.run();
+            }
+            context().forward(record);
         }
     }
 

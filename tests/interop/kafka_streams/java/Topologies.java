@@ -1,11 +1,16 @@
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.BiFunction;
+import java.util.function.Supplier;
 import java.util.stream.StreamSupport;
+import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.kstream.Branched;
 import org.apache.kafka.streams.kstream.BranchedKStream;
@@ -13,6 +18,7 @@ import org.apache.kafka.streams.kstream.CogroupedKStream;
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.kstream.EmitStrategy;
 import org.apache.kafka.streams.kstream.GlobalKTable;
+import org.apache.kafka.streams.kstream.Grouped;
 import org.apache.kafka.streams.kstream.JoinWindows;
 import org.apache.kafka.streams.kstream.Joined;
 import org.apache.kafka.streams.kstream.KGroupedStream;
@@ -41,6 +47,7 @@ import org.apache.kafka.streams.kstream.ValueJoinerWithKey;
 import org.apache.kafka.streams.kstream.ValueMapperWithKey;
 import org.apache.kafka.streams.kstream.Windows;
 import org.apache.kafka.streams.processor.StateStore;
+import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
 
 /**
@@ -78,7 +85,7 @@ final class Topologies {
         OPS.put("process_values", (made, step) -> Processors.processValues(made.builder, made.stream(step), step));
         OPS.put("to", Topologies::to);
 
-        OPS.put("group_by_key", (made, step) -> made.stream(step).groupByKey());
+        OPS.put("group_by_key", (made, step) -> made.stream(step).groupByKey(Grouped.as(step.get("id").asText())));
         OPS.put("group_by", Topologies::groupBy);
         OPS.put("windowed_by", (made, step) -> windowedBy((KGroupedStream<Object, Object>) made.parent(step, 0), step.get("window")));
         OPS.put("count", Topologies::count);
@@ -99,6 +106,8 @@ final class Topologies {
 
     private final StreamsBuilder builder;
     private final Map<String, Object> made = new HashMap<>();
+    /** The joins of two streams to which a late record came. */
+    final Set<String> late = new TreeSet<>();
 
     Topologies(StreamsBuilder builder) {
         this.builder = builder;
@@ -162,7 +171,7 @@ final class Topologies {
             return builder.table(topic, consumed, Materialized.as(
                 Stores.persistentVersionedKeyValueStore(topic + "-versioned", ms(step, "history_ms"))));
         }
-        return step.path("materialized").asBoolean() ? builder.table(topic, consumed, kept(step)) : builder.table(topic, consumed);
+        return step.path("materialized").asBoolean() ? builder.table(topic, consumed, named(step)) : builder.table(topic, consumed);
     }
 
     private Object to(JsonNode step) {
@@ -183,7 +192,7 @@ final class Topologies {
         if (parent(step, 0) instanceof KTable<?, ?>) {
             KTable<Object, Object> table = table(step, 0);
             if (step.path("materialized").asBoolean()) {
-                return negate ? table.filterNot(predicate, kept(step)) : table.filter(predicate, kept(step));
+                return negate ? table.filterNot(predicate, named(step)) : table.filter(predicate, named(step));
             }
             return negate ? table.filterNot(predicate) : table.filter(predicate);
         }
@@ -194,7 +203,7 @@ final class Topologies {
         ValueMapperWithKey<Object, Object, Object> mapper = (key, value) -> Functions.value(step.get("fn"), key, value);
         if (parent(step, 0) instanceof KTable<?, ?>) {
             return step.path("materialized").asBoolean()
-                ? table(step, 0).mapValues(mapper, kept(step)) : table(step, 0).mapValues(mapper);
+                ? table(step, 0).mapValues(mapper, named(step)) : table(step, 0).mapValues(mapper);
         }
         return stream(step).mapValues(mapper);
     }
@@ -224,7 +233,7 @@ final class Topologies {
         JsonNode fn = step.get("fn");
         return parent(step, 0) instanceof KTable<?, ?>
             ? table(step, 0).groupBy((key, value) -> Functions.pair(fn, key, value))
-            : stream(step).groupBy(keys(fn));
+            : stream(step).groupBy(keys(fn), Grouped.as(step.get("id").asText()));
     }
 
     private static Object windowedBy(KGroupedStream<Object, Object> grouped, JsonNode window) {
@@ -251,7 +260,12 @@ final class Topologies {
         return kind.equals("hopping") ? windows.advanceBy(ms(window, "step")) : windows;
     }
 
-    /** A store of its own; `retention_ms` is how long it keeps windows. */
+    /** A store that is named, and so is there even if nothing needs it. */
+    private static <V> Materialized<Object, V, KeyValueStore<Bytes, byte[]>> named(JsonNode step) {
+        return Materialized.as(step.get("id").asText());
+    }
+
+    /** `retention_ms` is how long the store keeps windows. */
     private static <V, S extends StateStore> Materialized<Object, V, S> kept(JsonNode step) {
         Materialized<Object, V, S> kept = Materialized.with(null, null);
         return step.has("retention_ms") ? kept.withRetention(ms(step, "retention_ms")) : kept;
@@ -261,8 +275,18 @@ final class Topologies {
         return step.path("emit").asText().equals("close") ? EmitStrategy.onWindowClose() : EmitStrategy.onWindowUpdate();
     }
 
+    private static final JsonNode COUNT = Json.MAPPER.createObjectNode().put("fn", "count");
+
+    /** `first_replaces_nothing`: it begins with null, so that no first change says it replaces an initial value (D8). */
+    private static Object initial(JsonNode step, JsonNode fn) {
+        return step.path("first_replaces_nothing").asBoolean() ? null : Functions.initial(fn);
+    }
+
     private static Object count(Topologies made, JsonNode step) {
         Object parent = made.parent(step, 0);
+        if (step.path("first_replaces_nothing").asBoolean()) {
+            return made.aggregate(((ObjectNode) step.deepCopy()).set("fn", COUNT));
+        }
         if (parent instanceof KGroupedStream<?, ?> grouped) {
             return grouped.count();
         }
@@ -300,13 +324,13 @@ final class Topologies {
         if (parent instanceof KGroupedTable<?, ?>) {
             JsonNode subtract = step.get("subtract");
             return ((KGroupedTable<Object, Object>) parent).aggregate(
-                () -> Functions.initial(fn),
+                () -> initial(step, fn),
                 (key, value, aggregate) -> Functions.aggregated(fn, key, value, aggregate),
                 (key, value, aggregate) -> Functions.aggregated(subtract, key, value, aggregate));
         }
         if (parent instanceof KGroupedStream<?, ?>) {
             return ((KGroupedStream<Object, Object>) parent).aggregate(
-                () -> Functions.initial(fn), (key, value, aggregate) -> Functions.aggregated(fn, key, value, aggregate));
+                () -> initial(step, fn), (key, value, aggregate) -> Functions.aggregated(fn, key, value, aggregate));
         }
         if (parent instanceof SessionWindowedKStream<?, ?>) {
             return ((SessionWindowedKStream<Object, Object>) parent).emitStrategy(emit(step)).aggregate(
@@ -314,7 +338,7 @@ final class Topologies {
                 merger(step), kept(step));
         }
         return ((TimeWindowedKStream<Object, Object>) parent).emitStrategy(emit(step)).aggregate(
-            () -> Functions.initial(fn), (key, value, aggregate) -> Functions.aggregated(fn, key, value, aggregate), kept(step));
+            () -> initial(step, fn), (key, value, aggregate) -> Functions.aggregated(fn, key, value, aggregate), kept(step));
     }
 
     private static Merger<Object, Object> merger(JsonNode step) {
@@ -334,12 +358,12 @@ final class Topologies {
         JsonNode first = step.get("fns").get(0);
         JsonNode window = step.get("window");
         if (window == null) {
-            return cogrouped.aggregate(() -> Functions.initial(first));
+            return cogrouped.aggregate(() -> initial(step, first));
         }
         return switch (window.get("kind").asText()) {
             case "session" -> cogrouped.windowedBy(session(window)).aggregate(() -> Functions.initial(first), merger(step), kept(step));
-            case "sliding" -> cogrouped.windowedBy(sliding(window)).aggregate(() -> Functions.initial(first), kept(step));
-            default -> cogrouped.windowedBy(aligned(window)).aggregate(() -> Functions.initial(first), kept(step));
+            case "sliding" -> cogrouped.windowedBy(sliding(window)).aggregate(() -> initial(step, first), kept(step));
+            default -> cogrouped.windowedBy(aligned(window)).aggregate(() -> initial(step, first), kept(step));
         };
     }
 
@@ -374,6 +398,18 @@ final class Topologies {
             .before(ms(within, "before")).after(ms(within, "after"));
     }
 
+    /** Both sides of a join of two streams, watched for late records: for an inner join those whose grace is over. */
+    private List<KStream<Object, Object>> watched(JsonNode step) {
+        JsonNode within = step.get("within");
+        long reach = Math.min(within.get("before").asLong(), within.get("after").asLong());
+        boolean inner = step.get("op").asText().equals("join");
+        long lateMs = reach + (inner ? within.path("grace").asLong() : 0);
+        long[] streamTime = {Long.MIN_VALUE};
+        Supplier<Processors.Watch> watch = () -> new Processors.Watch(streamTime, lateMs, () -> late.add(step.get("id").asText()));
+        KStream<Object, Object> left = stream(step).processValues(watch::get);
+        return List.of(left, parent(step, 0) == parent(step, 1) ? left : stream(step, 1).processValues(watch::get));
+    }
+
     private static Joined<Object, Object, Object> joined(JsonNode step) {
         Joined<Object, Object, Object> joined = Joined.with(null, null, null);
         return step.has("grace_ms") ? joined.withGracePeriod(ms(step, "grace_ms")) : joined;
@@ -392,7 +428,8 @@ final class Topologies {
         }
         KStream<Object, Object> left = made.stream(step);
         if (other instanceof KStream<?, ?>) {
-            return left.join((KStream<Object, Object>) other, joinerWithKey(step), within(step), StreamJoined.with(null, null, null));
+            List<KStream<Object, Object>> sides = made.watched(step);
+            return sides.get(0).join(sides.get(1), joinerWithKey(step), within(step), StreamJoined.with(null, null, null));
         }
         return other instanceof GlobalKTable<?, ?>
             ? left.join((GlobalKTable<Object, Object>) other, keys(step.get("key")), joinerWithKey(step))
@@ -408,7 +445,8 @@ final class Topologies {
         }
         KStream<Object, Object> left = made.stream(step);
         if (other instanceof KStream<?, ?>) {
-            return left.leftJoin((KStream<Object, Object>) other, joinerWithKey(step), within(step), StreamJoined.with(null, null, null));
+            List<KStream<Object, Object>> sides = made.watched(step);
+            return sides.get(0).leftJoin(sides.get(1), joinerWithKey(step), within(step), StreamJoined.with(null, null, null));
         }
         return other instanceof GlobalKTable<?, ?>
             ? left.leftJoin((GlobalKTable<Object, Object>) other, keys(step.get("key")), joinerWithKey(step))
@@ -419,6 +457,7 @@ final class Topologies {
         if (made.parent(step, 0) instanceof KTable<?, ?>) {
             return made.table(step, 0).outerJoin(made.table(step, 1), joiner(step));
         }
-        return made.stream(step).outerJoin(made.stream(step, 1), joinerWithKey(step), within(step), StreamJoined.with(null, null, null));
+        List<KStream<Object, Object>> sides = made.watched(step);
+        return sides.get(0).outerJoin(sides.get(1), joinerWithKey(step), within(step), StreamJoined.with(null, null, null));
     }
 }
