@@ -257,8 +257,6 @@ class Stream:
         key_type: Any = None,
         value_type: Any = None,
         partitioner: Callable[..., Any] | None = None,
-        *,
-        keyless: bool = False,
     ) -> Stream:
         builder, where = self._builder, caller()
         topic = builder.graph.add_topic(
@@ -278,7 +276,6 @@ class Stream:
                 where=where,
                 topic=topic,
                 partitioner=read_partitioner(partitioner),
-                keyless=keyless,
             )
         )
         source = builder.graph.source(topic, where)

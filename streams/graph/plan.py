@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef
+from streams.graph.keyless import keep_keyless
 from streams.graph.nodes import (
     AgentNode,
     AggregateNode,
@@ -246,6 +247,7 @@ def plan(graph: Graph, app_id: str) -> Plan:
     they have different numbers of partitions, and for a topic that is read both by tasks and as a global table.
     """
     _check_globals(graph)
+    keep_keyless(graph.nodes)
     groups = _groups(graph.nodes)
     subtopologies = [_subtopology(nodes) for nodes in groups]
     subtopologies.sort(key=lambda sub: min(graph.nodes.index(node) for node in sub.nodes))

@@ -67,17 +67,14 @@ def _checked(left: Stream, right: Stream, joining: Joining, where: str) -> JoinW
 
 def _by_key(left: Stream, right: Stream, joining: Joining) -> tuple[Stream, Stream]:
     """Both sides with each record in the partition of its key; a stream that is both sides goes there once."""
-    keeps = joining.step != "join", joining.step == "outer_join"
     if left.node is right.node:
-        both = left._repartitioned(joining.name or left.label, keyless=keeps[0]) if left.key_changed else left
+        both = left._repartitioned(joining.name or left.label) if left.key_changed else left
         return both, both
-    sides = [
-        side._repartitioned(f"{joining.name}-{place}" if joining.name else side.label, keyless=kept)
-        if side.key_changed
-        else side
-        for side, place, kept in zip((left, right), ("left", "right"), keeps, strict=True)
-    ]
-    return sides[0], sides[1]
+    name = joining.name
+    return (
+        left._repartitioned(f"{name}-left" if name else left.label) if left.key_changed else left,
+        right._repartitioned(f"{name}-right" if name else right.label) if right.key_changed else right,
+    )
 
 
 def _check_partitions(left: Node, right: Node, joining: Joining, where: str) -> None:

@@ -24,7 +24,7 @@ def join_table(stream: Stream, table: Table, joining: Joining) -> Stream:
     """
     function = joining.function()
     left = joining.step == "left_join"
-    keyed = stream._repartitioned(joining.name or stream.label, keyless=left) if stream.key_changed else stream
+    keyed = stream._repartitioned(joining.name or stream.label) if stream.key_changed else stream
     made = joining.value_type or function.returns
     common = keyed._common(joining.step, function, joining.name, joining.on_error)
     if not may_meet(keyed.key_type, table.key_type):

@@ -25,7 +25,7 @@ class SinkNode(Node):
 @dataclass(eq=False, slots=True, kw_only=True)
 class RepartitionNode(Node):
     """Writes records to an internal topic by their key; a `SourceNode` on that topic reads them in the tasks behind
-    it. Records without a key go too if `keyless`: an outer side of a join takes them.
+    it. Records without a key go too if `keyless`, which the plan says (`streams.graph.keyless`).
     """
 
     topic: TopicDef

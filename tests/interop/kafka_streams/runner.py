@@ -63,20 +63,32 @@ def planned(case: Case) -> Any:
     return build(case, columns=False).plan()
 
 
-def comes_twice(case: Case) -> bool:
-    """Whether some task reads a topic both on two ways, through a repartition at least once: which of the two is ahead
-    when many records come at once, nothing says.
+def undecided(case: Case, way: Way) -> set[str]:
+    """The topics of which nothing says in which order they are written: those behind a task that reads one topic in two
+    ways, both through a repartition, or one of them if the input comes in batches. Which of two repartition topics is
+    ahead, for records of one time, is as it happens.
     """
     subs = planned(case).subtopologies
-    roots = {source.topic.name: {source.topic.name} for sub in subs for source in sub.sources}
-    written = {node.topic.name: _topics_above(node) for sub in subs for node in sub.repartitions}
-    for topic in written:
-        roots[topic] = set()
+    written = {node.topic.name: node for sub in subs for node in sub.repartitions}
+    roots = {source.topic.name: {source.topic.name} - set(written) for sub in subs for source in sub.sources}
     for _ in written:
-        for topic, above in written.items():
-            roots[topic] = set().union(*(roots[name] for name in above))
-    read = [[roots[source.topic.name] for source in sub.sources] for sub in subs]
-    return any(sum(map(len, topics)) > len(set().union(*topics)) for topics in read)
+        for topic, node in written.items():
+            roots[topic] = set().union(*(roots[name] for name in _topics_above(node)))
+    found: set[str] = set()
+    for _ in subs:
+        for sub in subs:
+            names = {source.topic.name for source in sub.sources}
+            direct = set() if way.cut_by is not None else names - set(written)
+            read = [roots[name] for name in names - direct]
+            if names & found or sum(map(len, read)) > len(set().union(*read)):
+                found |= {name for node in sub.nodes for name in _topics_written(node)}
+    return found
+
+
+def _topics_written(node: Any) -> list[str]:
+    if node.parents and getattr(node, "topic", None) is not None:
+        return [node.topic.name]
+    return list(getattr(node, "topics", None) or ())
 
 
 def hangs_on_one_task(case: Case) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.interop.kafka_streams.comparison import Comparison, Disagreement
 from tests.interop.kafka_streams.kafka import KafkaStreams
 from tests.interop.kafka_streams.minimal import minimal
-from tests.interop.kafka_streams.runner import Case, Way, comes_twice
+from tests.interop.kafka_streams.runner import Case, Way
 from tests.interop.kafka_streams.strategies import OPERATIONS, cases
 from tests.interop.kafka_streams.tally import Tally, labels
 from tests.interop.kafka_streams.topologies import NotThere
@@ -46,8 +46,6 @@ def ways(case: Case, number: int, *, timeless: bool) -> list[Way]:
     cuts = random.Random(number)
     if timeless:
         return [Way(partitions=4), Way(columns=True, partitions=4)]
-    if comes_twice(case):
-        return [Way(), Way(columns=True)]
     batches = [Way(cut_by=cuts.randrange(1000)), Way(columns=True, cut_by=cuts.randrange(1000))]
     return [Way(), Way(columns=True), *batches]
 
