@@ -23,7 +23,6 @@ def join_table(stream: Stream, table: Table, joining: Joining) -> Stream:
     was at the record's time.
     """
     function = joining.function()
-    left = joining.step == "left_join"
     keyed = stream._repartitioned(joining.name or stream.label) if stream.key_changed else stream
     made = joining.value_type or function.returns
     common = keyed._common(joining.step, function, joining.name, joining.on_error)
