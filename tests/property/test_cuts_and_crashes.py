@@ -39,6 +39,7 @@ class Built:
         self.app = app
         self.streams: list[Any] = [app.topic(name, key_type=str, value_type=int).stream() for name in ("a", "b")]
         self.names = app.topic("t", key_type=str, value_type=int).table(name="t")
+        self.versions = app.topic("v", key_type=str, value_type=int).table(name="v", history=0.02)
         self.taken: set[int] = {0, 1}
         self.stores: dict[str, Any] = {}
 
@@ -121,6 +122,30 @@ def _joined(how: str) -> Callable[..., Any]:
     return build
 
 
+def _tables_joined(how: str) -> Callable[..., Any]:
+    def build(built: Built, stream: Any, other: Any, name: str, number: int) -> Any:
+        left = stream.group_by_key(name=f"{name}-g").count(name=f"{name}-l")
+        right = other.group_by_key(name=f"{name}-h").reduce(lambda old, new: new, value_type=int, name=f"{name}-r")
+        if how == "foreign":
+            return left.left_join(
+                built.names,
+                lambda n, t: n * 10 + (t or 0),
+                foreign_key=lambda n: "xyz"[n % 3],
+                value_type=int,
+                name=name,
+            ).to_stream()
+        join = getattr(left, how)
+        return join(right, lambda n, v: (n or 0) * 10 + (v or 0), value_type=int, name=name).to_stream()
+
+    return build
+
+
+def _cogrouped(built: Built, stream: Any, other: Any, name: str, number: int) -> Any:
+    groups = stream.group_by_key(name=f"{name}-g").cogroup(lambda t, v: t + v)
+    both = groups.cogroup(other.group_by_key(name=f"{name}-h"), lambda t, v: t * 2 + v)
+    return both.aggregate(0, value_type=int, name=name).to_stream()
+
+
 STEPS: dict[str, Callable[..., Any]] = {
     "filter": lambda b, s, o, name, k: s.filter(lambda v: (v or 0) % 3 != k % 3, name=name),
     "map_values": lambda b, s, o, name, k: s.map_values(
@@ -148,6 +173,22 @@ STEPS: dict[str, Callable[..., Any]] = {
     "table_left_join": lambda b, s, o, name, k: s.left_join(
         b.names, lambda v, t: (v or 0) * 3 + (t or 0), value_type=int, name=name
     ),
+    "session": _windowed(lambda grace: streams.SessionWindow(0.004, grace=grace), "update"),
+    "session_close": _windowed(lambda grace: streams.SessionWindow(0.004, grace=grace), "close"),
+    "sliding": _windowed(lambda grace: streams.SlidingWindow(0.006, grace=grace), "update"),
+    "sliding_close": _windowed(lambda grace: streams.SlidingWindow(0.006, grace=grace), "close"),
+    "cogroup": _cogrouped,
+    "tables_join": _tables_joined("join"),
+    "tables_left_join": _tables_joined("left_join"),
+    "tables_outer_join": _tables_joined("outer_join"),
+    "foreign_key_join": _tables_joined("foreign"),
+    "deduplicate": lambda b, s, o, name, k: s.deduplicate(within=0.003 * (1 + k), name=name),
+    "versioned_join": lambda b, s, o, name, k: s.left_join(
+        b.versions, lambda v, t: (v or 0) * 3 + (t or 0), value_type=int, name=name
+    ),
+    "versioned_join_grace": lambda b, s, o, name, k: s.join(
+        b.versions, lambda v, t: (v or 0) * 3 + (t or 0), grace=0.005, value_type=int, name=name
+    ),
     "own_counts": _own_counts,
     "process": _processed,
     "table_groups": _table_groups,
@@ -157,11 +198,13 @@ STEPS: dict[str, Callable[..., Any]] = {
     "left_join": _joined("left_join"),
     "outer_join": _joined("outer_join"),
 }
-TWO = {"merge", "own_counts", "join", "left_join", "outer_join"}
+TWO = {"merge", "own_counts", "cogroup", "join", "left_join", "outer_join"} | {
+    name for name in STEPS if "tables_" in name
+}
 
 steps = st.builds(Step, st.sampled_from(sorted(STEPS)), st.integers(0, 7), st.integers(0, 7), st.integers(0, 5))
 records = st.tuples(
-    st.sampled_from("aaabt"),
+    st.sampled_from("aaabtv"),
     st.builds(
         TopicRecord,
         st.sampled_from(["x", "y", "z", None]),
