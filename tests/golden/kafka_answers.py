@@ -39,11 +39,12 @@ class _Unopened:
 
 
 def _inputs(lines: list[str]) -> list[dict[str, Any]]:
+    lines = [line.split("  #")[0].rstrip() for line in lines]
     if lines[0].startswith("clock "):
         return [{"advance_ms": to_ms(lines[0].removeprefix("clock ").strip().removeprefix("+"), "clock")}]
     if lines[0].split()[0] in COMMANDS:
         return []
-    return [_input(line.split("  #")[0].rstrip().removeprefix("+ ")) for line in lines]
+    return [_input(line.removeprefix("+ ")) for line in lines]
 
 
 def _input(line: str) -> dict[str, Any]:
