@@ -85,7 +85,7 @@ class NamedStates:
 
     def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
         """Gives no results: the row form folds where every change is to leave."""
-        inputs = [_column(part, batch) for part in self._form.parts]
+        inputs = [input_column(part, batch) for part in self._form.parts]
         missing = [at for at, column in enumerate(inputs) if column is None]
         if missing:
             return self._by_rows(batch, rows, slots, finish, inputs, missing)
@@ -164,7 +164,7 @@ def _spread(folded: list[Any] | None, left: Slots, rows: Slots) -> list[Any]:
     return results
 
 
-def _column(part: Aggregate, batch: Batch) -> Column | None:
+def input_column(part: Aggregate, batch: Batch) -> Column | None:
     """An aggregate's input as a column; None when it has to be read row by row."""
     if part.argument is None:
         return Column(np.ones(len(batch), np.bool_))

@@ -9,7 +9,7 @@ window in it), as Kafka's stores have it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -153,7 +153,11 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
 
     def take(self, side: int, batch: Batch) -> Batch | None:
         batch = with_key_and_value(self.node, self.context, batch)
-        return self._from_row(self._sides[side], batch, 0) if len(batch) else None
+        return self.fold_batch(self._sides[side], batch) if len(batch) else None
+
+    def fold_batch(self, side: Side, batch: Batch) -> Batch | None:
+        """Folds records with key and value; gives what leaves."""
+        return self._from_row(side, batch, 0)
 
     def _from_row(self, side: Side, batch: Batch, first: int) -> Batch | None:
         rows = zip(batch.encoded_keys(self._keys), batch.keys, batch.values, batch.timestamps.tolist(), strict=True)
@@ -162,23 +166,28 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
                 self.context.failures.dropped(self.node, "no_window", 1)
                 continue
             self._observe(side, time)
-            self._late = 0
-            try:
-                effects = self.effects(Record(side, key_bytes, key, value, time))
-            except Exception as error:  # noqa: BLE001 - whatever the user's function raises goes to the error policy
-                self._failed(side, batch, row, error)
-            else:
-                self.context.failures.dropped(self.node, "late", self._late)
-                self._settle(row, effects)
+            again = lambda row=row: self._from_row(side, batch, row)  # noqa: E731
+            self._fold_row(batch, row, Record(side, key_bytes, key, value, time), again)
             if self._emit == "close":
                 self._close(row)
         return self._answer(batch)
 
-    def _failed(self, side: Side, batch: Batch, row: int, error: Exception) -> None:
+    def _fold_row(self, batch: Batch, row: int, record: Record, again: Callable[[], Batch | None]) -> None:
+        """One record. If it fails and is to be tried again, `again` goes on with it."""
+        self._late = 0
+        try:
+            effects = self.effects(record)
+        except Exception as error:  # noqa: BLE001 - whatever the user's function raises goes to the error policy
+            self._failed(batch, row, error, again)
+        else:
+            self.context.failures.dropped(self.node, "late", self._late)
+            self._settle(row, effects)
+
+    def _failed(self, batch: Batch, row: int, error: Exception, again: Callable[[], Batch | None]) -> None:
         try:
             self.context.failures.handle(self.node, batch, row, error)
-        except TryAgain as again:
-            raise Blocked(self.context.sleep(again.delay_s), lambda: self._from_row(side, batch, row)) from None
+        except TryAgain as later:
+            raise Blocked(self.context.sleep(later.delay_s), again) from None
 
     def _observe(self, side: Side, time: int) -> None:
         """Closed stays closed, even if time is held back again by a writer that was idle."""
@@ -199,9 +208,13 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
             if self._emit == "update":
                 self._results.append(Result(row, held, self._shown(state), old, timestamp))
             elif self._emit == "commit":
-                self._changed.pop(held, None)
-                self._changed[held] = None
+                self._mark(held)
         self._move_on()
+
+    def _mark(self, held: Held) -> None:
+        """The commit is to emit the window, in the order of last changes."""
+        self._changed.pop(held, None)
+        self._changed[held] = None
 
     def _move_on(self) -> None:
         """What the store has left behind is met no more."""

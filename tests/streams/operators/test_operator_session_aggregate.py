@@ -254,3 +254,95 @@ def test_cuts_commits_and_crashes_change_nothing(
     made = bench(lambda s: texts(sessions(gap / 1000, grace / 1000)(s), retention=retention / 1000).emit(emit))
     model = Sessions(grace, emit, max(retention, gap + grace), gap=gap)
     assert run(made, rows, list(events)) == expected(model, rows, events)
+
+
+# -- rows and columns
+
+
+class Sale(streams.Record):
+    price: float | None
+    number: int
+
+
+def named(grouped: Any) -> Any:
+    price, number = Sale.price, Sale.number
+    return grouped.aggregate(
+        n=agg.count(),
+        priced=agg.count(price),
+        total=agg.sum(price),
+        mean=agg.mean(price),
+        low=agg.min(number),
+        high=agg.max(price),
+        first=agg.first(number),
+        last=agg.last(price),
+        spread=agg.variance(price),
+        name="t",
+    )
+
+
+@st.composite
+def sales(draw: st.DrawFn) -> tuple[list[Row], list[tuple[int, str]]]:
+    """Mostly in the order of time: what columns are for."""
+    steps = draw(st.lists(st.tuples(st.integers(-12, 9), st.sampled_from("abc")), max_size=40))
+    prices = st.none() | st.floats(-1e6, 1e6) | st.just(-0.0)
+    rows: list[Row] = []
+    time = 20
+    for step, key in steps:
+        at = time + step if step < 0 else (time := time + max(0, step - 3))
+        rows.append((key, Sale(draw(prices), draw(st.integers(-5, 2**62))), at))
+    events = st.tuples(st.integers(0, len(rows)), st.sampled_from(["cut", "commit", "crash", "stop"]))
+    return rows, sorted(draw(st.lists(events, max_size=6)))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    history=sales(),
+    gap=st.sampled_from([3, 10]),
+    grace=st.sampled_from([0, 7]),
+    retention=st.sampled_from([0, 30, 1_000]),
+    emit=st.sampled_from(["commit", "close"]),
+)
+def test_columns_give_what_rows_give(
+    bench: Callable[..., Any],
+    history: tuple[list[Row], list[tuple[int, str]]],
+    gap: int,
+    grace: int,
+    retention: int,
+    emit: str,
+) -> None:
+    def build(stream: Any) -> Any:
+        window = streams.SessionWindow(gap / 1000, grace / 1000)
+        grouped = stream.group_by_key().windowed_by(window)
+        table = named(grouped).emit(emit)
+        table.node.store.retention_ms = max(retention, gap + grace)
+        return table
+
+    rows, events = history
+    answers = []
+    for on_columns in (True, False):
+        made = bench(build, value_type=Sale)
+        restart = made.restart
+
+        def by_rows(made: Any = made, restart: Any = restart, on_columns: bool = on_columns) -> None:
+            restart()
+            made.operator._on_columns = on_columns
+
+        made.restart = by_rows
+        assert made.operator._on_columns
+        made.operator._on_columns = on_columns
+        found = run(made, rows, list(events))
+        answers.append((list(map(repr, found)), made.counts, sorted(made.changelog, key=repr)))
+    assert answers[0] == answers[1]
+
+
+def test_closed_sessions_have_the_records_that_closed_them_on_columns_too(bench: Callable[..., Any]) -> None:
+    made = bench(lambda s: named(sessions()(s)).emit("close"), value_type=Sale)
+    assert made.operator._on_columns
+    times = [0, 20_000, 25_000, 60_000]
+    found = made.send(
+        *[(key, Sale(1.0, 1), time, [("h", key.encode())]) for key, time in zip("abbc", times, strict=True)]
+    )
+    assert [(row.key.key, row.key.end, row.value.n, row.headers, row.offset) for row in found] == [
+        ("a", 0, 1, (("h", b"b"),), 1),
+        ("b", 25_000, 2, (("h", b"c"),), 3),
+    ]
