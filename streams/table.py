@@ -11,7 +11,7 @@ from streams.errors import ConfigError, StreamsError
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.functions import caller
 from streams.graph.nodes import AggregateNode
-from streams.windows import HoppingWindow, TumblingWindow
+from streams.windows import HoppingWindow, TumblingWindow, Window
 
 if TYPE_CHECKING:
     from streams.app import App, AtWork
@@ -119,7 +119,7 @@ process. Outside a worker use `async with app.client() as client: client.table(.
         made._app, made.name, made.definition, made.default, made.partitions = app, store.name, store, None, None
         made.written_by_agents = False
         if isinstance(made, WindowedTable):
-            made.window = cast(HoppingWindow, window)
+            made.window = cast(Window, window)
         return made
 
     def __repr__(self) -> str:

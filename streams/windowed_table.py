@@ -9,7 +9,7 @@ from typing import Any, Generic, cast
 from streams.durations import Duration, to_ms
 from streams.errors import ConfigError
 from streams.table import ABSENT, K, Running, Table, TableAccessError, V, running
-from streams.windows import HoppingWindow
+from streams.windows import HoppingWindow, SessionWindow, SlidingWindow, Window, Windowed, Windows
 
 
 class WindowedTable(Table[K, Any], Generic[K, V]):
@@ -23,7 +23,7 @@ class WindowedTable(Table[K, Any], Generic[K, V]):
     TumblingWindow('1h')
     """
 
-    window: HoppingWindow
+    window: Window
 
     @classmethod
     def over(cls, table: Table[K, V], window: HoppingWindow, expires: Duration | None) -> WindowedTable[K, V]:
@@ -71,7 +71,12 @@ class WindowedTable(Table[K, Any], Generic[K, V]):
 
     def at(self, key: K, timestamp: int, default: Any = None) -> Any:
         """The value in the latest window that holds `timestamp` (ms), or `default`."""
-        start = timestamp // self.window.step_ms * self.window.step_ms
+        if isinstance(self.window, SessionWindow | SlidingWindow):
+            holding = [value for window, value in self.windows(key) if window.start <= timestamp <= window.end]
+            return holding[-1] if holding else default
+        start = self._latest_start(timestamp)
+        if start is None:
+            return default
         agent = running.get(None)
         if agent is not None:
             if self._expired(agent, start):
@@ -100,15 +105,30 @@ class WindowedTable(Table[K, Any], Generic[K, V]):
     def all_windows(self) -> Iterator[tuple[K, int, int, V]]:
         """(key, start, end, value) of every window, by start (ms) and key; the end is exclusive."""
         for view in self._views():
-            for start in view.starts():
-                for key, value in view.window(start):
-                    yield key, start, start + self.window.size_ms, value
+            for window, value in view.windows():
+                yield window.key, window.start, window.end, value
+
+    def windows(self, key: K) -> list[tuple[Windowed[K], V]]:
+        """(key in its window, value) of every window of a key, earliest first: of sessions, each."""
+        found = [one for view in self._views() for one in view.windows() if one[0].key == key]
+        return sorted(found, key=lambda one: (one[0].start, one[0].end))
+
+    def _latest_start(self, timestamp: int) -> int | None:
+        """The start of the window that holds a time, the one that begins last."""
+        if isinstance(self.window, HoppingWindow):
+            return timestamp // self.window.step_ms * self.window.step_ms
+        assert isinstance(self.window, Windows)
+        return next((start for start, _ in reversed(self.window.windows_for(timestamp))), None)
 
     def _rows(self) -> Iterator[tuple[K, V]]:
         """(key, value) of the latest window of the record at hand; outside an agent, of the window that is now."""
-        start = self._now_here() // self.window.step_ms * self.window.step_ms
-        agent = running.get(None)
-        if agent is None or not self._expired(agent, start):
+        now = self._now_here()
+        if isinstance(self.window, SessionWindow | SlidingWindow):
+            windows = (one for view in self._views() for one in view.windows())
+            yield from ((window.key, value) for window, value in windows if window.start <= now <= window.end)
+            return
+        start, agent = self._latest_start(now), running.get(None)
+        if start is not None and (agent is None or not self._expired(agent, start)):
             for view in self._views():
                 yield from view.window(start)
 
@@ -122,6 +142,7 @@ class WindowedTable(Table[K, Any], Generic[K, V]):
 
     def _open_starts(self, agent: Running, timestamp: int) -> Sequence[int]:
         """Starts of the windows that hold the timestamp and have not expired."""
+        assert isinstance(self.window, HoppingWindow)  # agents write no others
         size, step = self.window.size_ms, self.window.step_ms
         starts = range(max(0, timestamp - size + step) // step * step, timestamp + 1, step)
         retention_ms = self.definition.retention_ms

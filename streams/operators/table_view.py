@@ -25,6 +25,7 @@ from streams.serde.types import without_none
 if TYPE_CHECKING:
     from state.api import Scanned
     from streams.operators.base import Found, TaskContext
+    from streams.windows import Windowed
 
 CACHE_BYTES = 16 << 20
 """About what one view may take in memory between two batches."""
@@ -276,13 +277,13 @@ class TableView:
         """(key, value) with start <= key < stop in the order of key bytes, or the other way; None is an open end."""
         low = None if start is None else self.entry(start)
         high = None if stop is None else self.entry(stop)
-        return self._in_order(self._store, low, high, 0, reverse=reverse)
+        return self._in_order(self._store, low, high, self._keys.decode, reverse=reverse)
 
     def beginning_with(self, prefix: bytes, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         """(key, value) of the keys whose bytes begin so, in their order, or the other way."""
         cut = prefix.rstrip(b"\xff")
         high = cut[:-1] + bytes([cut[-1] + 1]) if cut else None
-        return self._in_order(self._store, prefix, high, 0, reverse=reverse)
+        return self._in_order(self._store, prefix, high, self._keys.decode, reverse=reverse)
 
     @property
     def _store(self) -> Scanned:
@@ -290,7 +291,16 @@ class TableView:
 
     def window(self, start: int) -> Iterator[tuple[Any, Any]]:
         """(key, value) of one window, in the order of key bytes."""
-        return self._in_order(self._stores.window(self._name).inner, *window_block(start), 8)
+        decode = self._keys.decode
+        return self._in_order(
+            self._stores.window(self._name).inner, *window_block(start), lambda entry: decode(entry[8:])
+        )
+
+    def windows(self) -> Iterator[tuple[Windowed[Any], Any]]:
+        """(key in its window, value) of every window, in the order of start and key; of sessions, of end and start."""
+        sessions = self.definition.sessions
+        layer = self._stores.session(self._name) if sessions else self._stores.window(self._name)
+        return self._in_order(layer.inner, None, None, self._values.key)
 
     def starts(self) -> list[int]:
         """Starts (ms) of the windows that hold anything, ascending."""
@@ -299,9 +309,15 @@ class TableView:
         return [start for start in starts if start not in changed or next(self.window(start), None) is not None]
 
     def _in_order(
-        self, store: Scanned, low: bytes | None, high: bytes | None, key_at: int, *, reverse: bool = False
+        self,
+        store: Scanned,
+        low: bytes | None,
+        high: bytes | None,
+        key_of: Callable[[bytes], Any],
+        *,
+        reverse: bool = False,
     ) -> Iterator[tuple[Any, Any]]:
-        """What the store has in a range, under what has changed since; a key begins at byte `key_at` of its entry."""
+        """What the store has in a range, under what has changed since; `key_of` gives an entry's key."""
         changed = {
             entry: self._cache[entry]
             for entry in self._dirty
@@ -313,7 +329,7 @@ class TableView:
             for entry, value in merge(ordered, stored, key=itemgetter(0), reverse=reverse):
                 if value is not GONE:
                     plain = self._decoded(value.data) if type(value) is _Packed else value
-                    yield self._keys.decode(entry[key_at:]), plain
+                    yield key_of(entry), plain
 
     # -- time and commit
 

@@ -159,6 +159,20 @@ def test_emit_close_gives_each_window_once_earliest_first_by_key(check: Callable
     )
 
 
+def test_closed_windows_have_offset_and_headers_of_the_record_that_closed_them(check: Callable[..., None]) -> None:
+    """That record may itself be too late for its window."""
+    rows = [
+        *[("a", 1, 0, [("h", b"0")]), ("a", 1, 25_000, [("h", b"1")])],
+        *[("b", 1, 1_000, [("h", b"2")]), ("a", 1, 31_000, [("h", b"3")])],
+    ]
+    check(
+        lambda s: tumbling(10)(s).count().emit("close"),
+        rows,
+        [(in_window("a", 0), 1, 0, (("h", b"1"),), 1), (in_window("a", 20_000), 1, 25_000, (("h", b"3"),), 3)],
+        counts={"late": 1},
+    )
+
+
 def test_windows_that_close_in_one_jump_of_time_all_come_out(check: Callable[..., None]) -> None:
     """Kafka Streams loses them when the store has its default retention."""
     rows = [("a", 1, 0), ("a", 1, 10_000), ("a", 1, 20_000), ("a", 1, 10_000_000)]
