@@ -88,6 +88,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "agg":
         return import_module("streams.aggregates")
+    if name == "testing":
+        return import_module("streams.testing")
     if name not in _HOMES:
         raise AttributeError(f"module 'streams' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

@@ -21,6 +21,7 @@ from streams.graph.nodes import (
     SubscriptionNode,
 )
 from streams.graph.old_values import request_old
+from streams.serde.types import without_none
 from streams.windows import Windowed
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def join_by_foreign_key(
     refer = (
         foreign_key if isinstance(foreign_key, Expression) else UserFunction(foreign_key, step="foreign_key", takes=2)
     )
-    check_keys(type_of(refer), right, joining, where, "foreign keys")
+    check_keys(without_none(type_of(refer)), right, joining, where, "foreign keys")
     function = joining.function()
     name = check_name(joining.name or derived_name(left, right, joining, function), joining.step)
     parts = _Parts(left, right, joining, name, where)
