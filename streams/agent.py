@@ -185,6 +185,11 @@ class Agent:
 def _topics(app: App, given: Any, own: str) -> list[Topic]:
     if given is None:
         return [app.topic(own)]
+    if hasattr(given, "written_by_agents"):
+        raise TopologyError(
+            f"agent at {caller()}: {given.name!r} is a table, and an agent iterates over a topic; it uses tables in "
+            "its body"
+        )
     several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     for one in several:
         if not (isinstance(one, str) or hasattr(one, "definition")):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -110,9 +110,12 @@ class TaskContext:
         upto = len(batch) if offset < 0 else int(np.searchsorted(batch.offsets, offset, "right"))
         return max(self.stream_time_seen, int(self._times[1][upto - 1])) if upto else self.stream_time_seen
 
-    def place_at_hand(self, offset: int, side: Literal["left", "right"]) -> int:
-        """How many of the records at hand stand before the one at `offset`, or with "right" up to it."""
-        return 0 if self.at_hand is None else int(np.searchsorted(self.at_hand.offsets, offset, side))
+    def places_at_hand(self, offsets: Int64Array) -> list[int]:
+        """How many of the records at hand stand before each of these; none before what came from no single record."""
+        if self.at_hand is None:
+            return [0] * len(offsets)
+        found: list[int] = np.searchsorted(self.at_hand.offsets, offsets).tolist()
+        return found
 
     def times_at_hand(self) -> Int64Array:
         """Stream time at each of the records at hand."""

@@ -59,6 +59,8 @@ class ProcessOperator(Operator[ProcessNode]):
         self._ctx = ProcessorContext(self)
         self._batch: Batch | None = None
         self._row = 0
+        self._places: list[int] = []
+        """For each row of the batch, how many of the records at hand come before it."""
         self._due: Iterator[Punctuation] | None = None
         self._punctuation: Punctuation | None = None
         self._given: list[Forwarded] = []
@@ -86,6 +88,7 @@ class ProcessOperator(Operator[ProcessNode]):
 
     def process(self, batch: Batch) -> Batch | None:
         self._batch, self._row = batch, 0
+        self._places = self.context.places_at_hand(batch.offsets)
         return self._go_on()
 
     def _go_on(self) -> Batch | None:
@@ -94,7 +97,7 @@ class ProcessOperator(Operator[ProcessNode]):
         assert batch is not None
         try:
             while self._row < len(batch):
-                self._punctuate_before(batch, self._row)
+                self._punctuate_before(self._row)
                 self._one(batch, self._row)
                 self._row += 1
         except TryAgain as again:
@@ -124,14 +127,12 @@ class ProcessOperator(Operator[ProcessNode]):
 
     # -- schedules
 
-    def _punctuate_before(self, batch: Batch, row: int) -> None:
+    def _punctuate_before(self, row: int) -> None:
         punctuations = self.context.punctuations
         if self._due is None:
-            offset = int(batch.offsets[row])
-            if punctuations is None or offset < 0:
+            if punctuations is None or not punctuations.queues["stream"]:
                 return
-            before = self.context.place_at_hand(offset, "left")
-            self._due = (Punctuation(*due) for due in punctuations.through(before))
+            self._due = (Punctuation(*due) for due in punctuations.through(self._places[row]))
         while (due := self._punctuation or next(self._due, None)) is not None:
             self._punctuation = due  # kept while a retry backs off
             self._call(due)

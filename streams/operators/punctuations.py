@@ -10,10 +10,9 @@ Unlike theirs, schedules are state: a restart goes on where they stood.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
-
-import numpy as np
 
 from streams.batch import Int64Array
 from streams.durations import format_ms
@@ -101,7 +100,7 @@ class Punctuations:
         self._known: dict[tuple[str, str, str], Schedule] = {}
         self._order: list[tuple[str, str, str]] = []
         self._opening: list[Schedule] | None = []
-        self._times: Int64Array = np.zeros(0, np.int64)
+        self._times: list[int] = []
         self._row = 0
 
     def schedule(
@@ -170,7 +169,7 @@ class Punctuations:
 
     def begin(self, times: Int64Array) -> None:
         """Records come in: stream time at each of them."""
-        self._times, self._row = times, 0
+        self._times, self._row = times.tolist(), 0
 
     def through(self, stop: int) -> Iterator[tuple[Schedule, int]]:
         """What those records make due that come before the one at place `stop`, each with its time; what was given
@@ -178,11 +177,10 @@ class Punctuations:
         """
         queue = self.queues["stream"]
         while queue and self._row < stop:
-            next_ms = queue.heap[0].next_ms
-            self._row = max(self._row, int(np.searchsorted(self._times[:stop], next_ms)))
-            if self._row >= stop:
+            self._row = bisect_left(self._times, queue.heap[0].next_ms, self._row, stop)
+            if self._row == stop:
                 return
-            time = int(self._times[self._row])
+            time = self._times[self._row]
             yield from ((schedule, time) for schedule in self.due("stream", time))
             self._row += 1
         self._row = max(self._row, stop)

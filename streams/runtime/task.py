@@ -13,6 +13,8 @@ from functools import partial
 from time import process_time
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from state.task_stores import TaskStores
 from streams.batch import Batch
 from streams.errors import failing_in
@@ -230,7 +232,7 @@ class Task:
         if offset is None:
             yield from self._calls("stream", self.stream_time)
             return
-        for schedule, time in punctuations.through(self.context.place_at_hand(offset, "right")):
+        for schedule, time in punctuations.through(*self.context.places_at_hand(np.array([offset + 1]))):
             yield self._call(schedule, time)
 
     def _calls(self, kind: Kind, time_ms: int) -> Iterator[tuple[str, Work]]:
