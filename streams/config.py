@@ -128,6 +128,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_after_ms: Annotated[
         int, _setting("Behind a repartition, a writer without input for so long no longer holds time back.", ge=0)
     ] = 5_000
+    source_idle_after_ms: Annotated[
+        int,
+        _setting(
+            "A task without input for so long has its time go on without records: to where the others are, then with "
+            "the clock on the wall, so that windows close and what waits for a match leaves; 0: never.",
+            ge=0,
+        ),
+    ] = 0
     default_partitions: Annotated[
         int, _setting("Partitions of a topic that the app makes and that doesn't say how many.", "num.partitions", ge=1)
     ] = 1

@@ -62,6 +62,8 @@ class TaskContext:
     """The largest timestamp of the records before the batch at hand."""
     at_hand: Batch | None = None
     """The records of a topic that the task is pushing through its steps."""
+    idle_time: int = NO_TIME
+    """Stream time goes at least so far, whatever the records say: the input is idle."""
     time_bound: int = 2**63 - 1
     """Stream time goes no further than this: the smallest stream time of the tasks that write what this one reads."""
 
@@ -125,7 +127,8 @@ class TaskContext:
 
     def stream_time(self, observed: int) -> int:
         """The operator's time, given the largest timestamp it has observed."""
-        return min(observed, self.time_bound)
+        held = min(observed, self.time_bound)
+        return max(held, self.idle_time) if observed > NO_TIME else held
 
 
 class Operator(Generic[N]):

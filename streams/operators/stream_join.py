@@ -146,7 +146,7 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
 
     def advance(self) -> Batch | None:
         """What has met none and is over leaves, whichever side it is from."""
-        self._now = max(self._now, min(self._observed, self.context.time_bound))
+        self._now = max(self._now, self.context.stream_time(self._observed))
         found = _Results(None, LEFT)
         for side, kept in self._waiting.leave(self._now, -NEVER):
             found.alone(-1, side, kept.key, kept.value, kept.time)

@@ -17,6 +17,7 @@ from streams.operators.stored import store_spec
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import task_folder
 from streams.runtime.global_tables import GlobalTables
+from streams.runtime.idle_sources import IdleSources
 from streams.runtime.ingest import Ingest
 from streams.runtime.stream_time import holding_back
 from streams.runtime.task import Task
@@ -40,6 +41,7 @@ class Parts:
         self._writers = holding_back(plan, topics.tasks)
         self._backends = backends
         self._conditions = conditions
+        self._idle_sources: dict[str, IdleSources] = {}
         self.failures: list[Failures] = []
 
     def tasks(self, shared: GlobalTables) -> list[Task]:
@@ -69,6 +71,7 @@ class Parts:
 
     def _task(self, sub: SubTopology, partition: int) -> Task:
         outputs = self.outputs()
+        idle_ms = 0 if self._conditions.replay else self._settings.source_idle_after_ms
         clock = clock_store(sub, self._app.id)
         defs = [*sub.stores, clock] if clock is not None else sub.stores
         changelogs = {store.name: store.changelog for store in defs}
@@ -97,6 +100,7 @@ class Parts:
             batch_records_max=self._settings.batch_records_max,
             max_task_idle_ms=self._settings.max_task_idle_ms,
             idle_after_ms=None if self._conditions.replay else self._settings.idle_after_ms,
+            idle_sources=self._idle_sources.setdefault(sub.id, IdleSources(idle_ms)) if idle_ms else None,
         )
 
     def _failures(self, outputs: Outputs) -> Failures:

@@ -29,6 +29,7 @@ from streams.operators.source import Marker, SourceOperator, Undecodable
 from streams.runtime.choice import Choice
 from streams.runtime.conditions import Conditions
 from streams.runtime.executor import TURN_S, Executor, Work
+from streams.runtime.idle_sources import IdleSources
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.stream_time import WriterTimes, marker, read_marker, time_bound
 from streams.transport.contract import TopicPartition
@@ -63,6 +64,7 @@ class Task:
         batch_records_max: int,
         idle_after_ms: int | None,
         max_task_idle_ms: int = 0,
+        idle_sources: IdleSources | None = None,
         circle: Circle = NO_CIRCLE,
         app_id: str = "",
     ) -> None:
@@ -96,6 +98,7 @@ class Task:
         self._committed: dict[TopicPartition, int] = {}
         self._idle_after_ms = idle_after_ms
         self._busy_ms = conditions.now_ms()
+        self._idle_sources = idle_sources
         self._rows_max = batch_records_max
         self._rows = min(ROWS_AT_FIRST, batch_records_max)
 
@@ -110,6 +113,8 @@ class Task:
                 self.queues.append(PartitionQueue(tp, operator, positions[tp], ends[tp]))
         self._committed = self.positions()
         self._load_times()
+        if self._idle_sources is not None:
+            self._idle_sources.saw(self.stream_time, self._busy_ms)
         punctuations = self.context.punctuations
         if punctuations is not None:
             punctuations.load(self.context.load_clock("schedules"))
@@ -131,7 +136,7 @@ class Task:
         What is raised here, as in `prepare`, is a StreamsError that knows its task.
         """
         with failing_in(self.id):
-            return await self._turn() + await self._punctuate()
+            return await self._turn() + await self._go_idle() + await self._punctuate()
 
     async def _turn(self) -> int:
         chosen = self.choice.next()
@@ -164,6 +169,8 @@ class Task:
         if not queue.source.node.topic.internal:
             self.records += len(run)
         self._busy_ms = self.context.now_ms()
+        if self._idle_sources is not None:
+            self._idle_sources.saw(self.stream_time, self._busy_ms)
 
     def _forget_expired(self, row: Batch) -> None:
         """Before each record: what has outlived the `ttl` of its table, by this record's time, is forgotten."""
@@ -196,6 +203,20 @@ class Task:
         before, self.context.time_bound = self.context.time_bound, self._bound()
         if self.context.time_bound > before:
             await self.executor.advance()
+
+    async def _go_idle(self) -> int:
+        """Lets time go on without records, if the input has been idle for so long as that takes; 0, as there is nothing
+        more to do now.
+        """
+        if self._idle_sources is None or not self.drained():
+            return 0
+        time = self._idle_sources.time(self._busy_ms, self.context.now_ms())
+        held = [time for times in self._writer_times.values() for time in times.holding]
+        before = self.context.idle_time
+        self.context.idle_time = max(before, min([time, *held]))
+        if self.context.idle_time > before:
+            await self.executor.advance()
+        return 0
 
     def _bound(self, without: frozenset[str] = frozenset()) -> int:
         return time_bound([times for topic, times in self._writer_times.items() if topic not in without])
@@ -282,7 +303,7 @@ class Task:
         after = self._idle_after_ms
         idle = after is not None and self.drained() and self.context.now_ms() - self._busy_ms >= after
         # What goes round a circle is not held back by what comes round it, or both would wait for each other.
-        return Mark(self.context.stream_time(seen), min(seen, self._bound(self._circle.back)), idle)
+        return Mark(min(seen, self.context.time_bound), min(seen, self._bound(self._circle.back)), idle)
 
     def mark_time(self, outputs: Outputs, partitions: Callable[[str], int], *, quiet: bool) -> None:
         """Adds the markers, if there is something new to tell. Unless all is `quiet`, nobody is called idle: data may
