@@ -25,8 +25,10 @@ from streams.graph.nodes import (
     SlidingAggregateNode,
     SourceNode,
     SplitNode,
+    StreamJoinNode,
     TableAggregateNode,
     TableFilterNode,
+    TableJoinNode,
     TableMapValuesNode,
     TableSourceNode,
 )
@@ -114,6 +116,12 @@ def _aggregate(node: AggregateNode, value_type: Any) -> Said:
     return "columns", "named aggregates of expressions are folded group by group"
 
 
+def _session(node: SessionAggregateNode, value_type: Any) -> Said:
+    if node.sends_old:
+        return "rows", "a step behind it asks for the value that each change replaces"
+    return _aggregate(node, value_type)
+
+
 def _agent(node: AgentNode, value_type: Any) -> Said:
     return "rows", "an agent iterates over records; `async for batch in stream.batches()` gives it columns"
 
@@ -126,7 +134,12 @@ _SAY: dict[type[Node], Callable[[Any, Any], Said]] = {
     TableMapValuesNode: lambda node, value_type: _by_expression(node.function, value_type),
     SelectKeyNode: lambda node, value_type: _by_expression(node.function, value_type),
     MergeNode: lambda node, _: ("columns", "batches are handed on as they are"),
+    SessionAggregateNode: _session,
+    SlidingAggregateNode: lambda node, _: ("rows", "each record makes windows of its own"),
+    CogroupNode: lambda node, _: ("rows", "a function folds one record at a time"),
     AggregateNode: _aggregate,
+    TableJoinNode: lambda node, _: ("rows", "a batch is looked up at once; its joiner takes one pair at a time"),
+    StreamJoinNode: lambda node, _: ("rows", "a batch is looked up at once; its joiner takes one pair at a time"),
     AgentNode: _agent,
     PatternNode: lambda node, _: ("columns", "batches are handed on as they are"),
     BranchNode: lambda node, _: ("columns", "batches are handed on as they are"),

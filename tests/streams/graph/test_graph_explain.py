@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams import App, Record, agg, col
+from streams import App, Record, SessionWindow, SlidingWindow, agg, col
 from streams.graph.explain import Explained, explain
 
 
@@ -35,6 +35,12 @@ CASES: list[tuple[Callable[[Any], Any], str, str]] = [
     (lambda s: s.group_by_key().count().emit("update"), "rows", 'emit("update") hands on every change, one by one'),
     (lambda s: s.group_by_key().aggregate(d=agg.sum(lambda f: f.delay)), "rows", "an aggregate is given a function"),
     (lambda s: s.group_by_key().reduce(lambda old, new: new), "rows", "a function folds one record at a time"),
+    (lambda s: s.group_by_key().windowed_by(SessionWindow("5m")).count(), "columns", "named aggregates of expressions"),
+    (
+        lambda s: s.group_by_key().windowed_by(SlidingWindow("5m")).count(),
+        "rows",
+        "each record makes windows of its own",
+    ),
     (lambda s: s.merge(s, name="twice"), "rows", "one record at a time, as branches of flights meet again in twice"),
 ]
 
