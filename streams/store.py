@@ -12,15 +12,16 @@ from streams.graph.functions import caller
 if TYPE_CHECKING:
     from streams.dsl.builder import Builder
 
-StoreKind = Literal["key_value", "window"]
+StoreKind = Literal["key_value", "window", "session"]
 
 
 class Store:
     """A store by name and types, kept in a changelog as every table is. Processors are given it by `stores=[...]`, or
     name it in their own `stores`; those that share one run in one task.
 
-    `kind="window"` has a value for each key and window start, for as long as `retention` says; `ttl` (of "key_value")
-    lets an entry go when the record that wrote it is that old. Keys and values are written as those of a table.
+    `kind="window"` has a value for each key and window start, "session" one for each key, start and end, for as long as
+    `retention` says; `ttl` (of "key_value") lets an entry go when the record that wrote it is that old. Keys and values
+    are written as those of a table.
 
     Raises TopologyError for settings that do not go together.
 
@@ -60,13 +61,16 @@ class Store:
     def _wrong(self, size: Duration | None) -> str | None:
         if self.kind not in get_args(StoreKind):
             return f"kind is one of {', '.join(get_args(StoreKind))}; not {self.kind!r}"
-        if self.kind == "window":
-            if not self.retention_ms:
-                return "a store of windows needs retention=, for how long it keeps each"
-            return "windows go by their retention, so they take no ttl=" if self.ttl_ms is not None else None
-        if self.retention_ms is not None or size is not None:
-            return 'retention= and size= are for kind="window"; entries of others may have a ttl='
-        return None
+        if self.kind == "key_value":
+            timed = self.retention_ms is not None or size is not None
+            return (
+                "retention= and size= are for windows and sessions; entries of others may have a ttl="
+                if timed
+                else None
+            )
+        if not self.retention_ms:
+            return f"a store of {self.kind}s needs retention=, for how long it keeps each"
+        return f"{self.kind}s go by their retention, so they take no ttl=" if self.ttl_ms is not None else None
 
     def declared_in(self, builder: Builder) -> StoreDef:
         """The store in an app's graph: put there when first asked for. Raises TopologyError if another has the name."""
@@ -78,7 +82,8 @@ class Store:
                     changelog=builder.changelog(self.name),
                     key_type=self.key_type,
                     value_type=self.value_type,
-                    window_size_ms=self.size_ms if self.kind == "window" else None,
+                    window_size_ms=None if self.kind == "key_value" else self.size_ms,
+                    sessions=self.kind == "session",
                     retention_ms=self.retention_ms,
                     ttl_ms=self.ttl_ms,
                     where=self.where,

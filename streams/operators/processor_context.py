@@ -14,7 +14,7 @@ from streams.errors import ConfigError, TopologyError, did_you_mean
 from streams.graph.functions import caller
 from streams.graph.nodes import ProcessNode
 from streams.operators.base import NO_TIME
-from streams.operators.processor_stores import KeyValue, Windows, stores_of
+from streams.operators.processor_stores import AnyStore, stores_of
 from streams.operators.punctuations import Kind, Schedule
 from streams.processing import KEEPS_KEY, FixedKeyRecord, Headers, ProcessorRecord
 
@@ -50,7 +50,7 @@ class ProcessorContext:
         self._operator = operator
         self._context = operator.context
         self._node = operator.node
-        self._stores: dict[str, KeyValue | Windows] | None = None
+        self._stores: dict[str, AnyStore] | None = None
         self._record: ProcessorRecord | None = None
         self._batch: Batch | None = None
         self._row = 0
@@ -210,7 +210,7 @@ class ProcessorContext:
         self._context.commit_asked = True
 
     @property
-    def stores(self) -> Mapping[str, KeyValue | Windows]:
+    def stores(self) -> Mapping[str, AnyStore]:
         """The stores that the processor has been given, by name."""
         if self._stores is None:
             self._stores = stores_of(self._node, self._context)

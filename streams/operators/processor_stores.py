@@ -8,25 +8,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from state.keys import TIME_MAX, TIME_MIN
 from streams.errors import ConfigError, StreamsError
 from streams.graph.definitions import StoreDef
 from streams.graph.nodes import ProcessNode, TableTransformValuesNode
 from streams.operators.base import NO_TIME, TaskContext
+from streams.windows import Windowed
 
 if TYPE_CHECKING:
     from streams.operators.table_view import TableView, Undo
+    from streams.operators.versioned_view import VersionedView
 
 
 UserOfStores = ProcessNode | TableTransformValuesNode
 
 
-def stores_of(node: UserOfStores, context: TaskContext) -> dict[str, KeyValue | Windows]:
+def stores_of(node: UserOfStores, context: TaskContext) -> dict[str, AnyStore]:
     """The stores of a step, by name."""
     written = {store.name for store in node.written}
-    return {
-        store.name: (Windows if store.windowed else KeyValue)(store, node, context, writable=store.name in written)
-        for store in node.used
+    kinds: dict[str, type[AnyStore]] = {
+        "key_value": KeyValue,
+        "window": Windows,
+        "session": Sessions,
+        "versioned": Versioned,
     }
+    return {store.name: kinds[store.kind](store, node, context, writable=store.name in written) for store in node.used}
 
 
 class _Store:
@@ -115,12 +121,17 @@ class KeyValue(_Store):
         return self._view.beginning_with(self._view.entry(prefix), reverse=reverse)
 
 
-class Windows(_Store):
-    """A value for each key and window start (ms); None is no value (`WindowStore` in Kafka Streams).
+class Versioned(KeyValue):
+    """A versioned table, for reading: what it has now, and what it had."""
 
-    An entry is there while its start is less than `retention` before the latest start that was put; later ones cannot
-    be put any more, and are counted.
-    """
+    def get_at(self, key: Any, time: int) -> Any:
+        """The value of a key at a time (ms); None if it had none, and for a time that is too long ago."""
+        view: VersionedView = self._view  # type: ignore[assignment]  # as the store is versioned
+        return view.get_at(key, time)
+
+
+class _Timed(_Store):
+    """Entries that have a time, and go when it is `retention` before the latest that was put."""
 
     def __init__(self, definition: StoreDef, node: UserOfStores, context: TaskContext, *, writable: bool) -> None:
         super().__init__(definition, node, context, writable=writable)
@@ -140,27 +151,40 @@ class Windows(_Store):
 
     def take_back(self) -> None:
         super().take_back()
-        self._view.observe(self._clock, self._before)
+        if self._writable:
+            self._view.observe(self._clock, self._before)
 
     def save(self) -> Iterator[None]:
         if self._writable:
             self._context.save_clock(self._clock, self._seen)
         yield from super().save()
 
-    def _alive(self, start: int) -> bool:
+    def _alive(self, time: int) -> bool:
         retention = self._definition.retention_ms
-        return retention is None or not self._writable or start > self._seen - retention
+        return retention is None or not self._writable or time > self._seen - retention
+
+    def _put(self, entry: bytes, value: Any, time: int) -> bool:
+        if self._writable:
+            self._view.observe(self._clock, max(self._seen, time))
+        if not self._alive(time):
+            self._context.failures.dropped(self._node, "late", 1)
+            return False
+        self._write(entry, value, None)
+        return True
+
+
+class Windows(_Timed):
+    """A value for each key and window start (ms); None is no value (`WindowStore` in Kafka Streams).
+
+    An entry is there while its start is less than `retention` before the latest start that was put; later ones cannot
+    be put any more, and are counted.
+    """
 
     def put(self, key: Any, value: Any, start: int) -> bool:
         """Sets the value of a key in the window that starts at `start` (ms); None deletes. False if that is too long
         ago.
         """
-        self._view.observe(self._clock, max(self._seen, start))
-        if not self._alive(start):
-            self._context.failures.dropped(self._node, "late", 1)
-            return False
-        self._write(self._view.entry_at(key, start), value, None)
-        return True
+        return self._put(self._view.entry_at(key, start), value, start)
 
     def get(self, key: Any, start: int) -> Any:
         """The value of a key in the window that starts at `start`; None if there is none."""
@@ -188,3 +212,49 @@ class Windows(_Store):
     def _starts(self, first: int, last: int, reverse: bool) -> list[int]:
         starts = [start for start in self._view.starts() if first <= start <= last and self._alive(start)]
         return starts[::-1] if reverse else starts
+
+
+class Sessions(_Timed):
+    """A value for each key, start and end (ms, both included); None is no value (`SessionStore` in Kafka Streams).
+
+    An entry is there while its end is less than `retention` before the latest end that was put; later ones cannot be
+    put any more, and are counted.
+    """
+
+    def put(self, key: Any, value: Any, start: int, end: int) -> bool:
+        """Sets the value of a key's session; None deletes. False if its end is too long ago."""
+        return self._put(self._view.entry_of(Windowed(key, start, end)), value, end)
+
+    def delete(self, key: Any, start: int, end: int) -> bool:
+        """Removes a session."""
+        return self.put(key, None, start, end)
+
+    def get(self, key: Any, start: int, end: int) -> Any:
+        """The value of a session; None if there is none."""
+        return self._view.read(self._view.entry_of(Windowed(key, start, end)), None) if self._alive(end) else None
+
+    def find(
+        self, key: Any, earliest_end: int, latest_start: int, *, reverse: bool = False
+    ) -> list[tuple[int, int, Any]]:
+        """(start, end, value) of a key's sessions that end at `earliest_end` or later and start at `latest_start` or
+        before, by end, then by start: those that a record of these times would meet.
+        """
+        found = [
+            (session.start, session.end, value)
+            for session, value in self._view.sessions_from(earliest_end)
+            if session.key == key and session.start <= latest_start and self._alive(session.end)
+        ]
+        return found[::-1] if reverse else found
+
+    def fetch(self, key: Any, *, reverse: bool = False) -> list[tuple[int, int, Any]]:
+        """(start, end, value) of all sessions of a key."""
+        return self.find(key, TIME_MIN, TIME_MAX, reverse=reverse)
+
+    def all(self) -> Iterator[tuple[Any, int, int, Any]]:
+        """(key, start, end, value) of everything, by end, then by start, then by key bytes."""
+        for session, value in self._view.sessions_from(None):
+            if self._alive(session.end):
+                yield session.key, session.start, session.end, value
+
+
+AnyStore = KeyValue | Windows | Sessions

@@ -302,6 +302,11 @@ class TableView:
         layer = self._stores.session(self._name) if sessions else self._stores.window(self._name)
         return self._in_order(layer.inner, None, None, self._values.key)
 
+    def sessions_from(self, end: int | None) -> Iterator[tuple[Windowed[Any], Any]]:
+        """(key in its session, value) of the sessions that end at `end` (ms) or later, by end, then by start."""
+        low = None if end is None else time_prefix(end)
+        return self._in_order(self._stores.session(self._name).inner, low, None, self._values.key)
+
     def starts(self) -> list[int]:
         """Starts (ms) of the windows that hold anything, ascending."""
         changed = {split_window_key(entry)[0] for entry in self._dirty}

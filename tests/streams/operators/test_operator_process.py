@@ -176,6 +176,52 @@ def test_windows_by_start_until_their_retention_is_over() -> None:
     assert dropped == {("in-process-Visits", "late"): 1}
 
 
+def test_sessions_by_end_until_their_retention_is_over() -> None:
+    found: list[Any] = []
+
+    class Visits(Processor):
+        """Sessions of a gap of 5 ms, as the operator has them."""
+
+        def process(self, record: ProcessorRecord) -> None:
+            visits, time = self.ctx.store("kept"), record.timestamp
+            met = visits.find(record.key, time - 5, time + 5)
+            start, end = min([time, *(m[0] for m in met)]), max([time, *(m[1] for m in met)])
+            for one in met:
+                visits.delete(record.key, *one[:2])
+            found.append(visits.put(record.key, record.value + sum(m[2] for m in met), start, end))
+            found.append((visits.get("a", 5, 9), visits.fetch("a"), visits.fetch("a", reverse=True)[:1]))
+            found.append(list(visits.all()))
+
+    app = app_of(Visits, kind="session", retention="20ms")
+    with Driver(app) as driver:
+        driver.pipe("in", [("a", 1, 5), ("a", 2, 9), ("b", 3, 9), ("a", 4, 20)])
+        driver.restart()
+        driver.pipe("in", [("a", 5, 15), ("a", 6, 41), ("a", 7, 21)])
+        assert driver.dropped == {("in-process-Visits", "late"): 1}
+    assert found[0::3] == [True] * 6 + [False]
+    assert found[1] == (None, [(5, 5, 1)], [(5, 5, 1)])
+    assert found[10] == (3, [(5, 9, 3), (20, 20, 4)], [(20, 20, 4)])
+    assert found[11] == [("a", 5, 9, 3), ("b", 9, 9, 3), ("a", 20, 20, 4)]
+    assert found[13] == (3, [(5, 9, 3), (15, 20, 9)], [(15, 20, 9)])
+    assert found[17] == [("a", 41, 41, 6)]
+
+
+def test_a_versioned_table_is_asked_as_of_a_time() -> None:
+    class Back(Processor):
+        def process(self, record: ProcessorRecord) -> None:
+            prices = self.ctx.store("prices")
+            self.ctx.forward(record, value=[prices.get_at("x", time) for time in (5, 15)] + [prices.get("x")])
+
+    app = streams.App("shop")
+    prices = app.topic("prices", key_type=str, value_type=int).table(name="prices", history="1h")
+    behind = app.topic("in", key_type=str, value_type=int).stream().process(Back, stores=[prices], key_type=str)
+    behind.to("out")
+    with Driver(app) as driver:
+        driver.pipe("prices", [("x", 1, 1), ("x", 2, 10), ("x", 3, 20)])
+        driver.pipe("in", key="a", value=0, timestamp=30)
+        assert [record.value for record in driver.read("out")] == [[1, 2, 3]]
+
+
 def test_two_processors_share_a_store_and_run_in_one_task() -> None:
     class Put(Processor):
         def process(self, record: ProcessorRecord) -> None:
@@ -407,9 +453,9 @@ class TooMany:
         (lambda s, a: s.process(Processor, stores=["kep"]), "no store 'kep'. Did you mean 'kept'"),
         (lambda s, a: s.process(Processor, stores=[3]), "takes what app.store"),
         (lambda s, a: a.store("kept"), "two stores are called 'kept'"),
-        (lambda s, a: a.store("x", kind="windows"), "kind is one of key_value, window"),
+        (lambda s, a: a.store("x", kind="windows"), "kind is one of key_value, window, session"),
         (lambda s, a: a.store("x", kind="window"), "needs retention="),
-        (lambda s, a: a.store("x", retention="1d"), "are for kind="),
+        (lambda s, a: a.store("x", retention="1d"), "are for windows and sessions"),
         (lambda s, a: (s.process(Processor), s.process(Processor)), "two steps are called 'in-process-Processor'"),
     ],
 )
