@@ -2,7 +2,8 @@
 
 They live in memory, sorted by time within a key, so that a probe is a cut out of a list. A commit writes what is new to
 the side's window store under `time + number + key`, the value with whether it waits: expiry is one range, and a restart
-reads everything back in order. A record that came and went between two commits is never written.
+reads everything back in order. A record that came and went between two commits is never written. Of more records than
+memory is to hold, and behind a restart, the values are read from the store when they are needed.
 """
 
 from __future__ import annotations
@@ -24,11 +25,16 @@ from streams.operators.stored import StoredForm
 PIECE_RECORDS = 4_096
 """So many records are written at a step: a few milliseconds."""
 
+VALUES_IN_MEMORY_MAX = 500_000
+"""Beyond so many records of a side, the values of those that are written are put aside after a commit."""
+
 NO, YES, LATE = 0, 1, 2
 """Whether a record waits: has met none yet, and is to leave alone if it never does; LATE: its window had passed when it
 came."""
 
 _NUMBER = Struct(">Q")
+_ASIDE: Any = object()
+"""Stands for a value that is in the store only."""
 
 
 class Kept:
@@ -71,6 +77,9 @@ class JoinSide:
         """Keys of the records in a stretch of time, so that letting them go looks at none but these."""
         self._changed: list[Kept] = []
         self._expired_to = NO_TIME
+        self._some_aside = False
+        self._looked_through = 0
+        """The number up to which records were counted, to see whether there are too many."""
 
     def add(self, key: bytes, time: int, value: Any, waiting: int) -> Kept:
         """Remembers a record, behind those of its time."""
@@ -127,6 +136,16 @@ class JoinSide:
                     if not times:
                         del self.by_key[key]
 
+    def values(self, records: list[Kept]) -> list[Any]:
+        """The values of records."""
+        if self._some_aside:
+            aside = [kept for kept in records if kept.value is _ASIDE]
+            found = self._stores.get_many(self._name, list(map(_entry, aside))) if aside else []
+            for kept, stored in zip(aside, found, strict=True):
+                assert stored is not None, f"store {self._name} has lost a record of {kept.time}"
+                kept.value = self._decode(stored[0][1:])
+        return [kept.value for kept in records]
+
     # -- commit and restart
 
     def save(self, before: int) -> Iterator[None]:
@@ -138,11 +157,23 @@ class JoinSide:
         while piece := list(islice(changed, PIECE_RECORDS)):
             self._write([kept for kept in piece if kept.time >= before and (kept.stored or not kept.gone)])
             yield
+        if self.number - self._looked_through > VALUES_IN_MEMORY_MAX:
+            self._put_aside()
+
+    def _put_aside(self) -> None:
+        records = [kept for _, records in self.by_key.values() for kept in records if kept.value is not _ASIDE]
+        self._looked_through = self.number - len(records)
+        if len(records) > VALUES_IN_MEMORY_MAX:
+            self._looked_through, self._some_aside = self.number, True
+            for kept in records:
+                if kept.stored:
+                    kept.value = _ASIDE
 
     def _write(self, records: list[Kept]) -> None:
-        keys = [time_prefix(kept.time) + _NUMBER.pack(kept.number) + kept.key for kept in records]
+        self.values([kept for kept in records if not kept.gone])
         values = [None if kept.gone else bytes([kept.waiting]) + self._encode(kept) for kept in records]
-        self._stores.put_many(self._name, keys, values, [max(0, kept.time) for kept in records])
+        times = [max(0, kept.time) for kept in records]
+        self._stores.put_many(self._name, list(map(_entry, records)), values, times)
         for kept in records:
             kept.stored = True
 
@@ -158,13 +189,12 @@ class JoinSide:
 
     def load(self, time: int, number: int) -> list[Kept]:
         """Everything as it was at the last commit; returns the records that wait."""
-        self.time, self.number = time, number
+        self.time, self.number, self._some_aside = time, number, True
         found: list[Kept] = []
         with self._stores.window(self._name).inner.scan() as rows:
             for store_key, payload, _ in rows:
                 at, rest = split_window_key(store_key)
-                value = self._decode(payload[1:])
-                kept = Kept(rest[8:], at, _NUMBER.unpack_from(rest)[0], value, payload[0])
+                kept = Kept(rest[8:], at, _NUMBER.unpack_from(rest)[0], _ASIDE, payload[0])
                 kept.stored = True
                 self._place(kept, kept.key, kept.time)
                 found.append(kept)
@@ -179,3 +209,8 @@ class JoinSide:
                 f"was changed, change it back, or empty the store: `streams reset APP --store {self._name}`.",
                 line=self._line,
             ) from error
+
+
+def _entry(kept: Kept) -> bytes:
+    """The store key of a record."""
+    return time_prefix(kept.time) + _NUMBER.pack(kept.number) + kept.key

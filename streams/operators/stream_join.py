@@ -100,8 +100,7 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
                 self._without(row, side, value, time, found)
                 continue
             if due < now <= time:
-                for at, kept in waiting.leave(now, ahead):
-                    found.alone(row, at, kept.key, kept.value, kept.time)
+                self._leave(waiting.leave(now, ahead), row, found)
                 due = waiting.due(ahead)
             is_open = time + wait >= now
             met: list[Kept] | None = None
@@ -113,7 +112,7 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
                     for kept in met if other_waits else ():
                         if kept.waiting:
                             other.met(kept)
-                    found.pairs(row, key, value, time, met)
+                    found.pairs(row, key, value, time, met, other.values(met))
             if time > mine.time:
                 mine.time = time
             if met or not alone:
@@ -127,6 +126,12 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
             else:
                 found.alone(row, side, key, value, time)
         self._observed, self._now = observed, now
+
+    def _leave(self, over: list[tuple[int, Kept]], row: int, found: _Results) -> None:
+        """These leave alone."""
+        for side, kept in over:
+            (value,) = self._sides[side].values([kept])
+            found.alone(row, side, kept.key, value, kept.time)
 
     def _without(self, row: int, side: int, value: Any, time: int, found: _Results) -> None:
         """A record without key or value."""
@@ -148,8 +153,7 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
         """What has met none and is over leaves, whichever side it is from."""
         self._now = max(self._now, self.context.stream_time(self._observed))
         found = _Results(None, LEFT)
-        for side, kept in self._waiting.leave(self._now, -NEVER):
-            found.alone(-1, side, kept.key, kept.value, kept.time)
+        self._leave(self._waiting.leave(self._now, -NEVER), -1, found)
         self._results = found.pieces()
         return self.more()
 
@@ -190,14 +194,14 @@ class _Results:
         self.rights: list[Any] = []
         self.times: list[int] = []
 
-    def pairs(self, row: int, key: bytes, value: Any, time: int, met: list[Kept]) -> None:
+    def pairs(self, row: int, key: bytes, value: Any, time: int, met: list[Kept], values: list[Any]) -> None:
         """A record of the batch's side with each that it has met."""
         count = len(met)
         mine, others = (self.rights, self.lefts) if self._swapped else (self.lefts, self.rights)
         self.rows += [row] * count
         self.keys += [key] * count
         mine += [value] * count
-        others += [kept.value for kept in met]
+        others += values
         self.times += [time if time > kept.time else kept.time for kept in met]
 
     def alone(self, row: int, side: int, key: bytes | None, value: Any, time: int) -> None:

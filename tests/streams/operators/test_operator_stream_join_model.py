@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import streams
 from streams.graph.definitions import TopicDef
+from streams.operators import join_side
 from streams.topic import Topic
 
 Record = tuple[int, Any, Any, int]
@@ -156,6 +158,7 @@ steps = st.lists(st.sampled_from(["go", "commit", "crash", "hold"]), min_size=1)
 @example("join", (0, 5), 0, [(0, "a", 1, 0), (0, "b", 2, 5), (1, "a", 3, 5)], [3], ["go"])
 def test_against_the_rule(
     bench: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
     way: str,
     reach: tuple[int, int],
     grace: int,
@@ -164,6 +167,7 @@ def test_against_the_rule(
     steps: Sequence[str],
 ) -> None:
     before, after = reach
+    monkeypatch.setattr(join_side, "VALUES_IN_MEMORY_MAX", 3)
     window = streams.JoinWindow(before=before / 1000, after=after / 1000, grace=grace / 1000)
     made = bench(joining(way, window))
     model = Model(before, after, grace, WAYS[way])
