@@ -46,7 +46,8 @@ def suppressed(
         parents=(table.node,),
         where=where,
         buffer=buffer,
-        key_type=table.like.key_type if table.key_type is Windowed else table.key_type,
+        # Of the keys of a stream of windows nobody knows more than that they have windows.
+        key_type=None if table.like.key_type is Windowed else table.like.key_type,
         windowed=table.key_type is Windowed,
         value_type=table.value_type,
         wait_ms=wait_ms,

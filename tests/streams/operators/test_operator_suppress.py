@@ -177,3 +177,18 @@ def test_what_is_taken_back_is_what_left_before(crash: bool) -> None:
                 driver.crash()
                 driver.restart()
         assert driver.table("sum").get("all") == 5 + 3
+
+
+def test_windows_that_have_been_a_stream() -> None:
+    app = streams.App("shop")
+    stream = app.topic("orders", key_type=str, value_type=int).stream()
+    counts = stream.group_by_key().windowed_by(TumblingWindow("10ms")).count(name="counts").to_stream()
+    counts.to_table(name="latest", store="latest").suppress(until="close").to_stream().to("out")
+    with Driver(app) as driver:
+        driver.pipe("orders", [("b", 1, 0), ("a", 1, 3), ("b", 1, 2)])
+        driver.crash()
+        driver.restart()
+        driver.pipe("orders", [("x", 1, 10)])
+        assert [record[:3] for record in driver.read("out")] == [
+            *[(Windowed("a", 0, 10), 1, 3), (Windowed("b", 0, 10), 2, 2)],
+        ]
