@@ -315,7 +315,7 @@ class Stream:
     def join(
         self,
         other: Stream | Table | GlobalTable,
-        joiner: Callable[..., Any],
+        joiner: Function,
         *,
         within: JoinWindow | None = None,
         key: Function | None = None,
@@ -333,7 +333,7 @@ class Stream:
     def left_join(
         self,
         other: Stream | Table | GlobalTable,
-        joiner: Callable[..., Any],
+        joiner: Function,
         *,
         within: JoinWindow | None = None,
         key: Function | None = None,

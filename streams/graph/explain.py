@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from streams.expressions import Expression
+from streams.expressions.sides import SidedExpression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import (
     AgentNode,
     AggregateNode,
     BranchNode,
+    BufferedTableJoinNode,
     CogroupNode,
     FilterNode,
+    GlobalTableJoinNode,
     MapValuesNode,
     MergeNode,
     NamedAggregates,
@@ -97,6 +100,12 @@ def _by_expression(asked: UserFunction | Expression, value_type: Any) -> Said:
     return "columns", f"{asked!r} is an expression"
 
 
+def _by_joiner(asked: UserFunction | SidedExpression, value_type: Any) -> Said:
+    if isinstance(asked, SidedExpression):
+        return _by_expression(asked.asked, value_type)
+    return "rows", "a batch is looked up at once; its joiner takes one pair at a time"
+
+
 def _aggregate(node: AggregateNode, value_type: Any) -> Said:
     if not isinstance(node.fold, NamedAggregates):
         return "rows", "a function folds one record at a time; named aggregates (agg.sum(...)) run on columns"
@@ -133,12 +142,14 @@ _SAY: dict[type[Node], Callable[[Any, Any], Said]] = {
     TableFilterNode: lambda node, value_type: _by_expression(node.predicate, value_type),
     TableMapValuesNode: lambda node, value_type: _by_expression(node.function, value_type),
     SelectKeyNode: lambda node, value_type: _by_expression(node.function, value_type),
+    TableJoinNode: lambda node, value_type: _by_joiner(node.joiner, value_type),
+    BufferedTableJoinNode: lambda node, value_type: _by_joiner(node.joiner, value_type),
+    GlobalTableJoinNode: lambda node, value_type: _by_joiner(node.joiner, value_type),
     MergeNode: lambda node, _: ("columns", "batches are handed on as they are"),
     SessionAggregateNode: _session,
     SlidingAggregateNode: lambda node, _: ("rows", "each record makes windows of its own"),
     CogroupNode: lambda node, _: ("rows", "a function folds one record at a time"),
     AggregateNode: _aggregate,
-    TableJoinNode: lambda node, _: ("rows", "a batch is looked up at once; its joiner takes one pair at a time"),
     StreamJoinNode: lambda node, _: ("rows", "a batch is looked up at once; its joiner takes one pair at a time"),
     AgentNode: _agent,
     PatternNode: lambda node, _: ("columns", "batches are handed on as they are"),

@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 
 from streams.batch import Batch
+from streams.columns import Column
+from streams.expressions import NeedsRows
+from streams.expressions.sides import SidedExpression
+from streams.graph.functions import UserFunction
 from streams.graph.nodes import BufferedTableJoinNode, GlobalTableJoinNode, TableJoinNode
 from streams.operators.base import TaskContext
 from streams.operators.calls import Calls, holds, left_over
@@ -22,7 +26,13 @@ class JoinedRows:
     def __init__(self, node: TableJoinNode | BufferedTableJoinNode | GlobalTableJoinNode, context: TaskContext) -> None:
         self._node = node
         self._context = context
-        self._calls = Calls(node.joiner, node, context)
+        joiner = node.joiner
+        self._expression = joiner if isinstance(joiner, SidedExpression) else None
+        function = (
+            joiner if isinstance(joiner, UserFunction) else UserFunction(joiner.evaluate_row, step=node.kind, takes=3)
+        )
+        self._with_key = function.arity == 3
+        self._calls = Calls(function, node, context)
 
     def present(self, batch: Batch, reason: str, column: Sequence[Any]) -> Batch:
         """The records for which `column` is not None; the others are counted under `reason`."""
@@ -40,9 +50,21 @@ class JoinedRows:
             rights = [right for right in rights if right is not None]
         if not len(batch):
             return None
+        column = self._column(batch, rights)
+        if column is not None:
+            return self._joined(batch, column.to_list())
         pair = [batch.values, rights]
-        columns = pair if self._node.joiner.arity == 2 else [batch.keys, *pair]
+        columns = [batch.keys, *pair] if self._with_key else pair
         return self._calls.run(batch, lambda results: self._joined(batch, results), columns)
+
+    def _column(self, batch: Batch, rights: list[Any]) -> Column | None:
+        """The results of an expression as a column, or None where only rows give the exact answer."""
+        if self._expression is None or not hasattr(batch.value_type, "__struct_fields__"):
+            return None
+        try:
+            return self._expression.evaluate_columns(batch.column, rights)
+        except NeedsRows:
+            return None
 
     def _joined(self, batch: Batch, results: list[Any]) -> Batch | None:
         kept, values = left_over(batch, results)

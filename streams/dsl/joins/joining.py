@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from streams.dsl.naming import type_of
 from streams.durations import Duration
+from streams.errors import TopologyError
 from streams.expressions import Expression
-from streams.graph.functions import UserFunction
+from streams.expressions.sides import SidedExpression, with_sides
+from streams.graph.functions import UserFunction, caller
 from streams.policies import Policy
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ class Joining:
     """The method that was called, and what every one of them takes."""
 
     step: Step
-    joiner: Callable[..., Any]
+    joiner: Callable[..., Any] | Expression
     value_type: Any = None
     name: str | None = None
     on_error: Policy | None = None
@@ -32,7 +35,27 @@ class Joining:
 
     def function(self) -> UserFunction:
         """The joiner: (left, right), or (key, left, right)."""
+        if isinstance(self.joiner, Expression):
+            raise TopologyError(
+                f"{self.step} at {caller()}: this join takes a function, (left, right), not the expression "
+                f"{self.joiner!r}; the join of a stream with a table takes expressions"
+            )
         return UserFunction(self.joiner, step=self.step, takes=3)
+
+    def asked(self, left: Any, right: Any) -> UserFunction | SidedExpression:
+        """The joiner of records of two types: a function, or an expression over the fields of both."""
+        if isinstance(self.joiner, Expression):
+            return with_sides(self.joiner, left, right, f"{self.step} at {caller()}")
+        return self.function()
+
+    def made(self, asked: UserFunction | SidedExpression) -> Any:
+        """The type of the results, as far as it is said."""
+        return self.value_type or (type_of(asked.asked) if isinstance(asked, SidedExpression) else asked.returns)
+
+
+def named_by(asked: UserFunction | SidedExpression) -> UserFunction | Expression:
+    """What of a joiner stands in the name of a step."""
+    return asked.asked if isinstance(asked, SidedExpression) else asked
 
 
 def may_meet(left: Any, right: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.dsl.joins.joining import Joining, may_meet
+from streams.dsl.joins.joining import Joining, may_meet, named_by
 from streams.dsl.naming import type_of
 from streams.errors import TopologyError
 from streams.expressions import Expression
@@ -23,17 +23,17 @@ def join_global(stream: Stream, table: GlobalTable, joining: Joining) -> Stream:
             f"{joining.step} at {caller()}: {table.name!r} is a global table, so say by what its rows are found: "
             "key=lambda value: ..., key=lambda key, value: ..., or a field such as key=Flight.carrier"
         )
-    asked = joining.key
-    key = asked if isinstance(asked, Expression) else UserFunction(asked, step=f"{joining.step} key=", takes=2)
-    function = joining.function()
-    common = stream._common(joining.step, function, joining.name, joining.on_error)
+    chosen = joining.key
+    key = chosen if isinstance(chosen, Expression) else UserFunction(chosen, step=f"{joining.step} key=", takes=2)
+    asked = joining.asked(stream.value_type, table.store.value_type)
+    common = stream._common(joining.step, named_by(asked), joining.name, joining.on_error)
     found, kept = type_of(key), table.store.key_type
     if not may_meet(found, kept):
         raise TopologyError(
             f"{joining.step} at {common['where']}: key= gives {found.__name__}, which is never a key of "
             f"{kept.__name__}, as table {table.name!r} has ({table.store.where})"
         )
-    made = joining.value_type or function.returns
+    made = joining.made(asked)
     left = joining.step == "left_join"
-    node = GlobalTableJoinNode(**common, table=table.store, key=key, joiner=function, left=left, value_type=made)
+    node = GlobalTableJoinNode(**common, table=table.store, key=key, joiner=asked, left=left, value_type=made)
     return stream._behind(node, label=f"{stream.label}-{table.name}", value_type=made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.dsl.joins.joining import Joining, may_meet
+from streams.dsl.joins.joining import Joining, may_meet, named_by
 from streams.durations import format_ms, to_ms
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, check_name
@@ -22,10 +22,10 @@ def join_table(stream: Stream, table: Table, joining: Joining) -> Stream:
     """Each record with the table's value for its key, as the table stands then; if the table is versioned, with what it
     was at the record's time.
     """
-    function = joining.function()
+    asked = joining.asked(stream.value_type, table.value_type)
     keyed = stream._repartitioned(joining.name or stream.label) if stream.key_changed else stream
-    made = joining.value_type or function.returns
-    common = keyed._common(joining.step, function, joining.name, joining.on_error)
+    made = joining.made(asked)
+    common = keyed._common(joining.step, named_by(asked), joining.name, joining.on_error)
     if not may_meet(keyed.key_type, table.key_type):
         raise TopologyError(
             f"{joining.step} at {common['where']}: keys of {keyed.key_type.__name__} never meet keys of "
@@ -33,7 +33,7 @@ def join_table(stream: Stream, table: Table, joining: Joining) -> Stream:
             "put .select_key(...) before, or declare another key_type"
         )
     looked = looking_into(table.node)
-    common |= {"joiner": function, "left": joining.step == "left_join", "value_type": made}
+    common |= {"joiner": asked, "left": joining.step == "left_join", "value_type": made}
     common |= {"table": table.node, "looked": looked}
     node: Node = TableJoinNode(**common)
     if joining.grace is not None:

@@ -11,6 +11,7 @@ from streams.graph.nodes.base import Node, TableNode
 
 if TYPE_CHECKING:
     from streams.expressions import Expression
+    from streams.expressions.sides import SidedExpression
     from streams.join_window import JoinWindow
 
 
@@ -22,7 +23,7 @@ class TableJoinNode(Node):
 
     table: TableNode
     looked: tuple[StoreDef, ...]
-    joiner: UserFunction
+    joiner: UserFunction | SidedExpression
     left: bool
     value_type: Any = None
 
@@ -41,7 +42,7 @@ class BufferedTableJoinNode(Node):
     looked: tuple[StoreDef, ...]
     buffer: StoreDef
     grace_ms: int
-    joiner: UserFunction
+    joiner: UserFunction | SidedExpression
     left: bool
     value_type: Any = None
 
@@ -60,7 +61,7 @@ class GlobalTableJoinNode(Node):
 
     table: StoreDef
     key: UserFunction | Expression
-    joiner: UserFunction
+    joiner: UserFunction | SidedExpression
     left: bool
     value_type: Any = None
 

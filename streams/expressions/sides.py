@@ -1,0 +1,83 @@
+"""Expressions over two records that meet: `Order.pieces * Price.euros` as the joiner of a stream and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streams.columns import Column, column_from_rows
+from streams.errors import TopologyError
+from streams.expressions.tree import Apply, Binary, Expression, Field, Literal, When
+
+
+@dataclass(frozen=True, slots=True)
+class SidedExpression:
+    """`asked`, of a record of type `left` and one of type `right`, or None in its place: then its fields are None.
+
+    `expression` is the same with the sides written out, `left.pieces * right.euros`.
+    """
+
+    asked: Expression
+    left: Any
+    right: Any
+    expression: Expression
+
+    def __repr__(self) -> str:
+        return repr(self.asked)
+
+    def evaluate_row(self, left: Any, right: Any) -> Any:
+        """The expression on two records. Raises what the same Python would raise."""
+        return self.expression.evaluate_row({"left": left, "right": right})
+
+    def evaluate_columns(self, left: Callable[[str], Column], rights: Sequence[Any]) -> Column:
+        """The expression on a column of the left side for each of its fields, and on the rows of the right side; raises
+        `NeedsRows` where only rows give the exact answer.
+        """
+        columns: dict[str, Column] = {}
+        for path in self.expression.fields:
+            side, _, field = path.partition(".")
+            columns[path] = left(field) if side == "left" else column_from_rows(rights, field, self.right)
+        return self.expression.evaluate_columns(columns)
+
+
+def with_sides(asked: Expression, left: Any, right: Any, what: str) -> SidedExpression:
+    """The expression with each field on the side whose type it is a field of. `what` begins the message of the
+    TopologyError for a field that is of neither or could be of both.
+
+    >>> from streams.models import Record
+    >>> class Order(Record):
+    ...     pieces: int
+    >>> class Price(Record):
+    ...     euros: int
+    >>> joiner = with_sides(Order.pieces * Price.euros, Order, Price, "join")
+    >>> joiner.evaluate_row(Order(3), Price(5)), joiner.evaluate_row(Order(3), None)
+    (15, None)
+    """
+    return SidedExpression(asked, left, right, _sided(asked, left, right, what))
+
+
+def _sided(part: Expression, left: Any, right: Any, what: str) -> Expression:
+    def again(inner: Expression) -> Expression:
+        return _sided(inner, left, right, what)
+
+    match part:
+        case Field():
+            return Field(None, f"{_side(part, left, right, what)}.{part.path}")
+        case Binary():
+            return Binary(part.operator, again(part.left), again(part.right))
+        case Apply():
+            return Apply(part.function, again(part.operand), part.argument)
+        case When():
+            return When(again(part.condition), again(part.then), again(part.otherwise))
+        case Literal():
+            return part
+    raise TypeError(f"unknown kind of expression: {type(part).__name__}")
+
+
+def _side(field: Field, left: Any, right: Any, what: str) -> str:
+    of_left, of_right = (field.owner is not None and field.owner is owner for owner in (left, right))
+    if of_left is not of_right:
+        return "left" if of_left else "right"
+    why = "both sides have records of that type" if of_left else "neither side has records with it, as far as types say"
+    raise TopologyError(f"{what}: of which side is {field!r}? {why}. Give a function, (left, right)")
