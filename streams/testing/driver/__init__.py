@@ -23,6 +23,7 @@ from streams.testing.driver.records import Headers, TopicForm, TopicRecord, rows
 from streams.testing.driver.running import Running
 from streams.testing.driver.tables import DriverTable
 from streams.testing.driver.virtual_loop import VirtualLoop
+from streams.transport.contract import TopicSpec
 
 if TYPE_CHECKING:
     from streams.app import App
@@ -45,7 +46,8 @@ class Driver:
     time: an agent that sleeps, a retry that backs off). Every topic has one partition, whatever the app declares:
     `partitions` is another number, numbers by topic, or "declared". Tables live in memory, or with `store="rocksdb"`
     under `data_dir`. A table that does not say when it emits emits every change: `emit` is another default. The app's
-    sources feed nothing unless `sources` is set; its timers and tasks run.
+    sources feed nothing unless `sources` is set; its timers and tasks run. `topics` are there before it starts, for
+    `app.stream(pattern=...)` to find.
 
     >>> from streams.app import App
     >>> app = App("shop")
@@ -71,6 +73,7 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
         data_dir: str | None = None,
         emit: Emit = "update",
         sources: bool = False,
+        topics: Iterable[str] = (),
         clock: Clock | None = None,
     ) -> None:
         if store == "rocksdb" and data_dir is None:
@@ -91,6 +94,7 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
             partitions=_counts(partitions),
             sources=sources,
         )
+        self._there = [TopicSpec(name, self._conditions.partitions(TopicDef(name=name)) or 1) for name in topics]
         self._running: Running | None = None
         self._loop: VirtualLoop | None = None
         self._unfollow: Callable[[], None] = lambda: None
@@ -107,6 +111,7 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
         self._loop = VirtualLoop(self.clock)
         self._unfollow = self.clock.follow(self._move_to)
         try:
+            self._run(self.log.create(self._there))
             self.restart()
         except BaseException:
             self._close()

@@ -371,6 +371,15 @@ def test_a_clean_restart_with_rocksdb_restores_nothing(tmp_path: Path) -> None:
         assert driver.table("per-key").get("1") == 1
 
 
+def test_topics_may_be_there_before_for_patterns_to_find() -> None:
+    app = streams.App("shop")
+    app.stream(pattern="orders-.*", key_type=str, value_type=int).to("all")
+    with Driver(app, topics=["orders-eu", "orders-us", "others"]) as driver:
+        driver.pipe("orders-eu", key="a", value=1)
+        driver.pipe("orders-us", key="b", value=2)
+        assert pairs(driver.read("all")) == [("a", 1), ("b", 2)]
+
+
 # -- misuse
 
 
