@@ -137,7 +137,7 @@ class Client:
             name,
             partition,
             _encoded(key_serde_for(definition.key_type), key),
-            _encoded(serde_for(definition.value_type), value),
+            _encoded(serde_for(definition.value_type), value, headers or ()),
             now,
             headers or (),
             answer,
@@ -326,5 +326,5 @@ def _parts(row: Any) -> Mapping[str, Any]:
     return {"key": key, "value": value}
 
 
-def _encoded(serde: Any, value: Any) -> bytes | None:
-    return None if value is None else serde.encode(value)
+def _encoded(serde: Any, value: Any, headers: Any = ()) -> bytes | None:
+    return None if value is None else serde.encode_row(value, headers)

@@ -44,9 +44,9 @@ def decoded(fetched: Fetched, topic: TopicDef, isolation: Isolation) -> Iterable
     keys, values = key_serde_for(topic.key_type), serde_for(topic.value_type)
     for _, data in _batches(fetched, isolation):
         part = records.decode(data)
-        (found_keys, bad_keys), (found, bad) = keys.decode_many(part.keys()), values.decode_many(part.values())
-        errors = dict(bad_keys) | dict(bad)
         headers = part.headers() if part.has_headers else [()] * len(part)
+        (found_keys, bad_keys), (found, bad) = keys.decode_many(part.keys()), values.decode_rows(part.values(), headers)
+        errors = dict(bad_keys) | dict(bad)
         rows = zip(found_keys, found, part.timestamps.tolist(), headers, part.offsets.tolist(), strict=True)
         for at, (key, value, timestamp, header, offset) in enumerate(rows):
             if offset < fetched.start_offset:

@@ -153,7 +153,7 @@ class Subscription:
         keys, values = self._serdes[message.topic]
         try:
             key = None if message.key is None else keys.decode(message.key)
-            value = None if message.value is None else values.decode(message.value)
+            value = None if message.value is None else values.decode_row(message.value, message.headers)
         except Exception as error:
             raise DecodeError(
                 f"does not decode: {error}", topic=message.topic, partition=message.partition, offset=message.offset

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.batch import Batch
+from streams.batch import Batch, Headers
 from streams.errors import EncodeError, user_line
 from streams.graph.definitions import TopicDef
 from streams.graph.nodes import Node
@@ -30,7 +30,7 @@ class RecordEncoder:
         """Adds the records to the outputs, for a partition or for those of their keys."""
         try:
             keys = batch.encoded_keys(self._keys)
-            values = self._values.encode_many(batch.values)
+            values = self._values.encode_rows(batch.values, batch.headers)
         except Exception:  # noqa: BLE001 - found again record by record, and told there
             batch, keys, values = self._one_by_one(batch)
         self._outputs.add(self._topic.name, keys, values, batch.timestamps.tolist(), batch.headers, partition=partition)
@@ -40,8 +40,12 @@ class RecordEncoder:
         values: list[bytes | None] = []
         kept = np.ones(len(batch), np.bool_)
         for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+            headers = () if batch.headers is None else batch.headers[index]
             try:
-                pair = self._encoded("key", self._keys, key), self._encoded("value", self._values, value)
+                pair = (
+                    self._encoded("key", self._keys, key, headers),
+                    self._encoded("value", self._values, value, headers),
+                )
             except EncodeError as error:
                 kept[index] = False
                 self._failed(batch, index, error)
@@ -58,9 +62,9 @@ class RecordEncoder:
             except TryAgain:
                 continue
 
-    def _encoded(self, part: str, serde: Serde[Any], value: Any) -> bytes | None:
+    def _encoded(self, part: str, serde: Serde[Any], value: Any, headers: Headers) -> bytes | None:
         try:
-            return None if value is None else serde.encode(value)
+            return None if value is None else serde.encode_row(value, headers)
         except Exception as error:  # noqa: BLE001 - said in its words
             detail = error.reason if isinstance(error, EncodeError) else f"{type(error).__name__}: {error}"
             line = user_line(error.__traceback__)  # of a serde of the user's

@@ -94,7 +94,7 @@ class SourceOperator(Operator[SourceNode]):
         if not len(raw):
             return []
         key_bytes = raw.key_bytes or []
-        values, bad = self._values.decode_many(raw.values)
+        values, bad = self._values.decode_rows(raw.values, raw.headers)
         keys, bad_keys = (None, []) if self._is_plain_text(key_bytes) else self._keys.decode_many(key_bytes)
         batch = Batch(
             offsets=raw.offsets,

@@ -36,7 +36,7 @@ def send(
         raise TopologyError(f"send to {name!r}: the app does not declare that topic; add app.topic({name!r})")
     time = app.worker.now_ms() if timestamp is None else timestamp
     key_bytes = None if key is None else key_serde_for(definition.key_type).encode(key)
-    value_bytes = None if value is None else serde_for(definition.value_type).encode(value)
+    value_bytes = None if value is None else serde_for(definition.value_type).encode_row(value, headers or ())
     row_headers: Headers = tuple(headers or ())
     agent = running.get(None)
     if agent is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from streams.errors import ConfigError, did_you_mean
-from streams.serde.contract import FunctionSerde, Serde
+from streams.serde.contract import FunctionSerde, HeaderSerde, Serde
 from streams.serde.json import json_serde
 from streams.serde.keys import JAVA_INT32, JAVA_INT64, JAVA_UUID, key_serde_for
 from streams.serde.msgpack import msgpack_serde
@@ -19,6 +19,7 @@ __all__ = [
     "RAW",
     "TEXT",
     "FunctionSerde",
+    "HeaderSerde",
     "Serde",
     "json_serde",
     "key_serde_for",

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from streams.errors import EncodeError
 
 T = TypeVar("T")
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Serde(Generic[T]):
@@ -41,12 +42,77 @@ class Serde(Generic[T]):
         """`decode` for each, and (index, error) of those that failed, which are None among the values."""
         return decode_all(lambda item: None if item is None else self.decode(item), data)
 
+    def encode_row(self, value: T, headers: Headers) -> bytes:
+        """`encode` for the value of a record with these headers."""
+        return self.encode(value)
+
+    def decode_row(self, data: bytes, headers: Headers) -> T:
+        """`decode` for the value of a record with these headers."""
+        return self.decode(data)
+
+    def encode_rows(self, values: Sequence[T | None], headers: Sequence[Headers] | None) -> list[bytes | None]:
+        """`encode_many` for the values of records with these headers, which most serdes do not look at."""
+        return self.encode_many(values)
+
+    def decode_rows(
+        self, data: Sequence[bytes | None], headers: Sequence[Headers] | None
+    ) -> tuple[list[Any], list[tuple[int, Exception]]]:
+        """`decode_many` for the values of records with these headers."""
+        return self.decode_many(data)
+
     def decode_each(self, data: Sequence[bytes | None]) -> list[Any]:
         """`decode` for each; raises for the first that fails."""
         values, errors = self.decode_many(data)
         if errors:
             raise errors[0][1]
         return values
+
+
+class HeaderSerde(Serde[T]):
+    """A serde of values that looks at the headers of their records, where they have any: in topics, not in tables.
+
+    Subclass it with `encode_row` and `decode_row`, which are given no headers for a value that has none (as
+    `Serializer` and `Deserializer` of Kafka, which may add headers besides).
+
+    >>> class Metres(HeaderSerde[float]):
+    ...     def encode_row(self, value, headers):
+    ...         return str(value / 1000 if ("unit", b"km") in headers else value).encode()
+    ...     def decode_row(self, data, headers):
+    ...         return float(data) * (1000 if ("unit", b"km") in headers else 1)
+    >>> Metres().decode_rows([b"2", b"2"], [[("unit", b"km")], []])
+    ([2000.0, 2.0], [])
+    """
+
+    def encode_row(self, value: T, headers: Headers) -> bytes:
+        """`value`, of a record with these headers, as bytes."""
+        raise NotImplementedError
+
+    def decode_row(self, data: bytes, headers: Headers) -> T:
+        """The value that `data` is the encoding of, in a record with these headers."""
+        raise NotImplementedError
+
+    def encode(self, value: T) -> bytes:
+        return self.encode_row(value, ())
+
+    def decode(self, data: bytes) -> T:
+        return self.decode_row(data, ())
+
+    def encode_rows(self, values: Sequence[T | None], headers: Sequence[Headers] | None) -> list[bytes | None]:
+        return [
+            None if value is None else self.encode_row(value, own)
+            for value, own in zip(values, headers or [()] * len(values), strict=True)
+        ]
+
+    def decode_rows(
+        self, data: Sequence[bytes | None], headers: Sequence[Headers] | None
+    ) -> tuple[list[Any], list[tuple[int, Exception]]]:
+        own = iter(headers or [()] * len(data))
+
+        def decode(item: bytes | None) -> Any:
+            found = next(own)
+            return None if item is None else self.decode_row(item, found)
+
+        return decode_all(decode, data)
 
 
 class FunctionSerde(Serde[T]):

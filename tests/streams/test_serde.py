@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import streams
 from streams.errors import ConfigError, EncodeError
 from streams.models import Record, Timestamp
 from streams.serde import (
@@ -19,6 +20,7 @@ from streams.serde import (
     JAVA_UUID,
     RAW,
     TEXT,
+    HeaderSerde,
     Serde,
     json_serde,
     key_serde_for,
@@ -26,6 +28,7 @@ from streams.serde import (
     serde_for,
 )
 from streams.serde.types import without_none
+from streams.testing.driver import Driver
 from streams.windows import Windowed
 
 
@@ -254,3 +257,26 @@ def test_optional_types() -> None:
     assert without_none(str | None) is str
     assert without_none(int | str | None) == int | str
     assert without_none(dict[str, None]) == dict[str, None]
+
+
+def test_a_serde_is_given_the_headers_of_a_records_value() -> None:
+    """Where records are read, where they are written, and where they are written one by one as one of them fails."""
+
+    class Metres(HeaderSerde[float]):
+        def encode_row(self, value: float, headers: Any) -> bytes:
+            return str(float(value) / (1000 if ("unit", b"km") in headers else 1)).encode()
+
+        def decode_row(self, data: bytes, headers: Any) -> float:
+            return float(data) * (1000 if ("unit", b"km") in headers else 1)
+
+    app = streams.App("shop")
+    stream = app.topic("in", key_type=str, value_type=Metres()).stream()
+    stream.map_values(lambda v: v if v != 7 else "seven").to(
+        app.topic("out", key_type=str, value_type=Metres()), on_error=streams.skip()
+    )
+    stream.map_values(lambda v: v, value_type=float).to("plain")
+    with Driver(app) as driver:
+        km = [("unit", b"km")]
+        driver.pipe("in", [("a", 3000.0, 1, km), ("a", 2.0, 2), ("a", 7.0, 3), ("a", None, 4, km)])
+        assert [record.value for record in driver.read("plain")] == [3000.0, 2.0, 7.0, None]
+        assert [record.value for record in driver.read("out")] == [3000.0, 2.0, None]

@@ -50,7 +50,7 @@ class TopicForm:
         lanes: dict[int, list[tuple[bytes | None, bytes | None, int, Headers]]] = {}
         for row in rows:
             key = None if row.key is None else self._keys.encode(row.key)
-            value = None if row.value is None else self._values.encode(row.value)
+            value = None if row.value is None else self._values.encode_row(row.value, row.headers)
             number = self._partition(key, partitions) if partition is None else partition
             time = now_ms if row.timestamp is None else row.timestamp
             lanes.setdefault(number, []).append((key, value, time, tuple(row.headers)))
@@ -71,12 +71,15 @@ class TopicForm:
         for key, value, time, row in zip(part.keys(), part.values(), part.timestamps.tolist(), headers, strict=True):
             if key is not None or not self._topic.internal:
                 yield TopicRecord(
-                    self._decoded("key", self._keys, key), self._decoded("value", self._values, value), time, tuple(row)
+                    self._decoded("key", self._keys, key),
+                    self._decoded("value", self._values, value, row),
+                    time,
+                    tuple(row),
                 )
 
-    def _decoded(self, part: str, serde: Serde[Any], data: bytes | None) -> Any:
+    def _decoded(self, part: str, serde: Serde[Any], data: bytes | None, headers: Headers = ()) -> Any:
         try:
-            return None if data is None else serde.decode(data)
+            return None if data is None else serde.decode_row(data, headers)
         except Exception as error:
             raise DecodeError(
                 f"the {part} {data!r} is not of the type that {self._topic.where} declares: {error}",
