@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import streams
-from streams import TumblingWindow, Windowed, policies
+from streams import SessionWindow, TumblingWindow, Windowed, policies
 from streams.errors import BufferFullError
 from streams.graph.old_values import request_old
 from streams.testing import Driver
@@ -139,6 +139,25 @@ def test_the_buffer_is_there_after_a_restart(bench: Callable[..., Any], build: A
         if isinstance(expected[0][0], Windowed)
         else ["x"]
     )
+
+
+def test_time_goes_on_after_a_restart(bench: Callable[..., Any]) -> None:
+    made = bench(held(until=0.01))
+    made.changes(("a", 1, 100))
+    made.commit()
+    made.restart()
+    assert made.changes(("b", 1, 95), ("c", 1, 88)) == [("c", 1, None, 88)]
+
+
+def test_a_session_may_grow_for_its_gap(bench: Callable[..., Any]) -> None:
+    def build(stream: Any) -> Any:
+        sessions = stream.group_by_key().windowed_by(SessionWindow(0.01, grace=0.005))
+        sessions.count(name="n").emit("update").suppress(until="close", name="held")
+
+    made = bench(build)
+    assert made.changes(("a", 1, 3), ("x", 1, 17), ("a", 1, 13)) == []
+    assert made.changes(("x", 1, 27)) == []
+    assert made.changes(("x", 1, 28)) == [(Windowed("a", 3, 13), 2, None, 13)]
 
 
 def test_what_has_left_is_deleted_in_the_changelog(bench: Callable[..., Any]) -> None:

@@ -80,3 +80,9 @@ def test_a_value_that_the_store_does_not_take_goes_to_the_policy(bench: Callable
     assert made.changes(("a", 3), ("a", 1), ("a", 2)) == [*[("a", 3, None, 0), ("a", None, None, 1), ("a", 2, None, 2)]]
     assert made.counts == {"skip": 1}
     assert made.operator.lookup(["a"]) == [(2, 2)]
+
+
+def test_a_value_that_fails_is_no_row(bench: Callable[..., Any]) -> None:
+    made = bench(mapped(lambda value: 6 // value, old=True), policy=policies.skip())
+    assert made.changes(("a", 2), ("a", 0), ("a", 3)) == [("a", 3, None, 0), ("a", None, 3, 1), ("a", 2, None, 2)]
+    assert made.counts == {"skip": 1}

@@ -61,7 +61,12 @@ def test_about_old_values_it_is_asked_after_the_new_ones(bench: Callable[..., An
 
 
 def test_with_a_store_it_is_asked_once(bench: Callable[..., Any]) -> None:
-    made = bench(transformed(Tens, old=True, store="tens", value_type=int))
+    def build(stream: Any) -> Any:
+        above = table(stream)
+        request_old(above.node)
+        request_old(above.transform_values(Tens, store="tens", value_type=int).node)
+
+    made = bench(build)
     assert made.changes(("a", 1), ("a", 2), ("a", None)) == [("a", 10, None, 0), ("a", 20, 10, 1), ("a", -1, 20, 2)]
     assert len(made.operator._transformer.asked) == 3
     assert made.operator.lookup(["a", "b"]) == [(-1, 2), None]
