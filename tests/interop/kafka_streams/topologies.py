@@ -246,9 +246,10 @@ class _Topology:
         """The type of the values that are grouped there."""
         return self._from(step)._stream.value_type
 
-    @staticmethod
-    def _stored(step: Step) -> dict[str, Any]:
-        return {"name": step["id"]}
+    def _stored(self, step: Step) -> dict[str, Any]:
+        windowed = "window" in step or getattr(self._from(step), "_window", None) is not None
+        kept = {"retention": _ms(step, "retention_ms")} if windowed and "retention_ms" in step else {}
+        return {"name": step["id"], **kept}
 
     @staticmethod
     def _emitted(table: Any, step: Step) -> Any:
