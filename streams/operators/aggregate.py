@@ -20,12 +20,10 @@ import numpy.typing as npt
 
 from state.keys import time_prefix, window_key
 from streams.batch import Batch
-from streams.durations import format_ms
-from streams.errors import DecodeError, TopologyError
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.base import NO_TIME, Found, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
-from streams.operators.folds import FoldStates, RowStates
+from streams.operators.folds import FoldStates, RowStates, check_shape, read_state
 from streams.operators.groups import Groups, Slots
 from streams.serde import key_serde_for
 from streams.windows import SessionWindow, SlidingWindow, Windowed
@@ -84,7 +82,7 @@ class AggregateOperator(Operator[AggregateNode]):
         clock = self.context.load_clock(self.node.name)
         if clock is not None:
             self._observed, self._closed_to, self._expired_to, *shape = clock
-            self._check_shape(shape)
+            check_shape(self.node, shape)
         stored = self.context.stores.window(self._store).starts()
         self._partial = {start for start in stored if start > self._closed_to}
 
@@ -136,14 +134,7 @@ class AggregateOperator(Operator[AggregateNode]):
                     self._load(slot, *entry)
 
     def _load(self, slot: int, payload: bytes, timestamp: int) -> None:
-        try:
-            self._states.load(slot, payload)
-        except Exception as error:
-            raise DecodeError(
-                f"table {self._store!r} holds {payload[:100]!r}, which is no state of this aggregation: {error}. If "
-                f"that was changed, change it back, or empty the table: `streams reset APP --store {self._store}`.",
-                line=self.node.where,
-            ) from error
+        read_state(self.node, lambda stored: self._states.load(slot, stored), payload)
         self._groups.timestamps[slot] = timestamp
 
     def _store_key(self, slot: int) -> bytes:
@@ -328,17 +319,6 @@ class AggregateOperator(Operator[AggregateNode]):
         if self._window is not None:
             times = [self._observed, self._closed_to, self._expired_to]
             self.context.save_clock(self.node.name, [*times, *self._window.shape])
-
-    def _check_shape(self, shape: list[Any]) -> None:
-        """Windows of another size in the store would be taken for some of this one, and go on with its counts."""
-        assert self._window is not None
-        if shape != self._window.shape:
-            said = " every ".join(format_ms(part) if isinstance(part, int) else str(part) for part in shape)
-            raise TopologyError(
-                f"{self.node.name} ({self.node.where}): the store holds windows of {said}; now it is {self._window!r}. "
-                "Go back, give the new aggregation another name=, or begin it anew with "
-                f"`streams reset APP --store {self._store}`."
-            )
 
     def _show(self) -> None:
         """Others use the store: they are to see each change at once."""

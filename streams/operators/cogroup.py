@@ -13,6 +13,7 @@ from state.keys import window_key
 from streams.graph.nodes import KeyedAggregateNode
 from streams.operators.base import TaskContext
 from streams.operators.folding import own
+from streams.operators.folds import read_state
 from streams.operators.held_windows import UNLOADED, Held
 from streams.operators.row_aggregates import HELD_MAX, Effect, Record, RowAggregateOperator
 from streams.windows import SessionWindow, SlidingWindow
@@ -56,7 +57,7 @@ class CogroupOperator(RowAggregateOperator):
             held = self._groups[key] = Held(key, _ONE_WINDOW, _ONE_WINDOW, _ONE_WINDOW)
             found = self.context.stores.get(self._store, key)
             if found is not None:
-                held.state, held.timestamp = self._decoded(found[0]), found[1]
+                held.state, held.timestamp = read_state(self.node, self._form.decode, found[0]), found[1]
                 held.live, held.stored, held.shown = True, True, UNLOADED
         return held
 

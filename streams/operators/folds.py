@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.batch import Batch
-from streams.errors import EncodeError
+from streams.durations import format_ms
+from streams.errors import DecodeError, EncodeError, TopologyError
 from streams.graph.nodes import AggregateNode, FunctionFold, NamedAggregates, ReduceFold
 from streams.operators.base import Blocked, TaskContext
 from streams.operators.calls import FAILED
@@ -146,6 +147,32 @@ _IMMUTABLE = frozenset({int, float, str, bytes, bool, tuple, NoneType})
 """Types of states that a function cannot change in place; others are copied first, as a result may already be on its
 way.
 """
+
+
+def read_state(node: AggregateNode, read: Callable[[bytes], Any], payload: bytes) -> Any:
+    """A stored state, read. Raises DecodeError for one of another aggregation."""
+    try:
+        return read(payload)
+    except Exception as error:
+        store = node.store.name
+        raise DecodeError(
+            f"table {store!r} holds {payload[:100]!r}, which is no state of this aggregation: {error}. If that was "
+            f"changed, change it back, or empty the table: `streams reset APP --store {store}`.",
+            line=node.where,
+        ) from error
+
+
+def check_shape(node: AggregateNode, shape: list[Any]) -> None:
+    """Windows of another size in the store would be taken for some of this one, and go on with its counts: raises
+    TopologyError for a store whose windows have another `shape`.
+    """
+    assert node.window is not None
+    if shape != node.window.shape:
+        said = " every ".join(format_ms(part) if isinstance(part, int) else str(part) for part in shape)
+        raise TopologyError(
+            f"{node.name} ({node.where}): the store holds windows of {said}; now it is {node.window!r}. Go back, give "
+            f"the new aggregation another name=, or begin it anew with `streams reset APP --store {node.store.name}`."
+        )
 
 
 def ask_policy(

@@ -13,19 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from streams.batch import Batch
-from streams.errors import DecodeError, TopologyError
 from streams.graph.nodes import KeyedAggregateNode, SessionAggregateNode
 from streams.operators.aggregate import PIECE_GROUPS, with_key_and_value
 from streams.operators.base import NO_TIME, Blocked, Found, Operator, TaskContext
 from streams.operators.failures import TryAgain
 from streams.operators.folding import Folding
-from streams.operators.folds import form_of
+from streams.operators.folds import check_shape, form_of, read_state
 from streams.operators.held_windows import UNLOADED, Held, HeldWindows, by_start
+from streams.operators.row_results import Result, RowResults
 from streams.serde import key_serde_for
-from streams.windows import Windowed
 
 HELD_MAX = 500_000
 """States kept in memory by one operator; beyond it those that are written are put aside after a commit."""
@@ -60,16 +57,6 @@ class Record(NamedTuple):
     time: int
 
 
-class Result(NamedTuple):
-    """What leaves: a window's value, made by row `row` of the batch at hand (-1: by none)."""
-
-    row: int
-    held: Held
-    value: Any
-    old: Any
-    timestamp: int
-
-
 class RowAggregateOperator(Operator[KeyedAggregateNode]):
     """`effects` is what a subclass says of a record; `grace_ms` how long before its time is a window closed."""
 
@@ -91,9 +78,8 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         self._gone_to = NO_TIME
         self._expired_to = NO_TIME
         self._late = 0
-        self._results: list[Result] = []
-        self._source: Batch | None = None
-        self._left: Iterator[Result] = iter(())
+        with_headers = self.updates_have_headers or self._emit == "close"
+        self.results = RowResults(node, context.partition, with_headers=with_headers)
         self._changed: dict[Held, None] = {}
         self._dirty: dict[Held, None] = {}
         self._shared = self._store in context.shared_stores or node.store.ttl_ms is not None
@@ -129,22 +115,14 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         clock = self.context.load_clock(self.node.name)
         if clock is not None:
             times, self._put_time, self._gone_to, shape = clock
-            self._check_shape(shape)
+            if self.node.window is not None:
+                check_shape(self.node, shape)
             for side, (observed, closed_to) in zip(self._sides, times, strict=False):
                 side.observed, side.closed_to = observed, closed_to
         closed = self._closed()
         for held, timestamp in self.stored(min(self._gone_to + 1, closed)):
             held.state, held.timestamp, held.stored, held.shown = UNLOADED, timestamp, True, UNLOADED
             self._windows.add(held, closed=held.time < closed)
-
-    def _check_shape(self, shape: list[object]) -> None:
-        window = self.node.window
-        if window is not None and shape != window.shape:
-            raise TopologyError(
-                f"{self.node.name} ({self.node.where}): the store holds other windows ({shape}) than {window!r}. Go "
-                "back, give the new aggregation another name=, or begin it anew with "
-                f"`streams reset APP --store {self._store}`."
-            )
 
     # -- records
 
@@ -206,7 +184,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
             held.state, held.timestamp = state, timestamp
             self._dirty[held] = None
             if self._emit == "update":
-                self._results.append(Result(row, held, self._shown(state), old, timestamp))
+                self.results.add(Result(row, held, self._shown(state), old, timestamp))
             elif self._emit == "commit":
                 self._mark(held)
         self._move_on()
@@ -230,18 +208,8 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         if held.state is UNLOADED:
             found = self.context.stores.get(self._store, self.store_key(held))
             assert found is not None  # or it would not be known
-            held.state = self._decoded(found[0])
+            held.state = read_state(self.node, self._form.decode, found[0])
         return held.state
-
-    def _decoded(self, payload: bytes) -> Any:
-        try:
-            return self._form.decode(payload)
-        except Exception as error:
-            raise DecodeError(
-                f"table {self._store!r} holds {payload[:100]!r}, which is no state of this aggregation: {error}. If "
-                f"that was changed, change it back, or empty the table: `streams reset APP --store {self._store}`.",
-                line=self.node.where,
-            ) from error
 
     def _checked(self, state: Any) -> Any:
         """A state that can be stored: when a commit finds out, no record can be named any more."""
@@ -262,38 +230,10 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         if self._shared:
             for _ in self._write_pieces():
                 pass
-        self._source, self._left, self._results = source, iter(self._results), []
-        return self.more()
+        return self.results.answer(source)
 
     def more(self) -> Batch | None:
-        results = list(islice(self._left, PIECE_GROUPS))
-        return self._batch(results) if results else None
-
-    def _batch(self, results: list[Result]) -> Batch:
-        """Results with offset and headers of the records that made them."""
-        source = self._source
-        keys = self._keys.decode_each([result.held.key for result in results])
-        if self.node.window is not None:
-            keys = [
-                Windowed(key, result.held.start, result.held.end) for key, result in zip(keys, results, strict=True)
-            ]
-        rows = [result.row for result in results]
-        made = Batch(
-            offsets=np.array([-1 if source is None or row < 0 else source.offsets[row] for row in rows], np.int64),
-            timestamps=np.array([result.timestamp for result in results], np.int64),
-            keys=keys,
-            values=[result.value for result in results],
-            topic="" if source is None else source.topic,
-            partition=self.context.partition,
-            value_type=self.node.store.value_type,
-            origin=None if source is None else source.origin,
-        )
-        with_headers = self.updates_have_headers or self._emit == "close"
-        if source is not None and source.headers is not None and with_headers:
-            made.headers = [() if row < 0 else source.headers[row] for row in rows]
-        if self.node.sends_old:
-            made.olds = [result.old for result in results]
-        return made
+        return self.results.more()
 
     def flush(self) -> Batch | None:
         if not self._changed:
@@ -302,7 +242,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
             value = self._shown(self._state(held)) if held.live else None
             if value is not None or held.shown is not None:
                 old = held.shown if held.shown is not UNLOADED else None
-                self._results.append(Result(-1, held, value, old, held.timestamp))
+                self.results.add(Result(-1, held, value, old, held.timestamp))
             held.shown = None if value is None else value if self.node.sends_old else UNLOADED
         self._changed.clear()
         return self._answer(None)
@@ -327,7 +267,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
     def _close(self, row: int) -> None:
         """The results of windows that have closed, in their order."""
         for held in self._windows.pop_closed(self._closed()):
-            self._results.append(Result(row, held, self._shown(self._state(held)), None, held.timestamp))
+            self.results.add(Result(row, held, self._shown(self._state(held)), None, held.timestamp))
 
     # -- commit
 

@@ -22,7 +22,8 @@ from streams.operators.base import TaskContext
 from streams.operators.folding import own
 from streams.operators.held_windows import Held, by_end
 from streams.operators.named_aggregates import input_column
-from streams.operators.row_aggregates import Effect, Record, Result, RowAggregateOperator, Side
+from streams.operators.row_aggregates import Effect, Record, RowAggregateOperator, Side
+from streams.operators.row_results import Result
 from streams.operators.session_columns import Run, Times, cut, fold_runs
 from streams.windows import SessionWindow
 
@@ -119,7 +120,7 @@ class SessionAggregateOperator(RowAggregateOperator):
         if self._emit == "close":
             for held in self._windows.pop_closed(self._closed()):
                 value = self._shown(self._state(held))
-                self._results.append(Result(when.closing_row(held.end), held, value, None, held.end))
+                self.results.add(Result(when.closing_row(held.end), held, value, None, held.end))
 
     def effects(self, record: Record) -> list[Effect]:
         side, key_bytes, key, value, time = record
