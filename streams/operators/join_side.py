@@ -77,6 +77,7 @@ class JoinSide:
         """Keys of the records in a stretch of time, so that letting them go looks at none but these."""
         self._changed: list[Kept] = []
         self._expired_to = NO_TIME
+        self._let_go_to = NO_TIME
         self._some_aside = False
         self._looked_through = 0
         """The number up to which records were counted, to see whether there are too many."""
@@ -127,6 +128,9 @@ class JoinSide:
     def let_go(self, before: int) -> None:
         """Forgets records that are earlier than `before`, some at once."""
         over = before // self._stretch_ms
+        if over <= self._let_go_to:
+            return
+        self._let_go_to = over
         for stretch in [stretch for stretch in self._keys_of if stretch < over]:
             for key in self._keys_of.pop(stretch):
                 times, records = self.by_key.get(key, _NOTHING)

@@ -81,6 +81,8 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
         self._meet(side, batch, found)
         for one in self._sides:
             one.let_go(self._now - one.keep_ms)
+        if not found.rows:
+            return None
         self._results = found.pieces()
         return self.more()
 

@@ -32,15 +32,19 @@ class Choice:
         """None: there is nothing to process now."""
         if len(self._queues) == 1:
             return Chosen(self._queues[0], None)
-        if self._max_idle_ms >= 0 and any(queue.lagging() for queue in self._queues):
-            return None
-        heads = sorted(((head, at) for at, queue in enumerate(self._queues) if (head := queue.head()) is not None))
+        heads: list[tuple[int, int]] = []
+        for at, queue in enumerate(self._queues):
+            head = queue.head()
+            if head is not None:
+                heads.append((head, at))
+            elif self._max_idle_ms >= 0 and queue.lagging():
+                return None
         if not heads or self._waits():
             return None
-        (_, first), *others = heads
-        if not others:
+        _, first = min(heads)
+        if len(heads) == 1:
             return Chosen(self._queues[first], None)
-        head, second = others[0]
+        head, second = min(found for found in heads if found[1] != first)
         # Of equal timestamps the earlier queue's goes first, or the size of a run would show in the order.
         return Chosen(self._queues[first], head if first < second else head - 1)
 

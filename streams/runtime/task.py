@@ -25,7 +25,7 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.punctuations import Kind, Punctuations, Schedule
 from streams.operators.registry import operator_for
-from streams.operators.source import Marker, SourceOperator, Undecodable
+from streams.operators.source import Marker, SourceOperator
 from streams.runtime.choice import Choice
 from streams.runtime.conditions import Conditions
 from streams.runtime.executor import TURN_S, Executor, Work
@@ -130,7 +130,7 @@ class Task:
         return (queue for queue in self.queues if queue.wants())
 
     async def turn(self) -> int:
-        """Processes one run, about `TURN_S` long, and makes the calls that the clock on the wall makes due; returns the
+        """Processes records, for about `TURN_S`, and makes the calls that the clock on the wall makes due; returns the
         number of both, 0 when there is nothing to do now.
 
         What is raised here, as in `prepare`, is a StreamsError that knows its task.
@@ -139,23 +139,25 @@ class Task:
             return await self._turn() + await self._go_idle() + await self._punctuate()
 
     async def _turn(self) -> int:
-        chosen = self.choice.next()
-        if chosen is None:
-            return 0
-        queue, until = chosen
-        started = process_time()  # an agent that waits costs nothing
-        run = queue.take(self._rows, until)
-        if isinstance(run, Marker):
-            await self._move_time(queue.tp.topic, run)
-            return 1
-        if isinstance(run, Undecodable):
-            queue.source.reject(run)
-            return 1
-        if run is None:
-            return 0
-        await self._process(queue, run)
-        self._adapt(len(run), process_time() - started)
-        return len(run)
+        """A run, or several where partitions take turns; until one is empty, as a fetch may have more of it."""
+        rows, started = 0, process_time()  # an agent that waits costs nothing
+        while rows < self._rows and (chosen := self.choice.next()) is not None:
+            queue, until = chosen
+            run = queue.take(self._rows - rows, until)
+            if isinstance(run, Batch):
+                await self._process(queue, run)
+                rows += len(run)
+            elif isinstance(run, Marker):
+                await self._move_time(queue.tp.topic, run)
+                return rows + 1
+            elif run is not None:
+                queue.source.reject(run)
+                return rows + 1
+            if until is None or queue.is_empty() or process_time() - started > TURN_S:
+                break
+        if rows:
+            self._adapt(rows, process_time() - started)
+        return rows
 
     async def _process(self, queue: PartitionQueue, run: Batch) -> None:
         self.context.at_hand = run
