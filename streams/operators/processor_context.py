@@ -214,6 +214,7 @@ class ProcessorContext:
         """The stores that the processor has been given, by name."""
         if self._stores is None:
             self._stores = stores_of(self._node, self._context)
+            self._begin()  # in a call that is going on
         return self._stores
 
     def store(self, store: Any) -> Any:

@@ -151,6 +151,21 @@ def test_what_a_store_can_do() -> None:
         assert driver.table("kept").get("ba") == 3
 
 
+def test_an_entry_goes_when_its_time_to_live_is_over() -> None:
+    class Last(Processor):
+        def process(self, record: ProcessorRecord) -> None:
+            kept = self.ctx.store("kept")
+            self.ctx.forward(record, value=kept.get("a"))
+            kept.put(record.key, record.value)
+
+    app = app_of(Last, ttl="10ms")
+    with Driver(app) as driver:
+        driver.pipe("in", [("a", 1, 5), ("b", 2, 14), ("b", 3, 15)])
+        driver.restart()
+        driver.pipe("in", [("a", 4, 16), ("b", 5, 30)])
+        assert [record.value for record in driver.read("out")] == [None, 1, None, None, None]
+
+
 def test_windows_by_start_until_their_retention_is_over() -> None:
     found: list[Any] = []
 
