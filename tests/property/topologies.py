@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ class Built:
         self.versions = app.topic("v", key_type=str, value_type=int).table(name="v", history=0.02)
         self.taken: set[int] = {0, 1}
         self.stores: dict[str, Any] = {}
+        self.outs: list[str] = []
 
     def add(self, step: Step) -> None:
         at, other = step.of % len(self.streams), step.other % len(self.streams)
@@ -37,7 +39,7 @@ class Built:
         self.streams.append(made)
 
     def finish(self) -> list[str]:
-        topics = []
+        topics = [*self.outs]
         for at, stream in enumerate(self.streams):
             if at not in self.taken:
                 stream.to(f"out-{at}")
@@ -133,6 +135,26 @@ def _cogrouped(built: Built, stream: Any, other: Any, name: str, number: int) ->
     return both.aggregate(0, value_type=int, name=name).to_stream()
 
 
+def _agent(built: Built, stream: Any, other: Any, name: str, number: int) -> Any:
+    """Beside the streams: a coroutine over a topic, with a table that all agents share."""
+    app, out = built.app, f"out-{name}"
+    if "sums" not in built.stores:
+        built.stores["sums"] = app.Table("sums", key_type=str, value_type=int, default=int)
+    sums = built.stores["sums"]
+
+    async def run(events: Any) -> Any:
+        async for event in events.events():
+            if number % 2:
+                await asyncio.sleep(0)
+            sums[event.key or "none"] += event.value or 0
+            yield sums[event.key or "none"] * 10 + number
+
+    sink = app.topic(out, key_type=str, value_type=int)
+    app.agent(app.topics["ab"[number % 2]], sink=[sink], tables=[sums], name=name)(run)
+    built.outs.append(out)
+    return stream
+
+
 STEPS: dict[str, Callable[..., Any]] = {
     "filter": lambda b, s, o, name, k: s.filter(lambda v: (v or 0) % 3 != k % 3, name=name),
     "map_values": lambda b, s, o, name, k: s.map_values(
@@ -178,6 +200,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     ),
     "own_counts": _own_counts,
     "process": _processed,
+    "agent": _agent,
     "table_groups": _table_groups,
     "suppress": _suppressed,
     "to_table": lambda b, s, o, name, k: s.to_table(name=name, store=f"{name}-kept").to_stream(),
