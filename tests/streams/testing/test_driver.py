@@ -218,6 +218,54 @@ async def test_within_a_running_loop() -> None:
     await asyncio.sleep(0)
 
 
+async def test_within_a_running_loop_with_tables_on_disk(tmp_path: Path) -> None:
+    async with Driver(agents(), store="rocksdb", data_dir=str(tmp_path)) as driver:
+        driver.pipe("orders", key="1", value=ADA)
+        driver.crash()
+        driver.restart()
+        assert driver.table("spent").get("ada") == 30
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_sources_feed_only_if_asked(wanted: bool) -> None:
+    app = streams.App("shop")
+    orders = app.topic("orders", key_type=str, value_type=int)
+    orders.stream().map_values(lambda v: v * 2, value_type=int).to("out")
+
+    @app.source(orders)
+    def numbers(position: int = 0) -> Any:
+        for n in range(position, 3):
+            yield streams.Position(n + 1), "a", n
+
+    with Driver(app, sources=wanted) as driver:
+        assert [value for _, value in pairs(driver.read("out"))] == ([0, 2, 4] if wanted else [])
+        driver.crash()
+        driver.restart()
+        assert driver.read("out") == []
+
+
+def test_lists_that_an_agent_collects_are_handed_over_when_their_time_is_over() -> None:
+    app = streams.App("shop")
+    lists: list[list[int]] = []
+
+    @app.agent(app.topic("orders", key_type=str, value_type=int))
+    async def collect(stream: Any) -> None:
+        nonlocal lists
+        async for values in stream.take(3, within=5.0):
+            lists += [[*values]]
+
+    with Driver(app) as driver:
+        driver.pipe("orders", [("a", 1), ("a", 2)])
+        driver.advance(wall="4s")
+        assert lists == []
+        driver.advance(wall="1s")
+        assert lists == [[1, 2]]
+        driver.pipe("orders", [("a", 3), ("a", 4), ("a", 5), ("a", 6)])
+        assert lists == [[1, 2], [3, 4, 5]]
+        driver.commit()
+        assert lists == [[1, 2], [3, 4, 5], [6]]
+
+
 def test_an_agent_that_waits_for_ever_is_told_of() -> None:
     app = streams.App("shop")
 
