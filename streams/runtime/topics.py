@@ -111,9 +111,13 @@ class Topics:
         """The count that a repartition topic takes from the topics that its records meet by key: theirs, or of several
         repartition topics the largest that would be made (Kafka Streams' `CopartitionedTopicsEnforcer`).
         """
-        groups = [group for sub in self._plan.readers(topic) for group in co_partitioned(sub) if topic in group]
-        met = [other for group in groups for other in group]
+        met = self._meeting(topic)
         return max(map(self._given, met), default=0) or max((self._tasks_writing(other) for other in met), default=None)
+
+    def _meeting(self, topic: TopicDef) -> list[TopicDef]:
+        """The topics whose records meet those of a repartition topic by key, itself included."""
+        groups = [group for sub in self._plan.readers(topic) for group in co_partitioned(sub) if topic in group]
+        return [other for group in groups for other in group]
 
     def _tasks_writing(self, topic: TopicDef) -> int:
         """How many tasks write a repartition topic, as far as that is known."""
@@ -170,6 +174,10 @@ class Topics:
 
     def _changed_count(self, spec: TopicSpec, info: TopicInfo, sub: SubTopology | None) -> PartitionCountError:
         """An internal topic that has as many partitions as its sub-topology once had tasks tells what has changed."""
+        topic = self._plan.topics.get(spec.name)
+        if topic is not None and topic.routed:
+            grown = next((other for other in self._meeting(topic) if self._given(other) == spec.partitions), topic)
+            return PartitionCountError(grown.name, expected=info.partitions, found=spec.partitions)
         if sub is None or spec.partitions != self.tasks[sub.id]:
             return PartitionCountError(spec.name, expected=spec.partitions, found=info.partitions, declared=True)
         largest = max(sub.sources, key=lambda source: self.partitions(source.topic.name))
