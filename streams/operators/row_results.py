@@ -58,9 +58,9 @@ class RowResults:
         if self._node.window is not None:
             windows = [result.held for result in results]
             keys = [Windowed(key, held.start, held.end) for key, held in zip(keys, windows, strict=True)]
-        rows = [result.row for result in results]
+        rows = np.array([result.row for result in results], np.intp)
         made = Batch(
-            offsets=np.array([-1 if source is None or row < 0 else source.offsets[row] for row in rows], np.int64),
+            offsets=np.full(len(rows), -1) if source is None else np.where(rows < 0, -1, source.offsets[rows]),
             timestamps=np.array([result.timestamp for result in results], np.int64),
             keys=keys,
             values=[result.value for result in results],
@@ -70,7 +70,7 @@ class RowResults:
             origin=None if source is None else source.origin,
         )
         if source is not None and source.headers is not None and self._with_headers:
-            made.headers = [() if row < 0 else source.headers[row] for row in rows]
+            made.headers = [() if row < 0 else source.headers[row] for row in rows.tolist()]
         if self._node.sends_old:
             made.olds = [result.old for result in results]
         return made

@@ -125,8 +125,9 @@ class SessionAggregateOperator(RowAggregateOperator):
     def effects(self, record: Record) -> list[Effect]:
         side, key_bytes, key, value, time = record
         found = [held for held in self._met(key_bytes, time - self._gap, TIME_MAX) if held.start <= time + self._gap]
-        start = min(time, *(held.start for held in found)) if found else time
-        end = max(time, *(held.end for held in found)) if found else time
+        # Sessions of a key do not overlap: the first begins first, the last ends last.
+        start = min(time, found[0].start) if found else time
+        end = max(time, found[-1].end) if found else time
         if end < side.closed_to:
             self._late = 1
             return []
