@@ -302,13 +302,14 @@ class Stream:
         keyed = self.select_key(function, key_type=key_type)
         return GroupedStream(keyed._repartitioned(name or keyed.label))
 
-    def to_table(self, *, name: str | None = None, store: str | None = None) -> Table:
+    def to_table(self, *, name: str | None = None, store: str | None = None, history: Duration | None = None) -> Table:
         """The stream as a table: the latest value of each key; a null value deletes. Through a repartition topic if the
-        key was changed. `name` is that of the table, `store` of where it is kept, if that is to be another.
+        key was changed. `name` is that of the table, `store` of where it is kept, if that is to be another. With
+        `history` it is versioned, as `topic.table(history=)`.
         """
         from streams.dsl.table_steps import kept
 
-        return kept(self, name, store)
+        return kept(self, name, store, history)
 
     # -- joins
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.dsl.naming import type_of
 from streams.dsl.processors import stores_given
+from streams.durations import Duration, to_ms
 from streams.errors import TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import StoreDef, check_name
@@ -88,8 +89,8 @@ def _makes_transformers(given: Any) -> bool:
     return True
 
 
-def kept(stream: Stream, name: str | None, store: str | None) -> Table:
-    """The latest value of each key of a stream."""
+def kept(stream: Stream, name: str | None, store: str | None, history: Duration | None) -> Table:
+    """The latest value of each key of a stream, and those it had before as far back as `history`."""
     from streams.dsl.table import Table
 
     keyed = stream._repartitioned(name or stream.label) if stream.key_changed else stream
@@ -102,6 +103,7 @@ def kept(stream: Stream, name: str | None, store: str | None) -> Table:
             changelog=builder.changelog(kept_in),
             key_type=keyed.key_type,
             value_type=keyed.value_type,
+            history_ms=None if history is None else to_ms(history, "history"),
             where=where,
         )
     )
@@ -110,7 +112,7 @@ def kept(stream: Stream, name: str | None, store: str | None) -> Table:
         parents=(keyed.node,),
         where=where,
         store=definition,
-        materialized=store is not None,
+        materialized=store is not None or history is not None,
     )
     builder.graph.add_node(node)
     return Table(builder, node, definition)

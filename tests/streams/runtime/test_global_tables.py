@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import streams
+from broker_embedded.records import encode
 from streams.client import Client
 from streams.runtime.observer import Restoring, Silent
 from streams.runtime.worker import Worker
+from streams.testing.driver import Driver
+from streams.transport.contract import TopicPartition
 
 
 class Watching(Silent):
@@ -102,3 +107,72 @@ async def test_followed_while_it_runs_and_seen_by_agents_and_timers(tmp_path: Pa
             worker.stop()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
+
+
+def driven(**options: Any) -> streams.App:
+    app = streams.App("globals", **options)
+    airlines = app.topic("airlines", key_type=str, value_type=str, partitions=3).global_table()
+    flights = app.topic("flights", key_type=str, value_type=str, partitions=2).stream()
+    flights.left_join(airlines, lambda flight, airline: [flight, airline], key=lambda f: f[:2]).to("named")
+    return app
+
+
+def test_in_the_driver_a_change_is_there_at_once_and_lasts() -> None:
+    with Driver(driven()) as driver:
+        driver.pipe("airlines", [("AA", "one"), ("BB", "two"), (None, "nobody")], commit=False)
+        assert dict(driver.table("airlines").items()) == {"AA": "one", "BB": "two"}
+        driver.pipe("flights", [("1", "AA1"), ("2", "BB2")])
+        driver.crash()
+        driver.pipe("airlines", [("AA", "three"), ("BB", None)])
+        driver.restart()
+        driver.pipe("flights", [("1", "AA3"), ("2", "BB4")])
+        found = sorted(record.value for record in driver.read("named"))
+        assert found == [["AA1", "one"], ["AA3", "three"], ["BB2", "two"], ["BB4", None]]
+
+
+def test_changes_give_no_results() -> None:
+    with Driver(driven()) as driver:
+        driver.pipe("flights", key="1", value="AA1")
+        driver.pipe("airlines", key="AA", value="one")
+        assert [record.value for record in driver.read("named")] == [["AA1", None]]
+
+
+def test_what_does_not_decode_goes_to_the_error_policy() -> None:
+    app = streams.App("globals", on_error=streams.skip())
+    app.topic("numbers", key_type=str, value_type=int).global_table()
+    words = app.topic("words", key_type=str, value_type=str)
+    words.stream().to("elsewhere")
+    with Driver(app) as driver:
+        driver.log.append(TopicPartition("numbers", 0), encode([b"a", b"b"], [b"no number", b"7"], [0, 0]))
+        driver.pipe("words", key="x", value="go on")
+        assert dict(driver.table("numbers").items()) == {"b": 7}
+        assert driver.dropped == {("numbers-global-source", "skip"): 1}
+
+
+ROW = st.tuples(
+    st.sampled_from(["airlines", "flights"]),
+    st.sampled_from(["AA", "BB", "CC", None]),
+    st.one_of(st.none(), st.sampled_from(["AA1", "BB2", "CC3"])),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=st.lists(ROW, max_size=16), crashes=st.booleans())
+def test_it_is_what_a_dict_would_be(rows: list[Any], crashes: bool) -> None:
+    table: dict[str, str] = {}
+    expected: list[Any] = []
+    with Driver(driven(), partitions=1 if crashes else 2) as driver:
+        found: list[Any] = []
+        for number, (topic, key, value) in enumerate(rows):
+            driver.pipe(topic, key=key, value=value, timestamp=50 - number)
+            if topic == "flights" and value is not None:
+                expected.append((key, [value, table.get(value[:2])]))
+            elif topic == "airlines" and key is not None:
+                table = {name: known for name, known in table.items() if name != key}
+                table |= {} if value is None else {key: value}
+            if crashes and number % 4 == 3:
+                driver.crash()
+                driver.restart()
+            found += [record[:2] for record in driver.read("named")]
+        assert found == expected
+        assert dict(driver.table("airlines").items()) == table

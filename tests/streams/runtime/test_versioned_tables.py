@@ -146,3 +146,56 @@ def test_however_records_are_cut_and_whatever_crashes(rows: list[Row]) -> None:
     one_by_one = run(rows, size=1, crashes=False)
     assert run(rows, size=25, crashes=False) == one_by_one
     assert run(rows, size=2, crashes=True) == one_by_one
+
+
+def test_steps_that_want_the_latest_leave_out_what_is_late() -> None:
+    app = streams.App("prices")
+    prices = app.topic("prices", key_type=str, value_type=int).table(history="1h")
+    names = app.topic("names", key_type=str, value_type=str).table()
+    prices.join(names, lambda price, name: f"{name} {price}").to_stream().to("joined")
+    prices.group_by(lambda key, price: ("all", price), key_type=str, value_type=int).aggregate(
+        0, lambda total, price: total + price, lambda total, price: total - price, name="sum"
+    )
+    prices.filter(lambda price: price > 1).to_stream().to("filtered")
+    with Driver(app) as driver:
+        driver.pipe("names", key="a", value="tea")
+        driver.pipe("prices", [("a", 5, 20), ("a", 7, 10), ("b", 4, 30), ("a", 1, 15), ("a", 2, 40)])
+        assert [record[1:3] for record in driver.read("joined")] == [("tea 5", 20), ("tea 2", 40)]
+        assert driver.table("sum").get("all") == 6
+        found = [(record.value, record.timestamp) for record in driver.read("filtered")]
+        assert found == [(5, 20), (7, 10), (4, 30), (None, 15), (2, 40)]
+        assert [count for (_, reason), count in driver.dropped.items() if reason == "out_of_order"] == [2, 2]
+
+
+def test_a_step_with_a_store_knows_only_the_last_to_come() -> None:
+    app = streams.App("prices")
+    prices = app.topic("prices", key_type=str, value_type=int).table(history="1h").map_values(lambda v: v, store="kept")
+    orders = app.topic("orders", key_type=str, value_type=int).stream()
+    orders.left_join(prices, lambda order, price: [order, price]).to("out")
+    with pytest.raises(TopologyError, match="grace= needs a table that knows what it held before"):
+        orders.left_join(prices, lambda order, price: 0, grace="1s")
+    with Driver(app) as driver:
+        driver.pipe("prices", [("a", 1, 20), ("a", 2, 10)])
+        driver.pipe("orders", [("a", 0, 5)])
+        assert [record.value for record in driver.read("out")] == [[0, 2]]
+
+
+def test_suppress_is_refused() -> None:
+    prices = streams.App("prices").topic("prices", key_type=str, value_type=int).table(history="1h")
+    with pytest.raises(TopologyError, match="suppress"):
+        prices.filter(lambda price: price > 0).suppress(until="1s")
+
+
+def test_a_stream_as_a_versioned_table_behind_a_repartition() -> None:
+    app = streams.App("prices")
+    changed = app.topic("changes", key_type=str, value_type=int).stream().select_key(lambda v: ["even", "odd"][v % 2])
+    table = changed.to_table(name="latest", history="1h")
+    orders = app.topic("orders", key_type=str, value_type=int).stream()
+    orders.join(table, lambda order, price: [order, price]).to("out")
+    with Driver(app) as driver:
+        driver.pipe("changes", [("x", 2, 10), ("y", 4, 30), ("z", 6, 20), ("z", 7, 5)])
+        driver.pipe("orders", [("even", 0, time) for time in (9, 10, 25, 30)])
+        assert [record.value[1] for record in driver.read("out")] == [2, 6, 4]
+        driver.crash()
+        driver.restart()
+        assert driver.table("latest").history("even") == [(2, 10, 20), (6, 20, 30), (4, 30, None)]
