@@ -157,13 +157,13 @@ class Stream:
         self._behind(ForEachNode(**self._common("for_each", read, name, on_error), function=read))
 
     def merge(self, *others: Stream, name: str | None = None) -> Stream:
-        """The records of this and the other streams as one."""
+        """The records of this and the other streams as one; a stream that is given twice comes once."""
         streams = (self, *others)
         where = caller()
         label = "-".join(dict.fromkeys(stream.label for stream in streams))
         node = MergeNode(
             name=name or step_name(self._builder.graph, label, "merge", None, where),
-            parents=tuple(stream.node for stream in streams),
+            parents=tuple(dict.fromkeys(stream.node for stream in streams)),
             where=where,
         )
         types = {stream.value_type for stream in streams}

@@ -52,7 +52,9 @@ class Comparison:
         if hangs_on_one_task(case):
             self.tally.left_out["by the time of a task, of which Kafka's driver has one for all"] += 1
             return
-        answer = self.kafka.ask(as_asked(case))
+        asked, changed = as_asked(case)
+        self.tally.allowed.update(changed)
+        answer = self.kafka.ask(asked)
         for difference in DIFFERENCES:
             if difference.allows is not None and difference.allows(case, answer):
                 self.tally.allowed[difference.id] += 1
@@ -72,8 +74,10 @@ class Comparison:
                         f"ours fails: {error!r:.60}",
                         f"ours fails ({way}): {type(error).__name__}: {error}\n{shown(case)}",
                     ) from error
-                self.tally.ways[str(way).split(", cut")[0] + f", {way.partitions} partitions"] += 1
+                self.tally.ways[way.kind] += 1
                 without = left_out | undecided(case, way)
+                self.tally.topics += len(set(theirs) - without)
+                self.tally.topics_left_out += len(set(theirs) & without)
                 _equal(case, way, *(_without(outputs, without) for outputs in (theirs, ours)))
         self.tally.add(case, columns)
 
@@ -82,7 +86,7 @@ class Comparison:
         topics: set[str] = set()
         for difference in DIFFERENCES:
             steps = difference.behind(case, answer) if difference.behind is not None else []
-            self.tally.allowed[difference.id] += bool(steps)
+            self.tally.allowed.update([difference.id] if steps else [])
             topics |= behind(case, steps)
         return topics
 

@@ -30,9 +30,14 @@ class Way:
     cut_by: int | None = None
     partitions: int = 1
 
+    @property
+    def kind(self) -> str:
+        cut = "record by record" if self.cut_by is None else "cut at random"
+        over = "" if self.partitions == 1 else f" over {self.partitions} partitions"
+        return f"{'columns' if self.columns else 'rows'} {cut}{over}"
+
     def __str__(self) -> str:
-        cut = "record by record" if self.cut_by is None else f"cut by {self.cut_by}"
-        return f"{'columns' if self.columns else 'rows'}, {cut}, {self.partitions} partitions"
+        return self.kind if self.cut_by is None else f"{self.kind} (by {self.cut_by})"
 
 
 def kafka_outputs(answer: dict[str, Any]) -> Outputs:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -19,6 +21,27 @@ from tests.interop.kafka_streams.runner import Case, Way
 from tests.interop.kafka_streams.strategies import OPERATIONS, cases
 from tests.interop.kafka_streams.tally import Tally, labels
 from tests.interop.kafka_streams.topologies import NotThere
+
+
+@dataclass
+class Found:
+    """What a search came to: the smallest case of each kind of disagreement, and the tally."""
+
+    tally: Tally = field(default_factory=Tally)
+    kinds: dict[str, tuple[Case, Disagreement]] = field(default_factory=dict)
+
+    def add(self, smallest: Case, disagreement: Disagreement) -> None:
+        kind = f"{disagreement.kind}: {', '.join(sorted(set(labels(smallest).values())))}"
+        if kind not in self.kinds or len(str(smallest)) < len(str(self.kinds[kind][0])):
+            self.kinds[kind] = smallest, disagreement
+        self.tally.disagreements[kind] += 1
+
+    def __str__(self) -> str:
+        found = [
+            f"-- {kind} ({self.tally.disagreements[kind]} times)\n{disagreement}\n"
+            for kind, (_, disagreement) in self.kinds.items()
+        ]
+        return "\n".join([*found, str(self.tally)])
 
 
 def drawn(count: int, number: int, **which: Any) -> list[Case]:
@@ -41,43 +64,46 @@ def drawn(count: int, number: int, **which: Any) -> list[Case]:
     return found
 
 
-def ways(case: Case, number: int, *, timeless: bool) -> list[Way]:
-    """As rows and as columns, record by record and cut at random; a timeless one over four partitions."""
-    cuts = random.Random(number)
+def ways(number: int, *, timeless: bool) -> list[Way]:
+    """As rows and as columns, record by record and cut at random; a timeless case over four partitions."""
     if timeless:
         return [Way(partitions=4), Way(columns=True, partitions=4)]
+    cuts = random.Random(number)
     batches = [Way(cut_by=cuts.randrange(1000)), Way(columns=True, cut_by=cuts.randrange(1000))]
     return [Way(), Way(columns=True), *batches]
 
 
+def search(kafka: KafkaStreams, asked: Iterable[Case], *, timeless: bool = False) -> Found:
+    """Compares both sides on the cases."""
+    found = Found()
+    comparison = Comparison(kafka, found.tally)
+    for place, case in enumerate(asked):
+        run = ways(place, timeless=timeless)
+        try:
+            comparison.check(case, run)
+        except NotThere as missing:
+            found.tally.not_there[str(missing)] += 1
+        except Disagreement:
+            found.add(*minimal(case, lambda smaller, run=run: comparison.quietly(smaller, run)))  # type: ignore[misc]
+    return found
+
+
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    parser.add_argument("--timeless", action="store_true")
+    parser.add_argument("--timeless", action="store_true", help="over four partitions")
     parser.add_argument("--only", type=lambda text: tuple(text.split(",")), help=f"of {', '.join(OPERATIONS)}")
     asked = parser.parse_args(arguments)
-    print(f"seed {asked.seed}")
-    kinds: dict[str, tuple[Case, Disagreement]] = {}
+    print(f"seed {asked.seed}", flush=True)
     with KafkaStreams() as kafka:
-        comparison = Comparison(kafka, Tally())
-        for place, case in enumerate(drawn(asked.cases, asked.seed, timeless=asked.timeless, operations=asked.only)):
-            run = None
-            try:
-                run = ways(case, place, timeless=asked.timeless)
-                comparison.check(case, run)
-            except NotThere as missing:
-                comparison.tally.not_there[str(missing)] += 1
-            except Disagreement:
-                smallest, disagreement = minimal(case, lambda smaller, run=run: comparison.quietly(smaller, run))
-                kind = f"{disagreement.kind}: {', '.join(sorted(set(labels(smallest).values())))}"
-                if kind not in kinds or len(str(smallest)) < len(str(kinds[kind][0])):
-                    kinds[kind] = smallest, disagreement
-                comparison.tally.disagreements[kind] += 1
-    for kind, (_, disagreement) in kinds.items():
-        print(f"\n-- {kind} ({comparison.tally.disagreements[kind]} times)\n{disagreement}")
-    print(f"\n{comparison.tally}\nseed {asked.seed}")
-    return len(kinds)
+        found = search(
+            kafka,
+            drawn(asked.cases, asked.seed, timeless=asked.timeless, operations=asked.only),
+            timeless=asked.timeless,
+        )
+    print(f"{found}\nseed {asked.seed}")
+    return len(found.kinds)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def joiners(growing: Growing, *, keyed: bool = True) -> Step:
 def folds(growing: Growing, row: bool) -> Step:
     """An aggregator; the named ones are for rows."""
     if row and growing.chance():
-        names = ["count", "sum", "min", "max", "first", "last"]
+        names = ["count", "sum", "min", "max", "first", "last"]  # what they give is no `Row` on columns
         fn = {"fn": "named", "n": growing.draw(st.sampled_from(names))}
         if growing.chance():
             fn["s"] = growing.draw(st.sampled_from(["min", "max", "first", "last"]))
@@ -312,23 +312,24 @@ def grouped(growing: Growing) -> Made:
 
 def folded(growing: Growing, group: Made, **given: Any) -> None:
     """count, reduce or aggregate."""
-    table, window = TABLE, given.pop("window", None)
+    draw, table, window = growing.draw, TABLE, given.pop("window", None)
     if window is not None:
         kind = window["kind"]
         given["retention_ms"] = None if kind == "unlimited" else RETENTION_MS
         table = replace(table, windows=kind, closes=kind != "unlimited")
-        if kind != "unlimited" and not growing.timeless and growing.chance(3):
-            given["emit"] = "close"
+        if kind != "unlimited" and not growing.timeless and growing.chance():
+            given["emit"] = "close"  # on columns, if it is of named aggregates
     match growing.draw(st.sampled_from(["count", "reduce", "aggregate", "aggregate"])):
         case "count":
             growing.add("count", replace(table, row=False), [group], **given)
         case "reduce":
-            fn = growing.draw(st.sampled_from([{"fn": "fold"}, {"fn": "last"}, {"fn": "fold", "null_at": 5}]))
-            growing.add("reduce", replace(table, row=group.row or fn["fn"] == "fold"), [group], fn=fn, **given)
+            reducers = [{"fn": "last"}, *([{"fn": "fold"}, {"fn": "fold", "null_at": 5}] if group.row else [])]
+            growing.add("reduce", replace(table, row=group.row), [group], fn=draw(st.sampled_from(reducers)), **given)
         case "aggregate":
             session = window is not None and window["kind"] == "session"
             fn = {"fn": "fold"} if session else folds(growing, group.row)
-            growing.add("aggregate", table, [group], fn=fn, merge={"fn": "fold"} if session else None, **given)
+            made = replace(table, row=fn["fn"] == "fold")
+            growing.add("aggregate", made, [group], fn=fn, merge={"fn": "fold"} if session else None, **given)
 
 
 @operation("aggregate", a_keyed_stream)
@@ -403,7 +404,9 @@ def _table_group_by(growing: Growing) -> None:
         case "count":
             growing.add("count", replace(TABLE, row=False), [group])
         case "reduce":
-            growing.add("reduce", TABLE, [group], fn={"fn": "fold"}, subtract=subtract)
+            fn = {"fn": "fold"} if row else {"fn": "last"}
+            subtract = subtract if row else {"fn": "last"}
+            growing.add("reduce", replace(TABLE, row=row), [group], fn=fn, subtract=subtract)
         case "aggregate":
             growing.add("aggregate", TABLE, [group], fn={"fn": "fold"}, subtract=subtract)
 

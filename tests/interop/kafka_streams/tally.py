@@ -81,6 +81,8 @@ class Tally:
     ways: Counter[str] = field(default_factory=Counter)
     disagreements: Counter[str] = field(default_factory=Counter)
     cases: int = 0
+    topics: int = 0
+    topics_left_out: int = 0
 
     def add(self, case: Case, columns: set[str]) -> None:
         self.cases += 1
@@ -89,7 +91,8 @@ class Tally:
         self.on_columns.update({found[name] for name in columns if name in found})
 
     def __str__(self) -> str:
-        lines = [f"{self.cases} cases", f"{'operation':44}{'cases':>7}{'on columns':>12}"]
+        compared = f"{self.topics} topics compared, {self.topics_left_out} left out"
+        lines = [f"{self.cases} cases, {compared}", f"{'operation':44}{'cases':>7}{'on columns':>12}"]
         lines += [f"{name:44}{count:7}{self.on_columns[name]:12}" for name, count in sorted(self.ran.items())]
         for title, counts in (
             ("ways", self.ways),

@@ -1,20 +1,36 @@
-"""The oracle itself: a case in, Kafka's answer out."""
+"""Ours against Kafka Streams on random cases; ORACLE_CASES says how many (200), ORACLE_SEED which."""
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Iterator
 
 import pytest
 
 from tests.interop.kafka_streams.kafka import KafkaStreams
+from tests.interop.kafka_streams.search import drawn, search
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+CASES = int(os.environ.get("ORACLE_CASES", "200"))
+SEED = int(os.environ.get("ORACLE_SEED", random.randrange(2**32)))
 
 
 @pytest.fixture(scope="module")
 def kafka(java: None) -> Iterator[KafkaStreams]:
     with KafkaStreams() as opened:
         yield opened
+
+
+@pytest.mark.parametrize("timeless", [False, True], ids=["any", "over several partitions"])
+def test_random_cases(kafka: KafkaStreams, capsys: pytest.CaptureFixture[str], timeless: bool) -> None:
+    count = CASES // 4 if timeless else CASES
+    found = search(kafka, drawn(count, SEED, timeless=timeless), timeless=timeless)
+    with capsys.disabled():
+        print(f"\nseed {SEED}\n{found}")
+    assert not found.kinds, f"ORACLE_SEED={SEED} ORACLE_CASES={CASES} gives it again"
+    assert not found.tally.not_there
 
 
 def test_says_what_came_out_after_each_event(kafka: KafkaStreams) -> None:

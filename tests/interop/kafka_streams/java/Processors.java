@@ -38,6 +38,7 @@ final class Processors {
         String store = addStore(builder, step);
         return switch (step.get("processor").asText()) {
             case "running_count" -> stream.processValues(() -> new RunningCountOfValues(store), store);
+            case "changes_only" -> stream.processValues(() -> new ChangesOnly(store), store);
             default -> throw new IllegalArgumentException("no processor of values " + step);
         };
     }
@@ -102,6 +103,24 @@ final class Processors {
             }
             long count = counted(counts, record.key());
             context().forward(record.withValue(Functions.row(count, Functions.s(record.value()), Functions.d(record.value()))));
+        }
+    }
+
+    /** Without deletions of keys that have no row (D6). */
+    private static final class ChangesOnly extends ContextualFixedKeyProcessor<Object, Object, Object> {
+        private final String store;
+
+        ChangesOnly(String store) {
+            this.store = store;
+        }
+
+        @Override
+        public void process(FixedKeyRecord<Object, Object> record) {
+            KeyValueStore<Object, Object> rows = context().getStateStore(store);
+            if (record.value() != null || rows.get(record.key()) != null) {
+                rows.put(record.key(), record.value() == null ? null : Functions.row(1L, null, null));
+                context().forward(record);
+            }
         }
     }
 
