@@ -88,7 +88,7 @@ class Tally:
         self.cases += 1
         found = labels(case)
         self.ran.update(set(found.values()))
-        self.on_columns.update({found[name] for name in columns if name in found})
+        self.on_columns.update({found.get(name, "group_by") for name in columns})
 
     def __str__(self) -> str:
         compared = f"{self.topics} topics compared, {self.topics_left_out} left out"
@@ -110,7 +110,7 @@ class Tally:
 
 @contextmanager
 def watching_columns() -> Iterator[set[str]]:
-    """The names of the steps that got an answer from columns."""
+    """The names of the steps that got an answer from columns. The one without a name of ours is that of a group_by."""
     from streams.operators import named_aggregates
     from streams.operators.evaluation import Evaluation
 
