@@ -56,6 +56,11 @@ class Failures:
         """Those of `counts` that say that a record was left out."""
         return Counter({key: count for key, count in self.counts.items() if key[1] not in NOT_DROPPED})
 
+    def stops(self, node: Node) -> bool:
+        """Whether a record that fails in the step ends the app, so that none is ever left out."""
+        policy = node.on_error or self._policy
+        return not isinstance(policy.then if isinstance(policy, Retry) else policy, DeadLetter | Skip)
+
     def handle(self, node: Node, batch: Batch, index: int, error: Exception) -> None:
         """Returns when the record is to be left out; raises TryAgain, or the error that stops the app."""
         if isinstance(error, StreamsError) and not isinstance(error, RecordError):

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from broker_embedded import records
 from state.restore import RestoreEvent, Restorer
 from streams.runtime.observer import Restoring
+from streams.runtime.rereading import Rereading, as_stored, rereading
 from streams.runtime.steps import reach
 from streams.runtime.task import Task
 from streams.runtime.undone import undone
@@ -38,6 +37,7 @@ class Restore:
         self._transport = transport
         self._tell = tell
         self._begun: dict[tuple[str, str], RestoreEvent] = {}
+        self._readers: dict[TopicPartition, Rereading | None] = {}
         self.records = 0
 
     async def run(self, places: Mapping[tuple[Task, str], ChangelogPlace]) -> None:
@@ -61,6 +61,8 @@ class Restore:
                 listener=lambda event, partition=task.partition: self._event(event, partition),  # type: ignore[misc]
             )
             restorers.setdefault(place.tp, []).append(restorer)
+            if place.end is not None and not restorer.reached:
+                self._readers[place.tp] = rereading(task, place.tp.topic)
         await self._read({tp: [r for r in group if not r.reached] for tp, group in restorers.items()})
         for group in restorers.values():
             for restorer in group:
@@ -76,8 +78,9 @@ class Restore:
 
     async def _feed(self, fetched: Fetched, restorers: list[Restorer]) -> None:
         reach("restore: write store")
+        reader = self._readers.get(fetched.tp)
         for header, data in read_committed(fetched):
-            offsets, keys, values, times = _keyed(records.decode(data))
+            offsets, keys, values, times = as_stored(data) if reader is None else reader.rows(data)
             for restorer in restorers:
                 # What was committed of a source topic may end in the middle of a batch.
                 start, stop = np.searchsorted(offsets, (restorer.position, restorer.end)).tolist()
@@ -120,18 +123,6 @@ class Restore:
                 event.reason,
             )
         )
-
-
-def _keyed(part: records.Records) -> tuple[npt.NDArray[np.int64], list[bytes | None], list[bytes | None], list[int]]:
-    """Offsets, keys, values and timestamps. A record without a key, which the topic of a table may have, is no change
-    of the table.
-    """
-    keys = part.keys()
-    if None not in keys:
-        return part.offsets, keys, part.values(), part.timestamps.tolist()
-    rows = [row for row, key in enumerate(keys) if key is not None]
-    values, times = part.values(), part.timestamps.tolist()
-    return part.offsets[rows], [keys[row] for row in rows], [values[row] for row in rows], [times[row] for row in rows]
 
 
 def _changes(places: Mapping[tuple[Task, str], ChangelogPlace]) -> Iterator[tuple[TopicPartition, int]]:

@@ -12,15 +12,22 @@ from typing import Any
 import pytest
 
 import streams
+from broker_embedded import records
 from streams.errors import ConfigError, StreamsError, UserCodeError
 from streams.runtime.steps import COMMIT_STEPS
 from streams.testing import Clock, Driver, TopicRecord
+from streams.transport.contract import TopicPartition
 from streams.windows import Windowed
 
 
 class Order(streams.Record):
     customer: str
     amount: int
+
+
+class Reading(streams.Record):
+    degrees: int
+    at: streams.Timestamp
 
 
 def shop(**settings: Any) -> streams.App:
@@ -396,6 +403,33 @@ def test_a_table_of_a_topic_is_restored_without_the_records_that_have_no_key() -
         driver.crash()
         driver.restart()
         assert driver.table("names").items() == [("ann", "smith"), ("bob", "jones")]
+
+
+def test_a_table_of_a_topic_is_restored_without_the_records_that_were_left_out() -> None:
+    app = streams.App("shop", on_error="skip")
+    app.topic("names", key_type=str, value_type=int).table(name="names")
+    with Driver(app) as driver:
+        driver.pipe("names", [("ann", 1, 0), ("bob", 2, 0)])
+        driver.log.append(TopicPartition("names", 0), records.encode([b"ann", b"cat"], [b"no number", b"2x"], [5, 6]))
+        driver.pipe("names", key="bob", value=3, timestamp=1)
+        for _ in range(2):
+            assert driver.table("names").items() == [("ann", 1), ("bob", 3)]
+            driver.crash()
+            driver.restart()
+        assert driver.dropped == {}
+
+
+def test_a_table_of_a_topic_is_restored_under_the_times_that_its_records_have() -> None:
+    app = streams.App("shop")
+    left, right = (app.topic(name, key_type=str, value_type=Reading).table(name=name) for name in ("left", "right"))
+    joined = left.join(right, lambda a, b: a.degrees - b.degrees, value_type=int, name="joined")
+    joined.to_stream().to("out")
+    with Driver(app) as driver:
+        driver.pipe("left", key="a", value=Reading(5, 500), timestamp=1)
+        driver.crash()
+        driver.restart()
+        driver.pipe("right", key="a", value=Reading(3, 300), timestamp=2)
+        assert driver.read("out") == [("a", 2, 500, ())]
 
 
 def test_a_crash_in_a_restore(tmp_path: Path) -> None:
