@@ -77,6 +77,8 @@ class TaskContext:
     app_id: str = ""
     punctuations: Punctuations | None = None
     """The schedules of the task's processors, if it has any."""
+    run_within: Callable[[str, Batch], None] | None = None
+    """Hands a step's batch on at once, in the middle of its work."""
     commit_asked: bool = False
     """A processor wants a commit soon."""
     _times: tuple[Batch, Int64Array] | None = None

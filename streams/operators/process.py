@@ -1,8 +1,8 @@
 """process: each record through a processor of the user's, with its stores, its schedules, and what it hands on.
 
-What `ctx.forward` is given goes on when the call of the processor that gave it is over, in order. (Kafka Streams calls
-the steps behind within `forward`.) So a call that raises has done nothing: what it handed on is dropped, and its stores
-are as before.
+What `ctx.forward` is given goes on when the call of the processor that gave it is over, in order. So a call that raises
+has done nothing: what it handed on is dropped, and its stores are as before. Kafka Streams calls the steps behind
+within `forward`, which only a step that shares a store with the processor can tell; where there is one, so do we.
 
 Stream time is looked at after each record of the task, as Kafka's test driver does it, whether or not the record came
 here: before a record of a batch this step makes the calls that fell due with the records before it, and the task makes
@@ -19,7 +19,7 @@ import numpy as np
 
 from streams.batch import Batch
 from streams.errors import StreamsError, UserCodeError
-from streams.graph.nodes import ProcessNode
+from streams.graph.nodes import Node, ProcessNode
 from streams.operators.base import Blocked, Operator, TaskContext
 from streams.operators.failures import TryAgain
 from streams.operators.processor_context import ProcessorContext
@@ -49,6 +49,14 @@ class Punctuation:
         )
 
 
+class PassedOn(BaseException):
+    """What a step behind raised, on its way through a processor, which is not to take it for an error of its own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class ProcessOperator(Operator[ProcessNode]):
     record_type: type[ProcessorRecord] = ProcessorRecord
     """What the processor is given."""
@@ -65,6 +73,9 @@ class ProcessOperator(Operator[ProcessNode]):
         self._punctuation: Punctuation | None = None
         self._given: list[Forwarded] = []
         """What the call that runs now has handed on."""
+        self._at_once = False
+        self._source: Batch | None = None
+        """What the record at hand is of; None in a scheduled call."""
         self._leaving: deque[tuple[Forwarded, Batch | None]] = deque()
 
     def open(self) -> None:
@@ -78,6 +89,16 @@ class ProcessOperator(Operator[ProcessNode]):
             except Exception as error:
                 raise UserCodeError(error, step=self.node.name) from error
         self._ctx.begun = True
+        own = {store.name for store in self.node.stores}
+        self._at_once = any(own & {store.name for store in node.stores} for node in self._behind())
+
+    def _behind(self) -> list[Node]:
+        """All steps to which something gets from here."""
+        found: list[Node] = [self.node]
+        for operator in self.context.operators.values():  # parents first
+            if any(parent in found for parent in operator.node.parents):
+                found.append(operator.node)
+        return found[1:]
 
     def close(self) -> None:
         end = getattr(self._processor, "close", None)
@@ -108,9 +129,12 @@ class ProcessOperator(Operator[ProcessNode]):
     def _one(self, batch: Batch, row: int) -> None:
         headers = () if batch.headers is None else batch.headers[row]
         record = self.record_type(batch.keys[row], batch.values[row], int(batch.timestamps[row]), headers)
+        self._source = batch
         self._ctx.at_record(record, batch, row)
         try:
             self._processor.process(record)
+        except PassedOn as passed:
+            raise passed.error from None
         except Exception as error:  # noqa: BLE001 - whatever the user's code raises goes to the error policy
             self._ctx.undo()
             self._given.clear()
@@ -119,7 +143,15 @@ class ProcessOperator(Operator[ProcessNode]):
 
     def forward(self, record: ProcessorRecord, offset: int, to: str | None) -> None:
         """Takes what the call that runs now hands on."""
-        self._given.append(Forwarded(record, offset, to))
+        given = Forwarded(record, offset, to)
+        if not self._at_once or self.context.run_within is None:
+            self._given.append(given)
+            return
+        self.only_child = to
+        try:
+            self.context.run_within(self.node.name, self._made_of([given], self._source))
+        except Exception as error:
+            raise PassedOn(error) from error
 
     def children(self) -> list[str]:
         """The names of the steps behind."""
@@ -151,9 +183,12 @@ class ProcessOperator(Operator[ProcessNode]):
         return self.more()
 
     def _call(self, due: Punctuation) -> None:
+        self._source = None
         self._ctx.at_time(due.time_ms)
         try:
             due.schedule.callback(due.time_ms)
+        except PassedOn as passed:
+            raise passed.error from None
         except Exception as error:  # noqa: BLE001 - as for records
             self._ctx.undo()
             self._given.clear()

@@ -7,11 +7,13 @@ there.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
 
 from streams.batch import Batch
+from streams.errors import TopologyError
 from streams.graph.nodes import Node
 from streams.graph.plan import SubTopology
 from streams.operators.base import Blocked, Operator
@@ -99,6 +101,34 @@ class Executor:
             if perf_counter() - self._yielded_s > TURN_S:
                 await asyncio.sleep(0)
                 self._yielded_s = perf_counter()
+
+    def run_within(self, name: str, batch: Batch) -> None:
+        """Hands a batch on in the middle of the work of a step, to the end of every branch.
+
+        Raises TopologyError where a step behind would wait, as nobody can wait in the middle of a call.
+        """
+        outer, self._stack = self._stack, []
+        self._hand_on(name, batch)
+        del self._stack[0]  # what is left of the step's answer: there is none yet
+        try:
+            while self._stack:
+                step, work = self._stack.pop()
+                answer = self._without_waiting(step, work)
+                if answer is not None and len(answer):
+                    self._hand_on(step, answer)
+        finally:
+            self._stack = outer
+
+    def _without_waiting(self, step: str, work: Work) -> Batch | None:
+        try:
+            return work()
+        except Blocked as blocked:
+            if inspect.iscoroutine(blocked.awaitable):
+                blocked.awaitable.close()
+            raise TopologyError(
+                f"{step} would wait in the middle of a call of a processor that shares a store with it. Give it a "
+                "policy without retry, or, if it is an agent, a topic between the two"
+            ) from None
 
     def _hand_on(self, name: str, batch: Batch) -> None:
         self._stack.append((name, self.operators[name].more))

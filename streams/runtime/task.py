@@ -85,6 +85,7 @@ class Task:
         self.operators: dict[str, Operator[Any]] = {node.name: operator_for(node, self.context) for node in sub.nodes}
         self.context.operators = self.operators
         self.executor = Executor(sub, self.operators, self._forget_expired, self._due)
+        self.context.run_within = self.executor.run_within
         self._punctuated = False
         self._expiring = [store.name for store in sub.stores if store.ttl_ms is not None]
         self.queues: list[PartitionQueue] = []

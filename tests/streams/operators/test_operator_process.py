@@ -257,6 +257,55 @@ def test_two_processors_share_a_store_and_run_in_one_task() -> None:
         assert rows(driver) == [("a", None, 1), ("a", 1, 3), ("a", 2, 5)]
 
 
+class Adds(Processor):
+    """One to the store, and on, for as often as the value says."""
+
+    def process(self, record: ProcessorRecord) -> None:
+        kept = self.ctx.store("kept")
+        for _ in range(record.value):
+            kept.put(record.key, (kept.get(record.key) or 0) + 1)
+            self.ctx.forward(record)
+        if record.key == "bad":
+            raise ValueError("bad")
+
+
+class Doubles(Processor):
+    """Says what the store has, and doubles it."""
+
+    def process(self, record: ProcessorRecord) -> None:
+        kept = self.ctx.store("kept")
+        self.ctx.forward(record, value=kept.get(record.key))
+        kept.put(record.key, 2 * kept.get(record.key))
+        if record.key == "worse":
+            raise KeyError("worse")
+
+
+def sharing(first: Any = None, second: Any = None) -> streams.App:
+    app = streams.App("shop")
+    kept = app.store("kept", key_type=str, value_type=int)
+    given: dict[str, Any] = {"stores": [kept], "key_type": str, "value_type": int}
+    stream = app.topic("in", key_type=str, value_type=int).stream().process(Adds, **given, on_error=first)
+    stream = stream.map_values(lambda v: v, value_type=int).process(Doubles, **given, on_error=second)
+    stream.to(app.topic("out", key_type=str, value_type=int))
+    return app
+
+
+def test_a_step_behind_that_shares_a_store_is_called_within_forward() -> None:
+    assert [value for _, value, _ in run(sharing(), ("a", 3, 1), ("a", 1, 2))] == [1, 3, 7, 15]
+
+
+def test_each_of_the_two_has_its_own_policy() -> None:
+    app = sharing(streams.skip(), streams.skip())
+    with Driver(app) as driver:
+        driver.pipe("in", [("bad", 1, 1), ("worse", 1, 2), ("bad", 1, 3)])
+        assert driver.dropped == {("in-process-Adds", "skip"): 2, ("in-process-Doubles", "skip"): 1}
+    with Driver(sharing(streams.skip())) as driver, pytest.raises(UserCodeError, match=r"in-process-Doubles, .*worse"):
+        driver.pipe("in", key="worse", value=1)
+    waits = sharing(None, streams.retry(1))
+    with Driver(waits) as driver, pytest.raises(TopologyError, match="Doubles would wait in the middle of a call"):
+        driver.pipe("in", key="worse", value=1)
+
+
 def test_a_processor_brings_its_own_stores() -> None:
     class Own(Processor):
         stores = (streams.Store("own", key_type=str, value_type=int),)
