@@ -394,16 +394,22 @@ final class Topologies {
 
     private static JoinWindows within(JsonNode step) {
         JsonNode within = step.get("within");
-        return JoinWindows.ofTimeDifferenceAndGrace(ms(within, "before"), ms(within, "grace"))
+        // Of either side alone, the window must not be empty at any step.
+        String wider = within.get("before").asLong() > within.get("after").asLong() ? "before" : "after";
+        return JoinWindows.ofTimeDifferenceAndGrace(ms(within, wider), ms(within, "grace"))
             .before(ms(within, "before")).after(ms(within, "after"));
     }
 
-    /** Both sides of a join of two streams, watched for late records: for an inner join those whose grace is over. */
+    /**
+     * Both sides of a join of two streams, watched for late records: for an inner join those whose grace is over, for the others
+     * also those that come when a record may have left alone before them, or might leave alone while their own grace lasts.
+     */
     private List<KStream<Object, Object>> watched(JsonNode step) {
         JsonNode within = step.get("within");
         long reach = Math.min(within.get("before").asLong(), within.get("after").asLong());
         boolean inner = step.get("op").asText().equals("join");
-        long lateMs = reach + (inner ? within.path("grace").asLong() : 0);
+        long graceMs = within.path("grace").asLong();
+        long lateMs = inner ? reach + graceMs : Math.min(reach, graceMs);
         long[] streamTime = {Long.MIN_VALUE};
         Supplier<Processors.Watch> watch = () -> new Processors.Watch(streamTime, lateMs, () -> late.add(step.get("id").asText()));
         KStream<Object, Object> left = stream(step).processValues(watch::get);
