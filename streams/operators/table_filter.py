@@ -46,11 +46,8 @@ class TableFilterOperator(DerivedTable[TableFilterNode]):
         changes = super()._changed(batch, values)
         if changes is None or changes.olds is None or self._versioned or not holds(changes.values, NoneType):
             return changes
-        olds = changes.olds
-        if changes.idle is not None:  # a row that was not told of above may have been told of here
-            changes = changes.with_idle(changes.idle & [old is None for old in olds])
         if not self.node.asked_old:
             return changes
-        pairs = zip(changes.values, olds, strict=True)
+        pairs = zip(changes.values, changes.olds, strict=True)
         told = np.fromiter((new is not None or old is not None for new, old in pairs), np.bool_, len(changes))
         return changes.take(told) if told.any() else None

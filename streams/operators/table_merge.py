@@ -29,20 +29,7 @@ class TableMergeOperator(Operator[TableMergeNode]):
             self._table = KeptTable(self.node.store, self.node, self.context)
 
     def process(self, batch: Batch) -> Batch | None:
-        told = batch if self.node.told is None else self._told(batch)
-        return told if self._table is None else self._table.absorb(told)
-
-    def _told(self, batch: Batch) -> Batch:
-        """Deletions of rows that were not handed on are idle."""
-        assert self.node.told is not None
-        view = self.context.view(self.node.told)
-        idle = np.zeros(len(batch), np.bool_)
-        for row, (key, value, timestamp) in enumerate(batch.rows()):
-            entry = view.entry_of(key)
-            idle[row] = value is None and view.read(entry, None) is None
-            if not idle[row]:
-                view.write(entry, None if value is None else True, timestamp, None)
-        return batch.with_idle(idle)
+        return batch if self._table is None else self._table.absorb(batch)
 
     def lookup(self, keys: Sequence[Any]) -> list[Found]:
         return self._computed(keys) if self._table is None else self._table.lookup(keys)
@@ -70,7 +57,5 @@ class TableMergeOperator(Operator[TableMergeNode]):
         )
 
     def save(self) -> Iterator[None]:
-        if self.node.told is not None:
-            yield from self.context.view(self.node.told).save()
         if self._table is not None:
             yield from self._table.save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from streams.dsl.joins.joining import Joining, may_meet
@@ -35,9 +36,8 @@ def join_table_table(left: Table, right: Table, joining: Joining, store: str | N
     check_keys(left.key_type, right, joining, where)
     name = check_name(joining.name or derived_name(left, right, joining, function), joining.step)
     joiner = joiner_of(joining, function)
-    apart = not (
-        sources_above(left.node) & sources_above(right.node) or _tells_less(left.node) or _tells_less(right.node)
-    )
+    apart = _tells_all(left.node) and _tells_all(right.node)
+    apart = apart and not sources_above(left.node) & sources_above(right.node)
     sides = _sides(left, right, name, where, joining, joiner, apart)
     made = left._kept(store, joiner.value_type)
     node = TableMergeNode(
@@ -49,7 +49,7 @@ def join_table_table(left: Table, right: Table, joining: Joining, store: str | N
         left=left.node,
         right=right.node,
         joiner=joiner,
-        told=None if apart else _told(left, name, where),
+        apart=apart,
     )
     # Kafka Streams asks those whose rows may be missing on the other side; ours has to know of the others as well.
     request_old(left.node, shown=joining.step != "join")
@@ -78,19 +78,11 @@ def _sides(
     return made[0], made[1]
 
 
-def _tells_less(node: Node) -> bool:
-    """Whether old values of the table may not be what it told before: one record changes two tables in it."""
-    if isinstance(node, TableMergeNode) and node.told is not None:
-        return True
-    return any(_tells_less(parent) for parent in node.parents)
-
-
-def _told(left: Table, name: str, where: str) -> StoreDef:
-    """Where one record changes both sides, only what was handed on tells which rows there are."""
-    kept = left._kept(f"{name}-rows", bool)
-    assert kept is not None
-    kept.where = where
-    return kept
+def _tells_all(node: Node) -> bool:
+    """Whether the old values of a table are what it told before; not where one record changes two tables in it."""
+    if isinstance(node, TableMergeNode):
+        return node.apart
+    return not isinstance(node, TableNode) or all(_tells_all(parent) for parent in node.parents)
 
 
 def joiner_of(joining: Joining, function: UserFunction) -> TableJoiner:
@@ -127,9 +119,20 @@ def leaving(table: Table) -> Node:
     for node in graph.nodes:
         if node.name == name and isinstance(node, ToStreamNode):
             return node
-    node = ToStreamNode(name=name, parents=(table.node,), where=caller())
+    told = None if _tells_all(table.node) else _told(table, name)
+    node = ToStreamNode(name=name, parents=(table.node,), where=caller(), told=told)
     graph.add_node(node)
     return node
+
+
+def _told(table: Table, name: str) -> StoreDef | None:
+    """A store of which rows were told. Its name has to last, so it must not come from a line."""
+    if re.search(r"-line-\d+", name):
+        raise TopologyError(
+            f"to_stream at {caller()}: what a table that is joined with itself has told is kept in a store, whose name "
+            f"must last: give the step {table.node.name!r} at {table.node.where} a name="
+        )
+    return table._kept(f"{name}-rows", bool)
 
 
 def _has_join(node: Node) -> bool:

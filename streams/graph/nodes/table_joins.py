@@ -56,31 +56,35 @@ class TableTableJoinNode(Node):
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class TableMergeNode(TableNode):
-    """Both sides of a join of two tables as one table. `store` is where it is kept if the user asked for that; `told`
-    a store of the rows that were handed on, if deletions of others are to be found out by it.
+    """Both sides of a join of two tables as one table. `store` is where it is kept if the user asked for that, `apart`
+    as its sides have it.
     """
 
     left: TableNode
     right: TableNode
     joiner: TableJoiner
-    told: StoreDef | None = None
+    apart: bool
 
     @property
     def keeps_old(self) -> bool:
         return False
 
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class ToStreamNode(Node):
+    """The changes of a table that has a join in it, for those that are no tables: without such as change nothing.
+    `told` keeps which rows were handed on, where the changes do not say.
+    """
+
+    told: StoreDef | None = None
+
     @property
     def stores(self) -> tuple[StoreDef, ...]:
-        return tuple({id(store): store for store in (self.store, self.told) if store is not None}.values())
+        return () if self.told is None else (self.told,)
 
     @property
     def writes(self) -> tuple[StoreDef, ...]:
         return self.stores
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class ToStreamNode(Node):
-    """The changes of a table that has a join in it, for those that are no tables: without such as change nothing."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
