@@ -66,6 +66,7 @@ class Stream:
         self.key_type = key_type
         self.value_type = value_type
         self.key_changed = key_changed
+        self._keyed: Stream | None = None
 
     # -- one record in, one or none or many out
 
@@ -283,15 +284,19 @@ class Stream:
 
     def by_key(self) -> Stream:
         """This stream with each record in the partition of its key: through a repartition topic if the key was
-        changed.
+        changed, the same one for all that ask this stream.
         """
-        return self._repartitioned(self.label) if self.key_changed else self
+        if not self.key_changed:
+            return self
+        if self._keyed is None:
+            self._keyed = self._repartitioned(self.label)
+        return self._keyed
 
     def group_by_key(self, *, name: str | None = None) -> GroupedStream:
         """The records by their key."""
         from streams.dsl.grouped import GroupedStream
 
-        return GroupedStream(self._repartitioned(name or self.label) if self.key_changed else self)
+        return GroupedStream(self._repartitioned(name) if name and self.key_changed else self.by_key())
 
     def group_by(self, function: Function, *, name: str | None = None, key_type: Any = None) -> GroupedStream:
         """The records by what the function or expression gives, through a repartition topic; records for which it is

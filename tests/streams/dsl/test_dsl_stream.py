@@ -141,6 +141,16 @@ def test_one_repartition_serves_several_aggregations() -> None:
     assert sum(isinstance(node, AggregateNode) for node in nodes(made)) == 3
 
 
+def test_a_stream_under_new_keys_has_one_repartition_for_all_that_need_it() -> None:
+    keyed = stream().select_key(as_text)
+    first, second = keyed.by_key(), keyed.by_key()
+    assert first.node is second.node
+    keyed.group_by_key().count(name="counts")
+    keyed.group_by_key(name="other").count(name="others")
+    topics = [name for name, topic in keyed._builder.graph.topics.items() if topic.internal]
+    assert topics == ["shop-orders-by-as_text-repartition", "shop-other-repartition"]
+
+
 def test_a_repartition_hands_on_types_and_says_how_many() -> None:
     made = stream().select_key(as_text).repartition(name="x", partitions=3)
     assert isinstance(made.node, SourceNode)
