@@ -81,10 +81,8 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
         self._meet(side, batch, found)
         for one in self._sides:
             one.let_go(self._now - one.keep_ms)
-        if not found.rows:
-            return None
         self._results = found.pieces()
-        return self.more()
+        return self.more() if found.rows else None
 
     def _meet(self, side: int, batch: Batch, found: _Results) -> None:
         mine, other, waiting = self._sides[side], self._sides[1 - side], self._waiting
@@ -215,6 +213,9 @@ class _Results:
         self.times.append(time)
 
     def pieces(self) -> Iterator[_Results]:
+        if len(self.rows) <= PIECE_RESULTS:
+            yield self
+            return
         for at in range(0, len(self.rows), PIECE_RESULTS):
             piece = _Results(self._cause, LEFT)
             for column in ("rows", "keys", "lefts", "rights", "times"):

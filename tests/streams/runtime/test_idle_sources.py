@@ -119,3 +119,27 @@ async def test_nobody_is_idle_in_a_replay(folder: str) -> None:
         clock = iter(range(0, 10**9, 10**6))
         await Worker(app, Silent(), until_end=True, now_ms=lambda: next(clock)).run()
         assert [record async for record in client.read("closed")] == []
+
+
+TABLES: dict[str, Any] = {
+    "hopping": lambda g: g.windowed_by(streams.HoppingWindow("10s", step="5s")).count(name="c").emit("close"),
+    "sliding": lambda g: g.windowed_by(streams.SlidingWindow("10s")).count(name="c").emit("close"),
+    "session": lambda g: g.windowed_by(streams.SessionWindow("10s")).count(name="c").emit("close"),
+    "suppressed windows": lambda g: (
+        g.windowed_by(streams.TumblingWindow("10s")).count(name="c").suppress(until="close", name="s")
+    ),
+    "suppressed": lambda g: g.count(name="c").suppress(until="10s", name="s"),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_whatever_waits_for_time_leaves(kind: str) -> None:
+    app = streams.App("idle", source_idle_after_ms=AFTER_MS)
+    table = TABLES[kind](app.topic("numbers", key_type=str, value_type=int).stream().group_by_key())
+    table.to_stream().map(lambda key, count: ("all", count), key_type=str).to("closed")
+    with Driver(app) as driver:
+        send(driver, (0, 1))
+        driver.advance(wall="8s")
+        assert closed(driver) == []
+        driver.advance(wall="8s")
+        assert closed(driver) == [("all", 1)]
