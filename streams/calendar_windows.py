@@ -118,7 +118,9 @@ class UnlimitedWindow(Windows):
 
     size_ms = TIME_MAX
 
-    def __init__(self, start: int | datetime | timedelta = 0) -> None:
+    def __init__(self, start: int | datetime | timedelta = 0, *, grace: None = None) -> None:
+        if grace is not None:
+            raise ConfigError(f"UnlimitedWindow(grace={grace!r}): it never closes, so there is no grace; leave it out.")
         if isinstance(start, datetime) and start.tzinfo is not None:
             start -= _EPOCH
         if isinstance(start, timedelta):

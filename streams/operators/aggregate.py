@@ -109,7 +109,7 @@ class AggregateOperator(Operator[AggregateNode]):
         self._observed = int(observed[-1])
         rows, starts = self._window.assign(batch.timestamps)
         self.context.failures.dropped(self.node, "no_window", self._window.without(batch.timestamps))
-        closed = self._window.closed_start(np.minimum(observed, self.context.time_bound))
+        closed = self._window.closed_start(self.context.stream_times(observed))
         self._closing = batch, closed
         # Closed stays closed, even if time is held back again by a writer that was idle.
         late = starts <= np.maximum(closed, self._closed_to)[rows]

@@ -132,6 +132,13 @@ class TaskContext:
         held = min(observed, self.time_bound)
         return max(held, self.idle_time) if observed > NO_TIME else held
 
+    def stream_times(self, observed: Int64Array) -> Int64Array:
+        """`stream_time` of each."""
+        held = np.minimum(observed, self.time_bound)
+        if self.idle_time == NO_TIME:
+            return held
+        return np.where(observed > NO_TIME, np.maximum(held, self.idle_time), held)
+
 
 class Operator(Generic[N]):
     """One step of one task. The methods here do nothing; an operator overrides what it needs."""

@@ -17,10 +17,12 @@ import numpy.typing as npt
 from streams.batch import Batch
 from streams.durations import format_ms
 from streams.errors import DecodeError, EncodeError, TopologyError
-from streams.graph.nodes import AggregateNode, FunctionFold, NamedAggregates, ReduceFold
+from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.base import Blocked, TaskContext
 from streams.operators.calls import FAILED
 from streams.operators.failures import TryAgain
+from streams.operators.folding import IMMUTABLE, Folding
+from streams.operators.row_context import RowContext
 from streams.serde import serde_for
 
 Slots = npt.NDArray[np.intp]
@@ -60,8 +62,9 @@ class RowStates:
     def __init__(self, node: AggregateNode, context: TaskContext) -> None:
         self._node = node
         self._context = context
-        self._step = _step_of(node.fold)
-        self._first = _first_of(node.fold)
+        self._folding = Folding(node.fold, None, lambda: self._ctx)
+        self._first = self._folding.first() if isinstance(node.fold, NamedAggregates) else None
+        self._ctx: RowContext | None = None
         self._form = form_of(node)
         self._states: list[Any] = []
 
@@ -79,13 +82,16 @@ class RowStates:
         return self._continue(batch, list(zip(rows.tolist(), slots.tolist(), strict=True)), finish, [])
 
     def _continue(self, batch: Batch, pairs: list[tuple[int, int]], finish: Finish, results: list[Any]) -> Batch | None:
-        keys, values, states, step = batch.keys, batch.values, self._states, self._step
+        keys, values, states, step = batch.keys, batch.values, self._states, self._folding.step
         result, storable, check = self._form.result, self._form.storable, self._form.check
+        wants_ctx = self._folding.wants_ctx
         while len(results) < len(pairs):
             try:
                 for row, slot in pairs[len(results) :]:
+                    if wants_ctx:
+                        self._ctx = RowContext(batch, row, self._context)
                     old = states[slot]
-                    state = step(keys[row], old if type(old) in _IMMUTABLE else deepcopy(old), values[row])
+                    state = step(keys[row], old if type(old) in IMMUTABLE else deepcopy(old), values[row])
                     if type(state) not in storable:
                         check(state)
                     states[slot] = state
@@ -143,10 +149,6 @@ def form_of(node: AggregateNode) -> Any:
 
 _SURELY = frozenset({int, float, bool, bytes})
 """Types whose values can be stored, whatever they are (text may hold what UTF-8 cannot)."""
-_IMMUTABLE = frozenset({int, float, str, bytes, bool, tuple, NoneType})
-"""Types of states that a function cannot change in place; others are copied first, as a result may already be on its
-way.
-"""
 
 
 def read_state(node: AggregateNode, read: Callable[[bytes], Any], payload: bytes) -> Any:
@@ -193,27 +195,3 @@ def ask_policy(
         raise Blocked(context.sleep(again.delay_s), go_on) from None
     while len(results) < len(rows) and rows[len(results)] == failed:
         results.append(FAILED)
-
-
-def _first_of(fold: object) -> Any:
-    """The state of nothing: None, of which the first fold makes a state."""
-    return tuple(part.initialize() for _, part in fold.parts) if isinstance(fold, NamedAggregates) else None
-
-
-def _step_of(fold: object) -> Callable[[Any, Any, Any], Any]:
-    """One fold as (key, state, value) -> state."""
-    if isinstance(fold, ReduceFold):
-        reduce = fold.function.call
-        if fold.function.arity == 2:
-            return lambda key, old, value: value if old is None else reduce(old, value)
-        return lambda key, old, value: value if old is None else reduce(key, old, value)
-    if isinstance(fold, NamedAggregates):
-        updates = [part.update for _, part in fold.parts]
-        return lambda key, states, value: tuple(
-            update(state, value) for update, state in zip(updates, states, strict=True)
-        )
-    assert isinstance(fold, FunctionFold)
-    function, initial = fold.function.call, fold.initial
-    if fold.function.arity == 2:
-        return lambda key, state, value: function(initial() if state is None else state, value)
-    return lambda key, state, value: function(key, initial() if state is None else state, value)

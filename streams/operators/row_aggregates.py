@@ -21,6 +21,7 @@ from streams.operators.failures import TryAgain
 from streams.operators.folding import Folding
 from streams.operators.folds import check_shape, form_of, read_state
 from streams.operators.held_windows import UNLOADED, Held, HeldWindows, by_start
+from streams.operators.row_context import RowContext
 from streams.operators.row_results import Result, RowResults
 from streams.serde import key_serde_for
 
@@ -68,7 +69,8 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
     def __init__(self, node: KeyedAggregateNode, context: TaskContext) -> None:
         super().__init__(node, context)
         merge = node.merge if isinstance(node, SessionAggregateNode) else None
-        self._sides = [Side(Folding(fold, merge)) for fold in node.folds]
+        self._sides = [Side(Folding(fold, merge, lambda: self._ctx)) for fold in node.folds]
+        self._ctx: RowContext | None = None
         self._store = node.store.name
         self._emit = node.emit or context.emit
         self._keys = key_serde_for(node.store.key_type)
@@ -153,6 +155,8 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
     def _fold_row(self, batch: Batch, row: int, record: Record, again: Callable[[], Batch | None]) -> None:
         """One record. If it fails and is to be tried again, `again` goes on with it."""
         self._late = 0
+        if record.side.folding.wants_ctx:
+            self._ctx = RowContext(batch, row, self.context)
         try:
             effects = self.effects(record)
         except Exception as error:  # noqa: BLE001 - whatever the user's function raises goes to the error policy
@@ -258,9 +262,12 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         return self.closed_before(self._sides[0].closed_to)
 
     def advance(self) -> Batch | None:
-        if self._emit != "close" or self._sides[0].observed == NO_TIME:
+        for side in self._sides:
+            if side.observed != NO_TIME:
+                self._observe(side, side.observed)
+        self._move_on()
+        if self._emit != "close":
             return None
-        self._observe(self._sides[0], self._sides[0].observed)
         self._close(-1)
         return self._answer(None)
 

@@ -60,13 +60,15 @@ class SessionAggregateOperator(RowAggregateOperator):
         return self._go_on(side, taken, when, deque(marks), deque(odd_rows))
 
     def _times(self, side: Side, timestamps: Int64Array) -> Times:
-        bound, retention = self.context.time_bound, self.node.store.retention_ms
+        retention, stream_times = self.node.store.retention_ms, self.context.stream_times
         assert retention is not None
         observed = np.maximum(np.maximum.accumulate(timestamps), side.observed)
-        closed = np.maximum(np.minimum(observed, bound) - self.grace_ms, side.closed_to)
+        closed = np.maximum(stream_times(observed) - self.grace_ms, side.closed_to)
         # The record that is the latest so far is never late: its session ends with it.
         put = np.maximum(np.concatenate([[self._put_time], observed[:-1]]), self._put_time)
-        return Times(observed, closed, put, np.maximum(np.minimum(put, bound) - retention, self._gone_to))
+        gone = np.maximum(stream_times(put) - retention, self._gone_to)
+        gone[0] = self._gone_to
+        return Times(observed, closed, put, gone)
 
     def _put(self, runs: list[Run], states: list[Any], times: Int64Array) -> Iterator[tuple[int, Held]]:
         """Gives each session its state; what the commit is to emit, and by which row it was changed last."""

@@ -90,6 +90,7 @@ def test_times_that_the_calendar_does_not_have_are_in_no_window() -> None:
         (lambda: CalendarWindow("day", tz=""), "no time zone known here"),
         (lambda: CalendarWindow("day", grace=-1), "grace=-1 is negative"),
         (lambda: UnlimitedWindow(start=-1), "zero or more"),
+        (lambda: UnlimitedWindow(grace="1h"), "it never closes, so there is no grace"),  # type: ignore[arg-type]
         (lambda: UnlimitedWindow(start=datetime(2024, 1, 1)), "with a time zone"),
     ],
 )

@@ -218,6 +218,8 @@ def test_more_results_than_a_piece_come_in_pieces(bench: Callable[..., Any], mon
             lambda g: g.aggregate(dict, lambda d, v: d | {str(v): v}),
             [{"3": 3}, {"3": 3, "1": 1}, {"3": 3, "1": 1, "5": 5}],
         ),
+        (lambda g: g.aggregate(0, lambda total, value, ctx: total + value + ctx.offset), [3, 5, 12]),
+        (lambda g: g.reduce(lambda key, old, new, ctx: old + new + ctx.offset), [3, 5, 12]),
         (lambda g: g.aggregate(Stats(), add), [Stats(1, 3), Stats(2, 4), Stats(3, 9)]),
         (lambda g: g.aggregate(Stats, add), [Stats(1, 3), Stats(2, 4), Stats(3, 9)]),
         (lambda g: g.aggregate(set, lambda seen, value: seen | {value}, value_type=set[int]), [{3}, {3, 1}, {3, 1, 5}]),

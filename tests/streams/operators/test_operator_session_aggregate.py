@@ -108,6 +108,19 @@ def test_emit_close_comes_when_time_moves_without_a_record(bench: Callable[..., 
     assert seen(made.advance(11_001)) == [("a", 1_000, 1_000, 1, 1_000)]
 
 
+@pytest.mark.parametrize("build", [lambda g: g.count(name="t"), lambda g: texts(g)], ids=["columns", "rows"])
+def test_emit_close_comes_when_the_input_is_idle(bench: Callable[..., Any], build: Any) -> None:
+    made = bench(lambda s: build(sessions()(s)).emit("close"))
+    assert made.send(("a", 1, 1_000)) == []
+    made.context.idle_time = 11_001
+    assert [row[:3] for row in seen(made.all_of(made.operator.advance()))] == [("a", 1_000, 1_000)]
+    assert made.send(("b", 1, 1_000)) == [] and made.counts == {"late": 1}
+    # time stands at 11.001 s; a session of that time closes when the input is idle for longer
+    assert made.send(("b", 1, 2_000)) == []
+    made.context.idle_time = 30_000
+    assert [row[:3] for row in seen(made.all_of(made.operator.advance()))] == [("b", 2_000, 2_000)]
+
+
 @pytest.mark.parametrize(
     ("build", "value"),
     [
@@ -118,6 +131,7 @@ def test_emit_close_comes_when_time_moves_without_a_record(bench: Callable[..., 
             lambda g: g.aggregate(list, lambda seen, v: seen.append(v) or seen, merge=lambda k, a, b: a + b, name="t"),
             [1, 2, 3],
         ),
+        (lambda g: g.aggregate(0, lambda n, v, ctx: n + v, merge=lambda a, b, ctx: a + b + ctx.offset, name="t"), 10),
         (lambda g: g.aggregate(x=agg.sum(lambda v: v), name="t"), 6),
     ],
 )
