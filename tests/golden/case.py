@@ -91,7 +91,8 @@ class Case:
         app = streams.App("golden", **self._options("app"))
         names = {name: getattr(streams, name) for name in streams.__all__}
         names |= {"app": app, "topic": partial(_topic, app), "streams": streams}
-        exec(compile(self.topology, str(self.path), "exec", dont_inherit=True), names)
+        above = "\n" * (self.head.count("\n") + 1)  # so that errors name the line of the file
+        exec(compile(above + self.topology, self.path.name, "exec", dont_inherit=True), names)
         return app
 
     def run(self) -> list[list[str]]:
