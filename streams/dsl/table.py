@@ -186,7 +186,7 @@ class Table:
     def join(
         self,
         other: Table,
-        joiner: Callable[..., Any],
+        joiner: Function,
         *,
         foreign_key: ForeignKey | None = None,
         value_type: Any = None,
@@ -202,7 +202,7 @@ class Table:
     def left_join(
         self,
         other: Table,
-        joiner: Callable[..., Any],
+        joiner: Function,
         *,
         foreign_key: ForeignKey | None = None,
         value_type: Any = None,
@@ -216,7 +216,7 @@ class Table:
     def outer_join(
         self,
         other: Table,
-        joiner: Callable[..., Any],
+        joiner: Function,
         *,
         foreign_key: ForeignKey | None = None,
         value_type: Any = None,

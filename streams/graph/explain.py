@@ -15,11 +15,13 @@ from streams.graph.nodes import (
     BufferedTableJoinNode,
     CogroupNode,
     FilterNode,
+    ForeignKeyJoinNode,
     GlobalTableJoinNode,
     MapValuesNode,
     MergeNode,
     NamedAggregates,
     Node,
+    NotifyNode,
     PatternNode,
     RepartitionNode,
     SelectKeyNode,
@@ -29,11 +31,16 @@ from streams.graph.nodes import (
     SourceNode,
     SplitNode,
     StreamJoinNode,
+    SubscribeNode,
+    SubscriptionNode,
     TableAggregateNode,
     TableFilterNode,
     TableJoinNode,
     TableMapValuesNode,
+    TableMergeNode,
     TableSourceNode,
+    TableTableJoinNode,
+    ToStreamNode,
 )
 from streams.graph.plan import Plan, SubTopology
 
@@ -72,6 +79,8 @@ def value_type_of(node: Node) -> Any:
         return node.topic.value_type
     if isinstance(node, TableSourceNode | AggregateNode | TableAggregateNode):
         return node.store.value_type
+    if isinstance(node, TableMergeNode | ForeignKeyJoinNode):
+        return node.joiner.value_type
     if hasattr(node, "value_type"):
         return node.value_type
     return value_type_of(node.parents[0]) if node.parents else None
@@ -135,7 +144,17 @@ def _agent(node: AgentNode, value_type: Any) -> Said:
     return "rows", "an agent iterates over records; `async for batch in stream.batches()` gives it columns"
 
 
+_HANDED_ON: Said = ("columns", "batches are handed on as they are")
+_LOOKED_UP: Said = ("rows", "a batch is looked up at once; its joiner takes one pair at a time")
+
 _SAY: dict[type[Node], Callable[[Any, Any], Said]] = {
+    TableTableJoinNode: lambda node, _: _LOOKED_UP,
+    TableMergeNode: lambda node, _: _HANDED_ON if node.store is None else ("rows", "each row is kept"),
+    ToStreamNode: lambda node, _: _HANDED_ON if node.told is None else ("rows", "which rows were told is kept"),
+    SubscribeNode: lambda node, value_type: _by_expression(node.foreign_key, value_type),
+    SubscriptionNode: lambda node, _: ("rows", "a batch is looked up at once, and answered one by one"),
+    NotifyNode: lambda node, _: ("rows", "each change goes to all that subscribed to its key"),
+    ForeignKeyJoinNode: lambda node, _: _LOOKED_UP,
     SourceNode: lambda node, _: ("bytes", "decoded when a step asks for rows or columns"),
     FilterNode: lambda node, value_type: _by_expression(node.predicate, value_type),
     MapValuesNode: lambda node, value_type: _by_expression(node.function, value_type),

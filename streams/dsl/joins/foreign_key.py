@@ -47,13 +47,14 @@ def join_by_foreign_key(
         foreign_key if isinstance(foreign_key, Expression) else UserFunction(foreign_key, step="foreign_key", takes=2)
     )
     check_keys(without_none(type_of(refer)), right, joining, where, "foreign keys")
-    function = joining.function()
-    name = check_name(joining.name or derived_name(left, right, joining, function), joining.step)
+    asked = joining.asked(left.value_type, right.value_type)
+    name = check_name(joining.name or derived_name(left, right, joining, asked), joining.step)
     parts = _Parts(left, right, joining, name, where)
     # Old values tell which subscriptions end; of the right table Kafka Streams asks for them too.
     request_old(left.node)
     request_old(right.node)
-    kept = left._kept(store or name, joining.value_type or function.returns)
+    joiner = joiner_of(joining, asked)
+    kept = left._kept(store or name, joiner.value_type)
     assert kept is not None
     parts.ask(refer)
     parts.answer()
@@ -64,7 +65,7 @@ def join_by_foreign_key(
         left_value_type=left.value_type,
         right_value_type=right.value_type,
         looked=looking_into(left.node),
-        joiner=joiner_of(joining, function),
+        joiner=joiner,
     )
     return left._behind(node, kept, value_type=kept.value_type)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from streams.dsl.joins.joining import Joining, may_meet
+from streams.dsl.joins.joining import Joining, may_meet, named_by
 from streams.dsl.naming import suffix
 from streams.errors import TopologyError
+from streams.expressions.sides import SidedExpression
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.functions import UserFunction, caller
 from streams.graph.lookups import looking_into
@@ -32,10 +33,10 @@ NEEDS = {"join": (True, True), "left_join": (True, False), "outer_join": (False,
 
 def join_table_table(left: Table, right: Table, joining: Joining, store: str | None) -> Table:
     """A row for each key that the two tables have, whichever of them changes."""
-    where, function = caller(), joining.function()
+    where, asked = caller(), joining.asked(left.value_type, right.value_type)
     check_keys(left.key_type, right, joining, where)
-    name = check_name(joining.name or derived_name(left, right, joining, function), joining.step)
-    joiner = joiner_of(joining, function)
+    name = check_name(joining.name or derived_name(left, right, joining, asked), joining.step)
+    joiner = joiner_of(joining, asked)
     apart = _tells_all(left.node) and _tells_all(right.node)
     apart = apart and not sources_above(left.node) & sources_above(right.node)
     sides = _sides(left, right, name, where, joining, joiner, apart)
@@ -85,15 +86,17 @@ def _tells_all(node: Node) -> bool:
     return not isinstance(node, TableNode) or all(_tells_all(parent) for parent in node.parents)
 
 
-def joiner_of(joining: Joining, function: UserFunction) -> TableJoiner:
-    """The joiner with what it needs."""
-    needs_left, needs_right = NEEDS[joining.step]
-    return TableJoiner(function, needs_left, needs_right, joining.value_type or function.returns)
+def joiner_of(joining: Joining, asked: UserFunction | SidedExpression) -> TableJoiner:
+    """The joiner with what it needs; an expression is asked row by row."""
+    function = asked
+    if isinstance(function, SidedExpression):
+        function = UserFunction(function.evaluate_row, step=joining.step, takes=3)
+    return TableJoiner(function, *NEEDS[joining.step], joining.made(asked))
 
 
-def derived_name(left: Table, right: Table, joining: Joining, function: UserFunction) -> str:
+def derived_name(left: Table, right: Table, joining: Joining, asked: UserFunction | SidedExpression) -> str:
     """From the tables, the operator and the user's function."""
-    return f"{left.label}-{joining.step}-{right.label}{suffix(function)}"
+    return f"{left.label}-{joining.step}-{right.label}{suffix(named_by(asked))}"
 
 
 def check_keys(key_type: Any, right: Table, joining: Joining, where: str, what: str = "keys") -> None:

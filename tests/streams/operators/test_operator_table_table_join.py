@@ -103,3 +103,25 @@ def test_a_filter_that_is_not_asked_still_deletes_what_never_matched() -> None:
     positive.join(right, max, name="joined")
     positive.to_stream().to("out")
     assert told(app, ("left", "a", -1, 5), ("left", "a", 2, 6)) == [("a", None, 5), ("a", 2, 6)]
+
+
+class Order(streams.Record):
+    pieces: int
+    price: str = "tea"
+
+
+class Price(streams.Record):
+    euros: int
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_joiner_that_is_an_expression_over_both(foreign: bool) -> None:
+    app = streams.App("shop")
+    left = app.topic("left", key_type=str, value_type=Order).table()
+    right = app.topic("right", key_type=str, value_type=Price).table()
+    given: dict[str, Any] = {"foreign_key": Order.price} if foreign else {}
+    joined = left.left_join(right, Order.pieces * Price.euros, name="cost", **given)
+    joined.to_stream().to("out")
+    found = told(app, ("left", "tea", Order(3), 1), ("right", "tea", Price(5), 2), ("right", "tea", None, 3))
+    assert found == [("tea", 15, 2), ("tea", None, 3)]
+    assert joined.value_type is int or joined.value_type is None
