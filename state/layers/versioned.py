@@ -161,9 +161,10 @@ class VersionedLayer:
 
     def expire(self) -> None:
         """Remove what can no longer be asked for, whole segments at once. Call it once a commit."""
-        if self.limit > TIME_MIN:
-            floor = self._segment(self.limit)
-            self._segments.difference_update([segment for segment in self._segments if segment < floor])
+        floor = self._segment(self.limit)
+        gone = [segment for segment in self._segments if segment < floor]
+        if gone:
+            self._segments.difference_update(gone)
             self.inner.clear_before(time_prefix(floor), timestamp=max(0, floor))
 
     def trim(self) -> None:
