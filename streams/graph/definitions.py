@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -93,3 +94,8 @@ class StoreDef:
         if self.windowed:
             return "session" if self.sessions else "window"
         return "versioned" if self.versioned else "key_value"
+
+
+def kept_by_tasks(stores: Iterable[StoreDef]) -> tuple[StoreDef, ...]:
+    """Without those of global tables, which no task keeps: who looks into one runs wherever it likes."""
+    return tuple(store for store in stores if not store.is_global)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from streams.graph.definitions import StoreDef
+from streams.graph.definitions import StoreDef, kept_by_tasks
 from streams.graph.nodes.base import Node
 
 
@@ -26,7 +26,7 @@ class AgentNode(Node):
 
     @property
     def stores(self) -> tuple[StoreDef, ...]:
-        return tuple(table for table in self.tables if not table.is_global)
+        return kept_by_tasks(self.tables)
 
     @property
     def writes(self) -> tuple[StoreDef, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streams.graph.definitions import StoreDef
+from streams.graph.definitions import StoreDef, kept_by_tasks
 from streams.graph.functions import UserFunction
 from streams.graph.nodes.base import Node
 
@@ -28,7 +28,7 @@ class ProcessNode(Node):
 
     @property
     def stores(self) -> tuple[StoreDef, ...]:
-        return self.used
+        return kept_by_tasks(self.used)
 
     @property
     def writes(self) -> tuple[StoreDef, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from streams.graph.definitions import StoreDef
+from streams.graph.definitions import StoreDef, kept_by_tasks
 from streams.graph.functions import UserFunction
 from streams.graph.nodes.aggregates import Emit
 from streams.graph.nodes.base import Node, TableNode
@@ -45,7 +45,7 @@ class TableTransformValuesNode(TableNode):
 
     @property
     def stores(self) -> tuple[StoreDef, ...]:
-        return self.used if self.store is None else (self.store, *self.used)
+        return kept_by_tasks(self.used if self.store is None else (self.store, *self.used))
 
     @property
     def writes(self) -> tuple[StoreDef, ...]:

@@ -130,6 +130,27 @@ def test_in_the_driver_a_change_is_there_at_once_and_lasts() -> None:
         assert found == [["AA1", "one"], ["AA3", "three"], ["BB2", "two"], ["BB4", None]]
 
 
+def test_processors_look_into_it() -> None:
+    app = streams.App("globals")
+    airlines = app.topic("airlines", key_type=str, value_type=str, partitions=3).global_table()
+    flights = app.topic("flights", key_type=str, value_type=str, partitions=2).stream()
+
+    class Named:
+        def init(self, ctx: Any) -> None:
+            self.ctx = ctx
+
+        def process(self, record: Any) -> None:
+            airline = self.ctx.store("airlines").get(record.value[:2])
+            self.ctx.forward(key=record.key, value=f"{record.value} {airline}")
+
+    flights.process(Named, stores=[airlines], value_type=str).to("named")
+    assert [sub.id for sub in app.plan().subtopologies] == ["flights"]
+    with Driver(app) as driver:
+        driver.pipe("airlines", [("AA", "one"), ("BB", "two")])
+        driver.pipe("flights", [("1", "AA1"), ("2", "BB2"), ("3", "CC3")])
+        assert sorted(record.value for record in driver.read("named")) == ["AA1 one", "BB2 two", "CC3 None"]
+
+
 def test_changes_give_no_results() -> None:
     with Driver(driven()) as driver:
         driver.pipe("flights", key="1", value="AA1")
