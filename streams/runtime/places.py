@@ -27,6 +27,7 @@ class Places:
         self._plan = plan
         self._topics = topics
         self._transport = transport
+        self._clocks = {sub.id: clock_store(sub, plan.app_id) for sub in plan.subtopologies}
 
     async def offsets(self) -> dict[TopicPartition, int]:
         """The committed offset of every source partition; where there is none, the beginning or what its topic says."""
@@ -62,7 +63,7 @@ class Places:
         found = self._plan.stores.get(store)
         if found is not None and found.source_topic is not None:
             return None
-        clock = clock_store(task.sub, self._plan.app_id)
+        clock = self._clocks[task.sub.id]
         name = found.changelog if found is not None else clock.changelog if clock is not None else ""
         return TopicPartition(name, task.partition), self._topics.infos[name].topic_id
 

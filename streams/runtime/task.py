@@ -94,6 +94,7 @@ class Task:
         self._writer_times = {topic: WriterTimes(count) for topic, count in writers.items()}
         self._circle = circle
         self._passing_on = sub.passing_on
+        self._repartitions = [node.topic.name for node in sub.repartitions]
         self._passed_on_time = NO_TIME
         self._marked: Mark | None = None
         self._committed: dict[TopicPartition, int] = {}
@@ -297,7 +298,7 @@ class Task:
 
     def _mark(self) -> Mark | None:
         """What the tasks behind a repartition are to know. None: nothing to tell."""
-        if not self.sub.repartitions:
+        if not self._repartitions:
             return None
         seen = self._passed_on_time
         if seen == NO_TIME:
@@ -316,7 +317,7 @@ class Task:
         if mark is None or mark == self._marked or (mark.idle and not quiet):
             return
         self._marked = mark
-        for topic in (node.topic.name for node in self.sub.repartitions):
+        for topic in self._repartitions:
             time = mark.round_time if topic in self._circle.out else mark.time
             value = marker(self.partition, time, mark.idle)
             for partition in range(partitions(topic)):
