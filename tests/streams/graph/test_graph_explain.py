@@ -41,7 +41,11 @@ CASES: list[tuple[Callable[[Any], Any], str, str]] = [
         "rows",
         "each record makes windows of its own",
     ),
-    (lambda s: s.merge(s, name="twice"), "rows", "one record at a time, as branches of flights meet again in twice"),
+    (
+        lambda s: s.merge(s.filter(Flight.delay > 15), name="twice"),
+        "rows",
+        "one record at a time, as branches of flights meet again in twice",
+    ),
 ]
 
 
