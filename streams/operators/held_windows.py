@@ -9,12 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any, Final
 
 UNLOADED: Final = object()
 """Stands for a state that only the store has."""
+
+_DEAD_MIN = 1_000
+"""So few windows without a value may wait among the others."""
 
 
 class Held:
@@ -65,7 +68,7 @@ class HeldWindows:
         self._of_key: dict[bytes, list[Held]] = {}
         self._open: list[tuple[Order, int, Held]] = []
         self._closed: deque[Held] = deque()
-        self._size = self._count = 0
+        self._size = self._count = self._dead = 0
 
     def __len__(self) -> int:
         return self._size
@@ -85,7 +88,9 @@ class HeldWindows:
         insort(self._of_key.setdefault(held.key, []), held, key=_time)
         if closed:
             self._closed.append(held)
-        elif not held.queued:
+        elif held.queued:
+            self._dead -= 1
+        else:
             held.queued = True
             self._count += 1
             heappush(self._open, (self._order_of(held), self._count, held))
@@ -94,6 +99,9 @@ class HeldWindows:
         """The window has no value any more."""
         held.live = False
         self._unlink(held)
+        self._dead += held.queued
+        if self._dead > max(_DEAD_MIN, len(self._open) // 2):
+            self._sweep()
 
     def pop_closed(self, before: int) -> Iterator[Held]:
         """The windows with a value whose time is before that, in their order; each comes once."""
@@ -103,6 +111,8 @@ class HeldWindows:
             if held.live:
                 self._closed.append(held)
                 yield held
+            else:
+                self._dead -= 1
 
     def let_go(self, before: int) -> None:
         """Forgets closed windows whose time is before that."""
@@ -112,6 +122,14 @@ class HeldWindows:
     def all(self) -> Iterator[Held]:
         for held in self._of_key.values():
             yield from held
+
+    def _sweep(self) -> None:
+        """A session that grows leaves one without a value behind at each record: they do not wait for its close."""
+        for _, _, held in self._open:
+            held.queued = held.live
+        self._open = [entry for entry in self._open if entry[2].live]
+        heapify(self._open)
+        self._dead = 0
 
     def _unlink(self, held: Held) -> None:
         of_key = self._of_key.get(held.key, [])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.operators import held_windows
 from streams.operators.held_windows import Held, HeldWindows, by_end, by_start
 
 
@@ -43,6 +47,20 @@ def test_a_window_that_went_and_came_again_closes_once() -> None:
     assert len(windows) == 0 and windows.between(b"a", 0, 9) == []
     windows.add(one)
     assert list(windows.pop_closed(1)) == [one] and list(windows.pop_closed(99)) == []
+
+
+def test_what_went_does_not_wait_for_its_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_windows, "_DEAD_MIN", 2)
+    windows = HeldWindows(by_end)
+    grown = [held(b"a", 0, end, end) for end in range(50)]
+    for one, longer in pairwise(grown):
+        windows.add(one)
+        windows.remove(one)
+        windows.add(longer)
+        windows.remove(longer)
+    windows.add(grown[-1])
+    assert len(windows._open) <= 4
+    assert list(windows.pop_closed(99)) == [grown[-1]]
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"a", b"b"]), st.integers(0, 9), st.booleans())), st.integers(0, 10))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import streams
 from streams import agg
 from streams.errors import TopologyError
-from streams.operators import row_aggregates
+from streams.operators import held_windows, row_aggregates
 from streams.windows import Windowed
 from tests.streams.operators.window_histories import Model, Out, Row, expected, histories, run
 
@@ -264,6 +264,7 @@ def test_cuts_commits_and_crashes_change_nothing(
     emit: str,
 ) -> None:
     monkeypatch.setattr(row_aggregates, "HELD_MAX", in_memory)
+    monkeypatch.setattr(held_windows, "_DEAD_MIN", min(in_memory, 1_000))
     rows, events = history
     made = bench(lambda s: texts(sessions(gap / 1000, grace / 1000)(s), retention=retention / 1000).emit(emit))
     model = Sessions(grace, emit, max(retention, gap + grace), gap=gap)
