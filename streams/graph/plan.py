@@ -293,7 +293,9 @@ def _groups(nodes: list[Node]) -> list[list[Node]]:
 
 def _subtopology(nodes: list[Node]) -> SubTopology:
     ordered = _parents_first(nodes)
-    topics = sorted(node.topic.name for node in ordered if isinstance(node, SourceNode))
+    # A table has its name from its own topic, whatever joins are put behind it.
+    sources = sorted((node.topic.routed, node.topic.name) for node in ordered if isinstance(node, SourceNode))
+    topics = [name for _, name in sources]
     # Topics come and go where a pattern chooses them; the name of what reads them stays.
     topics = sorted(node.name for node in ordered if isinstance(node, PatternNode)) or topics
     if not topics:

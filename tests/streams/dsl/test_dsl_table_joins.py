@@ -118,3 +118,11 @@ def test_tables_of_different_topics_are_joined_a_batch_at_a_time(build: Callable
     build(orders, people)
     reasons = [sub.row_reason for sub in app.plan().subtopologies if sub.row_reason is not None]
     assert reasons == [] if reason is None else all(reason in found for found in reasons) and reasons
+
+
+def test_a_join_put_behind_tables_does_not_rename_their_tasks() -> None:
+    app = streams.App("a")
+    orders, people = (app.topic(name, key_type=str, value_type=Order).table() for name in ("orders", "people"))
+    before = [sub.id for sub in app.plan().subtopologies]
+    orders.join(people, first, foreign_key=Order.customer, name="met")
+    assert [sub.id for sub in app.plan().subtopologies] == before == ["orders", "people"]
