@@ -201,3 +201,42 @@ def test_killed_in_a_commit(kind: str, foreign: bool, step: str) -> None:
                 if driver.is_down:
                     driver.restart()
             assert read(driver) == expected(model_of(kind, foreign), changes), at
+
+
+def chained(kind: str, foreign: bool) -> streams.App:
+    """Joins behind joins, of tables that have no topic in common: they run a batch at a time."""
+    app = streams.App("shop")
+    left, right, third = (
+        app.topic(name, key_type=str, value_type=Value).table() for name in ("left", "right", "third")
+    )
+    kept: dict[str, Any] = {"foreign_key": lambda value: value.refers_to} if foreign else {}
+    joined = getattr(left, kind)(right, shown, name="joined", value_type=str, **kept)
+    again = joined.left_join(
+        third.filter(lambda value: value.n % 2 == 0), lambda row, value: f"{row}/{value}", name="again"
+    )
+    again.to_stream().to("out")
+    joined.to_stream().to("between")
+    assert {sub.row_reason for sub in app.plan().subtopologies} == {None}
+    return app
+
+
+three = st.tuples(
+    st.sampled_from(["left", "right", "third"]),
+    st.sampled_from("abc"),
+    st.none() | st.integers(0, 11),
+    st.integers(0, 50),
+)
+
+
+@joins
+@settings(quick, max_examples=15)
+@given(st.lists(three, max_size=25))
+def test_a_batch_at_a_time_is_a_record_at_a_time(kind: str, foreign: bool, changes: list[Change]) -> None:
+    found = []
+    for together in (False, True):
+        with Driver(chained(kind, foreign)) as driver:
+            for _, group in groupby(enumerate(changes), key=lambda one: (one[1][0], not together and one[0])):
+                rows = [one for _, one in group]
+                driver.pipe(rows[0][0], [(key, None if n is None else Value(n), time) for _, key, n, time in rows])
+            found.append([driver.read("between"), driver.read("out")])
+    assert found[0] == found[1]
