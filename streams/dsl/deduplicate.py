@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.dsl.naming import suffix
+from streams.dsl.reading import read_function
 from streams.durations import Duration, to_ms
 from streams.errors import TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import StoreDef, check_name
-from streams.graph.functions import UserFunction
 from streams.graph.nodes import DeduplicateNode
 from streams.policies import Policy
 
@@ -32,7 +32,7 @@ def deduplicate(stream: Stream, told: Deduplicating) -> Stream:
     """The stream without the records that repeat another, each key in one partition."""
     stream = stream.by_key()
     by = told.by
-    read = by if by is None or isinstance(by, Expression) else UserFunction(by, step="deduplicate", takes=2)
+    read = None if by is None else read_function(by, "deduplicate", stream.value_type)
     named = check_name(told.name or f"{stream.label}-deduplicate{suffix(read)}", "deduplicate")
     common = stream._common("deduplicate", read, named, told.on_error)
     within_ms = to_ms(told.within, "within")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streams.aggregates import Aggregate, count
 from streams.dsl.aggregations import Aggregation, check_window, function_fold
 from streams.dsl.naming import suffix
+from streams.dsl.reading import check_fields
 from streams.dsl.stream import Stream
 from streams.dsl.table import Table
 from streams.durations import Duration
@@ -122,6 +123,7 @@ class GroupedStream:
                 raise TopologyError(
                     f"aggregate at {caller()}: {field}= is {aggregate!r}; give agg.count(), agg.sum(...) and the like"
                 )
+            check_fields(aggregate.argument, f"aggregate {field}=", self._stream.value_type)
         title = "".join(word.capitalize() for word in (name or "result").replace(".", "-").replace("_", "-").split("-"))
         row = define_record(title, {field: aggregate.result_type for field, aggregate in named.items()})
         fold = NamedAggregates(tuple(named.items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from streams.dsl.reading import read_function
 from streams.errors import TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import check_name
@@ -53,7 +54,7 @@ class Split:
 
         `then(stream)` is called with the branch; what it gives stands in its place, and None leaves it out.
         """
-        read = predicate if isinstance(predicate, Expression) else UserFunction(predicate, step="branch", takes=2)
+        read = read_function(predicate, "branch", self._stream.value_type)
         own = read.name.strip("_") if isinstance(read, UserFunction) else ""
         if not (name or own):
             raise TopologyError(

@@ -12,6 +12,7 @@ from streams.dsl.joins import Joining, join
 from streams.dsl.naming import step_name, suffix, type_of
 from streams.dsl.output import Printing, print_records, read_partitioner, to
 from streams.dsl.processors import Processing, process, process_values
+from streams.dsl.reading import read_function
 from streams.dsl.splitting import Split
 from streams.durations import Duration
 from streams.expressions import Expression
@@ -80,7 +81,7 @@ class Stream:
 
     def _filter(self, predicate: Function, *, negate: bool, name: str | None, on_error: Policy | None) -> Stream:
         step = "filter_not" if negate else "filter"
-        function = _read(predicate, step)
+        function = read_function(predicate, step, self.value_type)
         node = FilterNode(**self._common(step, function, name, on_error), predicate=function, negate=negate)
         return self._behind(node)
 
@@ -88,7 +89,7 @@ class Stream:
         self, function: Function, *, value_type: Any = None, name: str | None = None, on_error: Policy | None = None
     ) -> Stream:
         """A new value for each record; `value_type` says of what type, where the function does not."""
-        read = _read(function, "map_values")
+        read = read_function(function, "map_values", self.value_type)
         made = value_type or type_of(read)
         node = MapValuesNode(**self._common("map_values", read, name, on_error), function=read, value_type=made)
         return self._behind(node, value_type=made)
@@ -140,7 +141,7 @@ class Stream:
         self, function: Function, *, key_type: Any = None, name: str | None = None, on_error: Policy | None = None
     ) -> Stream:
         """A new key for each record."""
-        read = _read(function, "select_key")
+        read = read_function(function, "select_key", self.value_type)
         node = SelectKeyNode(**self._common("select_key", read, name, on_error), function=read)
         label = f"{self.label}-by{suffix(read)}"
         return self._behind(node, label=label, key_type=key_type or type_of(read), key_changed=True)
@@ -418,7 +419,3 @@ class Stream:
             "key_changed": self.key_changed,
         }
         return Stream(self._builder, node, **(kept | changed))
-
-
-def _read(function: Function, step: str) -> UserFunction | Expression:
-    return function if isinstance(function, Expression) else UserFunction(function, step=step, takes=2)

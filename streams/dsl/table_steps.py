@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.dsl.naming import type_of
 from streams.dsl.processors import stores_given
+from streams.dsl.reading import read_function
 from streams.durations import Duration, to_ms
 from streams.errors import TopologyError
 from streams.expressions import Expression
@@ -29,7 +30,7 @@ def filtered(
 ) -> Table:
     """The rows for which the predicate holds (or, negated, does not)."""
     step = "filter_not" if negate else "filter"
-    read = _read(predicate, step)
+    read = read_function(predicate, step, table.value_type)
     common = table._common(step, read, name, on_error)
     kept = table._kept(store, table.value_type)
     node = TableFilterNode(**common, predicate=read, negate=negate, store=kept)
@@ -42,7 +43,7 @@ def mapped(
     table: Table, function: Function, value_type: Any, name: str | None, store: str | None, on_error: Policy | None
 ) -> Table:
     """Another value for each row."""
-    read = _read(function, "map_values")
+    read = read_function(function, "map_values", table.value_type)
     made = value_type or type_of(read)
     common = table._common("map_values", read, name, on_error)
     kept = table._kept(store, made)
@@ -116,7 +117,3 @@ def kept(stream: Stream, name: str | None, store: str | None, history: Duration 
     )
     builder.graph.add_node(node)
     return Table(builder, node, definition)
-
-
-def _read(function: Function, step: str) -> UserFunction | Expression:
-    return function if isinstance(function, Expression) else UserFunction(function, step=step, takes=2)

@@ -31,7 +31,7 @@ class UserFunction:
 
     def __init__(self, function: Callable[..., Any], *, step: str, takes: int) -> None:
         if not callable(function):
-            raise TopologyError(f"{step} needs a function or an expression, not {function!r}")
+            raise TopologyError(f"{step} at {caller()}: give a function or an expression, not {function!r}")
         self.call = function
         self.where = where(function)
         self.name = name_of(function)

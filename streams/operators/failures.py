@@ -127,7 +127,10 @@ def described(error: Exception, node: Node, batch: Batch, index: int) -> RecordE
     """The error that stops the app: step, record and user's line."""
     topic, partition, offset = _place(batch, index)
     if not isinstance(error, RecordError):
-        return UserCodeError(error, step=node.name, topic=topic, partition=partition, offset=offset)
+        made = UserCodeError(error, step=node.name, topic=topic, partition=partition, offset=offset)
+        if made.line is None or made.line.startswith("<expression "):  # no line of the user's own, but that of the step
+            made.line = node.where if made.line is None else f"{made.line} at {node.where}"
+        return made
     if error.step is None:
         error.step, error.topic, error.partition, error.offset = node.name, topic, partition, offset
         error.line = error.line or user_line(error.__traceback__) or node.where

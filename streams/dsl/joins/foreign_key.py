@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streams.dsl.joins.joining import Joining
 from streams.dsl.joins.table_table import check_keys, derived_name, joiner_of
 from streams.dsl.naming import type_of
+from streams.dsl.reading import read_function
 from streams.errors import TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import StoreDef, TopicDef, check_name
@@ -43,9 +44,7 @@ def join_by_foreign_key(
             f"outer_join at {where}: rows of {right.name!r} that nobody refers to would have no key in the result, so "
             "there is no outer join by foreign key; say left_join"
         )
-    refer = (
-        foreign_key if isinstance(foreign_key, Expression) else UserFunction(foreign_key, step="foreign_key", takes=2)
-    )
+    refer = read_function(foreign_key, "foreign_key", left.value_type)
     check_keys(without_none(type_of(refer)), right, joining, where, "foreign keys")
     asked = joining.asked(left.value_type, right.value_type)
     name = check_name(joining.name or derived_name(left, right, joining, asked), joining.step)

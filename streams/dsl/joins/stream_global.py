@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from streams.dsl.joins.joining import Joining, may_meet, named_by
 from streams.dsl.naming import type_of
+from streams.dsl.reading import read_function
 from streams.errors import TopologyError
-from streams.expressions import Expression
-from streams.graph.functions import UserFunction, caller
+from streams.graph.functions import caller
 from streams.graph.nodes import GlobalTableJoinNode
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ def join_global(stream: Stream, table: GlobalTable, joining: Joining) -> Stream:
             f"{joining.step} at {caller()}: {table.name!r} is a global table, so say by what its rows are found: "
             "key=lambda value: ..., key=lambda key, value: ..., or a field such as key=Flight.carrier"
         )
-    chosen = joining.key
-    key = chosen if isinstance(chosen, Expression) else UserFunction(chosen, step=f"{joining.step} key=", takes=2)
+    key = read_function(joining.key, f"{joining.step} key=", stream.value_type)
     asked = joining.asked(stream.value_type, table.store.value_type)
     common = stream._common(joining.step, named_by(asked), joining.name, joining.on_error)
     found, kept = type_of(key), table.store.key_type

@@ -235,9 +235,12 @@ def test_app_stream_takes_topics_and_names() -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "filter without a function": (lambda s: s.filter(None), "filter needs a function or an expression, not None"),
+    "filter without a function": (
+        lambda s: s.filter(None),
+        r"filter at .*py:\d+: give a function or an expression, not None",
+    ),
     "map of three": (lambda s: s.map(lambda a, b, c: 0), "map: the function at .* takes 3 arguments"),
-    "map by an expression": (lambda s: s.map(Order.amount), "map needs a function"),
+    "map by an expression": (lambda s: s.map(Order.amount), "map at .*: give a function"),
     "join with a topic": (
         lambda s: s.join("orders", joined),
         r"join at .*: give a stream .* or a table .*; .* is a str",

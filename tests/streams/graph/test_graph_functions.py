@@ -89,7 +89,7 @@ def test_a_function_that_cannot_be_called_is_an_error_at_its_line(function: Any,
 
 @pytest.mark.parametrize("wrong", [None, 5, "text"])
 def test_what_is_no_function_is_an_error(wrong: Any) -> None:
-    with pytest.raises(TopologyError, match=r"map needs a function or an expression, not"):
+    with pytest.raises(TopologyError, match=r"map at .*: give a function or an expression, not"):
         UserFunction(wrong, step="map", takes=2)
 
 
