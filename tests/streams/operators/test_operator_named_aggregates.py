@@ -161,7 +161,8 @@ async def test_a_record_that_one_aggregate_does_not_take_is_tried_again(bench: C
 
 
 def test_the_row_of_results_is_typed(bench: Callable[..., Any]) -> None:
-    made = bench(lambda s: s.group_by_key().aggregate(n=agg.count(), mean=agg.mean(Reading.x), name="by-key"))
+    means = {"n": agg.count(), "mean": agg.mean(Reading.x)}
+    made = bench(lambda s: s.map_values(Reading).group_by_key().aggregate(name="by-key", **means))
     row_type = made.node.store.value_type
     assert (row_type.__name__, row_type.__struct_fields__) == ("ByKey", ("n", "mean"))
     assert [field.type for field in msgspec.structs.fields(row_type)] == [int, float | None]
