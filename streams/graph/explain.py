@@ -118,8 +118,6 @@ def _by_joiner(asked: UserFunction | SidedExpression, value_type: Any) -> Said:
 def _aggregate(node: AggregateNode, value_type: Any) -> Said:
     if not isinstance(node.fold, NamedAggregates):
         return "rows", "a function folds one record at a time; named aggregates (agg.sum(...)) run on columns"
-    if isinstance(node, SlidingAggregateNode | CogroupNode):
-        return "rows", "each record is folded at its place among those before it"
     if node.emit == "update":
         return "rows", 'emit("update") hands on every change, one by one'
     arguments = _arguments(node.fold)
@@ -128,8 +126,6 @@ def _aggregate(node: AggregateNode, value_type: Any) -> Said:
     if arguments and not getattr(value_type, "__struct_fields__", ()):
         return "rows", "the values have no declared fields: give the topic a value_type"
     if isinstance(node, SessionAggregateNode):
-        if node.sends_old:
-            return "rows", "a step behind asks what each change replaces"
         return "columns", "named aggregates of expressions are folded session by session; records out of order on rows"
     return "columns", "named aggregates of expressions are folded group by group"
 
