@@ -63,6 +63,17 @@ public final class Oracle {
         return answer;
     }
 
+    /** Sessions that close leave by end, start and key out of Kafka's default stores, out of those in memory by end, key and start. */
+    private static boolean closesSessions(JsonNode given) {
+        boolean sessions = false;
+        boolean closes = false;
+        for (JsonNode step : given.path("steps")) {
+            sessions |= step.path("window").path("kind").asText().equals("session");
+            closes |= step.path("emit").asText().equals("close");
+        }
+        return sessions && closes;
+    }
+
     /** No caching, in-memory stores, and the two throttles by system time (1 s each) set to nothing. */
     private static Properties config(JsonNode given, String stateFolder) {
         Properties config = new Properties();
@@ -72,7 +83,9 @@ public final class Oracle {
         config.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, Json.KeySerde.class);
         config.put(StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, Json.ValueSerde.class);
         config.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
-        config.put(StreamsConfig.DSL_STORE_SUPPLIERS_CLASS_CONFIG, BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers.class);
+        config.put(StreamsConfig.DSL_STORE_SUPPLIERS_CLASS_CONFIG, closesSessions(given)
+            ? BuiltInDslStoreSuppliers.RocksDBDslStoreSuppliers.class
+            : BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers.class);
         config.put(StreamsConfig.TOPOLOGY_OPTIMIZATION_CONFIG, given.path("optimize").asText(StreamsConfig.NO_OPTIMIZATION));
         config.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_OUTER_JOIN_SPURIOUS_RESULTS_FIX, 0L);
         config.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_WINDOWED_AGGREGATION, 0L);
