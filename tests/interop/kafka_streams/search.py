@@ -73,8 +73,8 @@ def ways(number: int, *, timeless: bool) -> list[Way]:
     return [Way(), Way(columns=True), *batches]
 
 
-def search(kafka: KafkaStreams, asked: Iterable[Case], *, timeless: bool = False) -> Found:
-    """Compares both sides on the cases."""
+def search(kafka: KafkaStreams, asked: Iterable[Case], *, timeless: bool = False, first: bool = False) -> Found:
+    """Compares both sides on the cases; with `first` up to the first disagreement, as it is."""
     found = Found()
     comparison = Comparison(kafka, found.tally)
     for place, case in enumerate(asked):
@@ -83,7 +83,10 @@ def search(kafka: KafkaStreams, asked: Iterable[Case], *, timeless: bool = False
             comparison.check(case, run)
         except NotThere as missing:
             found.tally.not_there[str(missing)] += 1
-        except Disagreement:
+        except Disagreement as disagreement:
+            if first:
+                found.add(case, disagreement)
+                return found
             found.add(*minimal(case, lambda smaller, run=run: comparison.quietly(smaller, run)))  # type: ignore[misc]
     return found
 
@@ -93,6 +96,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--timeless", action="store_true", help="over four partitions")
+    parser.add_argument("--first", action="store_true", help="stops at the first disagreement")
     parser.add_argument("--only", type=lambda text: tuple(text.split(",")), help=f"of {', '.join(OPERATIONS)}")
     asked = parser.parse_args(arguments)
     print(f"seed {asked.seed}", flush=True)
@@ -101,6 +105,7 @@ def main(arguments: list[str]) -> int:
             kafka,
             drawn(asked.cases, asked.seed, timeless=asked.timeless, operations=asked.only),
             timeless=asked.timeless,
+            first=asked.first,
         )
     print(f"{found}\nseed {asked.seed}")
     return len(found.kinds)
