@@ -30,7 +30,7 @@ class StoredForm:
         self._values = serde_for(store.value_type, default="json" if store.source_topic is not None else "msgpack")
         self._groups = None
         if store.aggregates is not None:
-            from streams.operators.named_aggregates import GroupForm
+            from streams.operators.aggregations.named_aggregates import GroupForm
 
             self._groups = GroupForm(store.aggregates, store.value_type)
 

@@ -20,8 +20,8 @@ from streams.graph.nodes import SourceNode, TableSourceNode
 from streams.operators.base import TaskContext
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
-from streams.operators.source import SourceOperator, Undecodable
-from streams.operators.table_source import TableSourceOperator
+from streams.operators.sources.source import SourceOperator, Undecodable
+from streams.operators.sources.table_source import TableSourceOperator
 from streams.operators.table_view import TableView
 from streams.runtime.observer import Restoring
 from streams.runtime.topics import Topics

@@ -9,7 +9,7 @@ from collections import deque
 
 from streams.batch import Batch, Int64Array
 from streams.operators.base import NO_TIME
-from streams.operators.source import Marker, Segment, SourceOperator, Undecodable
+from streams.operators.sources.source import Marker, Segment, SourceOperator, Undecodable
 from streams.transport.committed import read_committed
 from streams.transport.contract import Fetched, TopicPartition
 

@@ -17,7 +17,7 @@ from streams.batch import Batch
 from streams.graph.nodes import SourceNode
 from streams.models import timestamp_field
 from streams.operators.failures import Failures
-from streams.operators.source import SourceOperator
+from streams.operators.sources.source import SourceOperator
 from streams.policies import skip
 from streams.runtime.task import Task
 

@@ -25,7 +25,7 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.punctuations import Kind, Punctuations, Schedule
 from streams.operators.registry import operator_for
-from streams.operators.source import Marker, SourceOperator
+from streams.operators.sources.source import Marker, SourceOperator
 from streams.runtime.choice import Choice
 from streams.runtime.conditions import Conditions
 from streams.runtime.executor import TURN_S, Executor, Work

@@ -17,7 +17,7 @@ from streams.aggregates import Aggregate
 from streams.columns import column_from_values
 from streams.errors import ConfigError, EncodeError
 from streams.models import Record
-from streams.operators.slot_states import SlotStates
+from streams.operators.aggregations.slot_states import SlotStates
 
 
 class Flight(Record):

@@ -1,13 +1,13 @@
 """The steps of a topology as plain data: what to do, from whom, and the user's line that said so.
 
-A node holds no run state and does no work; `streams.operators` has one operator for each class here,
-`streams.graph.plan` arranges them. Nodes compare by identity.
+A node holds no run state and does no work; `streams.operators` has one operator for each class here, in the folder of
+the same family. `streams.graph.plan` arranges them. Nodes compare by identity.
 """
 
 from __future__ import annotations
 
 from streams.graph.nodes.agents import AgentNode
-from streams.graph.nodes.aggregates import (
+from streams.graph.nodes.aggregations import (
     AggregateNode,
     CogroupNode,
     Emit,
@@ -20,20 +20,35 @@ from streams.graph.nodes.aggregates import (
     SlidingAggregateNode,
 )
 from streams.graph.nodes.base import Node, TableNode
-from streams.graph.nodes.inputs import (
-    SourceNode,
-    TableSourceNode,
+from streams.graph.nodes.foreign_key_joins import (
+    ForeignKeyJoinNode,
+    NotifyNode,
+    RoutedNode,
+    SubscribeNode,
+    SubscriptionNode,
 )
-from streams.graph.nodes.joins import BufferedTableJoinNode, GlobalTableJoinNode, StreamJoinNode, TableJoinNode
-from streams.graph.nodes.outputs import (
-    PrintNode,
-    RepartitionNode,
-    SinkNode,
+from streams.graph.nodes.joins import (
+    BufferedTableJoinNode,
+    GlobalTableJoinNode,
+    StreamJoinNode,
+    TableJoiner,
+    TableJoinNode,
+    TableMergeNode,
+    TableTableJoinNode,
 )
 from streams.graph.nodes.processors import (
     DeduplicateNode,
     ProcessNode,
     ProcessValuesNode,
+)
+from streams.graph.nodes.sinks import (
+    PrintNode,
+    RepartitionNode,
+    SinkNode,
+)
+from streams.graph.nodes.sources import (
+    SourceNode,
+    TableSourceNode,
 )
 from streams.graph.nodes.stateless import (
     BranchNode,
@@ -49,17 +64,6 @@ from streams.graph.nodes.stateless import (
     SelectKeyNode,
     SplitNode,
 )
-from streams.graph.nodes.table_joins import (
-    ForeignKeyJoinNode,
-    NotifyNode,
-    RoutedNode,
-    SubscribeNode,
-    SubscriptionNode,
-    TableJoiner,
-    TableMergeNode,
-    TableTableJoinNode,
-    ToStreamNode,
-)
 from streams.graph.nodes.tables import (
     SuppressNode,
     TableAggregateNode,
@@ -68,6 +72,7 @@ from streams.graph.nodes.tables import (
     TableGroupNode,
     TableMapValuesNode,
     TableTransformValuesNode,
+    ToStreamNode,
     WhenFull,
 )
 

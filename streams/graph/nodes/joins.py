@@ -1,4 +1,4 @@
-"""Records of one side together with what the other side has."""
+"""Records of one side together with what the other side has; changes of tables together with the other table's rows."""
 
 from __future__ import annotations
 
@@ -88,3 +88,59 @@ class StreamJoinNode(Node):
     @property
     def writes(self) -> tuple[StoreDef, ...]:
         return self.stores
+
+
+@dataclass(frozen=True, slots=True)
+class TableJoiner:
+    """What makes a row of two tables' values: the user's function, and which values there must be."""
+
+    function: UserFunction
+    needs_left: bool
+    needs_right: bool
+    value_type: Any = None
+
+    def has_row(self, left: Any, right: Any) -> bool:
+        """Whether the joined table may have a row for these values.
+
+        >>> left_join = TableJoiner(UserFunction(max, step="left_join", takes=3), True, False)
+        >>> left_join.has_row(1, None), left_join.has_row(None, 1)
+        (True, False)
+        """
+        if left is None:
+            return right is not None and not self.needs_left
+        return right is not None or not self.needs_right
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class TableTableJoinNode(Node):
+    """One side of a join of two tables: each change of the parent together with what `other` has for its key.
+
+    `is_left` says which side the parent is. `apart`: no record changes both tables, so that what a change replaces
+    tells whether the join had a row.
+    """
+
+    other: TableNode
+    looked: tuple[StoreDef, ...]
+    joiner: TableJoiner
+    is_left: bool
+    apart: bool
+
+    @property
+    def stores(self) -> tuple[StoreDef, ...]:
+        return self.looked
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class TableMergeNode(TableNode):
+    """Both sides of a join of two tables as one table. `store` is where it is kept if the user asked for that, `apart`
+    as its sides have it.
+    """
+
+    left: TableNode
+    right: TableNode
+    joiner: TableJoiner
+    apart: bool
+
+    @property
+    def keeps_old(self) -> bool:
+        return False

@@ -1,4 +1,4 @@
-"""Tables made of tables."""
+"""Tables made of tables, and streams of their changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from streams.graph.definitions import StoreDef, kept_by_tasks
 from streams.graph.functions import UserFunction
-from streams.graph.nodes.aggregates import Emit
+from streams.graph.nodes.aggregations import Emit
 from streams.graph.nodes.base import Node, TableNode
 
 if TYPE_CHECKING:
@@ -104,3 +104,20 @@ class SuppressNode(TableNode):
     @property
     def writes(self) -> tuple[StoreDef, ...]:
         return (self.buffer,)
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class ToStreamNode(Node):
+    """The changes of a table that has a join in it, for those that are no tables: without such as change nothing.
+    `told` keeps which rows were handed on, where the changes do not say.
+    """
+
+    told: StoreDef | None = None
+
+    @property
+    def stores(self) -> tuple[StoreDef, ...]:
+        return () if self.told is None else (self.told,)
+
+    @property
+    def writes(self) -> tuple[StoreDef, ...]:
+        return self.stores

@@ -111,7 +111,7 @@ class Tally:
 @contextmanager
 def watching_columns() -> Iterator[set[str]]:
     """The names of the steps that got an answer from columns. The one without a name of ours is that of a group_by."""
-    from streams.operators import named_aggregates
+    from streams.operators.aggregations import named_aggregates
     from streams.operators.evaluation import Evaluation
 
     seen: set[str] = set()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.interop.kafka_streams.kafka import KafkaStreams
-from tests.streams.operators.stream_join_model import WAYS, Model
+from tests.streams.operators.joins.stream_join_model import WAYS, Model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -15,7 +15,7 @@ from state.task_stores import TaskStores
 from streams.app import App
 from streams.batch import Batch
 from streams.graph.nodes import AgentNode
-from streams.operators.agent import AgentOperator
+from streams.operators.agents.agent import AgentOperator
 from streams.operators.base import Blocked, TaskContext
 from streams.operators.clocks import Clocks
 from streams.operators.failures import Failures

@@ -25,7 +25,7 @@ from streams.operators.clocks import Clocks
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.registry import operator_for
-from streams.operators.source import SourceOperator
+from streams.operators.sources.source import SourceOperator
 from streams.operators.stored import store_spec
 from streams.policies import Policy, stop
 from streams.serde import key_serde_for, serde_for

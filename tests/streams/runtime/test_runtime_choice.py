@@ -8,7 +8,7 @@ import pytest
 
 import streams
 from broker_embedded import records
-from streams.operators.source import SourceOperator
+from streams.operators.sources.source import SourceOperator
 from streams.runtime.choice import Choice
 from streams.runtime.queue import PartitionQueue
 from streams.transport.contract import Fetched, TopicPartition

@@ -11,7 +11,7 @@ import streams
 from broker_embedded import records
 from streams.batch import Batch
 from streams.operators.base import NO_TIME
-from streams.operators.source import Marker, SourceOperator, Undecodable
+from streams.operators.sources.source import Marker, SourceOperator, Undecodable
 from streams.runtime import queue as queue_module
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.stream_time import marker

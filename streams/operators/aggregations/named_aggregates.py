@@ -1,0 +1,176 @@
+"""Named aggregates: `aggregate(flights=agg.count(), mean=agg.mean(Flight.delay))`, on columns where the inputs allow
+it.
+
+The states of all aggregates of a group are stored together, as one MessagePack array.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from streams.aggregates import Aggregate
+from streams.batch import Batch
+from streams.columns import Column, column_from_values
+from streams.errors import NeedsRows
+from streams.expressions import Expression
+from streams.graph.functions import UserFunction
+from streams.graph.nodes import AggregateNode, NamedAggregates
+from streams.operators.aggregations.folds import Finish, ask_policy
+from streams.operators.aggregations.slot_states import SlotStates
+from streams.operators.base import TaskContext
+from streams.operators.calls import FAILED, Calls
+
+Slots = npt.NDArray[np.intp]
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+
+class GroupForm:
+    """A group's states as they are stored, and as the user sees them: a row of results, or the one result of
+    `count()`.
+    """
+
+    storable = frozenset({tuple})
+    """Nothing to check: the states are the aggregates' own."""
+
+    def __init__(self, fold: NamedAggregates, value_type: Any) -> None:
+        self.parts: tuple[Aggregate, ...] = tuple(part for _, part in fold.parts)
+        self._scalar = fold.scalar
+        self._row = value_type
+
+    def encode(self, states: tuple[Any, ...]) -> bytes:
+        return _pack([part.encode(state) for part, state in zip(self.parts, states, strict=True)])
+
+    check = encode
+
+    def decode(self, payload: bytes) -> tuple[Any, ...]:
+        stored = _unpack(payload)
+        return tuple(part.decode(state) for part, state in zip(self.parts, stored, strict=True))
+
+    def result(self, states: tuple[Any, ...]) -> Any:
+        finals = [part.finalize(state) for part, state in zip(self.parts, states, strict=True)]
+        return finals[0] if self._scalar else self._row(*finals)
+
+    def rows(self, columns: list[list[Any]]) -> list[Any]:
+        """Results of many groups, given a list for each aggregate."""
+        return columns[0] if self._scalar else [self._row(*finals) for finals in zip(*columns, strict=True)]
+
+
+class NamedStates:
+    """The states of named aggregates by slot, in arrays as long as those hold them exactly."""
+
+    def __init__(self, node: AggregateNode, context: TaskContext) -> None:
+        assert isinstance(node.fold, NamedAggregates)
+        self._form = GroupForm(node.fold, node.store.value_type)
+        self._states = [SlotStates(part) for part in self._form.parts]
+        self._node = node
+        self._context = context
+
+    def resize(self, capacity: int) -> None:
+        for states in self._states:
+            states.resize(capacity)
+
+    def start(self, slots: Slots) -> None:
+        for states in self._states:
+            states.start(slots)
+
+    def load(self, slot: int, payload: bytes) -> None:
+        for states, state in zip(self._states, self._form.decode(payload), strict=True):
+            states.load(slot, state)
+
+    def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
+        """Gives no results: the row form folds where every change is to leave."""
+        inputs = [input_column(part, batch) for part in self._form.parts]
+        missing = [at for at, column in enumerate(inputs) if column is None]
+        if missing:
+            return self._by_rows(batch, rows, slots, finish, inputs, missing)
+        return self._fold(batch, [column for column in inputs if column is not None], rows, slots, finish)
+
+    def _by_rows(
+        self, batch: Batch, rows: Slots, slots: Slots, finish: Finish, inputs: list[Column | None], missing: list[int]
+    ) -> Batch | None:
+        """Inputs that columns cannot give are read row by row; a row that fails is the error policy's."""
+        parts = [self._form.parts[at] for at in missing]
+        read = UserFunction(lambda value: [part.read(value) for part in parts], step=self._node.kind, takes=1)
+
+        def fold(results: list[Any]) -> Batch | None:
+            for at, column in enumerate(missing):
+                inputs[column] = column_from_values([None if r is FAILED else r[at] for r in results])
+            columns = [column for column in inputs if column is not None]
+            failed = np.fromiter((result is FAILED for result in results), np.bool_, len(results))
+            if not failed.any():
+                return self._fold(batch, columns, rows, slots, finish)
+            left = np.flatnonzero(~failed[rows])
+            return self._fold(
+                batch, columns, rows[left], slots[left], lambda folded: finish(_spread(folded, left, rows))
+            )
+
+        return Calls(read, self._node, self._context).run(batch, fold)
+
+    def _fold(self, batch: Batch, inputs: list[Column], rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
+        straight = len(rows) == len(inputs[0]) and bool((rows == np.arange(len(rows))).all())
+        columns = inputs if straight else [column[rows] for column in inputs]
+        try:
+            self._fold_all(columns, slots)
+        except Exception:  # noqa: BLE001 - found again row by row, and told there
+            return self._fold_each(batch, columns, rows.tolist(), slots, finish, [])
+        return finish(None)
+
+    def _fold_all(self, columns: list[Column], slots: Slots) -> None:
+        """A record counts for all aggregates or for none, so nothing is changed before all have agreed."""
+        pairs = zip(self._states, columns, strict=True)
+        for change in [states.prepare(slots, column) for states, column in pairs]:
+            change()
+
+    def _fold_each(
+        self, batch: Batch, columns: list[Column], rows: list[int], slots: Slots, finish: Finish, results: list[Any]
+    ) -> Batch | None:
+        while len(results) < len(rows):
+            one = slice(len(results), len(results) + 1)
+            try:
+                self._fold_all([column[one] for column in columns], slots[one])
+                results.append(True)
+            except Exception as error:  # noqa: BLE001 - whatever a fold raises goes to the error policy
+                ask_policy(
+                    (self._node, self._context, batch),
+                    rows,
+                    results,
+                    error,
+                    lambda: self._fold_each(batch, columns, rows, slots, finish, results),
+                )
+        return finish(results)
+
+    def encode(self, slots: Slots) -> list[bytes | None]:
+        columns = [states.states(slots) for states in self._states]
+        try:
+            return [_pack(states) for states in zip(*columns, strict=True)]
+        except OverflowError:  # an integer of more than 64 bits among the states
+            return [self._form.encode(states) for states in zip(*columns, strict=True)]
+
+    def results(self, slots: Slots) -> list[Any]:
+        return self._form.rows([states.results(slots) for states in self._states])
+
+
+def _spread(folded: list[Any] | None, left: Slots, rows: Slots) -> list[Any]:
+    """Results of the rows that were left, among those that failed before."""
+    spread = np.full(len(rows), FAILED, object)
+    spread[left] = True if folded is None else folded
+    results: list[Any] = spread.tolist()
+    return results
+
+
+def input_column(part: Aggregate, batch: Batch) -> Column | None:
+    """An aggregate's input as a column; None when it has to be read row by row."""
+    if part.argument is None:
+        return Column(np.ones(len(batch), np.bool_))
+    if not isinstance(part.argument, Expression) or not hasattr(batch.value_type, "__struct_fields__"):
+        return None
+    try:
+        return part.argument.evaluate_columns({name: batch.column(name) for name in part.argument.fields})
+    except NeedsRows:
+        return None

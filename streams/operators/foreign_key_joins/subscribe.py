@@ -1,0 +1,168 @@
+"""join, left_join by foreign key, the left side: each change subscribes to the row that it refers to.
+
+Which subscriptions begin and end is Kafka Streams' rule (`SubscriptionSendProcessorSupplier`). What goes out has the
+bytes of the foreign key as key, and a `Subscription` as value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from streams.batch import Batch
+from streams.graph.nodes import SubscribeNode
+from streams.operators.base import Operator, TaskContext
+from streams.operators.calls import FAILED
+from streams.operators.evaluation import Evaluation
+from streams.operators.failures import TryAgain
+from streams.operators.foreign_key_joins.foreign_keys import (
+    BY_KEY,
+    END,
+    END_AND_TELL,
+    NO_HASH,
+    TELL,
+    TELL_IF_THERE,
+    VERSION,
+    Subscription,
+    encode,
+    fingerprint_for,
+    transport_serde,
+)
+from streams.operators.versions import latest_only
+from streams.partitioner import partition_for
+from streams.serde import key_serde_for
+
+Told = tuple[bytes | None, int]
+"""A foreign key, as bytes, and an instruction."""
+
+
+class SubscribeOperator(Operator[SubscribeNode]):
+    """A change whose value refers to nothing is left out of an inner join, and counted."""
+
+    def __init__(self, node: SubscribeNode, context: TaskContext) -> None:
+        super().__init__(node, context)
+        self._foreign_key = Evaluation(node.foreign_key, node, context)
+        self._keys = key_serde_for(node.key_type)
+        self._right_keys = key_serde_for(node.right_key_type)
+        self._values = transport_serde(node.value_type)
+        self._fingerprint = fingerprint_for(node.value_type)
+
+    def process(self, batch: Batch) -> Batch | None:
+        batch = latest_only(batch, self.node, self.context.failures)
+        assert batch.olds is not None, "the table was asked for them"
+        before = batch.with_values(batch.olds, batch.value_type)
+        return self._refer(batch, lambda news: self._refer(before, lambda olds: self._told(batch, news, olds)))
+
+    def _refer(self, batch: Batch, then: Callable[[list[Any]], Batch | None]) -> Batch | None:
+        """`then(foreign keys)`, as bytes; None where there is no value, or it refers to nothing; FAILED."""
+        there = np.fromiter((value is not None for value in batch.values), np.bool_, len(batch))
+        if not there.any():
+            return then([None] * len(batch))
+        valued = batch.take(there)
+
+        def finish(found: list[Any]) -> Batch | None:
+            referred = iter(self._encoded(valued, found))
+            return then([next(referred) if chosen else None for chosen in there.tolist()])
+
+        return self._foreign_key.run(valued, finish)
+
+    def _encoded(self, batch: Batch, found: list[Any]) -> Iterator[Any]:
+        return (
+            key if key is None or key is FAILED else self._try(batch, row, self._right_keys.encode, key)
+            for row, key in enumerate(found)
+        )
+
+    def _try(self, batch: Batch, row: int, work: Callable[[Any], bytes], item: Any) -> Any:
+        """What does not encode will not the next time either: retries are used up at once."""
+        try:
+            return work(item)
+        except Exception as error:  # noqa: BLE001 - a value that is not of the declared type, whatever a serde says to that
+            return self._leave_out(batch, row, error)
+
+    def _leave_out(self, batch: Batch, row: int, error: Exception) -> Any:
+        while True:
+            try:
+                self.context.failures.handle(self.node, batch, row, error)
+            except TryAgain:
+                continue
+            return FAILED
+
+    def _told(self, batch: Batch, news: list[Any], olds: list[Any]) -> Batch | None:
+        """The subscriptions of all changes, in order."""
+        keys = batch.encoded_keys(self._keys)
+        said = [self._said_by(batch, row, new, old) for row, (new, old) in enumerate(zip(news, olds, strict=True))]
+        hashes = [self._hash(batch, row) for row in range(len(batch))]
+        superseded = self._superseded(keys, said)
+        told: list[tuple[int, bytes, bytes]] = []
+        for row, asks in enumerate(said):
+            last = superseded.get(row, row)
+            for foreign_key, instruction in asks if hashes[last] is not FAILED else ():
+                subscription = Subscription(
+                    VERSION,
+                    BY_KEY if foreign_key is not None else self.context.partition,
+                    instruction,
+                    self.context.partition,
+                    hashes[last],
+                    keys[row],
+                    *((True, self._value(batch.values[row])) if last != row else ()),
+                )
+                told.append((row, foreign_key or b"", encode(subscription)))
+        if not told:
+            return None
+        rows, foreign_keys, values = (list(column) for column in zip(*told, strict=True))
+        return batch.expand(rows, foreign_keys, values)
+
+    def _hash(self, batch: Batch, row: int) -> Any:
+        value = batch.values[row]
+        return NO_HASH if value is None else self._try(batch, row, self._fingerprint, value)
+
+    def _value(self, value: Any) -> bytes | None:
+        return None if value is None else self._values.encode(value)
+
+    def _superseded(self, keys: list[bytes], said: list[list[Told]]) -> dict[int, int]:
+        """Changes whose row changes again in the batch, each with the last of those: as far as their answers come
+        before those of the later changes, because all of them are asked of one partition.
+        """
+        if len(set(keys)) == len(keys):
+            return {}
+        last = {key: row for row, key in enumerate(keys)}
+        asked: dict[bytes, set[int]] = {key: set() for key in last}
+        found: dict[int, int] = {}
+        for row in range(len(keys) - 1, -1, -1):
+            partitions = asked[keys[row]]
+            # Of the two that a change may ask, the last is the one that answers.
+            partitions.update(self._partition(foreign_key) for foreign_key, _ in said[row][-1:])
+            if row != last[keys[row]] and len(partitions) == 1:
+                found[row] = last[keys[row]]
+        return found
+
+    def _partition(self, foreign_key: bytes | None) -> int:
+        count = self.context.outputs.partitions(self.node.topic.name)
+        return self.context.partition % count if foreign_key is None else partition_for(foreign_key, count)
+
+    def _said_by(self, batch: Batch, row: int, new: Any, old: Any) -> list[Told]:
+        assert batch.olds is not None
+        if new is FAILED:
+            return []
+        there, was_there = batch.values[row] is not None, batch.olds[row] is not None
+        return self._said(there, new, was_there, None if old is FAILED else old)
+
+    def _said(self, there: bool, new: bytes | None, was_there: bool, old: bytes | None) -> list[Told]:
+        """The subscriptions that a change begins and ends, by whether there is and was a value, and what it refers and
+        referred to.
+        """
+        if self.node.left:
+            if not (there or was_there):
+                return []
+            ended = [(old, END)] if old is not None and old != new else []
+            # A row that refers to nothing, or is deleted, asks as well: the answer makes or ends the joined row.
+            return [*ended, (new, TELL)]
+        if new is None:
+            self.context.failures.dropped(self.node, "null_key", int(there))
+            return [] if old is None else [(old, END_AND_TELL)]
+        if old is None or old == new:
+            # Nothing there: an insert has no row to end, and a row that refers to what it did had none.
+            return [(new, TELL_IF_THERE)]
+        return [(old, END), (new, TELL)]

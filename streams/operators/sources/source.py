@@ -1,0 +1,173 @@
+"""Reading a topic: raw record batches become batches with typed keys and values.
+
+What is no data stands between them in its place: markers of stream time, and records that do not decode. Those go to
+the error policy when the task comes to them, not when they are read, so that a commit in between knows nothing of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from broker_embedded import records
+from streams.batch import Batch
+from streams.errors import DecodeError, user_line
+from streams.graph.nodes import SourceNode
+from streams.models import timestamp_field
+from streams.operators.base import Operator, TaskContext
+from streams.operators.failures import TryAgain
+from streams.operators.keyless import is_data, untagged
+from streams.operators.sources.extraction import Extraction
+from streams.origin import Origin
+from streams.serde import RAW, TEXT, key_serde_for, serde_for
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A record of a repartition topic that carries a writer's stream time (see `streams.runtime.stream_time`)."""
+
+    offset: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A record that does not decode: its place in the log as a batch of one, and what is wrong with it."""
+
+    record: Batch
+    error: Exception
+
+    @property
+    def offset(self) -> int:
+        return int(self.record.offsets[0])
+
+
+Segment = Batch | Marker | Undecodable
+
+
+class SourceOperator(Operator[SourceNode]):
+    def __init__(self, node: SourceNode, context: TaskContext) -> None:
+        super().__init__(node, context)
+        self._keys = key_serde_for(node.topic.key_type)
+        self._values = serde_for(node.topic.value_type)
+        self._event_time = timestamp_field(node.topic.value_type)
+        self.extraction = Extraction(node, context)
+
+    def process(self, batch: Batch) -> Batch | None:
+        return batch
+
+    def decode(self, raw: Sequence[memoryview], partition: int, from_offset: int) -> list[Segment]:
+        """The records of whole raw batches from `from_offset` on (a fetch may begin in the middle of a batch)."""
+        found = records.decode_many(raw)
+        headers = found.headers() if found.has_headers else None
+        whole = Batch(
+            offsets=found.offsets,
+            timestamps=found.timestamps,
+            key_bytes=found.keys(),
+            values=found.values(),
+            headers=headers,  # type: ignore[arg-type]  # lists are invariant
+            topic=self.node.topic.name,
+            partition=partition,
+            value_type=self.node.topic.value_type,
+            origin=Origin(self.node.topic.name, partition, [found]),
+        )
+        raw_records = whole[int(np.searchsorted(whole.offsets, from_offset)) :]
+        return self._apart(raw_records) if self.node.topic.internal else self._typed(raw_records)
+
+    def _apart(self, raw: Batch) -> list[Segment]:
+        """Data and markers, which are the records of a repartition topic that have no key; a few of those are data."""
+        segments: list[Segment] = []
+        start = 0
+        rows = [row for row, key in enumerate(raw.key_bytes or ()) if key is None]
+        if rows and raw.headers is not None:
+            rows = [row for row in rows if not is_data(raw.headers[row])]
+            raw.headers = untagged(raw.headers)
+        for row in rows:
+            segments += self._typed(raw[start:row])
+            segments.append(Marker(int(raw.offsets[row]), raw.values[row]))
+            start = row + 1
+        return segments + self._typed(raw[start:])
+
+    def _typed(self, raw: Batch) -> list[Segment]:
+        if not len(raw):
+            return []
+        key_bytes = raw.key_bytes or []
+        values, bad = self._values.decode_rows(raw.values, raw.headers)
+        keys, bad_keys = (None, []) if self._is_plain_text(key_bytes) else self._keys.decode_many(key_bytes)
+        batch = Batch(
+            offsets=raw.offsets,
+            timestamps=raw.timestamps,
+            keys=keys,
+            key_bytes=key_bytes,
+            decode_keys=self._keys.decode_each,
+            values=values,
+            headers=raw.headers,
+            topic=raw.topic,
+            partition=raw.partition,
+            value_type=raw.value_type,
+            origin=raw.origin,
+        )
+        return self._around(batch, _decode_errors("value", bad) | _decode_errors("key", bad_keys))
+
+    def _is_plain_text(self, keys: list[bytes | None]) -> bool:
+        """Whether all keys surely decode, so that they need not be decoded before somebody asks for them."""
+        if self._keys is not TEXT:
+            return self._keys is RAW
+        try:
+            return b"".join(keys).isascii()  # type: ignore[arg-type]
+        except TypeError:  # a record without a key: asking each first would take three times as long
+            return False
+
+    def _around(self, batch: Batch, bad: dict[int, DecodeError]) -> list[Segment]:
+        """The batch in pieces, with the records that did not decode between them."""
+        segments: list[Segment] = []
+        start = 0
+        for row in sorted(bad):
+            segments += self._timed(batch[start:row])
+            segments.append(Undecodable(batch[row : row + 1], bad[row]))
+            start = row + 1
+        return segments + self._timed(batch[start:])
+
+    def reject(self, found: Undecodable) -> None:
+        """Hands the record to the error policy. What does not decode will not the next time: retries are used up."""
+        while True:
+            try:
+                return self.context.failures.handle(self.node, found.record, 0, found.error)
+            except TryAgain:
+                continue
+
+    def _timed(self, batch: Batch) -> list[Segment]:
+        """The timestamp is the record's own field of type `Timestamp`, where it has a value."""
+        if not len(batch):
+            return []
+        if self._event_time is not None:
+            column = batch.column(self._event_time)
+            times = column.values if column.valid is None else np.where(column.valid, column.values, batch.timestamps)
+            batch.timestamps = times.astype(np.int64, copy=False)
+        return [batch] if self.node.topic.internal else self._extracted(batch)
+
+    def _extracted(self, batch: Batch) -> list[Segment]:
+        """The records under the times that the topic's rule gives them."""
+        found = self.extraction.times(batch)
+        batch.timestamps = found.times
+        if not (found.bad or found.dropped):
+            return [batch]
+        if found.dropped:
+            self.context.failures.dropped(self.node, "negative_timestamp", len(found.dropped))
+        segments: list[Segment] = []
+        start = 0
+        for row in sorted([*found.bad, *found.dropped]):
+            segments += [batch[start:row]] if row > start else []
+            segments += [Undecodable(batch[row : row + 1], found.bad[row])] if row in found.bad else []
+            start = row + 1
+        return [*segments, batch[start:]] if start < len(batch) else segments
+
+
+def _decode_errors(part: str, found: list[tuple[int, Exception]]) -> dict[int, DecodeError]:
+    """By row. `line` is that of a serde of the user's."""
+    return {
+        row: DecodeError(f"the {part} does not decode: {error}", line=user_line(error.__traceback__))
+        for row, error in found
+    }
