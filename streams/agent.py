@@ -28,10 +28,10 @@ Grouping = tuple[Any, str | None]
 class Agent:
     """What `@app.agent` makes of a function: calling it calls the function, `send` and `cast` write to its topic.
 
-    `topic` is a topic, several, or None for one of the agent's own, `<app id>-<name>`. `sink` takes topics, other
-    agents and functions of the yielded value, plain or async. `tables` are the tables it uses, where they cannot be
-    found by name. With `concurrency` the function runs that many times in each task; records are dealt out by key, and
-    stay in order for each key.
+    `topic` is a topic, several, or None for one of the agent's own, `<app id>-<name>`. `sink` is a topic, another
+    agent, a function of the yielded value, plain or async, or several of them. `tables` are the tables it uses, where
+    they cannot be found by name. With `concurrency` the function runs that many times in each task; records are dealt
+    out by key, and stay in order for each key.
 
     >>> from streams.app import App
     >>> app = App("flights")
@@ -51,7 +51,7 @@ class Agent:
         *,
         topic: Topic | str | Iterable[Topic | str] | None = None,
         name: str | None = None,
-        sink: Iterable[Any] = (),
+        sink: Any = (),
         group_by: Any = None,
         tables: Iterable[Table[Any, Any]] | None = None,
         concurrency: int = 1,
@@ -61,7 +61,7 @@ class Agent:
         self.function = function
         self.where = where(function)
         self.name = check_name(name or name_of(function), "agent")
-        self.sinks = list(sink)
+        self.sinks = list(sink) if isinstance(sink, Iterable) and not isinstance(sink, str) else [sink]
         self.concurrency = concurrency
         self.on_error = on_error
         self.topics = _topics(app, topic, f"{app.id}-{self.name}")

@@ -15,6 +15,7 @@ from streams.dsl.stream import Stream
 from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph import describe
+from streams.graph.checks import check
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import caller, name_of, speaking_for, where
 from streams.graph.optimise import optimise
@@ -117,10 +118,11 @@ class App:
         return self.topics.setdefault(name, Topic(self, known))
 
     def topic_of(self, topic: Topic | str) -> Topic:
-        """A topic given as it is, or by name: the one that is declared, else an untyped one."""
+        """A topic given as it is, or by name: the one that is declared or that a step writes, else an untyped one."""
         if not isinstance(topic, str):
             return topic
-        return self.topics.get(topic) or self.topic(topic)
+        written = self.builder.graph.topics.get(topic)
+        return self.topics.get(topic) or (self.topic(topic) if written is None else Topic(self, written))
 
     def stream(
         self,
@@ -149,7 +151,7 @@ class App:
         topic: Topic | str | Iterable[Topic] | None = None,
         *,
         name: str | None = None,
-        sink: Iterable[Any] = (),
+        sink: Any = (),
         group_by: Any = None,
         tables: Iterable[Any] | None = None,
         concurrency: int = 1,
@@ -166,7 +168,7 @@ class App:
                 function,
                 topic=topic,
                 name=name,
-                sink=list(sink),
+                sink=sink,
                 group_by=group_by,
                 tables=tables,
                 concurrency=concurrency,
@@ -317,6 +319,7 @@ class App:
             self._declare_dead_letters()
             for source in self.sources:
                 self.builder.graph.add_topic(source.topic)
+            check(self.builder.graph, self.id)
             self._plan = plan(optimise(self.builder.graph, self.settings.optimisations), self.id)
             self._planned = self._declared()
         return self._plan

@@ -165,6 +165,16 @@ def test_tables_given_and_found_are_those_of_the_step() -> None:
     assert [store.name for store in agent_node(app).tables] == ["other", "late"]
 
 
+@pytest.mark.parametrize("sink", ["late", print])
+def test_one_sink_needs_no_list(sink: Any) -> None:
+    app = App("flights")
+
+    @app.agent(app.topic("flights"), sink=sink)
+    async def look(stream: Any) -> None: ...
+
+    assert look.sinks == [sink]
+
+
 def test_several_topics_and_sinks() -> None:
     app = App("flights")
     a, b, out = app.topic("a", key_type=str), app.topic("b", key_type=str), app.topic("out", value_type=int)

@@ -208,6 +208,13 @@ def test_to_a_name_declares_it_with_the_streams_types() -> None:
     assert (topic.name, topic.key_type, topic.value_type, topic.internal) == ("texts", str, str, False)
 
 
+def test_a_topic_that_a_step_writes_is_read_by_its_name_with_those_types() -> None:
+    app = streams.App("shop")
+    app.topic("orders", key_type=str, value_type=Order).stream().map_values(as_text).to("texts")
+    texts = app.stream("texts")
+    assert (texts.key_type, texts.value_type) == (str, str)
+
+
 def test_for_each_and_to_end_a_stream() -> None:
     assert stream().for_each(print) is None and stream().to("out") is None
 

@@ -89,3 +89,77 @@ def assert_names_the_line(error: BaseException, build: Build) -> None:
     first = build.__code__.co_firstlineno
     named = {int(line) for line in re.findall(r"test_error_wrong_topology\.py:(\d+)", str(error))}
     assert named & {first, first + 1}, f"{error} names none of the lines from {first}"
+
+
+# -- parts of another app
+
+
+class Look:
+    def process(self, record: Any) -> None: ...
+
+
+OTHERS: dict[str, Build] = {
+    "to": lambda s: s.orders.to(s.other),
+    "merge": lambda s: s.orders.merge(s.other.stream()).to("out"),
+    "app.stream": lambda s: s.app.stream(s.topic, s.other).to("out"),
+    "cogroup": lambda s: (
+        s.orders.group_by_key().cogroup(max).cogroup(s.other.stream().group_by_key(), max).aggregate(0, name="t")
+    ),
+    "join of a stream": lambda s: s.orders.join(s.other.stream(), max, within=streams.JoinWindow("1m")),
+    "join of a table": lambda s: s.orders.join(s.other.table(), max),
+    "join of a global table": lambda s: s.orders.join(s.other.global_table(), max, key=Order.customer),
+    "join of tables": lambda s: s.topic.table().join(s.other.table(), max),
+    "join by foreign key": lambda s: s.topic.table().join(s.other.table(), max, foreign_key=Order.customer),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_belongs_to_another_app(what: str) -> None:
+    shop = Shop()
+    with pytest.raises(TopologyError, match=r"others.* app .*'(shop|other)'.*; declare its topic in") as failed:
+        OTHERS[what](shop)
+        shop.app.plan()
+    assert_names_the_line(failed.value, OTHERS[what])
+
+
+def test_an_agent_on_a_topic_of_another_app() -> None:
+    shop = Shop()
+
+    @shop.app.agent(shop.other)
+    async def look(stream: Any) -> None: ...
+
+    with pytest.raises(TopologyError, match=r"'others-source' .* is of another app than 'shop'"):
+        shop.app.plan()
+
+
+# -- circles
+
+
+def bounce(topic: Any) -> None:
+    topic.stream().map_values(lambda value: value).to(topic)
+
+
+def bounce_by_another(topic: Any) -> None:
+    topic.stream().select_key(lambda value: value, key_type=str).to("between")
+    topic._app.stream("between").peek(print).to(topic)
+
+
+def bounce_merged(topic: Any) -> None:
+    topic.stream().merge(topic._app.topic("more").stream().filter(bool)).to(topic)
+
+
+@pytest.mark.parametrize("build", [bounce, bounce_by_another, bounce_merged])
+def test_a_circle_without_a_way_out(build: Callable[[Any], None]) -> None:
+    app = streams.App("shop")
+    build(app.topic("orders", key_type=str, value_type=str))
+    with pytest.raises(TopologyError, match=r"to at .*would go round for ever; write to another topic, or"):
+        app.plan()
+
+
+def test_a_circle_with_a_way_out() -> None:
+    app = streams.App("countdown")
+    numbers = app.topic("numbers", key_type=str, value_type=int)
+    numbers.stream().filter(lambda n: n > 0).map_values(lambda n: n - 1).to(numbers)
+    with streams.testing.Driver(app) as driver:
+        driver.pipe("numbers", key="a", value=2)
+        assert [record.value for record in driver.read("numbers")] == [2, 1, 0]
