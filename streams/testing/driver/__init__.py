@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import pairwise
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 Partitions = int | Mapping[str, int] | Literal["declared"]
 
 log = logging.getLogger(__name__)
+
+_NOT_OPEN = "the driver is not open: write `with Driver(app) as driver:`"
 
 
 class Died(BaseException):
@@ -76,6 +79,8 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
         topics: Iterable[str] = (),
         clock: Clock | None = None,
     ) -> None:
+        _check_choice("store", store, ("memory", "rocksdb"))
+        _check_choice("emit", emit, get_args(Emit))
         if store == "rocksdb" and data_dir is None:
             raise ConfigError('Driver(store="rocksdb"): say where, data_dir=tmp_path')
         self.app = app
@@ -152,7 +157,7 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
         *,
         key: Any = None,
         value: Any = None,
-        timestamp: int | None = None,
+        timestamp: int | datetime | None = None,
         headers: Headers = (),
         partition: int | None = None,
         commit: bool = True,
@@ -160,13 +165,14 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
         """Puts a record into a topic, or `records` together, as one batch and one commit; and lets the app process it
         to the end.
 
-        A record of a list is a `TopicRecord` or a tuple (key, value[, timestamp[, headers]]). Without a `timestamp`
-        (ms) it has the clock's. Its key chooses the partition unless `partition` is given. With `commit` False it is
-        processed as far as it comes without a commit: nothing of it can be read before one, and a crash forgets it.
+        A record of a list is a `TopicRecord` or a tuple (key, value[, timestamp[, headers]]). A `timestamp` is in ms,
+        or a datetime with a time zone; without one the record has the clock's. Its key chooses the partition unless
+        `partition` is given. With `commit` False it is processed as far as it comes without a commit: nothing of it can
+        be read before one, and a crash forgets it.
 
         While the app is down the record waits in the topic. What a step raises is raised here, and the app is down.
         """
-        rows = [TopicRecord(key, value, timestamp, headers)] if records is None else rows_of(records)
+        rows = rows_of([(key, value, timestamp, headers)] if records is None else records)
         self._append(topic, rows, partition)
         self._settle(commit)
 
@@ -197,6 +203,8 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
             self._settle(commit)
 
     def _append(self, topic: str | Topic, rows: list[TopicRecord], partition: int | None) -> None:
+        if self._loop is None:
+            raise StreamsError(_NOT_OPEN)
         name = self._named(topic)
         batches = self._form(name).encode(rows, self.log.partitions(name), partition, self.clock.now_ms)
         for tp, batch in batches.items():
@@ -288,7 +296,7 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         if self._loop is None:
             work.close()
-            raise StreamsError("the driver is not open: write `with Driver(app) as driver:`")
+            raise StreamsError(_NOT_OPEN)
         forget = on_step(self._look) if self._die_at is not None else None
         try:
             self._loop.run(work)
@@ -337,11 +345,18 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
         return self._forms[topic]
 
 
+def _check_choice(option: str, given: object, choices: Sequence[str]) -> None:
+    if given not in choices:
+        raise ConfigError(f"Driver({option}={given!r}): give one of {', '.join(map(repr, choices))}")
+
+
 def _counts(partitions: Partitions) -> Callable[[TopicDef], int | None]:
     if partitions == "declared":
         return declared
     if isinstance(partitions, int):
         return lambda topic: partitions
+    if not isinstance(partitions, Mapping):
+        raise ConfigError(f'Driver(partitions={partitions!r}): give a number, numbers by topic, or "declared"')
     return lambda topic: partitions.get(topic.name, topic.partitions if topic.internal else 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from broker_embedded import records
@@ -16,6 +17,8 @@ from streams.transport.contract import TopicPartition
 from streams.windows import Windowed
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TopicRecord(NamedTuple):
@@ -52,7 +55,7 @@ class TopicForm:
             key = None if row.key is None else self._keys.encode(row.key)
             value = None if row.value is None else self._values.encode_row(row.value, row.headers)
             number = self._partition(key, partitions) if partition is None else partition
-            time = now_ms if row.timestamp is None else row.timestamp
+            time = now_ms if row.timestamp is None else _ms(row.timestamp)
             lanes.setdefault(number, []).append((key, value, time, tuple(row.headers)))
         return {TopicPartition(self._topic.name, number): _batch(lane) for number, lane in lanes.items()}
 
@@ -95,6 +98,19 @@ def rows_of(given: Iterable[Any]) -> list[TopicRecord]:
             raise StreamsError(f"a record is (key, value[, timestamp[, headers]]), not {row!r}")
         rows.append(row if isinstance(row, TopicRecord) else TopicRecord(*row))
     return rows
+
+
+def _ms(timestamp: int | datetime) -> int:
+    """A time as a record has it.
+
+    >>> _ms(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000
+    """
+    if isinstance(timestamp, datetime) and timestamp.tzinfo is not None:
+        return (timestamp - _EPOCH) // timedelta(milliseconds=1)
+    if not isinstance(timestamp, int):
+        raise StreamsError(f"timestamp={timestamp!r}: give ms since 1970, or a datetime with a time zone")
+    return timestamp
 
 
 def _batch(lane: list[tuple[bytes | None, bytes | None, int, Headers]]) -> bytearray:

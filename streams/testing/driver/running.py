@@ -14,9 +14,12 @@ from streams.runtime.loop import Loop
 from streams.runtime.observer import Restoring
 from streams.testing.driver.clock import Clock
 from streams.testing.driver.log import MemoryLog
-from streams.testing.driver.virtual_loop import VirtualLoop, in_ms
+from streams.testing.driver.virtual_loop import StuckError, VirtualLoop, in_ms
 
 log = logging.getLogger(__name__)
+
+COMMITS_MAX = 10_000
+"""Commits of one pipe. What needs more feeds itself, and nothing ends it."""
 
 
 class Running:
@@ -47,10 +50,10 @@ class Running:
 
     async def settle(self, *, commit: bool = True) -> None:
         """Processes all there is, to the end; commits until a commit brings nothing new. What is being collected by
-        time is left to its time.
+        time is left to its time. Raises StuckError when that takes COMMITS_MAX commits.
         """
         await self._loop.quiet()
-        while True:
+        for _ in range(COMMITS_MAX):
             while await self._rounds.round():
                 pass
             self._raise_failure()
@@ -60,6 +63,10 @@ class Running:
             await self._rounds.commit()
             if done:
                 return
+        raise StuckError(
+            f"{COMMITS_MAX:,} commits, and each has brought new records: a topic feeds itself by way of the app, and "
+            "no step on the way lets the records end. Look for .to(topic) behind a stream of the same topic."
+        )
 
     def _raise_failure(self) -> None:
         if self._background.failed.done():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from state.task_stores import TaskStores
+from streams.errors import StreamsError
 from streams.graph.definitions import StoreDef
 from streams.operators.stored import StoredForm
 from streams.windows import Windowed
@@ -24,7 +25,7 @@ class DriverTable:
 
     def get(self, key: Any, default: Any = None, *, as_of: int | None = None) -> Any:
         """The value of a key; `default` if the table lacks it. `as_of` (ms), for a versioned table: the value then."""
-        store_key = self._form.entry(key)
+        store_key = self._entry(key)
         if as_of is not None or self._store.versioned:
             versions = (stores.versioned(self._store.name).get(store_key, as_of) for stores in self._stores)
             version = next((one for one in versions if one is not None), None)
@@ -32,6 +33,14 @@ class DriverTable:
         found = (stores.get(self._store.name, store_key) for stores in self._stores)
         stamped = next((one for one in found if one is not None), None)
         return default if stamped is None else self._form.decode(stamped[0])
+
+    def _entry(self, key: Any) -> bytes:
+        if self._store.windowed and not isinstance(key, Windowed):
+            raise StreamsError(
+                f"table {self._store.name!r} has windows, and its keys are Windowed(key, start, end), not {key!r}; "
+                ".windows(key) gives every window of a key, .window(key, timestamp) the one that holds a time"
+            )
+        return self._form.entry(key)
 
     def history(self, key: Any) -> list[tuple[Any, int, int | None]]:
         """(value, valid from, valid to) of each version of a key that a versioned table knows, the earliest first."""

@@ -44,9 +44,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """What the coroutine gives; what it raises. Raises StuckError when it waits for ever."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if not _runs_in_a_loop():
             return self._run(coroutine)
         if self._beside is None:
             self._beside = ThreadPoolExecutor(1, "streams-driver")
@@ -120,6 +118,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _write_to_self(self) -> None:
         self._called.set()
+
+
+def _runs_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def in_ms(seconds: float) -> int:

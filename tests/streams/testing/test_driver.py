@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from broker_embedded import records
 from streams.errors import ConfigError, StreamsError, UserCodeError
 from streams.runtime.steps import COMMIT_STEPS
 from streams.testing import Clock, Driver, TopicRecord
+from streams.testing.driver.virtual_loop import StuckError
 from streams.transport.contract import TopicPartition
 from streams.windows import Windowed
 
@@ -315,8 +317,9 @@ def test_what_a_step_raises_is_raised_by_pipe_and_the_app_is_down() -> None:
     app = streams.App("shop")
     app.topic("orders", key_type=str, value_type=int).stream().map_values(lambda v: 1 // v).to("out")
     with Driver(app) as driver:
-        with pytest.raises(UserCodeError, match="ZeroDivisionError"):
+        with pytest.raises(UserCodeError, match="ZeroDivisionError") as failed:
             driver.pipe("orders", [("a", 1), ("a", 0)])
+        assert isinstance(cause := failed.value.__context__, ZeroDivisionError) and cause.__context__ is None
         assert driver.is_down
         assert driver.read("out") == []
         with pytest.raises(UserCodeError):
@@ -474,6 +477,9 @@ def test_topics_may_be_there_before_for_patterns_to_find() -> None:
         (lambda driver: driver.pipe("orders", key=1, value=ADA), "int where str is declared"),
         (lambda driver: driver.pipe("orders", key="1", value=ADA, partition=7), "orders-7 does not exist"),
         (lambda driver: driver.__enter__(), "is at work already"),
+        (lambda driver: driver.pipe("orders", key="1", value=ADA, timestamp="5"), "timestamp='5': give ms since 1970"),
+        (lambda driver: driver.pipe("orders", [("1", ADA, datetime(2024, 1, 1))]), "or a datetime with a time zone"),
+        (lambda driver: driver.table("sums").get("1"), r"table 'sums' has windows, .* not '1'; \.windows\(key\) gives"),
     ],
 )
 def test_misuse_is_told(wrong: Callable[[Driver], None], message: str) -> None:
@@ -485,8 +491,43 @@ def test_a_driver_is_opened_by_with() -> None:
     driver = Driver(shop())
     with pytest.raises(StreamsError, match="with Driver"):
         driver.restart()
-    with pytest.raises(ConfigError, match="data_dir"):
-        Driver(shop(), store="rocksdb")
+    with pytest.raises(StreamsError, match="with Driver"):
+        driver.pipe("orders", key="1", value=ADA)
+    with driver:
+        pass
+    with pytest.raises(StreamsError, match="with Driver"):
+        driver.pipe("orders", key="1", value=ADA)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"store": "rocksdb"}, "data_dir"),
+        ({"store": "rocks"}, r"store='rocks'\): give one of 'memory', 'rocksdb'"),
+        ({"emit": "always"}, r"emit='always'\): give one of 'update', 'commit', 'close'"),
+        ({"partitions": "declare"}, r"partitions='declare'\): give a number, numbers by topic, or \"declared\""),
+    ],
+)
+def test_a_wrong_option_is_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Driver(shop(), **options)
+
+
+def test_a_time_may_be_a_datetime() -> None:
+    with Driver(shop()) as driver:
+        driver.pipe("orders", key="1", value=ADA, timestamp=datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC))
+        assert [record.timestamp for record in driver.read("orders")] == [2_000]
+
+
+def test_a_topic_that_feeds_itself_for_ever_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.testing.driver.running.COMMITS_MAX", 20)
+    app = streams.App("countdown")
+    numbers = app.topic("numbers", key_type=str, value_type=int)
+    numbers.stream().filter(lambda n: n != 0).map_values(lambda n: n - 1).to(numbers)
+    with Driver(app) as driver:
+        driver.pipe("numbers", key="a", value=10)
+        with pytest.raises(StuckError, match=r"20 commits, .* a topic feeds itself"):
+            driver.pipe("numbers", key="a", value=-1)
 
 
 def test_the_app_is_left_as_it_was() -> None:
