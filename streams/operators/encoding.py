@@ -10,7 +10,7 @@ from streams.batch import Batch, Headers
 from streams.errors import EncodeError, user_line
 from streams.graph.definitions import TopicDef
 from streams.graph.nodes import Node
-from streams.operators.failures import Failures, TryAgain
+from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.serde import Serde, key_serde_for, serde_for
 
@@ -48,19 +48,11 @@ class RecordEncoder:
                 )
             except EncodeError as error:
                 kept[index] = False
-                self._failed(batch, index, error)
+                self._failures.give_up(self._node, batch, index, error)
             else:
                 keys.append(pair[0])
                 values.append(pair[1])
         return batch.take(kept), keys, values
-
-    def _failed(self, batch: Batch, index: int, error: Exception) -> None:
-        """A value that does not encode will not encode the next time either: retries are used up at once."""
-        while True:
-            try:
-                return self._failures.handle(self._node, batch, index, error)
-            except TryAgain:
-                continue
 
     def _encoded(self, part: str, serde: Serde[Any], value: Any, headers: Headers) -> bytes | None:
         try:

@@ -78,6 +78,16 @@ class Failures:
             self.counts[node.name, "stop"] += 1
             raise described(error, node, batch, index)
 
+    def give_up(self, node: Node, batch: Batch, index: int, error: Exception) -> None:
+        """As `handle`, of what will be no better the next time, such as a value that does not encode: retries are used
+        up at once.
+        """
+        while True:
+            try:
+                return self.handle(node, batch, index, error)
+            except TryAgain:
+                continue
+
     def dropped(self, node: Node, reason: str, records: int) -> None:
         """Counts records that a rule leaves out: "null_key", "null_value", "late" or "no_window"."""
         if records:

@@ -12,7 +12,6 @@ from streams.errors import EncodeError
 from streams.graph.definitions import StoreDef
 from streams.graph.nodes import Node
 from streams.operators.base import NO_TIME, Found, TaskContext
-from streams.operators.failures import TryAgain
 
 
 class KeptTable:
@@ -44,7 +43,7 @@ class KeptTable:
             try:
                 self._view.write(entry, value, timestamp, None)
             except EncodeError as error:
-                self._left_out(changes, row, error)
+                self._context.failures.give_up(self._node, changes, row, error)
                 self._view.write(entry, None, timestamp, None)
                 values[row] = None
         if self._windowed and len(changes):
@@ -56,14 +55,6 @@ class KeptTable:
         if self._marks_idle:
             taken = taken.with_idle(idle)
         return taken.with_olds(olds) if self._node.sends_old else taken
-
-    def _left_out(self, changes: Batch, row: int, error: EncodeError) -> None:
-        """A value that does not encode will not the next time either: retries are used up at once."""
-        while True:
-            try:
-                return self._context.failures.handle(self._node, changes, row, error)
-            except TryAgain:
-                continue
 
     def lookup(self, keys: Sequence[Any]) -> list[Found]:
         """As `Operator.lookup`."""

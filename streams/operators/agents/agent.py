@@ -149,12 +149,7 @@ class AgentOperator(Operator[AgentNode]):
         rows = [(piece.batch, row) for piece in current for row in range(piece.start, piece.stop)]
         self.context.failures.handle(self.node, *rows[0], error)
         for batch, row in rows[1:]:
-            while True:
-                try:
-                    self.context.failures.handle(self.node, batch, row, error)
-                except TryAgain:
-                    continue
-                break
+            self.context.failures.give_up(self.node, batch, row, error)
 
     # -- out
 

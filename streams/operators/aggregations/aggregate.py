@@ -25,6 +25,7 @@ from streams.operators.aggregations.folds import FoldStates, RowStates, check_sh
 from streams.operators.aggregations.groups import Groups, Slots
 from streams.operators.base import NO_TIME, Found, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
+from streams.operators.drops import present_only
 from streams.serde import key_serde_for
 from streams.windows import SessionWindow, SlidingWindow, Windowed
 
@@ -376,10 +377,5 @@ def with_key_and_value(node: AggregateNode, context: TaskContext, batch: Batch) 
     """Records without key or value say nothing about a group, and are counted (Kafka Streams lets some null values
     through: its defect).
     """
-    keys = batch.key_bytes or batch.keys
-    for name, column in (("null_key", keys), ("null_value", batch.values)):
-        if holds(column, NoneType):
-            present = np.fromiter((entry is not None for entry in column), np.bool_, len(column))
-            context.failures.dropped(node, name, len(column) - int(present.sum()))
-            return with_key_and_value(node, context, batch.take(present))
-    return batch
+    batch = present_only(batch, node, context.failures, batch.key_bytes or batch.keys, "null_key")
+    return present_only(batch, node, context.failures, batch.values, "null_value")

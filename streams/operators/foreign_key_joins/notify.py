@@ -10,6 +10,7 @@ from itertools import islice
 from streams.batch import Batch
 from streams.graph.nodes import NotifyNode
 from streams.operators.base import Operator, TaskContext
+from streams.operators.drops import latest_only
 from streams.operators.foreign_key_joins.foreign_keys import (
     VERSION,
     Answer,
@@ -18,7 +19,6 @@ from streams.operators.foreign_key_joins.foreign_keys import (
     read_stored,
     transport_serde,
 )
-from streams.operators.versions import latest_only
 from streams.serde import key_serde_for
 
 PIECE_ANSWERS = 4_096

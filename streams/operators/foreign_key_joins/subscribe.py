@@ -15,8 +15,8 @@ from streams.batch import Batch
 from streams.graph.nodes import SubscribeNode
 from streams.operators.base import Operator, TaskContext
 from streams.operators.calls import FAILED
+from streams.operators.drops import latest_only
 from streams.operators.evaluation import Evaluation
-from streams.operators.failures import TryAgain
 from streams.operators.foreign_key_joins.foreign_keys import (
     BY_KEY,
     END,
@@ -30,7 +30,6 @@ from streams.operators.foreign_key_joins.foreign_keys import (
     fingerprint_for,
     transport_serde,
 )
-from streams.operators.versions import latest_only
 from streams.partitioner import partition_for
 from streams.serde import key_serde_for
 
@@ -75,18 +74,11 @@ class SubscribeOperator(Operator[SubscribeNode]):
         )
 
     def _try(self, batch: Batch, row: int, work: Callable[[Any], bytes], item: Any) -> Any:
-        """What does not encode will not the next time either: retries are used up at once."""
+        """What `work` makes of it; FAILED where the error policy left the record out."""
         try:
             return work(item)
         except Exception as error:  # noqa: BLE001 - a value that is not of the declared type, whatever a serde says to that
-            return self._leave_out(batch, row, error)
-
-    def _leave_out(self, batch: Batch, row: int, error: Exception) -> Any:
-        while True:
-            try:
-                self.context.failures.handle(self.node, batch, row, error)
-            except TryAgain:
-                continue
+            self.context.failures.give_up(self.node, batch, row, error)
             return FAILED
 
     def _told(self, batch: Batch, news: list[Any], olds: list[Any]) -> Batch | None:

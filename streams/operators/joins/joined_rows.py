@@ -18,6 +18,7 @@ from streams.graph.functions import UserFunction
 from streams.graph.nodes import BufferedTableJoinNode, GlobalTableJoinNode, TableJoinNode
 from streams.operators.base import TaskContext
 from streams.operators.calls import Calls, holds, left_over
+from streams.operators.drops import present_only
 
 
 class JoinedRows:
@@ -36,11 +37,7 @@ class JoinedRows:
 
     def present(self, batch: Batch, reason: str, column: Sequence[Any]) -> Batch:
         """The records for which `column` is not None; the others are counted under `reason`."""
-        if not holds(column, NoneType):
-            return batch
-        present = np.fromiter((entry is not None for entry in column), np.bool_, len(column))
-        self._context.failures.dropped(self._node, reason, len(column) - int(present.sum()))
-        return batch.take(present)
+        return present_only(batch, self._node, self._context.failures, column, reason)
 
     def run(self, batch: Batch, rights: list[Any]) -> Batch | None:
         """The results, with the table's row (or None) for each record. Raises Blocked while a retry backs off."""

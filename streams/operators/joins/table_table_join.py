@@ -16,8 +16,8 @@ from streams.batch import Batch, Int64Array
 from streams.graph.nodes import TableTableJoinNode
 from streams.operators.base import Operator, TaskContext
 from streams.operators.calls import FAILED, LeftOutBefore
+from streams.operators.drops import latest_only
 from streams.operators.joins.table_rows import TableRows
-from streams.operators.versions import latest_only
 
 UNKNOWN = -1
 """The timestamp of a value that is not there, as in Kafka Streams."""

@@ -23,6 +23,7 @@ from streams.graph.functions import UserFunction
 from streams.graph.nodes import DeduplicateNode
 from streams.operators.base import NO_TIME, Operator, TaskContext
 from streams.operators.calls import left_over
+from streams.operators.drops import present_only
 from streams.operators.evaluation import Evaluation
 from streams.serde import key_serde_for
 
@@ -50,7 +51,7 @@ class DeduplicateOperator(Operator[DeduplicateNode]):
         self._observed = NO_TIME if seen is None else seen
 
     def process(self, batch: Batch) -> Batch | None:
-        batch = self._with(batch, batch.keys)
+        batch = self._present(batch, batch.keys)
         if not len(batch):
             return None
         if self._by is None:
@@ -61,19 +62,14 @@ class DeduplicateOperator(Operator[DeduplicateNode]):
         batch, ids = left_over(batch, found)
         if isinstance(self.node.by, Expression):
             ids = [self._encoded(one) for one in ids]
-        batch, ids = self._with(batch, ids), [one for one in ids if one is not None]
+        batch, ids = self._present(batch, ids), [one for one in ids if one is not None]
         keys = batch.encoded_keys(self._keys)
         # The length first: no two pairs then have the same bytes.
         entries = [len(key).to_bytes(4) + key + one for key, one in zip(keys, ids, strict=True)]
         return self._first(batch, entries)
 
-    def _with(self, batch: Batch, keys: list[Any]) -> Batch:
-        """The records that have a key."""
-        if None not in keys:
-            return batch
-        present = np.fromiter((key is not None for key in keys), np.bool_, len(keys))
-        self.context.failures.dropped(self.node, "null_key", len(keys) - int(present.sum()))
-        return batch.take(present)
+    def _present(self, batch: Batch, keys: list[Any]) -> Batch:
+        return present_only(batch, self.node, self.context.failures, keys, "null_key")
 
     def _first(self, batch: Batch, ids: list[bytes]) -> Batch | None:
         self._view.trim()

@@ -4,11 +4,13 @@ and counted, unless the step behind takes them.
 
 from __future__ import annotations
 
-import numpy as np
+from types import NoneType
 
 from streams.batch import Batch
 from streams.graph.nodes import RepartitionNode
 from streams.operators.base import Operator, TaskContext
+from streams.operators.calls import holds
+from streams.operators.drops import present_only
 from streams.operators.keyless import tagged
 from streams.operators.sinks.partitioning import writer_for
 
@@ -19,13 +21,10 @@ class RepartitionOperator(Operator[RepartitionNode]):
         self._writer = writer_for(node.topic, node.partitioner, node, context)
 
     def process(self, batch: Batch) -> Batch | None:
-        keys = batch.keys
-        if None in keys and self.node.keyless:
+        if not self.node.keyless:
+            batch = present_only(batch, self.node, self.context.failures, batch.keys, "null_key")
+        elif holds(batch.keys, NoneType):
             batch = tagged(batch)
-        elif None in keys:
-            present = np.fromiter((key is not None for key in keys), np.bool_, len(keys))
-            self.context.failures.dropped(self.node, "null_key", len(keys) - int(present.sum()))
-            batch = batch.take(present)
         if len(batch):
             self._writer.write(batch)
         return None

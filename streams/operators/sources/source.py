@@ -17,7 +17,6 @@ from streams.errors import DecodeError, user_line
 from streams.graph.nodes import SourceNode
 from streams.models import timestamp_field
 from streams.operators.base import Operator, TaskContext
-from streams.operators.failures import TryAgain
 from streams.operators.keyless import is_data, untagged
 from streams.operators.sources.extraction import Extraction
 from streams.origin import Origin
@@ -131,12 +130,8 @@ class SourceOperator(Operator[SourceNode]):
         return segments + self._timed(batch[start:])
 
     def reject(self, found: Undecodable) -> None:
-        """Hands the record to the error policy. What does not decode will not the next time: retries are used up."""
-        while True:
-            try:
-                return self.context.failures.handle(self.node, found.record, 0, found.error)
-            except TryAgain:
-                continue
+        """Hands the record to the error policy."""
+        self.context.failures.give_up(self.node, found.record, 0, found.error)
 
     def _timed(self, batch: Batch) -> list[Segment]:
         """The timestamp is the record's own field of type `Timestamp`, where it has a value."""

@@ -15,6 +15,7 @@ from state.keys import TIME_MAX
 from streams.batch import Batch
 from streams.graph.nodes import TableSourceNode
 from streams.operators.base import NO_TIME, Found, Operator
+from streams.operators.drops import present_only
 from streams.operators.kept_table import KeptTable
 from streams.operators.versioned_view import VersionedView
 from streams.serde import key_serde_for
@@ -36,11 +37,9 @@ class TableSourceOperator(Operator[TableSourceNode]):
 
     def process(self, batch: Batch) -> Batch | None:
         keys: list[Any] = batch.key_bytes or self._keys.encode_many(batch.keys)
-        if None in keys:
-            present = np.fromiter((key is not None for key in keys), np.bool_, len(keys))
-            self.context.failures.dropped(self.node, "null_key", len(keys) - int(present.sum()))
-            batch = batch.take(present)
-            keys = [key for key in keys if key is not None]
+        present = present_only(batch, self.node, self.context.failures, keys, "null_key")
+        if present is not batch:
+            batch, keys = present, [key for key in keys if key is not None]
         if self._versions is not None:
             return self._put_versions(self._versions, keys, batch)
         if self._kept is not None:

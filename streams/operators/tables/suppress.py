@@ -23,7 +23,6 @@ from streams.batch import Batch, Headers
 from streams.errors import BufferFullError, EncodeError
 from streams.graph.nodes import SuppressNode
 from streams.operators.base import NO_TIME, Found, Operator, TaskContext
-from streams.operators.failures import TryAgain
 from streams.serde import key_serde_for, serde_for
 from streams.windows import Windowed
 
@@ -83,7 +82,7 @@ class SuppressOperator(Operator[SuppressNode]):
             try:
                 encoded, prior = self._encoded(value), self._encoded(batch.olds[row])
             except EncodeError as error:
-                self._left_out(batch, row, error)
+                self.context.failures.give_up(self.node, batch, row, error)
                 continue
             self._observed = max(self._observed, timestamp)
             headers = [] if batch.headers is None else batch.headers[row]
@@ -113,14 +112,6 @@ class SuppressOperator(Operator[SuppressNode]):
             return self._values.encode(value)
         except Exception as error:
             raise EncodeError(f"the buffer of {self.node.name} does not take {value!r}: {error}") from error
-
-    def _left_out(self, batch: Batch, row: int, error: EncodeError) -> None:
-        """A value that does not encode will not the next time either: retries are used up at once."""
-        while True:
-            try:
-                return self.context.failures.handle(self.node, batch, row, error)
-            except TryAgain:
-                continue
 
     # -- what leaves
 

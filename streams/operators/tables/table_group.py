@@ -13,9 +13,9 @@ from streams.batch import Batch
 from streams.graph.nodes import TableGroupNode
 from streams.operators.base import Operator, TaskContext
 from streams.operators.calls import FAILED
+from streams.operators.drops import latest_only
 from streams.operators.pairs import checked
 from streams.operators.tables.rows_again import RowsAgain
-from streams.operators.versions import latest_only
 from streams.serde.changes import Change
 
 

@@ -1,4 +1,4 @@
-"""What is out of order in a versioned table's changes, and who leaves it out."""
+"""What rules leave out, counted: records without something, and changes of a versioned table that are out of order."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from streams.batch import Batch
 from streams.graph.nodes import Node
+from streams.operators.drops import latest_only, present_only
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
-from streams.operators.versions import latest_only
 from streams.policies import stop
 
 
@@ -39,4 +39,16 @@ def test_what_is_not_the_latest_is_left_out_and_counted() -> None:
 def test_other_tables_hand_on_all() -> None:
     told, batch = failures(), changes(None)
     assert latest_only(batch, Node(name="step"), told) is batch
+    assert not told.counts
+
+
+def test_what_is_not_there_is_left_out_and_counted() -> None:
+    told, node, batch = failures(), Node(name="step"), Batch.of([("a", 1), (None, 2), ("c", 3)])
+    assert present_only(batch, node, told, batch.keys, "null_key").values == [1, 3]
+    assert dict(told.counts) == {("step", "null_key"): 1}
+
+
+def test_where_all_is_there_the_batch_is_the_same() -> None:
+    told, batch = failures(), Batch.of([("a", 1), ("b", 2)])
+    assert present_only(batch, Node(name="step"), told, batch.keys, "null_key") is batch
     assert not told.counts

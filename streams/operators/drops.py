@@ -1,0 +1,33 @@
+"""Records that a rule leaves out before a step looks at them, and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import NoneType
+from typing import Any
+
+import numpy as np
+
+from streams.batch import Batch
+from streams.graph.nodes import Node
+from streams.operators.calls import holds
+from streams.operators.failures import Failures
+
+
+def present_only(batch: Batch, node: Node, failures: Failures, column: Sequence[Any], reason: str) -> Batch:
+    """The records for which `column` has something; those for which it has None are counted under `reason`."""
+    if not holds(column, NoneType):
+        return batch
+    present = np.fromiter((entry is not None for entry in column), np.bool_, len(column))
+    failures.dropped(node, reason, len(column) - int(present.sum()))
+    return batch.take(present)
+
+
+def latest_only(batch: Batch, node: Node, failures: Failures) -> Batch:
+    """The changes of a versioned table that are the latest of their keys; the others are counted as "out_of_order".
+    Kafka Streams' table-table joins and grouped tables leave them out (KIP-914).
+    """
+    if batch.latest is None:
+        return batch
+    failures.dropped(node, "out_of_order", len(batch) - int(batch.latest.sum()))
+    return batch.take(batch.latest).with_latest(None)
