@@ -55,6 +55,19 @@ class TopologyError(StreamsError):
     """An app whose parts don't fit together: found when it is built or started, never later."""
 
 
+class UnknownFieldError(TopologyError, AttributeError):
+    """An expression of a field that the record has not.
+
+    >>> print(UnknownFieldError("Order", "amonut", ["customer", "amount"], "shop.py:12"))
+    Order.amonut at shop.py:12: no such field or method. Order has customer, amount. Did you mean 'amount'?
+    """
+
+    def __init__(self, owner: str, name: str, known: Iterable[str], where: str) -> None:
+        known = list(known)
+        has = f" {owner} has {', '.join(known)}." if known else ""
+        super().__init__(f"{owner}.{name} at {where}: no such field or method.{has}{did_you_mean(name, known)}")
+
+
 class StoreRenamedError(TopologyError):
     """The log holds the changelog of a store that the app no longer names.
 

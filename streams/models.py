@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, dataclass_transform
 
 import msgspec
 
-from streams.errors import ConfigError
+from streams.errors import ConfigError, UnknownFieldError
 from streams.expressions.tree import Field, col
+from streams.graph.functions import caller
 from streams.timestamps import Timestamp, arms, declared_timestamps, is_timestamp, post_init
 
 __all__ = [
@@ -48,6 +49,11 @@ class RecordMeta(msgspec.StructMeta):
         def __getattribute__(cls, name: str) -> Any:
             found = _class_attribute(cls, name)
             return Field(cls, name) if type(found) is MemberDescriptorType else found
+
+        def __getattr__(cls, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+            raise UnknownFieldError(cls.__name__, name, cls.__struct_fields__, caller())
 
 
 class Record(msgspec.Struct, metaclass=RecordMeta):

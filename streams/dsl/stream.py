@@ -359,7 +359,7 @@ class Stream:
         other: Stream,
         joiner: Callable[..., Any],
         *,
-        within: JoinWindow,
+        within: JoinWindow | None = None,
         value_type: Any = None,
         name: str | None = None,
         on_error: Policy | None = None,

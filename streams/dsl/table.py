@@ -150,8 +150,8 @@ class Table:
 
     def suppress(
         self,
-        *,
         until: Duration,
+        *,
         max_records: int | None = None,
         max_bytes: int | None = None,
         when_full: WhenFull | None = None,

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from streams.errors import ConfigError
+from streams.errors import ConfigError, UnknownFieldError
+from streams.graph.functions import caller
 
 if TYPE_CHECKING:
     from streams.columns import Column
@@ -208,8 +209,9 @@ class Field(Expression):
             raise AttributeError(name)
         from streams.models import nested_record
 
-        if name not in getattr(nested_record(self.owner, self.path), "__struct_fields__", ()):
-            raise AttributeError(f"{self!r} has no field or method {name!r}")
+        known = getattr(nested_record(self.owner, self.path), "__struct_fields__", ())
+        if name not in known:
+            raise UnknownFieldError(repr(self), name, known, caller())
         return Field(self.owner, f"{self.path}.{name}")
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from streams.batch import Batch
-from streams.errors import TopologyError
+from streams.errors import TopologyError, did_you_mean
 from streams.graph.definitions import TopicDef
 from streams.graph.nodes import SinkNode
 from streams.operators.base import Blocked, Operator, TaskContext
@@ -54,13 +54,19 @@ class SinkOperator(Operator[SinkNode]):
             work = partial(self._write, self._topic(name), batch.take(mask))
 
     def _topic(self, name: str) -> TopicDef:
-        topic = (self.node.topics or {}).get(name)
-        if topic is None:
-            raise TopologyError(
-                f"{self.node.name}: the function gave the topic name {name!r}, which the app does not declare; "
+        known = self.node.topics or {}
+        if name not in known:
+            do = (
                 f"add app.topic({name!r})"
+                if isinstance(name, str)
+                else "give a name, and filter(...) what has no topic"
             )
-        return topic
+            near = did_you_mean(name, known) if isinstance(name, str) else ""
+            raise TopologyError(
+                f"{self.node.name} at {self.node.where}: the function gave the topic name {name!r}, which the app does "
+                f"not declare; {do}.{near}"
+            )
+        return known[name]
 
     def _write(self, topic: TopicDef, batch: Batch) -> None:
         writer = self._writers.get(topic.name)

@@ -78,7 +78,7 @@ def test_names_come_from_the_table_the_step_and_the_function() -> None:
         made.filter(by_customer): "orders-filter-by_customer",
         made.filter_not(lambda value: True): "orders-filter_not",
         made.map_values(Order.amount): "orders-map_values-amount",
-        made.suppress(until="5s"): "orders-suppress",
+        made.suppress("5s"): "orders-suppress",
         made.group_by(by_customer).count(): "orders-by-by_customer-count",
         made.group_by(by_customer, name="sums").reduce(total, without): "sums-reduce-total",
         made.filter(by_customer, name="mine"): "mine",

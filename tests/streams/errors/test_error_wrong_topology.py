@@ -163,3 +163,35 @@ def test_a_circle_with_a_way_out() -> None:
     with streams.testing.Driver(app) as driver:
         driver.pipe("numbers", key="a", value=2)
         assert [record.value for record in driver.read("numbers")] == [2, 1, 0]
+
+
+# -- names and arguments
+
+
+@pytest.mark.parametrize("wrong", [lambda s: Order.amonut > 3, lambda s: s.orders.filter(Order.amonut == 3)])
+def test_a_field_that_is_not_there(wrong: Build) -> None:
+    with pytest.raises(AttributeError, match=r"has customer, amount\. Did you mean 'amount'\?") as failed:
+        wrong(Shop())
+    assert isinstance(failed.value, TopologyError) and not hasattr(Order, "amonut")
+    assert_names_the_line(failed.value, wrong)
+
+
+SAID: dict[str, tuple[Build, str]] = {
+    "outer join without within": (
+        lambda s: s.orders.outer_join(s.prices.stream(), max),
+        "this is without within=; write within=streams.JoinWindow",
+    ),
+    "outer join with a table": (
+        lambda s: s.orders.outer_join(s.prices.table(), max),
+        "is for two streams, and the other side is a Table: .* use left_join",
+    ),
+    "a filter by text": (lambda s: s.orders.filter("amount > 3"), "give a function or an expression, not 'amount > 3'"),
+}
+
+
+@pytest.mark.parametrize("what", SAID)
+def test_what_is_said(what: str) -> None:
+    build, said = SAID[what]
+    with pytest.raises(TopologyError, match=said) as failed:
+        build(Shop())
+    assert_names_the_line(failed.value, build)

@@ -74,7 +74,9 @@ def test_the_function_takes_what_others_take(bench: Callable[..., Any], function
 
 def test_a_name_that_the_app_does_not_declare_is_an_error(bench: Callable[..., Any]) -> None:
     made = bench(lambda s: s.to(lambda value: "nowhere"), policy=streams.skip())
-    with pytest.raises(streams.errors.TopologyError, match=r"'nowhere', which the app does not declare; add app.topic"):
+    with pytest.raises(
+        streams.errors.TopologyError, match=r"py:\d+: .* 'nowhere', which the app does not declare; add app.topic"
+    ):
         made.send(("a", 1))
 
 
