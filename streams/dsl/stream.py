@@ -1,5 +1,8 @@
 """A stream of a pipeline. Each method adds a step to the graph and gives the stream behind it; nothing runs while it
 is written.
+
+Long because each operator is a method with a signature of its own; what most of them do is in the modules beside this
+one.
 """
 
 from __future__ import annotations

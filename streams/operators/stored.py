@@ -7,6 +7,7 @@ from typing import Any
 from state.api import StoreSpec
 from state.keys import session_key, split_session_key, split_window_key, window_key
 from streams.graph.definitions import StoreDef
+from streams.operators.aggregations.state_form import GroupForm
 from streams.serde import key_serde_for, serde_for
 from streams.windows import SessionWindow, SlidingWindow, Windowed
 
@@ -28,11 +29,7 @@ class StoredForm:
         self._store = store
         self.keys = key_serde_for(store.key_type)
         self._values = serde_for(store.value_type, default="json" if store.source_topic is not None else "msgpack")
-        self._groups = None
-        if store.aggregates is not None:
-            from streams.operators.aggregations.named_aggregates import GroupForm
-
-            self._groups = GroupForm(store.aggregates, store.value_type)
+        self._groups = None if store.aggregates is None else GroupForm(store.aggregates, store.value_type)
 
     def entry(self, key: Any) -> bytes:
         """The store key of a key; those of a windowed table are `Windowed`."""

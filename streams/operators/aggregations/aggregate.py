@@ -6,6 +6,8 @@ dropped for a window when end + grace <= the largest timestamp this operator has
 Open windows live in memory (`Groups`, and the fold's states); a commit writes what changed. A window that opens, closes
 and leaves its retention between two commits is never written. `partial` names the windows of which some groups may be
 in the store only: those found there at start, and those put aside to bound memory.
+
+Over 300 lines: folding, closing, emitting and writing are about the same slots and share their marks.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ import numpy.typing as npt
 from state.keys import time_prefix, window_key
 from streams.batch import Batch
 from streams.graph.nodes import AggregateNode, NamedAggregates
-from streams.operators.aggregations.folds import FoldStates, RowStates, check_shape, read_state
+from streams.operators.aggregations.fold_states import FoldStates, RowStates
 from streams.operators.aggregations.groups import Groups, Slots
+from streams.operators.aggregations.state_form import check_shape, read_state
 from streams.operators.base import NO_TIME, Found, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
 from streams.operators.drops import present_only

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from state.keys import window_key
 from streams.graph.nodes import KeyedAggregateNode
 from streams.operators.aggregations.folding import own
-from streams.operators.aggregations.folds import read_state
 from streams.operators.aggregations.held_windows import UNLOADED, Held
 from streams.operators.aggregations.row_aggregates import HELD_MAX, Effect, Record, RowAggregateOperator
+from streams.operators.aggregations.state_form import read_state
 from streams.operators.base import TaskContext
 from streams.windows import SessionWindow, SlidingWindow
 

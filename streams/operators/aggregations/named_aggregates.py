@@ -19,46 +19,15 @@ from streams.errors import NeedsRows
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import AggregateNode, NamedAggregates
-from streams.operators.aggregations.folds import Finish, ask_policy
+from streams.operators.aggregations.fold_states import Finish, ask_policy
 from streams.operators.aggregations.slot_states import SlotStates
+from streams.operators.aggregations.state_form import GroupForm
 from streams.operators.base import TaskContext
 from streams.operators.calls import FAILED, Calls
 
 Slots = npt.NDArray[np.intp]
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
-
-
-class GroupForm:
-    """A group's states as they are stored, and as the user sees them: a row of results, or the one result of
-    `count()`.
-    """
-
-    storable = frozenset({tuple})
-    """Nothing to check: the states are the aggregates' own."""
-
-    def __init__(self, fold: NamedAggregates, value_type: Any) -> None:
-        self.parts: tuple[Aggregate, ...] = tuple(part for _, part in fold.parts)
-        self._scalar = fold.scalar
-        self._row = value_type
-
-    def encode(self, states: tuple[Any, ...]) -> bytes:
-        return _pack([part.encode(state) for part, state in zip(self.parts, states, strict=True)])
-
-    check = encode
-
-    def decode(self, payload: bytes) -> tuple[Any, ...]:
-        stored = _unpack(payload)
-        return tuple(part.decode(state) for part, state in zip(self.parts, stored, strict=True))
-
-    def result(self, states: tuple[Any, ...]) -> Any:
-        finals = [part.finalize(state) for part, state in zip(self.parts, states, strict=True)]
-        return finals[0] if self._scalar else self._row(*finals)
-
-    def rows(self, columns: list[list[Any]]) -> list[Any]:
-        """Results of many groups, given a list for each aggregate."""
-        return columns[0] if self._scalar else [self._row(*finals) for finals in zip(*columns, strict=True)]
 
 
 class NamedStates:

@@ -4,6 +4,8 @@ A record's effects on windows are worked out first, by the user's functions, and
 answered: a record counts everywhere or nowhere. Each input has a time of its own, as in Kafka Streams each is a step of
 its own; a window can be met as long as the store keeps it (`StoreDef.retention_ms`, counted from the latest time of a
 window in it), as Kafka's stores have it.
+
+Over 300 lines: what happens to a window, from its first record to its last write, is to be read in one place.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from streams.batch import Batch
 from streams.graph.nodes import KeyedAggregateNode, SessionAggregateNode
 from streams.operators.aggregations.aggregate import PIECE_GROUPS, with_key_and_value
 from streams.operators.aggregations.folding import Folding
-from streams.operators.aggregations.folds import check_shape, form_of, read_state
 from streams.operators.aggregations.held_windows import UNLOADED, Held, HeldWindows, by_start
 from streams.operators.aggregations.row_results import Result, RowResults
+from streams.operators.aggregations.state_form import check_shape, form_of, read_state
 from streams.operators.base import NO_TIME, Blocked, Found, Operator, TaskContext
 from streams.operators.failures import TryAgain
 from streams.operators.row_context import RowContext

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import streams
 from streams import agg
-from streams.operators.aggregations.folds import RowStates
+from streams.operators.aggregations.fold_states import RowStates
 from streams.operators.aggregations.named_aggregates import NamedStates
 
 

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from types import NoneType
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from streams.batch import Batch
-from streams.durations import format_ms
-from streams.errors import DecodeError, EncodeError, TopologyError
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.aggregations.folding import IMMUTABLE, Folding
+from streams.operators.aggregations.state_form import form_of
 from streams.operators.base import Blocked, TaskContext
 from streams.operators.calls import FAILED
 from streams.operators.failures import TryAgain
 from streams.operators.row_context import RowContext
-from streams.serde import serde_for
 
 Slots = npt.NDArray[np.intp]
 Finish = Callable[[list[Any] | None], Batch | None]
@@ -112,69 +109,6 @@ class RowStates:
 
     def results(self, slots: Slots) -> list[Any]:
         return [self._form.result(self._states[slot]) for slot in slots.tolist()]
-
-
-class _Plain:
-    """States that are what the user sees. Those of a type not in `storable` are checked, one by one, to be of the
-    table's type: when a commit finds out, no record can be named any more.
-    """
-
-    def __init__(self, node: AggregateNode) -> None:
-        kind = node.store.value_type
-        serde = serde_for(kind, default="msgpack")
-        self.encode, self.decode = serde.encode, serde.decode
-        surely = _SURELY if kind is None else _SURELY & {kind} if isinstance(kind, type) else frozenset()
-        self.storable = surely | {NoneType}
-        self._table = node.store.name
-
-    def check(self, state: Any) -> None:
-        try:
-            self.encode(state)
-        except Exception as error:  # noqa: BLE001 - said in its words
-            reason = error.reason if isinstance(error, EncodeError) else str(error)
-            raise EncodeError(f"table {self._table!r} does not take what the function gave: {reason}") from None
-
-    def result(self, state: Any) -> Any:
-        return state
-
-
-def form_of(node: AggregateNode) -> Any:
-    """How a state is stored, and what the user sees of it."""
-    if not isinstance(node.fold, NamedAggregates):
-        return _Plain(node)
-    from streams.operators.aggregations.named_aggregates import GroupForm
-
-    return GroupForm(node.fold, node.store.value_type)
-
-
-_SURELY = frozenset({int, float, bool, bytes})
-"""Types whose values can be stored, whatever they are (text may hold what UTF-8 cannot)."""
-
-
-def read_state(node: AggregateNode, read: Callable[[bytes], Any], payload: bytes) -> Any:
-    """A stored state, read. Raises DecodeError for one of another aggregation."""
-    try:
-        return read(payload)
-    except Exception as error:
-        store = node.store.name
-        raise DecodeError(
-            f"table {store!r} holds {payload[:100]!r}, which is no state of this aggregation: {error}. If that was "
-            f"changed, change it back, or empty the table: `streams reset APP --store {store}`.",
-            line=node.where,
-        ) from error
-
-
-def check_shape(node: AggregateNode, shape: list[Any]) -> None:
-    """Windows of another size in the store would be taken for some of this one, and go on with its counts: raises
-    TopologyError for a store whose windows have another `shape`.
-    """
-    assert node.window is not None
-    if shape != node.window.shape:
-        said = " every ".join(format_ms(part) if isinstance(part, int) else str(part) for part in shape)
-        raise TopologyError(
-            f"{node.name} ({node.where}): the store holds windows of {said}; now it is {node.window!r}. Go back, give "
-            f"the new aggregation another name=, or begin it anew with `streams reset APP --store {node.store.name}`."
-        )
 
 
 def ask_policy(
