@@ -7,6 +7,7 @@ from typing import Any
 
 from streams.dsl.aggregations import Aggregation, check_window, function_fold
 from streams.dsl.grouped import GroupedStream
+from streams.dsl.hints import Hinting
 from streams.dsl.joins.joining import may_meet
 from streams.dsl.table import Table
 from streams.durations import Duration
@@ -16,8 +17,10 @@ from streams.policies import Policy
 from streams.windows import Window
 
 
-class CogroupedStream:
+class CogroupedStream(Hinting):
     """The streams so far, and the window, if any. Nothing is added to the graph before `aggregate`."""
+
+    _instead = ".aggregate(initial).to_stream()"
 
     def __init__(
         self, inputs: tuple[tuple[GroupedStream, UserFunction], ...] = (), window: Window | None = None

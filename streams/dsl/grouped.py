@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.aggregates import Aggregate, count
 from streams.dsl.aggregations import Aggregation, check_window, function_fold
+from streams.dsl.hints import Hinting
 from streams.dsl.naming import suffix
 from streams.dsl.reading import check_fields
 from streams.dsl.stream import Stream
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from streams.dsl.cogrouped import CogroupedStream
 
 
-class GroupedStream:
+class GroupedStream(Hinting):
     """Records by key. `window` is set behind `windowed_by`."""
+
+    _instead = ".count().to_stream()"
 
     def __init__(self, stream: Stream, window: Window | None = None) -> None:
         self._stream = stream

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from streams.dsl.hints import Hinting
 from streams.dsl.naming import pair_types, suffix
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef, check_name
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from streams.dsl.table import Table
 
 
-class GroupedTable:
+class GroupedTable(Hinting):
     """Rows by key. When a row changes, what it was is taken out of its group, and what it is put in: the aggregate of a
     group is at any time that of the rows in it.
     """
+
+    _instead = ".count().to_stream()"
 
     def __init__(self, builder: Builder, node: Node, *, label: str, key_type: Any, value_type: Any) -> None:
         self._builder = builder

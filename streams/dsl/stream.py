@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from streams.dsl.deduplicate import Deduplicating, deduplicate
+from streams.dsl.hints import Hinting
 from streams.dsl.joins import Joining, join
 from streams.dsl.naming import step_name, suffix, type_of
 from streams.dsl.output import Printing, print_records, read_partitioner, to
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 Function = Callable[..., Any] | Expression
 
 
-class Stream:
+class Stream(Hinting):
     """Records of one or more topics, as they come.
 
     `key_changed` says that records may no longer lie in the partition of their key; the next step that needs them there
@@ -71,6 +72,9 @@ class Stream:
         self.value_type = value_type
         self.key_changed = key_changed
         self._keyed: Stream | None = None
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.label}>"
 
     # -- one record in, one or none or many out
 

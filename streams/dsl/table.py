@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from streams.dsl.grouped_table import GroupedTable, group
+from streams.dsl.hints import Hinting
 from streams.dsl.joins import Joining, join_of_table
 from streams.dsl.joins.table_table import leaving
 from streams.dsl.naming import step_name
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from streams.policies import Policy
 
 
-class Table:
+class Table(Hinting):
     """What an aggregation, `topic.table()` or a step on a table gives. `to_stream` gives its changes.
 
     `store` is where the table is kept; None for one that is computed from others whenever somebody looks into it.
     `like` says how its keys would stand in a store: their type, and their windows.
     """
+
+    _instead = ".to_stream()"
 
     def __init__(
         self,

@@ -176,6 +176,24 @@ def test_a_field_that_is_not_there(wrong: Build) -> None:
     assert_names_the_line(failed.value, wrong)
 
 
+NO_STEP: dict[str, tuple[Build, str]] = {
+    "Kafka Streams' name": (lambda s: s.orders.mapValues(len), "a Stream has no such step. It is called 'map_values'"),
+    "an old name": (lambda s: s.orders.foreach(print), "It is called 'for_each' here"),
+    "a typo": (lambda s: s.orders.fliter(len), "a Stream has no such step. Did you mean 'filter'?"),
+    "of a stream": (lambda s: s.topic.table().to("out"), r"A stream has: write \.to_stream\(\)\.to\(\.\.\.\)"),
+    "groups": (lambda s: s.orders.group_by_key().flatMap(max), r"write \.count\(\)\.to_stream\(\)\.flat_map\("),
+    "cogroups": (lambda s: s.orders.group_by_key().cogroup(max).to("x"), r"write \.aggregate\(initial\)\.to_stream"),
+}
+
+
+@pytest.mark.parametrize("what", NO_STEP)
+def test_a_step_that_is_not_there(what: str) -> None:
+    build, said = NO_STEP[what]
+    with pytest.raises(AttributeError, match=said) as failed:
+        build(Shop())
+    assert_names_the_line(failed.value, build)
+
+
 SAID: dict[str, tuple[Build, str]] = {
     "outer join without within": (
         lambda s: s.orders.outer_join(s.prices.stream(), max),
