@@ -1,4 +1,4 @@
-"""From steps to sub-topologies: what runs together in one task, and what may run a batch at a time.
+"""From steps to sub-topologies: what runs together in one task.
 
 Steps joined by an edge or by a store run together; topics are the only borders. A sub-topology runs once for each
 partition of the topics it reads: that is a task. Its name is its first source topic in alphabetical order, never a
@@ -15,48 +15,9 @@ from typing import NamedTuple
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef
 from streams.graph.keyless import keep_keyless
-from streams.graph.nodes import (
-    AgentNode,
-    AggregateNode,
-    BranchNode,
-    BufferedTableJoinNode,
-    DeduplicateNode,
-    FilterNode,
-    FlatMapNode,
-    FlatMapValuesNode,
-    ForeignKeyJoinNode,
-    MapNode,
-    MapValuesNode,
-    MergeNode,
-    Node,
-    PatternNode,
-    PeekNode,
-    ProcessNode,
-    RepartitionNode,
-    SelectKeyNode,
-    SinkNode,
-    SourceNode,
-    SplitNode,
-    StreamJoinNode,
-    SubscriptionNode,
-    TableJoinNode,
-    TableSourceNode,
-    TableTableJoinNode,
-    TableTransformValuesNode,
-)
-
-_ONE_BY_ONE = (
-    *(SourceNode, FilterNode, MapNode, MapValuesNode, FlatMapNode, FlatMapValuesNode, SelectKeyNode),
-    *(PeekNode, MergeNode, SplitNode, BranchNode, DeduplicateNode, TableJoinNode),
-)
-"""Steps that answer each record at once, and only then."""
-
-_MEETING = (
-    *(StreamJoinNode, TableJoinNode, BufferedTableJoinNode, AggregateNode, AgentNode),
-    *(ProcessNode, TableTransformValuesNode, DeduplicateNode),
-    *(TableTableJoinNode, SubscriptionNode, ForeignKeyJoinNode),
-)
-"""Steps in which records of several topics meet by key."""
+from streams.graph.meetings import check_counts, meetings
+from streams.graph.nodes import Node, PatternNode, ProcessNode, RepartitionNode, SinkNode, SourceNode, TableSourceNode
+from streams.graph.row_reasons import row_reason
 
 
 @dataclass(slots=True)
@@ -168,10 +129,23 @@ class SubTopology:
         """The steps that run a processor of the user's."""
         return [node for node in self.nodes if isinstance(node, ProcessNode)]
 
+    def sources_above(self, *, called: bool = False) -> dict[int, set[str]]:
+        """By the id of each step, the topics whose records get to it; with `called` also those that move the time by
+        which it is called.
+        """
+        above: dict[int, set[str]] = {}
+        everything = {source.topic.name for source in self.sources}
+        for node in self.nodes:
+            own = {node.topic.name} if isinstance(node, SourceNode) else set()
+            if called and isinstance(node, ProcessNode):
+                own = everything
+            above[id(node)] = own.union(*(above[id(parent)] for parent in node.parents))
+        return above
+
     @property
     def passing_on(self) -> frozenset[str]:
         """The topics whose records may get to a repartition; those of a table that is only looked up do not."""
-        above = _sources_above(self)
+        above = self.sources_above()
         return frozenset().union(*(above[id(node)] for node in self.repartitions))
 
     def children(self, node: Node) -> list[tuple[Node, int]]:
@@ -302,7 +276,7 @@ def _subtopology(nodes: list[Node]) -> SubTopology:
         steps = ", ".join(f"{node.name} ({node.where})" for node in nodes)
         raise TopologyError(f"no topic feeds these steps: {steps}")
     sub = SubTopology(topics[0], ordered)
-    sub.row_reason = _row_reason(sub)
+    sub.row_reason = row_reason(sub)
     return sub
 
 
@@ -320,125 +294,3 @@ def _parents_first(nodes: list[Node]) -> list[Node]:
     for node in nodes:
         visit(node)
     return ordered
-
-
-def _row_reason(sub: SubTopology) -> str | None:
-    """Why the sub-topology cannot take a batch at a time and still give what a record at a time gives; None if it
-    can.
-    """
-    for store in sub.stores:
-        if store.ttl_ms is not None:
-            return f"the table {store.name} forgets keys by time (ttl), which each record moves on"
-    reason = _turns(sub)
-    if reason is not None:
-        return reason
-    ancestors = _sources_above(sub, called=True)
-    for node in sub.nodes:
-        if len(node.parents) > 1:
-            shared = _shared(ancestors[id(parent)] for parent in node.parents)
-            if shared:
-                return f"branches of {shared} meet again in {node.name}"
-    for reason in (_shared_store(sub, ancestors), _shared_output(sub, ancestors)):
-        if reason is not None:
-            return reason
-    return None
-
-
-def _turns(sub: SubTopology) -> str | None:
-    """Why a processor of the sub-topology has to be asked after each record whether a call of it is due. One alone
-    looks itself, before each record, if each record comes to it as it was read.
-    """
-    processes = sub.processes
-    if len(processes) > 1:
-        return f"{processes[0].name} and {processes[1].name} may be called by time in turn"
-    above = [parent for node in processes for parent in node.parents]
-    while above:
-        node = above.pop()
-        if not isinstance(node, _ONE_BY_ONE):
-            return f"what {node.name} gives may come later than the time at which a call is due"
-        above += node.parents
-    return None
-
-
-def _shared_store(sub: SubTopology, ancestors: dict[int, set[str]]) -> str | None:
-    for store in sub.stores:
-        users = [node for node in sub.nodes if store in node.stores]
-        for writer in (node for node in users if store in node.writes):
-            for other in users:
-                both = ancestors[id(writer)] & ancestors[id(other)]
-                if other is not writer and both:
-                    shared = f"{writer.name} writes the store {store.name} that {other.name} uses"
-                    return f"{shared} within one record of {min(both)}"
-    return None
-
-
-def _shared_output(sub: SubTopology, ancestors: dict[int, set[str]]) -> str | None:
-    outputs: dict[str, list[Node]] = defaultdict(list)
-    for node in sub.nodes:
-        if isinstance(node, SinkNode):
-            names = [node.topic.name] if node.topic is not None else sorted(node.topics or {})
-            for name in names:
-                outputs[name].append(node)
-    for name, writers in outputs.items():
-        if _shared(ancestors[id(node)] for node in writers):
-            return f"{' and '.join(node.name for node in writers)} write the topic {name}"
-    return None
-
-
-def _sources_above(sub: SubTopology, *, called: bool = False) -> dict[int, set[str]]:
-    """The topics whose records get to each step; with `called` also those that move the time by which it is called."""
-    above: dict[int, set[str]] = {}
-    everything = {source.topic.name for source in sub.sources}
-    for node in sub.nodes:
-        own = {node.topic.name} if isinstance(node, SourceNode) else set()
-        if called and isinstance(node, ProcessNode):
-            own = everything
-        above[id(node)] = own.union(*(above[id(parent)] for parent in node.parents))
-    return above
-
-
-def _shared(groups: object) -> str | None:
-    seen: set[str] = set()
-    for group in groups:  # type: ignore[attr-defined]
-        if seen & group:
-            return str(min(seen & group))
-        seen |= group
-    return None
-
-
-class Meeting(NamedTuple):
-    """A step in which records meet by key, and the topics that they come from."""
-
-    node: Node
-    topics: list[TopicDef]
-
-
-def meetings(sub: SubTopology) -> list[Meeting]:
-    """The joins, aggregations and shared stores whose records come from several topics."""
-    above = _sources_above(sub)
-    topic_of = {source.topic.name: source.topic for source in sub.sources}
-    found: list[Meeting] = []
-    for node in sub.nodes:
-        if isinstance(node, _MEETING):
-            users = [other for other in sub.nodes if set(node.stores) & set(other.stores)]
-            group: set[str] = set().union(*(above[id(user)] for user in users))
-            found.append(Meeting(node, [topic_of[name] for name in sorted(group)]))
-    return [meeting for meeting in found if len(meeting.topics) > 1]
-
-
-def co_partitioned(sub: SubTopology) -> list[list[TopicDef]]:
-    """Groups of topics whose partition counts must be equal: those that meet in a join, an aggregation or a shared
-    store.
-    """
-    return [meeting.topics for meeting in meetings(sub)]
-
-
-def check_counts(meeting: Meeting, counts: dict[str, int]) -> None:
-    """Raises TopologyError when topics that meet differ in their partitions; `counts` has those that are known."""
-    if len(set(counts.values())) > 1:
-        where = {topic.name: topic.where for topic in meeting.topics}
-        listed = ", ".join(f"{name} has {count} ({where[name]})" for name, count in counts.items())
-        raise TopologyError(
-            f"{meeting.node.name} at {meeting.node.where}: topics whose records meet by key need equal partition "
-            f"counts: {listed}. Put .repartition(partitions=...) before they meet."
-        )

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 
 from streams.errors import PartitionCountError, RepartitionRenamedError, StoreRenamedError
 from streams.graph.definitions import KEPT_FOREVER, StoreDef, TopicDef
-from streams.graph.plan import Plan, SubTopology, check_counts, co_partitioned, meetings
+from streams.graph.meetings import check_counts, co_partitioned, meetings
+from streams.graph.plan import Plan, SubTopology
 from streams.runtime.conditions import declared
 from streams.transport.contract import TopicInfo, TopicPartition, TopicSpec, Transport
 

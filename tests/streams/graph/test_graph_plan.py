@@ -10,8 +10,9 @@ import pytest
 import streams
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef, check_name
+from streams.graph.meetings import co_partitioned
 from streams.graph.nodes import FilterNode, MergeNode, RepartitionNode, SourceNode
-from streams.graph.plan import Graph, co_partitioned, plan
+from streams.graph.plan import Graph, plan
 
 Build = Callable[[streams.App, Any], Any]
 
