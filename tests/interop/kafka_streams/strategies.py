@@ -37,6 +37,10 @@ class Made:
     """The kind of windows that its keys have."""
     closes: bool = False
     """Its windows close at some time."""
+    moved: bool = False
+    """A stream whose records may no longer lie in the partition of their key."""
+    roots: frozenset[str] = frozenset()
+    """The inputs that it is made of."""
 
 
 @dataclass
@@ -74,7 +78,11 @@ class Growing:
         )
         if like is None:
             return None
-        made = replace(like, id=id)
+        made = replace(
+            like,
+            id=id,
+            roots=frozenset({id}).union(*(source.roots for source in sources)) - ({id} if sources else set()),
+        )
         self.made.append(made)
         return made
 
@@ -233,20 +241,20 @@ def _flat_map_values(growing: Growing) -> None:
 @operation("select_key", a_stream)
 def _select_key(growing: Growing) -> None:
     of = growing.one_of("stream")
-    growing.add("select_key", Made("", "stream", of.row), [of], fn=keys(growing))
+    growing.add("select_key", Made("", "stream", of.row, moved=True), [of], fn=keys(growing))
 
 
 @operation("map", a_stream)
 def _map(growing: Growing) -> None:
     of, fn = growing.one_of("stream"), {"key": keys(growing), "value": values(growing)}
-    growing.add("map", Made("", "stream", gives_rows(fn["value"], of.row)), [of], fn=fn)
+    growing.add("map", Made("", "stream", gives_rows(fn["value"], of.row), moved=True), [of], fn=fn)
 
 
 @operation("flat_map", a_stream)
 def _flat_map(growing: Growing) -> None:
     of = growing.one_of("stream")
     many = {"fn": growing.draw(st.sampled_from(["twice", "times_n"]))}
-    growing.add("flat_map", STREAM, [of], fn={"key": keys(growing), "values": many})
+    growing.add("flat_map", replace(STREAM, moved=True), [of], fn={"key": keys(growing), "values": many})
 
 
 @operation("peek", a_stream)
@@ -260,7 +268,8 @@ def _merge(growing: Growing) -> None:
     one = growing.one_of("stream")
     others = [made for made in growing.all_of("stream", windows=one.windows, row=one.row) if made is not one]
     if others:
-        growing.add("merge", one, [one, growing.draw(st.sampled_from(others))])
+        other = growing.draw(st.sampled_from(others))
+        growing.add("merge", replace(one, moved=one.moved or other.moved), [one, other])
 
 
 @operation("split", a_stream)
@@ -278,7 +287,7 @@ def _split(growing: Growing) -> None:
 @operation("repartition", a_keyed_stream)
 def _repartition(growing: Growing) -> None:
     of = growing.one_of("stream", windows=None)
-    growing.add("repartition", of, [of])
+    growing.add("repartition", replace(of, moved=False), [of])
 
 
 @operation("to_table", a_keyed_stream)
@@ -287,9 +296,17 @@ def _to_table(growing: Growing) -> None:
     growing.add("to_table", replace(TABLE, row=of.row), [of])
 
 
+def by_key(growing: Growing) -> Made:
+    """A stream for a processor with state, which nothing puts a repartition before."""
+    of = growing.one_of("stream", windows=None)
+    if growing.timeless and of.moved:
+        return growing.add("repartition", replace(of, moved=False), [of]) or of
+    return of
+
+
 @operation("process", a_keyed_stream)
 def _process(growing: Growing) -> None:
-    of = growing.one_of("stream", windows=None)
+    of = by_key(growing)
     kinds: list[Step] = [{"processor": "running_count"}, {"processor": "mark"}]
     if not growing.timeless:
         kinds += [{"processor": "flush", "every_ms": 10, "time": time} for time in ("stream", "wall")]
@@ -300,7 +317,7 @@ def _process(growing: Growing) -> None:
 
 @operation("process_values", a_keyed_stream)
 def _process_values(growing: Growing) -> None:
-    of = growing.one_of("stream", windows=None)
+    of = by_key(growing)
     growing.add("process_values", replace(of, row=True), [of], processor="running_count")
 
 
@@ -388,7 +405,7 @@ def _table_map_values(growing: Growing) -> None:
 def _to_stream(growing: Growing) -> None:
     of = growing.one_of("table")
     if growing.chance(4):
-        growing.add("to_stream", replace(STREAM, row=of.row), [of], fn=keys(growing))
+        growing.add("to_stream", replace(STREAM, row=of.row, moved=True), [of], fn=keys(growing))
     else:
         growing.add("to_stream", replace(STREAM, row=of.row, windows=of.windows), [of])
 
@@ -427,7 +444,8 @@ def _suppress(growing: Growing) -> None:
 
 @operation("stream-stream join", a_keyed_stream)
 def _stream_stream(growing: Growing) -> None:
-    left, right = (growing.one_of("stream", windows=None) for _ in range(2))
+    left = growing.one_of("stream", windows=None)
+    right = other_side(growing, left)
     op = growing.draw(st.sampled_from(["join", "left_join", "outer_join"]))
     before, after = (growing.draw(st.sampled_from([0, 5, 10])) for _ in range(2))
     grace = LONG_MS if growing.timeless else growing.draw(st.sampled_from([0, 5, 20]))
@@ -460,17 +478,33 @@ def _stream_global(growing: Growing) -> None:
 
 @operation("table-table join", a_keyed_table)
 def _table_table(growing: Growing) -> None:
-    left, right = (growing.one_of("table", windows=None) for _ in range(2))
+    left = growing.one_of("table", windows=None)
+    right = other_side(growing, left)
     op = growing.draw(st.sampled_from(["join", "left_join", "outer_join"]))
     growing.add(op, TABLE, [left, right], fn=joiners(growing, keyed=False))
 
 
 @operation("foreign-key join", a_keyed_table)
 def _foreign_key(growing: Growing) -> None:
-    left, right = (growing.one_of("table", windows=None) for _ in range(2))
+    left = growing.one_of("table", windows=None)
+    right = other_side(growing, left)
     op = growing.draw(st.sampled_from(["join", "left_join"]))
     fn = joiners(growing, keyed=False)
     growing.add(op, TABLE, [left, right], fn=fn, foreign_key=keys(growing))
+
+
+def other_side(growing: Growing, one: Made) -> Made:
+    """Mostly one of other inputs, if need be of a new topic: in which order records of one input come on two ways
+    nothing says where they come in batches.
+    """
+    found = growing.all_of(one.kind, windows=None)
+    apart = [made for made in found if not made.roots & one.roots]
+    if growing.chance(5):
+        return growing.draw(st.sampled_from(found))  # type: ignore[no-any-return]
+    if apart:
+        return growing.draw(st.sampled_from(apart))  # type: ignore[no-any-return]
+    like = STREAM if one.kind == "stream" else TABLE
+    return growing.add(one.kind, like, [], topic=growing.topic()) or like
 
 
 def input_table(growing: Growing, kind: str) -> Made:
@@ -538,7 +572,7 @@ def _events(growing: Growing) -> list[Step]:
     keys = draw(st.sampled_from([KEYS[:1], KEYS[:2], KEYS]))
     forwards, backwards = draw(st.sampled_from(_PACES))
     event = st.tuples(
-        st.sampled_from(growing.topics),
+        st.sampled_from([*growing.topics, *[None] * len(growing.topics)]),
         st.sampled_from([*keys * 3, None]),
         st.sampled_from([None, {}, *({"n": n} for n in range(3)), *_ROWS, *_ROWS]),
         st.sampled_from(forwards),
@@ -546,13 +580,14 @@ def _events(growing: Growing) -> list[Step]:
         st.integers(0, 12),
     )
     events: list[Step] = []
-    time = 0
+    time, last = 0, growing.topics[0]
     for place, (topic, key, value, on, back, other) in enumerate(
         draw(st.lists(event, min_size=EVENTS_MIN, max_size=EVENTS_MAX))
     ):
         time += on
+        last = topic or last  # often the same again, so that there is something to cut
         headers = [["h", str(place)]] if other > 6 else []
-        given = {"topic": topic, "key": key, "value": value, "timestamp": max(0, time - back)}
+        given = {"topic": last, "key": key, "value": value, "timestamp": max(0, time - back)}
         events.append({**given, "headers": headers} if headers else given)
         if other == 0:
             events.append({"advance_ms": 15})
