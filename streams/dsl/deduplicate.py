@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from streams.dsl.naming import suffix
-from streams.dsl.reading import read_function
+from streams.dsl.reading import Function, read_function
 from streams.durations import Duration, to_ms
 from streams.errors import TopologyError
-from streams.expressions import Expression
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.nodes import DeduplicateNode
 from streams.policies import Policy
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 class Deduplicating(NamedTuple):
     """What `deduplicate` is told."""
 
-    by: Callable[..., Any] | Expression | None
+    by: Function | None
     within: Duration
     grace: Duration | None
     name: str | None

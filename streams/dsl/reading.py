@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 from msgspec import StructMeta
 
@@ -12,8 +12,13 @@ from streams.expressions import Expression, Field
 from streams.graph.functions import UserFunction, caller
 from streams.serde.types import without_none
 
+Function: TypeAlias = Any
+"""A function of (value) or (key, value), or an expression. `Order.amount` is one, and to a type checker a float: so it
+takes all, and what is neither is refused when the app is built.
+"""
 
-def read_function(asked: Callable[..., Any] | Expression, step: str, value_type: Any) -> UserFunction | Expression:
+
+def read_function(asked: Function, step: str, value_type: Any) -> UserFunction | Expression:
     """The function of (value) or (key, value), or the expression. Raises TopologyError for what is neither, and for an
     expression with a field that values of this type lack.
     """

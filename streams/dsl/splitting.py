@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streams.dsl.reading import read_function
+from streams.dsl.reading import Function, read_function
 from streams.errors import TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import check_name
@@ -44,7 +44,7 @@ class Split:
 
     def branch(
         self,
-        predicate: Callable[..., Any] | Expression,
+        predicate: Function,
         name: str | None = None,
         *,
         then: Then | None = None,

@@ -16,7 +16,7 @@ from streams.dsl.joins import Joining, join
 from streams.dsl.naming import step_name, suffix, type_of
 from streams.dsl.output import Printing, print_records, read_partitioner, to
 from streams.dsl.processors import Processing, process, process_values
-from streams.dsl.reading import read_function
+from streams.dsl.reading import Function, read_function
 from streams.dsl.splitting import Split
 from streams.durations import Duration
 from streams.expressions import Expression
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from streams.dsl.table import Table
     from streams.join_window import JoinWindow
     from streams.topic import Topic
-
-Function = Callable[..., Any] | Expression
 
 
 class Stream(Hinting):

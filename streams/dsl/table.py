@@ -11,9 +11,10 @@ from streams.dsl.hints import Hinting
 from streams.dsl.joins import Joining, join_of_table
 from streams.dsl.joins.table_table import leaving
 from streams.dsl.naming import step_name
+from streams.dsl.reading import Function
 from streams.dsl.stream import Stream
 from streams.dsl.suppressing import suppressed
-from streams.dsl.table_steps import Function, filtered, mapped, transformed
+from streams.dsl.table_steps import filtered, mapped, transformed
 from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, check_name
@@ -23,7 +24,6 @@ from streams.windows import UnlimitedWindow, Windowed
 
 if TYPE_CHECKING:
     from streams.dsl.builder import Builder
-    from streams.dsl.joins.foreign_key import ForeignKey
     from streams.expressions import Expression
     from streams.graph.functions import UserFunction
     from streams.policies import Policy
@@ -191,7 +191,7 @@ class Table(Hinting):
         other: Table,
         joiner: Function,
         *,
-        foreign_key: ForeignKey | None = None,
+        foreign_key: Function | None = None,
         value_type: Any = None,
         name: str | None = None,
         store: str | None = None,
@@ -207,7 +207,7 @@ class Table(Hinting):
         other: Table,
         joiner: Function,
         *,
-        foreign_key: ForeignKey | None = None,
+        foreign_key: Function | None = None,
         value_type: Any = None,
         name: str | None = None,
         store: str | None = None,
@@ -221,7 +221,7 @@ class Table(Hinting):
         other: Table,
         joiner: Function,
         *,
-        foreign_key: ForeignKey | None = None,
+        foreign_key: Function | None = None,
         value_type: Any = None,
         name: str | None = None,
         store: str | None = None,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from streams.dsl.naming import type_of
 from streams.dsl.processors import stores_given
-from streams.dsl.reading import read_function
+from streams.dsl.reading import Function, read_function
 from streams.durations import Duration, to_ms
 from streams.errors import TopologyError
-from streams.expressions import Expression
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.functions import UserFunction, caller
 from streams.graph.nodes import TableFilterNode, TableMapValuesNode, TableSourceNode, TableTransformValuesNode
@@ -21,8 +20,6 @@ from streams.policies import Policy
 if TYPE_CHECKING:
     from streams.dsl.stream import Stream
     from streams.dsl.table import Table
-
-Function = Callable[..., Any] | Expression
 
 
 def filtered(

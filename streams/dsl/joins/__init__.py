@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streams.dsl.joins.joining import Joining
+from streams.dsl.reading import Function
 from streams.errors import TopologyError
 from streams.graph.functions import caller
 
 if TYPE_CHECKING:
-    from streams.dsl.joins.foreign_key import ForeignKey
     from streams.dsl.stream import Stream
     from streams.dsl.table import Table
 
@@ -62,7 +62,7 @@ def _named(other: Any) -> str:
 
 
 def join_of_table(
-    table: Table, other: Any, joining: Joining, foreign_key: ForeignKey | None = None, store: str | None = None
+    table: Table, other: Any, joining: Joining, foreign_key: Function | None = None, store: str | None = None
 ) -> Table:
     """The table behind the join. Raises TopologyError for what a table does not join with."""
     from streams.dsl.joins.foreign_key import join_by_foreign_key

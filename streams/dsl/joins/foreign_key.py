@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from streams.dsl.joins.joining import Joining
 from streams.dsl.joins.table_table import check_keys, derived_name, joiner_of
 from streams.dsl.naming import type_of
-from streams.dsl.reading import read_function
+from streams.dsl.reading import Function, read_function
 from streams.errors import TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import StoreDef, TopicDef, check_name
@@ -28,12 +27,8 @@ from streams.windows import Windowed
 if TYPE_CHECKING:
     from streams.dsl.table import Table
 
-ForeignKey = Callable[..., Any] | Expression
 
-
-def join_by_foreign_key(
-    left: Table, right: Table, joining: Joining, foreign_key: ForeignKey, store: str | None
-) -> Table:
+def join_by_foreign_key(left: Table, right: Table, joining: Joining, foreign_key: Function, store: str | None) -> Table:
     """A row for each key of the left table, with the row of the right table that its value refers to.
 
     Two topics of the app lie between the tables' tasks, so they need not have equal partition counts.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from streams.dsl.naming import type_of
+from streams.dsl.reading import Function
 from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.expressions import Expression
@@ -25,11 +25,11 @@ class Joining:
     """The method that was called, and what every one of them takes."""
 
     step: Step
-    joiner: Callable[..., Any] | Expression
+    joiner: Function
     value_type: Any = None
     name: str | None = None
     on_error: Policy | None = None
-    key: Callable[..., Any] | Expression | None = None
+    key: Function | None = None
     within: JoinWindow | None = None
     grace: Duration | None = None
 
