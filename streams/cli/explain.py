@@ -19,10 +19,10 @@ def command(app: str) -> None:
     Example:
       streams explain examples.flights:app
     """
-    from streams.cli.loading import load
+    from streams.cli.loading import planned
     from streams.graph.explain import explain
 
-    plan = load(app).plan()
+    plan = planned(app)
     for sub in plan.subtopologies:
         reason = f"one record at a time: {sub.row_reason}" if sub.row_reason else "a batch at a time"
         click.echo(f"{sub.id}: {reason}")

@@ -14,12 +14,13 @@ import click
 import broker_embedded
 import state
 import streams
-from streams.errors import StreamsError
+from streams.errors import StreamsError, TopologyError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from streams.app import App
+    from streams.graph.plan import Plan
 
 OURS = (streams, state, broker_embedded)
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,17 @@ def load(target: str, folder: Path | None = None) -> App:
     if not isinstance(app, App):
         raise LoadError(f"{target} is {type(app).__name__}, not an App. Name the variable that holds streams.App(...).")
     return app
+
+
+def planned(target: str) -> Plan:
+    """The topology of the app that `target` names. Raises ClickException, with the user's line, for one whose parts do
+    not fit together.
+    """
+    app = load(target)
+    try:
+        return app.plan()
+    except TopologyError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def refuse_namesakes(folder: Path) -> None:

@@ -18,8 +18,8 @@ def command(app: str, form: str) -> None:
     Example:
       streams topology examples.flights:app --format mermaid
     """
-    from streams.cli.loading import load
+    from streams.cli.loading import planned
     from streams.graph import describe, draw
 
     forms = {"text": describe.text, "mermaid": draw.mermaid, "dot": draw.dot, "json": describe.as_json}
-    click.echo(forms[form](load(app).plan()).rstrip("\n"))
+    click.echo(forms[form](planned(app)).rstrip("\n"))

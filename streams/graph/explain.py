@@ -14,6 +14,7 @@ from streams.graph.nodes import (
     BranchNode,
     BufferedTableJoinNode,
     CogroupNode,
+    DeduplicateNode,
     FilterNode,
     ForeignKeyJoinNode,
     GlobalTableJoinNode,
@@ -33,6 +34,7 @@ from streams.graph.nodes import (
     StreamJoinNode,
     SubscribeNode,
     SubscriptionNode,
+    SuppressNode,
     TableAggregateNode,
     TableFilterNode,
     TableJoinNode,
@@ -98,7 +100,7 @@ def _arguments(fold: NamedAggregates) -> list[Any]:
 
 
 Said = tuple[Form, str]
-_ROWS: Said = ("rows", "its function takes one record at a time")
+_ROWS: Said = ("rows", "a function takes one record at a time")
 
 
 def _by_expression(asked: UserFunction | Expression, value_type: Any) -> Said:
@@ -144,6 +146,9 @@ _HANDED_ON: Said = ("columns", "batches are handed on as they are")
 _LOOKED_UP: Said = ("rows", "a batch is looked up at once; its joiner takes one pair at a time")
 
 _SAY: dict[type[Node], Callable[[Any, Any], Said]] = {
+    TableSourceNode: lambda node, _: ("rows", "each row is kept"),
+    SuppressNode: lambda node, _: ("rows", "each change is held back for itself"),
+    DeduplicateNode: lambda node, _: ("rows", "each record is looked up among those that were let through"),
     TableTableJoinNode: lambda node, _: _LOOKED_UP,
     TableMergeNode: lambda node, _: _HANDED_ON if node.store is None else ("rows", "each row is kept"),
     ToStreamNode: lambda node, _: _HANDED_ON if node.told is None else ("rows", "which rows were told is kept"),

@@ -160,6 +160,17 @@ def test_config_show_tells_the_origin_of_each_value(shop: Path) -> None:
     assert shown["store"] == ("rocksdb", "default")
 
 
+@pytest.mark.parametrize("command", ["topology", "explain"])
+def test_a_topology_that_does_not_fit_together_is_told_in_a_line(shop: Path, command: str) -> None:
+    (shop / "loop.py").write_text(
+        "import streams\napp = streams.App('loop')\nnames = app.topic('names')\nnames.stream().peek(print).to(names)\n"
+    )
+    done = call(shop, command, "loop:app")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(f"Error: to at {shop / 'loop.py'}:4: each record of topic 'names'")
+    assert done.stderr.count("\n") == 1
+
+
 def test_topology_needs_no_broker(shop: Path) -> None:
     done = call(shop, "topology", "shop:app")
     assert done.returncode == 0 and "Sub-topology: 0" in done.stdout
