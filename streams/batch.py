@@ -30,6 +30,15 @@ Int64Array = npt.NDArray[np.int64]
 Headers = Sequence[tuple[str, bytes | None]]
 
 
+def no_offsets(count: int) -> Int64Array:
+    """Offsets of rows that came from no single record: results of a commit, of time, of a lookup.
+
+    >>> no_offsets(2).tolist()
+    [-1, -1]
+    """
+    return np.full(count, -1, np.int64)
+
+
 class Batch:
     """The records of one topic-partition, in offset order.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from streams.dsl.naming import suffix
+from streams.dsl.naming import step_fields, suffix
 from streams.dsl.reading import Function, read_function
 from streams.durations import Duration, to_ms
 from streams.errors import TopologyError
@@ -32,7 +32,7 @@ def deduplicate(stream: Stream, told: Deduplicating) -> Stream:
     by = told.by
     read = None if by is None else read_function(by, "deduplicate", stream.value_type)
     named = check_name(told.name or f"{stream.label}-deduplicate{suffix(read)}", "deduplicate")
-    common = stream._common("deduplicate", read, named, told.on_error)
+    common = step_fields(stream, "deduplicate", read, named, told.on_error)
     within_ms = to_ms(told.within, "within")
     if within_ms < 1:
         raise TopologyError(f"deduplicate at {common['where']}: within= is 1 ms or more")

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from streams.dsl.hints import Hinting
-from streams.dsl.naming import pair_types, suffix
+from streams.dsl.naming import pair_types, step_fields, suffix
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef, check_name
 from streams.graph.functions import UserFunction, caller
@@ -123,7 +123,7 @@ def group(
     said = pair_types(read.returns)
     key_type, value_type = key_type or said[0], value_type or said[1]
     label = name or f"{table.label}-by{suffix(read)}"
-    common = table._common("group_by", read, None if name is None else f"{name}-group", on_error)
+    common = step_fields(table, "group_by", read, None if name is None else f"{name}-group", on_error)
     request_old(table.node)
     node = TableGroupNode(**common, function=read)
     builder.graph.add_node(node)

@@ -6,14 +6,20 @@ without state has a name for drawings and messages only: there an equal one gets
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
 
 from streams.expressions import Expression
-from streams.graph.functions import UserFunction
+from streams.graph.definitions import check_name
+from streams.graph.functions import UserFunction, caller
 from streams.graph.plan import Graph
 from streams.serde.types import without_none
+
+if TYPE_CHECKING:
+    from streams.dsl.stream import Stream
+    from streams.dsl.table import Table
+    from streams.policies import Policy
 
 
 def suffix(function: UserFunction | Expression | None) -> str:
@@ -38,6 +44,19 @@ def step_name(graph: Graph, label: str, step: str, function: UserFunction | Expr
     line = where.rpartition(":")[2]
     candidates = [f"{name}-line-{line}", *(f"{name}-line-{line}-{n}" for n in range(2, 10_000))]
     return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def step_fields(
+    above: Stream | Table,
+    step: str,
+    function: UserFunction | Expression | None,
+    name: str | None,
+    on_error: Policy | None,
+) -> dict[str, Any]:
+    """What every step behind a stream or table has: its name, its parent, the user's line and error policy."""
+    where = caller()
+    made = name or step_name(above._builder.graph, above.label, step, function, where)
+    return {"name": check_name(made, step), "parents": (above.node,), "where": where, "on_error": on_error}
 
 
 def type_of(function: UserFunction | Expression | None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streams.dsl.naming import step_name
+from streams.dsl.naming import step_fields, step_name
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import UserFunction, caller
 from streams.graph.nodes import PrintNode, SinkNode
@@ -31,12 +31,12 @@ def to(
     partitions = read_partitioner(partitioner)
     if callable(topic) and not isinstance(topic, str) and not hasattr(topic, "definition"):
         choose = UserFunction(topic, step="to", takes=2)
-        common = stream._common("to", choose, name, on_error)
+        common = step_fields(stream, "to", choose, name, on_error)
         graph.add_node(SinkNode(**common, choose=choose, topics=graph.topics, partitioner=partitions))
         return
     definition = _topic(stream, topic, where)
     named = name or step_name(graph, stream.label, f"to-{definition.name}", None, where)
-    common = stream._common("to", None, named, on_error)
+    common = step_fields(stream, "to", None, named, on_error)
     graph.add_node(SinkNode(**common, topic=definition, partitioner=partitions))
 
 
@@ -59,6 +59,6 @@ def read_partitioner(function: Callable[..., Any] | None) -> UserFunction | None
 def print_records(stream: Stream, told: Printing, name: str | None, on_error: Policy | None) -> None:
     """Adds the step that prints a stream."""
     function = None if told.function is None else UserFunction(told.function, step="print", takes=2)
-    common = stream._common("print", function, name, on_error)
+    common = step_fields(stream, "print", function, name, on_error)
     node = PrintNode(**common, label=told.label or stream.label, to=told.to, function=function)
     stream._builder.graph.add_node(node)

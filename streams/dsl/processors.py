@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from streams.dsl.naming import step_fields
 from streams.errors import TopologyError, did_you_mean
 from streams.graph.definitions import StoreDef
 from streams.graph.functions import name_of, where
@@ -46,7 +47,7 @@ def _common(stream: Stream, told: Processing) -> dict[str, Any]:
     # What it schedules is kept by the step's name, so that never has a line in it: two alike are an error.
     own = name_of(told.processor) if callable(told.processor) else ""
     name = told.name or f"{stream.label}-{told.step}" + (f"-{own}" if own else "")
-    common = stream._common(told.step, None, name, told.on_error)
+    common = step_fields(stream, told.step, None, name, told.on_error)
     _check(told.step, make, common["where"])
     return common | {"make": make, **stores_given(stream._builder, told.stores, make, common)}
 

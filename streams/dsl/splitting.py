@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from streams.dsl.naming import step_fields
 from streams.dsl.reading import Function, read_function
 from streams.errors import TopologyError
 from streams.expressions import Expression
@@ -91,7 +92,7 @@ class Split:
     def _streams(self) -> dict[str, Any]:
         stream = self._stream
         node = SplitNode(
-            **stream._common("split", None, self._name, self._on_error),
+            **step_fields(stream, "split", None, self._name, self._on_error),
             predicates=tuple(branch.predicate for branch in self._branches if branch.predicate is not None),
             branches=tuple(branch.name for branch in self._branches),
         )

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from streams.dsl.deduplicate import Deduplicating, deduplicate
 from streams.dsl.hints import Hinting
 from streams.dsl.joins import Joining, join
-from streams.dsl.naming import step_name, suffix, type_of
+from streams.dsl.naming import step_fields, step_name, suffix, type_of
 from streams.dsl.output import Printing, print_records, read_partitioner, to
 from streams.dsl.processors import Processing, process, process_values
 from streams.dsl.reading import Function, read_function
 from streams.dsl.splitting import Split
 from streams.durations import Duration
-from streams.expressions import Expression
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import UserFunction, caller
 from streams.graph.nodes import (
@@ -87,7 +86,7 @@ class Stream(Hinting):
     def _filter(self, predicate: Function, *, negate: bool, name: str | None, on_error: Policy | None) -> Stream:
         step = "filter_not" if negate else "filter"
         function = read_function(predicate, step, self.value_type)
-        node = FilterNode(**self._common(step, function, name, on_error), predicate=function, negate=negate)
+        node = FilterNode(**step_fields(self, step, function, name, on_error), predicate=function, negate=negate)
         return self._behind(node)
 
     def map_values(
@@ -96,7 +95,7 @@ class Stream(Hinting):
         """A new value for each record; `value_type` says of what type, where the function does not."""
         read = read_function(function, "map_values", self.value_type)
         made = value_type or type_of(read)
-        node = MapValuesNode(**self._common("map_values", read, name, on_error), function=read, value_type=made)
+        node = MapValuesNode(**step_fields(self, "map_values", read, name, on_error), function=read, value_type=made)
         return self._behind(node, value_type=made)
 
     def map(
@@ -110,7 +109,7 @@ class Stream(Hinting):
     ) -> Stream:
         """A new (key, value) for each record."""
         read = UserFunction(function, step="map", takes=2)
-        node = MapNode(**self._common("map", read, name, on_error), function=read, value_type=value_type)
+        node = MapNode(**step_fields(self, "map", read, name, on_error), function=read, value_type=value_type)
         return self._behind(node, key_type=key_type, value_type=value_type, key_changed=True)
 
     def flat_map(
@@ -124,7 +123,7 @@ class Stream(Hinting):
     ) -> Stream:
         """A list of (key, value) for each record."""
         read = UserFunction(function, step="flat_map", takes=2)
-        node = FlatMapNode(**self._common("flat_map", read, name, on_error), function=read, value_type=value_type)
+        node = FlatMapNode(**step_fields(self, "flat_map", read, name, on_error), function=read, value_type=value_type)
         return self._behind(node, key_type=key_type, value_type=value_type, key_changed=True)
 
     def flat_map_values(
@@ -138,7 +137,7 @@ class Stream(Hinting):
         """A list of values for each record, under its key."""
         read = UserFunction(function, step="flat_map_values", takes=2)
         node = FlatMapValuesNode(
-            **self._common("flat_map_values", read, name, on_error), function=read, value_type=value_type
+            **step_fields(self, "flat_map_values", read, name, on_error), function=read, value_type=value_type
         )
         return self._behind(node, value_type=value_type)
 
@@ -147,21 +146,21 @@ class Stream(Hinting):
     ) -> Stream:
         """A new key for each record."""
         read = read_function(function, "select_key", self.value_type)
-        node = SelectKeyNode(**self._common("select_key", read, name, on_error), function=read)
+        node = SelectKeyNode(**step_fields(self, "select_key", read, name, on_error), function=read)
         label = f"{self.label}-by{suffix(read)}"
         return self._behind(node, label=label, key_type=key_type or type_of(read), key_changed=True)
 
     def peek(self, function: Callable[..., Any], *, name: str | None = None, on_error: Policy | None = None) -> Stream:
         """Calls the function with each record, and hands the record on as it is."""
         read = UserFunction(function, step="peek", takes=2)
-        return self._behind(PeekNode(**self._common("peek", read, name, on_error), function=read))
+        return self._behind(PeekNode(**step_fields(self, "peek", read, name, on_error), function=read))
 
     def for_each(
         self, function: Callable[..., Any], *, name: str | None = None, on_error: Policy | None = None
     ) -> None:
         """Calls the function with each record; nothing goes on."""
         read = UserFunction(function, step="for_each", takes=2)
-        self._behind(ForEachNode(**self._common("for_each", read, name, on_error), function=read))
+        self._behind(ForEachNode(**step_fields(self, "for_each", read, name, on_error), function=read))
 
     def merge(self, *others: Stream, name: str | None = None) -> Stream:
         """The records of this and the other streams as one; a stream that is given twice comes once."""
@@ -298,19 +297,25 @@ class Stream(Hinting):
             self._keyed = self._repartitioned(self.label)
         return self._keyed
 
+    def _by_key(self, name: str | None) -> Stream:
+        """As `by_key`; a step that gives its repartition a name has one of its own."""
+        return self._repartitioned(name) if name and self.key_changed else self.by_key()
+
     def group_by_key(self, *, name: str | None = None) -> GroupedStream:
         """The records by their key."""
         from streams.dsl.grouped import GroupedStream
 
-        return GroupedStream(self._repartitioned(name) if name and self.key_changed else self.by_key())
+        return GroupedStream(self._by_key(name))
 
-    def group_by(self, function: Function, *, name: str | None = None, key_type: Any = None) -> GroupedStream:
+    def group_by(
+        self, function: Function, *, key_type: Any = None, name: str | None = None, on_error: Policy | None = None
+    ) -> GroupedStream:
         """The records by what the function or expression gives, through a repartition topic; records for which it is
         None are left out.
         """
         from streams.dsl.grouped import GroupedStream
 
-        keyed = self.select_key(function, key_type=key_type)
+        keyed = self.select_key(function, key_type=key_type, on_error=on_error)
         return GroupedStream(keyed._repartitioned(name or keyed.label))
 
     def to_table(self, *, name: str | None = None, store: str | None = None, history: Duration | None = None) -> Table:
@@ -407,13 +412,6 @@ class Stream(Hinting):
         print_records(self, Printing(function, label, to), name, on_error)
 
     # -- steps
-
-    def _common(
-        self, step: str, function: UserFunction | Expression | None, name: str | None, on_error: Policy | None
-    ) -> dict[str, Any]:
-        where = caller()
-        made = name or step_name(self._builder.graph, self.label, step, function, where)
-        return {"name": check_name(made, step), "parents": (self.node,), "where": where, "on_error": on_error}
 
     def _behind(self, node: Node, **changed: Any) -> Stream:
         self._builder.graph.add_node(node)

@@ -10,7 +10,6 @@ from streams.dsl.grouped_table import GroupedTable, group
 from streams.dsl.hints import Hinting
 from streams.dsl.joins import Joining, join_of_table
 from streams.dsl.joins.table_table import leaving
-from streams.dsl.naming import step_name
 from streams.dsl.reading import Function
 from streams.dsl.stream import Stream
 from streams.dsl.suppressing import suppressed
@@ -24,8 +23,6 @@ from streams.windows import UnlimitedWindow, Windowed
 
 if TYPE_CHECKING:
     from streams.dsl.builder import Builder
-    from streams.expressions import Expression
-    from streams.graph.functions import UserFunction
     from streams.policies import Policy
 
 
@@ -242,14 +239,6 @@ class Table(Hinting):
         else:
             return
         raise TopologyError(f'emit("close") at {caller()}: {self.name} {what}')
-
-    def _common(
-        self, step: str, function: UserFunction | Expression | None, name: str | None, on_error: Policy | None
-    ) -> dict[str, Any]:
-        """What every step on this table has."""
-        where = caller()
-        made = name or step_name(self._builder.graph, self.label, step, function, where)
-        return {"name": check_name(made, step), "parents": (self.node,), "where": where, "on_error": on_error}
 
     def _kept(self, name: str | None, value_type: Any) -> StoreDef | None:
         """A store for a table with keys as in this one; None without a name."""

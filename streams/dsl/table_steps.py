@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from streams.dsl.naming import type_of
+from streams.dsl.naming import step_fields, type_of
 from streams.dsl.processors import stores_given
 from streams.dsl.reading import Function, read_function
 from streams.durations import Duration, to_ms
@@ -28,7 +28,7 @@ def filtered(
     """The rows for which the predicate holds (or, negated, does not)."""
     step = "filter_not" if negate else "filter"
     read = read_function(predicate, step, table.value_type)
-    common = table._common(step, read, name, on_error)
+    common = step_fields(table, step, read, name, on_error)
     kept = table._kept(store, table.value_type)
     node = TableFilterNode(**common, predicate=read, negate=negate, store=kept)
     # Where the table above is kept anyway, a row that never matched need not be deleted; Kafka's KTableFilter asks so.
@@ -42,7 +42,7 @@ def mapped(
     """Another value for each row."""
     read = read_function(function, "map_values", table.value_type)
     made = value_type or type_of(read)
-    common = table._common("map_values", read, name, on_error)
+    common = step_fields(table, "map_values", read, name, on_error)
     kept = table._kept(store, made)
     node = TableMapValuesNode(**common, function=read, value_type=made, store=kept)
     return table._behind(node, kept, value_type=made)
@@ -60,7 +60,7 @@ def transformed(
     """Another value for each row, by a transformer with a context and stores."""
     make: Any = transformer if _makes_transformers(transformer) else None
     function = UserFunction(transformer, step="transform_values", takes=2) if make is None else None
-    common = table._common("transform_values", function, name, on_error)
+    common = step_fields(table, "transform_values", function, name, on_error)
     made = value_type or (None if function is None else function.returns)
     kept_in = table._kept(store, made)
     node = TableTransformValuesNode(
@@ -91,7 +91,7 @@ def kept(stream: Stream, name: str | None, store: str | None, history: Duration 
     """The latest value of each key of a stream, and those it had before as far back as `history`."""
     from streams.dsl.table import Table
 
-    keyed = stream._repartitioned(name or stream.label) if stream.key_changed else stream
+    keyed = stream._by_key(name)
     builder, where = keyed._builder, caller()
     table_name = check_name(name or f"{keyed.label}-to_table", "to_table")
     kept_in = check_name(store or table_name, "store")

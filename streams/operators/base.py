@@ -34,6 +34,12 @@ Found = tuple[Any, int] | None
 NO_TIME = -(2**62)
 """Stream time before the first record; far enough from the end of int64 to subtract a window from it."""
 
+UNKNOWN_TIME = -1
+"""Kafka's timestamp of a row that is not there, or of which nobody knows the time."""
+
+PIECE_ROWS = 4_096
+"""Where there is much to answer or to write at once, it goes so many rows at a time: a few milliseconds."""
+
 
 class Blocked(Exception):
     """The operator waits: await `awaitable`, then call `resume`, which answers as `process` would have."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams.dsl.joins.joining import Joining, may_meet, named_by
-from streams.dsl.naming import type_of
+from streams.dsl.naming import step_fields, type_of
 from streams.dsl.reading import read_function
 from streams.errors import TopologyError
 from streams.graph.functions import caller
@@ -25,7 +25,7 @@ def join_global(stream: Stream, table: GlobalTable, joining: Joining) -> Stream:
         )
     key = read_function(joining.key, f"{joining.step} key=", stream.value_type)
     asked = joining.asked(stream.value_type, table.store.value_type)
-    common = stream._common(joining.step, named_by(asked), joining.name, joining.on_error)
+    common = step_fields(stream, joining.step, named_by(asked), joining.name, joining.on_error)
     found, kept = type_of(key), table.store.key_type
     if not may_meet(found, kept):
         raise TopologyError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams.dsl.joins.joining import Joining, may_meet, named_by
+from streams.dsl.naming import step_fields
 from streams.durations import format_ms, to_ms
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, check_name
@@ -25,7 +26,7 @@ def join_table(stream: Stream, table: Table, joining: Joining) -> Stream:
     asked = joining.asked(stream.value_type, table.value_type)
     keyed = stream._repartitioned(joining.name or stream.label) if stream.key_changed else stream
     made = joining.made(asked)
-    common = keyed._common(joining.step, named_by(asked), joining.name, joining.on_error)
+    common = step_fields(keyed, joining.step, named_by(asked), joining.name, joining.on_error)
     if not may_meet(keyed.key_type, table.key_type):
         raise TopologyError(
             f"{joining.step} at {common['where']}: keys of {keyed.key_type.__name__} never meet keys of "

@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from state.keys import time_prefix, window_key
-from streams.batch import Batch
+from streams.batch import Batch, no_offsets
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.aggregations.fold_states import FoldStates, RowStates
 from streams.operators.aggregations.groups import Groups, Slots
 from streams.operators.aggregations.state_form import check_shape, read_state
-from streams.operators.base import NO_TIME, Found, Operator, TaskContext
+from streams.operators.base import NO_TIME, PIECE_ROWS, Found, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
 from streams.operators.drops import present_only
 from streams.serde import key_serde_for
@@ -36,9 +36,6 @@ Int64Array = npt.NDArray[np.int64]
 
 GROUPS_IN_MEMORY_MAX = 500_000
 """Groups kept in memory by one operator; beyond it those that were written are put aside after a commit."""
-
-PIECE_GROUPS = 4_096
-"""Results leave, and changes are written, so many groups at a time: a few milliseconds."""
 
 _ONE_WINDOW = 0
 """The window start under which groups without a window are kept."""
@@ -242,7 +239,7 @@ class AggregateOperator(Operator[AggregateNode]):
         """The results as they stand now; those of closed windows with offset and headers of the records that closed
         them.
         """
-        source, offsets = None, np.full(len(slots), -1, np.int64)
+        source, offsets = None, no_offsets(len(slots))
         if self._closing is not None:
             source, closed = self._closing
             rows = np.searchsorted(closed, self._groups.starts[slots])
@@ -261,7 +258,7 @@ class AggregateOperator(Operator[AggregateNode]):
         return self.more()
 
     def more(self) -> Batch | None:
-        slots = list(islice(self._leaving, PIECE_GROUPS))
+        slots = list(islice(self._leaving, PIECE_ROWS))
         return self._latest(np.array(slots, np.intp)) if slots else None
 
     def lookup(self, keys: Sequence[Any]) -> list[Found]:
@@ -333,8 +330,8 @@ class AggregateOperator(Operator[AggregateNode]):
         """Puts the changed groups into the store, some at a step."""
         dirty = self._groups.dirty_slots()
         self._groups.dirty[dirty] = False
-        for at in range(0, len(dirty), PIECE_GROUPS):
-            self._write(dirty[at : at + PIECE_GROUPS])
+        for at in range(0, len(dirty), PIECE_ROWS):
+            self._write(dirty[at : at + PIECE_ROWS])
             yield
 
     def _write(self, slots: Slots) -> None:

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from streams.batch import Batch
 from streams.graph.nodes import KeyedAggregateNode, SessionAggregateNode
-from streams.operators.aggregations.aggregate import PIECE_GROUPS, with_key_and_value
+from streams.operators.aggregations.aggregate import with_key_and_value
 from streams.operators.aggregations.folding import Folding
 from streams.operators.aggregations.held_windows import UNLOADED, Held, HeldWindows, by_start
 from streams.operators.aggregations.row_results import Result, RowResults
 from streams.operators.aggregations.state_form import check_shape, form_of, read_state
-from streams.operators.base import NO_TIME, Blocked, Found, Operator, TaskContext
+from streams.operators.base import NO_TIME, PIECE_ROWS, Blocked, Found, Operator, TaskContext
 from streams.operators.failures import TryAgain
 from streams.operators.row_context import RowContext
 from streams.serde import key_serde_for
@@ -313,8 +313,8 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
     def _write_pieces(self) -> Iterator[None]:
         """Puts what changed into the store, some at a step."""
         dirty, self._dirty = list(self._dirty), {}
-        for at in range(0, len(dirty), PIECE_GROUPS):
-            self._write(dirty[at : at + PIECE_GROUPS])
+        for at in range(0, len(dirty), PIECE_ROWS):
+            self._write(dirty[at : at + PIECE_ROWS])
             yield
 
     def _write(self, changed: list[Held]) -> None:

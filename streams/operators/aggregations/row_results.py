@@ -10,8 +10,8 @@ import numpy as np
 
 from streams.batch import Batch
 from streams.graph.nodes import KeyedAggregateNode
-from streams.operators.aggregations.aggregate import PIECE_GROUPS
 from streams.operators.aggregations.held_windows import Held
+from streams.operators.base import PIECE_ROWS
 from streams.serde import key_serde_for
 from streams.windows import Windowed
 
@@ -49,7 +49,7 @@ class RowResults:
         return self.more()
 
     def more(self) -> Batch | None:
-        results = list(islice(self._left, PIECE_GROUPS))
+        results = list(islice(self._left, PIECE_ROWS))
         return self._batch(results) if results else None
 
     def _batch(self, results: list[Result]) -> Batch:

@@ -57,12 +57,6 @@ class ForeignKeyJoinOperator(Operator[ForeignKeyJoinNode]):
     def _is_fresh(self, answer: Answer, left: Any) -> bool:
         return answer.hash == (NO_HASH if left is None else self._fingerprint(left))
 
-    def _asking(self, answer: Answer, left: Any) -> Any:
-        """The left value that the answer is for."""
-        if not answer.superseded:
-            return left
-        return None if answer.left is None else self._lefts.decode(answer.left)
-
     def _joined(self, batch: Batch, results: list[Any]) -> Batch | None:
         rows = [None if row is FAILED else row for row in results]
         return self._table.absorb(batch.with_values(rows, self.node.joiner.value_type))

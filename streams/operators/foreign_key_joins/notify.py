@@ -9,7 +9,7 @@ from itertools import islice
 
 from streams.batch import Batch
 from streams.graph.nodes import NotifyNode
-from streams.operators.base import Operator, TaskContext
+from streams.operators.base import PIECE_ROWS, Operator, TaskContext
 from streams.operators.drops import latest_only
 from streams.operators.foreign_key_joins.foreign_keys import (
     VERSION,
@@ -20,9 +20,6 @@ from streams.operators.foreign_key_joins.foreign_keys import (
     transport_serde,
 )
 from streams.serde import key_serde_for
-
-PIECE_ANSWERS = 4_096
-"""Answers leave so many at a time: a row may have millions of subscribers."""
 
 Sent = tuple[int, bytes, bytes]
 """Row of the change, key of the subscriber, answer."""
@@ -42,7 +39,7 @@ class NotifyOperator(Operator[NotifyNode]):
         return self.more()
 
     def more(self) -> Batch | None:
-        sent = list(islice(self._left, PIECE_ANSWERS))
+        sent = list(islice(self._left, PIECE_ROWS))
         if not sent or self._changes is None:
             self._changes = None
             return None

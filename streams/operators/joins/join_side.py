@@ -19,11 +19,8 @@ from state.keys import split_window_key, time_prefix
 from state.task_stores import TaskStores
 from streams.errors import DecodeError, EncodeError
 from streams.graph.definitions import StoreDef
-from streams.operators.base import NO_TIME
+from streams.operators.base import NO_TIME, PIECE_ROWS
 from streams.operators.stored import StoredForm
-
-PIECE_RECORDS = 4_096
-"""So many records are written at a step: a few milliseconds."""
 
 VALUES_IN_MEMORY_MAX = 500_000
 """Beyond so many records of a side, the values of those that are written are put aside after a commit."""
@@ -158,7 +155,7 @@ class JoinSide:
             self._expired_to = before
             self._stores.window(self._name).expire(before)
         changed, self._changed = iter(dict.fromkeys(self._changed)), []
-        while piece := list(islice(changed, PIECE_RECORDS)):
+        while piece := list(islice(changed, PIECE_ROWS)):
             self._write([kept for kept in piece if kept.time >= before and (kept.stored or not kept.gone)])
             yield
         if self.number - self._looked_through > VALUES_IN_MEMORY_MAX:

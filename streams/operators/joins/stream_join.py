@@ -30,16 +30,13 @@ from typing import Any
 
 import numpy as np
 
-from streams.batch import Batch
+from streams.batch import Batch, no_offsets
 from streams.graph.nodes import StreamJoinNode
-from streams.operators.base import NO_TIME, Operator, TaskContext
+from streams.operators.base import NO_TIME, PIECE_ROWS, Operator, TaskContext
 from streams.operators.calls import Calls, left_over
 from streams.operators.joins.join_side import LATE, NO, YES, JoinSide, Kept
 from streams.operators.joins.join_waiting import NEVER, Waiting
 from streams.serde import key_serde_for
-
-PIECE_RESULTS = 4_096
-"""Results leave so many at a time: a few milliseconds."""
 
 LEFT, RIGHT = 0, 1
 
@@ -213,13 +210,13 @@ class _Results:
         self.times.append(time)
 
     def pieces(self) -> Iterator[_Results]:
-        if len(self.rows) <= PIECE_RESULTS:
+        if len(self.rows) <= PIECE_ROWS:
             yield self
             return
-        for at in range(0, len(self.rows), PIECE_RESULTS):
+        for at in range(0, len(self.rows), PIECE_ROWS):
             piece = _Results(self._cause, LEFT)
             for column in ("rows", "keys", "lefts", "rights", "times"):
-                setattr(piece, column, getattr(self, column)[at : at + PIECE_RESULTS])
+                setattr(piece, column, getattr(self, column)[at : at + PIECE_ROWS])
             yield piece
 
     def batch(self, decode_keys: Any, partition: int) -> Batch:
@@ -227,7 +224,7 @@ class _Results:
         cause, rows = self._cause, np.array(self.rows, np.int64)
         headers = None if cause is None else cause.headers
         return Batch(
-            offsets=np.full(len(rows), -1, np.int64) if cause is None else cause.offsets[rows],
+            offsets=no_offsets(len(rows)) if cause is None else cause.offsets[rows],
             timestamps=np.array(self.times, np.int64),
             key_bytes=self.keys,
             decode_keys=decode_keys,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.batch import Batch
+from streams.batch import Batch, no_offsets
 from streams.graph.nodes import TableMergeNode
 from streams.operators.base import Found, Operator, TaskContext
 from streams.operators.calls import FAILED, LeftOutBefore
@@ -50,7 +50,7 @@ class TableMergeOperator(Operator[TableMergeNode]):
     def _asked(self, keys: Sequence[Any], times: list[int]) -> Batch:
         """The keys of a lookup as records, for the joiner's `ctx`: they come from no topic."""
         return Batch(
-            offsets=np.full(len(keys), -1, np.int64),
+            offsets=no_offsets(len(keys)),
             timestamps=np.array(times, np.int64),
             keys=list(keys),
             partition=self.context.partition,

@@ -14,13 +14,10 @@ import numpy as np
 
 from streams.batch import Batch, Int64Array
 from streams.graph.nodes import TableTableJoinNode
-from streams.operators.base import Operator, TaskContext
+from streams.operators.base import UNKNOWN_TIME, Operator, TaskContext
 from streams.operators.calls import FAILED, LeftOutBefore
 from streams.operators.drops import latest_only
 from streams.operators.joins.table_rows import TableRows
-
-UNKNOWN = -1
-"""The timestamp of a value that is not there, as in Kafka Streams."""
 
 
 class TableTableJoinOperator(Operator[TableTableJoinNode]):
@@ -43,7 +40,7 @@ class TableTableJoinOperator(Operator[TableTableJoinNode]):
         changes = batch.take(says)
         met = [entry for entry, chosen in zip(found, says.tolist(), strict=True) if chosen]
         others = [None if entry is None else entry[0] for entry in met]
-        times = [UNKNOWN if entry is None else entry[1] for entry in met]
+        times = [UNKNOWN_TIME if entry is None else entry[1] for entry in met]
         stamps = np.maximum(changes.timestamps, np.array(times, np.int64))
         sides = self._sides(changes.values, others)
         return self._rows.run(changes, *sides, lambda news: self._with_olds(changes, others, stamps, news))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from streams.batch import Batch
+from streams.batch import Batch, no_offsets
 from streams.errors import StreamsError, UserCodeError
 from streams.graph.nodes import Node, ProcessNode
 from streams.operators.base import Blocked, Operator, TaskContext
@@ -25,9 +25,6 @@ from streams.operators.failures import TryAgain
 from streams.operators.processors.processor_context import ProcessorContext
 from streams.operators.punctuations import Schedule
 from streams.processing import ProcessorRecord
-
-NOWHERE = -1
-"""The offset of a record that came from no record."""
 
 
 class Forwarded(NamedTuple):
@@ -44,9 +41,7 @@ class Punctuation:
     def __init__(self, schedule: Schedule, time_ms: int) -> None:
         self.schedule = schedule
         self.time_ms = time_ms
-        self.batch = Batch(
-            offsets=np.array([NOWHERE], np.int64), timestamps=np.array([time_ms], np.int64), keys=[None], values=[None]
-        )
+        self.batch = Batch(offsets=no_offsets(1), timestamps=np.array([time_ms], np.int64), keys=[None], values=[None])
 
 
 class PassedOn(BaseException):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from streams.batch import Batch
+from streams.batch import Batch, no_offsets
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import TableNode
@@ -75,7 +75,7 @@ class DerivedTable(Operator[T]):
     def _looked_up(self, keys: Sequence[Any], above: list[Found]) -> list[Found]:
         there = [(key, *found) for key, found in zip(keys, above, strict=True) if found is not None]
         batch = Batch(
-            offsets=np.full(len(there), -1, np.int64),
+            offsets=no_offsets(len(there)),
             timestamps=np.array([timestamp for _, _, timestamp in there], np.int64),
             keys=[key for key, _, _ in there],
             values=[value for _, value, _ in there],

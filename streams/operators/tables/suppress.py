@@ -19,18 +19,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from streams.batch import Batch, Headers
+from streams.batch import Batch, Headers, no_offsets
 from streams.errors import BufferFullError, EncodeError
 from streams.graph.nodes import SuppressNode
-from streams.operators.base import NO_TIME, Found, Operator, TaskContext
+from streams.operators.base import NO_TIME, PIECE_ROWS, UNKNOWN_TIME, Found, Operator, TaskContext
 from streams.serde import key_serde_for, serde_for
 from streams.windows import Windowed
-
-PIECE_ROWS = 4_096
-"""What leaves at once goes on in pieces of so many rows: a few milliseconds."""
-
-_UNKNOWN_TIME = -1
-"""Kafka's timestamp of a value that nobody knows the time of."""
 
 
 class _Held(msgspec.Struct, array_like=True):
@@ -167,7 +161,7 @@ class SuppressOperator(Operator[SuppressNode]):
     def _batch(self, leaving: list[tuple[bytes, _Held]]) -> Batch:
         decode = self._values.decode
         made = Batch(
-            offsets=np.full(len(leaving), -1, np.int64),
+            offsets=no_offsets(len(leaving)),
             timestamps=np.array([held.timestamp for _, held in leaving], np.int64),
             keys=[self._key(entry) for entry, _ in leaving],
             values=[None if held.value is None else decode(held.value) for _, held in leaving],
@@ -204,7 +198,7 @@ class SuppressOperator(Operator[SuppressNode]):
         held = None if key is None else self._held.get(self._entry(key))
         if held is None:
             return above
-        return None if held.prior is None else (self._values.decode(held.prior), _UNKNOWN_TIME)
+        return None if held.prior is None else (self._values.decode(held.prior), UNKNOWN_TIME)
 
     def save(self) -> Iterator[None]:
         changed = list(self._dirty)

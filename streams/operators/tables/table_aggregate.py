@@ -13,15 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from streams.batch import Batch
+from streams.batch import Batch, no_offsets
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import TableAggregateNode
-from streams.operators.base import Found, Operator, TaskContext
+from streams.operators.base import PIECE_ROWS, Found, Operator, TaskContext
 from streams.operators.calls import Calls, left_over
 from streams.serde.changes import Change
-
-PIECE_GROUPS = 4_096
-"""Results leave so many groups at a time: a few milliseconds."""
 
 
 class _Changed(NamedTuple):
@@ -101,11 +98,11 @@ class TableAggregateOperator(Operator[TableAggregateNode]):
         return self.more()
 
     def more(self) -> Batch | None:
-        leaving = list(islice(self._leaving, PIECE_GROUPS))
+        leaving = list(islice(self._leaving, PIECE_ROWS))
         if not leaving:
             return None
         made = Batch(
-            offsets=np.full(len(leaving), -1, np.int64),
+            offsets=no_offsets(len(leaving)),
             timestamps=np.array([changed.timestamp for _, changed in leaving], np.int64),
             keys=[changed.key for _, changed in leaving],
             values=[self._table.read(entry, None) for entry, _ in leaving],

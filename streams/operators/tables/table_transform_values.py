@@ -12,18 +12,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from streams.batch import Batch
+from streams.batch import Batch, no_offsets
 from streams.errors import StreamsError, TopologyError, UserCodeError
 from streams.graph.functions import UserFunction, caller
 from streams.graph.nodes import TableTransformValuesNode
-from streams.operators.base import Blocked, Found, Operator, TaskContext
+from streams.operators.base import UNKNOWN_TIME, Blocked, Found, Operator, TaskContext
 from streams.operators.failures import TryAgain
 from streams.operators.kept_table import KeptTable
 from streams.operators.processors.processor_context import ProcessorContext
 from streams.processing import FixedKeyRecord, ProcessorRecord
-
-_UNKNOWN_TIME = -1
-"""Kafka's timestamp of a row that the table above has not."""
 
 Row = tuple[Any, Any]
 """New value and old."""
@@ -112,8 +109,8 @@ class TableTransformValuesOperator(Operator[TableTransformValuesNode]):
         return [None if key is None else self._seen(key, found) for key, found in zip(keys, above, strict=True)]
 
     def _seen(self, key: Any, above: Found) -> Found:
-        value, timestamp = (None, _UNKNOWN_TIME) if above is None else above
-        batch = Batch(offsets=np.array([-1]), timestamps=np.array([timestamp]), keys=[key], values=[value])
+        value, timestamp = (None, UNKNOWN_TIME) if above is None else above
+        batch = Batch(offsets=no_offsets(1), timestamps=np.array([timestamp]), keys=[key], values=[value])
         self._ctx.at_record(FixedKeyRecord(key, value, timestamp, ()), batch, 0)
         try:
             seen = self._looking.transform(key, value)

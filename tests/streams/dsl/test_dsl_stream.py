@@ -305,3 +305,11 @@ def test_nothing_runs_while_it_is_written() -> None:
     made.group_by(never).aggregate(never, lambda a, v: never(v), name="t")
     kinds = [type(node) for node in nodes(made)]
     assert FilterNode in kinds and SelectKeyNode in kinds and TableJoinNode not in kinds
+
+
+def test_a_function_that_groups_has_an_error_policy_too() -> None:
+    app = streams.App("shop")
+    stream = app.topic("orders", key_type=str, value_type=int).stream()
+    stream.group_by(lambda value: value % 2, on_error=streams.skip())
+    (asking,) = [node for node in app.builder.graph.nodes if node.kind == "select_key"]
+    assert asking.on_error == streams.skip()

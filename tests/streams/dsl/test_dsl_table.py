@@ -111,6 +111,13 @@ def test_to_table_goes_through_a_topic_if_the_key_changed() -> None:
     assert by.store is not None and (by.store.name, by.name) == ("kept", "kept")
 
 
+def test_a_table_and_an_aggregation_of_one_stream_share_its_repartition() -> None:
+    made = app()
+    stream = made.topic("orders", key_type=str, value_type=Order).stream().select_key(Order.customer)
+    counts = stream.group_by_key().count()
+    assert stream.to_table().node.parents == counts.node.parents
+
+
 def test_a_table_is_kept_for_good_if_it_is_named_or_looked_into() -> None:
     made = app()
     plain, named = orders(made), made.topic("others", key_type=str, value_type=Order).table(name="named")

@@ -191,7 +191,7 @@ def test_emit_close_comes_when_time_moves_without_a_record(bench: Callable[..., 
 
 
 def test_more_results_than_a_piece_come_in_pieces(bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aggregate_module, "PIECE_GROUPS", 2)
+    monkeypatch.setattr(aggregate_module, "PIECE_ROWS", 2)
     rows = [(f"k{n}", 1, 5) for n in range(7)]
     made = bench(lambda s: s.group_by_key().count())
     made.send(*rows)

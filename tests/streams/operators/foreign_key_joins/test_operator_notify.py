@@ -32,7 +32,7 @@ def rows(driver: Driver) -> list[tuple[Any, ...]]:
 
 
 def test_a_change_goes_to_all_that_subscribed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify, "PIECE_ANSWERS", 3)
+    monkeypatch.setattr(notify, "PIECE_ROWS", 3)
     with Driver(app_with()) as driver:
         driver.pipe("orders", [(f"o{n:02}", Order("ann", n), n) for n in range(10)])
         driver.pipe("orders", key="other", value=Order("bob"), timestamp=1)

@@ -198,7 +198,7 @@ def test_a_value_that_cannot_be_kept_is_told_at_the_users_line(bench: Callable[.
 
 
 def test_many_results_leave_in_pieces(bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.operators.joins.stream_join.PIECE_RESULTS", 3)
+    monkeypatch.setattr("streams.operators.joins.stream_join.PIECE_ROWS", 3)
     made = bench(joined("join", lambda left, right: left // (left % 4), before=99, after=99), policy=streams.skip())
     send(made, LEFT, *(("a", n, n) for n in range(1, 9)))
     answer = made.operator.take(RIGHT, made.batch([("a", 0, 9)]))
