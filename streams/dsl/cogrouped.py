@@ -29,7 +29,9 @@ class CogroupedStream(Hinting):
         self._window = window
 
     def cogroup(self, grouped: GroupedStream, aggregator: Callable[..., Any]) -> CogroupedStream:
-        """With one more stream, and what folds its values."""
+        """With one more stream, and what folds its values; given again, a grouped stream gets another function (as in
+        Kafka Streams' `CogroupedKStreamImpl`).
+        """
         if not isinstance(grouped, GroupedStream):
             raise TopologyError(
                 f"cogroup at {caller()}: give a grouped stream (stream.group_by(...)) and its aggregator, "
@@ -43,7 +45,7 @@ class CogroupedStream(Hinting):
                     "group both by keys of one type"
                 )
         function = UserFunction(aggregator, step="cogroup", takes=3)
-        return CogroupedStream((*self._inputs, (grouped, function)), self._window)
+        return CogroupedStream(tuple({**dict(self._inputs), grouped: function}.items()), self._window)
 
     def windowed_by(self, window: Window) -> CogroupedStream:
         """By key and window; of any kind."""

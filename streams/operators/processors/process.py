@@ -179,7 +179,7 @@ class ProcessOperator(Operator[ProcessNode]):
 
     def _call(self, due: Punctuation) -> None:
         self._source = None
-        self._ctx.at_time(due.time_ms)
+        self._ctx.at_time(due.time_ms, due.schedule.kind)
         try:
             due.schedule.callback(due.time_ms)
         except PassedOn as passed:

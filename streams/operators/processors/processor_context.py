@@ -55,6 +55,7 @@ class ProcessorContext:
         self._batch: Batch | None = None
         self._row = 0
         self._time_ms: int | None = None
+        self._called_at = NO_TIME
         self.begun = False
 
     # -- where and when
@@ -85,7 +86,7 @@ class ProcessorContext:
     @property
     def stream_time(self) -> int | None:
         """The largest timestamp (ms) that the task has seen, the record at hand included; None before the first."""
-        seen = self._context.stream_time_seen
+        seen = max(self._context.stream_time_seen, self._called_at)
         if self._batch is not None:
             known = self._context.time_at(int(self._batch.offsets[self._row]))
             seen = max(seen, self._time_ms or 0) if known is None else known
@@ -237,8 +238,10 @@ class ProcessorContext:
         self._record, self._batch, self._row, self._time_ms = record, batch, row, record.timestamp
         self._begin()
 
-    def at_time(self, time_ms: int) -> None:
+    def at_time(self, time_ms: int, kind: Kind) -> None:
         self._record, self._batch, self._row, self._time_ms = None, None, 0, time_ms
+        if kind == "stream":
+            self._called_at = max(self._called_at, time_ms)
         self._begin()
 
     def _begin(self) -> None:

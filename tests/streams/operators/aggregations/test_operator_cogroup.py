@@ -46,6 +46,12 @@ def both(window: Any = None, **options: Any) -> Callable[[Any], Any]:
     return build
 
 
+def given_again(stream: Any) -> Any:
+    grouped = stream.group_by_key()
+    cogrouped = grouped.cogroup(plus).cogroup(other_stream(stream).group_by_key(), minus)
+    return cogrouped.cogroup(grouped, lambda text, value: f"{text}#{value}").aggregate("", name="t")
+
+
 def send(made: Any, *rows: tuple[int, str, Any, int]) -> list[tuple[Any, Any, int]]:
     """Rows are (side, key, value, timestamp)."""
     found = []
@@ -61,6 +67,17 @@ def test_each_stream_is_folded_by_its_own_function(bench: Callable[..., Any]) ->
         ("a", "+1-2", 5),
         ("b", "+3", 1),
         ("a", "+1-2-4", 9),
+    ]
+
+
+def test_a_stream_that_is_given_again_has_the_later_function_in_the_place_of_the_first(
+    bench: Callable[..., Any],
+) -> None:
+    made = bench(lambda s: given_again(s).emit("update"))
+    assert send(made, (0, "a", 1, 5), (1, "a", 2, 3), (0, "a", 3, 9)) == [
+        ("a", "#1", 5),
+        ("a", "#1-2", 5),
+        ("a", "#1-2#3", 9),
     ]
 
 

@@ -537,3 +537,22 @@ def test_grouping_behind_it_goes_through_a_repartition() -> None:
     stream = app.topic("in", key_type=str, value_type=int).stream()
     stream.process(Processor, key_type=str).group_by_key(name="by-key").count(name="counts")
     assert "shop-by-key-repartition" in app.plan().topics
+
+
+def test_stream_time_in_a_scheduled_call_is_that_of_the_record_that_made_it_due() -> None:
+    class Timed(Processor):
+        def init(self, ctx: Any) -> None:
+            super().init(ctx)
+            ctx.schedule("7ms", "stream", self.tick)
+            ctx.schedule("20ms", "wall", self.tick)
+
+        def tick(self, timestamp: int) -> None:
+            self.ctx.forward(key="tick", value=self.ctx.stream_time, timestamp=timestamp)
+
+    with Driver(app_of(Timed)) as driver:
+        driver.advance(wall="20ms")
+        driver.pipe("in", [("a", 1, 15), ("a", 2, 22), ("a", 3, 20)])
+        driver.advance(wall="20ms")
+        assert [row for row in rows(driver) if row[0] == "tick"] == [
+            *[("tick", None, 20), ("tick", 15, 15), ("tick", 22, 22), ("tick", 22, 40)]
+        ]
