@@ -175,7 +175,9 @@ def folds(growing: Growing, row: bool) -> Step:
 
 def windows(growing: Growing) -> Step:
     draw = growing.draw
-    kind = draw(st.sampled_from(["tumbling", "tumbling", "hopping", "sliding", "session", "session", "unlimited"]))
+    kind = draw(
+        st.sampled_from(["tumbling", "tumbling", "hopping", "sliding", "sliding", "session", "session", "unlimited"])
+    )
     grace = LONG_MS if growing.timeless else draw(st.sampled_from([0, 0, 5, 12, 30]))
     size = draw(st.sampled_from([5, 10, 20]))
     match kind:
@@ -596,8 +598,8 @@ def _events(growing: Growing) -> list[Step]:
 
 _PACES = [
     ([0, 0, 1, 2, 5, 10, 13, 40], [0, 0, 0, 0, 2, 5, 10, 25]),
-    ([0, 1, 2, 3, 5], [0, 0, 2, 4, 5, 6, 10]),
-    ([5, 10, 11], [0, 0, 5, 6, 10]),
+    ([0, 1, 3, 5, 6, 11], [0, 0, 2, 4, 5, 6, 10]),
+    ([5, 6, 10, 11, 21], [0, 0, 5, 6, 10]),
 ]
 """How far time goes on between two events (ms), and how far behind it records are: also by whole windows and gaps."""
 
