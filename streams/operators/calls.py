@@ -6,10 +6,11 @@ that is tried again after a back-off does not make the records before it run twi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from streams.batch import Batch
 from streams.graph.functions import UserFunction
@@ -27,6 +28,7 @@ FAILED: Any = Failed()
 
 Finish = Callable[[list[Any]], Batch | None]
 Columns = list[list[Any]]
+Mask = npt.NDArray[np.bool_]
 
 
 class FailedCalls(Protocol):
@@ -109,6 +111,23 @@ def holds(items: Iterable[Any], kind: type) -> bool:
     `in` would ask each item whether it is equal, and arrays have no answer to that.
     """
     return kind in set(map(type, items))
+
+
+def present(column: Sequence[Any]) -> Mask:
+    """Where there is something and not None."""
+    return np.fromiter((entry is not None for entry in column), np.bool_, len(column))
+
+
+def spread(results: list[Any], there: Mask) -> list[Any]:
+    """Results in the places that are there, None in the others.
+
+    >>> spread([5, 6], np.array([True, False, True]))
+    [5, None, 6]
+    """
+    if len(results) == len(there):
+        return results
+    left = iter(results)
+    return [next(left) if here else None for here in there.tolist()]
 
 
 def left_over(batch: Batch, results: list[Any]) -> tuple[Batch, list[Any]]:

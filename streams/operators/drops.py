@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import Any
 
-import numpy as np
-
 from streams.batch import Batch
 from streams.graph.nodes import Node
-from streams.operators.calls import holds
+from streams.operators.calls import holds, present
 from streams.operators.failures import Failures
 
 
@@ -18,9 +16,9 @@ def present_only(batch: Batch, node: Node, failures: Failures, column: Sequence[
     """The records for which `column` has something; those for which it has None are counted under `reason`."""
     if not holds(column, NoneType):
         return batch
-    present = np.fromiter((entry is not None for entry in column), np.bool_, len(column))
-    failures.dropped(node, reason, len(column) - int(present.sum()))
-    return batch.take(present)
+    there = present(column)
+    failures.dropped(node, reason, len(column) - int(there.sum()))
+    return batch.take(there)
 
 
 def latest_only(batch: Batch, node: Node, failures: Failures) -> Batch:

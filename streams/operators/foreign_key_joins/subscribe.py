@@ -6,17 +6,14 @@ bytes of the foreign key as key, and a `Subscription` as value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from streams.batch import Batch
 from streams.graph.nodes import SubscribeNode
 from streams.operators.base import Operator, TaskContext
 from streams.operators.calls import FAILED
 from streams.operators.drops import latest_only
-from streams.operators.evaluation import Evaluation
 from streams.operators.foreign_key_joins.foreign_keys import (
     BY_KEY,
     END,
@@ -30,6 +27,7 @@ from streams.operators.foreign_key_joins.foreign_keys import (
     fingerprint_for,
     transport_serde,
 )
+from streams.operators.table_function import TableFunction
 from streams.partitioner import partition_for
 from streams.serde import key_serde_for
 
@@ -42,7 +40,7 @@ class SubscribeOperator(Operator[SubscribeNode]):
 
     def __init__(self, node: SubscribeNode, context: TaskContext) -> None:
         super().__init__(node, context)
-        self._foreign_key = Evaluation(node.foreign_key, node, context)
+        self._foreign_key = TableFunction(node.foreign_key, node, context)
         self._keys = key_serde_for(node.key_type)
         self._right_keys = key_serde_for(node.right_key_type)
         self._values = transport_serde(node.value_type)
@@ -56,22 +54,13 @@ class SubscribeOperator(Operator[SubscribeNode]):
 
     def _refer(self, batch: Batch, then: Callable[[list[Any]], Batch | None]) -> Batch | None:
         """`then(foreign keys)`, as bytes; None where there is no value, or it refers to nothing; FAILED."""
-        there = np.fromiter((value is not None for value in batch.values), np.bool_, len(batch))
-        if not there.any():
-            return then([None] * len(batch))
-        valued = batch.take(there)
+        return self._foreign_key.run(batch, lambda found: then(self._encoded(batch, found)))
 
-        def finish(found: list[Any]) -> Batch | None:
-            referred = iter(self._encoded(valued, found))
-            return then([next(referred) if chosen else None for chosen in there.tolist()])
-
-        return self._foreign_key.run(valued, finish)
-
-    def _encoded(self, batch: Batch, found: list[Any]) -> Iterator[Any]:
-        return (
+    def _encoded(self, batch: Batch, found: list[Any]) -> list[Any]:
+        return [
             key if key is None or key is FAILED else self._try(batch, row, self._right_keys.encode, key)
             for row, key in enumerate(found)
-        )
+        ]
 
     def _try(self, batch: Batch, row: int, work: Callable[[Any], bytes], item: Any) -> Any:
         """What `work` makes of it; FAILED where the error policy left the record out."""

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import Any
 
-import numpy as np
-
 from streams.batch import Batch
 from streams.columns import Column
 from streams.expressions import NeedsRows
@@ -17,7 +15,7 @@ from streams.expressions.sides import SidedExpression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import BufferedTableJoinNode, GlobalTableJoinNode, TableJoinNode
 from streams.operators.base import TaskContext
-from streams.operators.calls import Calls, holds, left_over
+from streams.operators.calls import Calls, holds, left_over, present
 from streams.operators.drops import present_only
 
 
@@ -42,7 +40,7 @@ class JoinedRows:
     def run(self, batch: Batch, rights: list[Any]) -> Batch | None:
         """The results, with the table's row (or None) for each record. Raises Blocked while a retry backs off."""
         if not self._node.left and holds(rights, NoneType):
-            found = np.fromiter((right is not None for right in rights), np.bool_, len(rights))
+            found = present(rights)
             batch = batch.take(found)
             rights = [right for right in rights if right is not None]
         if not len(batch):

@@ -82,6 +82,7 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
         return self.more() if found.rows else None
 
     def _meet(self, side: int, batch: Batch, found: _Results) -> None:
+        """Steps 1 to 5 for each record; in one loop, as whatever is called here is called once a record."""
         mine, other, waiting = self._sides[side], self._sides[1 - side], self._waiting
         (behind, ahead), alone, other_waits = self._reach[side], self._alone[side], self._alone[1 - side]
         wait, bound = ahead + self._grace_ms, self.context.time_bound

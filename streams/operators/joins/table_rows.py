@@ -10,7 +10,7 @@ import numpy as np
 from streams.batch import Batch
 from streams.graph.nodes import Node, TableJoiner
 from streams.operators.base import TaskContext
-from streams.operators.calls import Calls, FailedCalls
+from streams.operators.calls import Calls, FailedCalls, spread
 
 Then = Callable[[list[Any]], Batch | None]
 
@@ -35,7 +35,7 @@ class TableRows:
         chosen[rows] = True
         part = batch.take(chosen)
         columns = self._columns(part, [lefts[row] for row in rows], [rights[row] for row in rows])
-        return self._calls.run(part, lambda made: then(_spread(made, rows, len(batch))), columns)
+        return self._calls.run(part, lambda made: then(spread(made, chosen)), columns)
 
     def _with_row(self, lefts: list[Any], rights: list[Any]) -> list[int]:
         has_row = self._joiner.has_row
@@ -43,15 +43,3 @@ class TableRows:
 
     def _columns(self, batch: Batch, lefts: list[Any], rights: list[Any]) -> list[list[Any]]:
         return [lefts, rights] if self._joiner.function.arity == 2 else [batch.keys, lefts, rights]
-
-
-def _spread(made: list[Any], rows: list[int], length: int) -> list[Any]:
-    """Results in their rows, None in the others.
-
-    >>> _spread([5, 6], [0, 2], 3)
-    [5, None, 6]
-    """
-    spread: list[Any] = [None] * length
-    for row, result in zip(rows, made, strict=True):
-        spread[row] = result
-    return spread

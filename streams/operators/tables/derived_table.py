@@ -18,7 +18,7 @@ from streams.graph.functions import UserFunction
 from streams.graph.nodes import TableNode
 from streams.operators.base import Found, Operator, TaskContext
 from streams.operators.kept_table import KeptTable
-from streams.operators.tables.rows_again import RowsAgain
+from streams.operators.table_function import TableFunction
 
 T = TypeVar("T", bound=TableNode)
 
@@ -28,7 +28,7 @@ class DerivedTable(Operator[T]):
 
     def __init__(self, node: T, context: TaskContext, asked: UserFunction | Expression, value_type: Any) -> None:
         super().__init__(node, context)
-        self._function = RowsAgain(asked, node, context)
+        self._function = TableFunction(asked, node, context)
         self._value_type = value_type
         self._table: KeptTable | None = None
 

@@ -15,14 +15,14 @@ from streams.operators.base import Operator, TaskContext
 from streams.operators.calls import FAILED
 from streams.operators.drops import latest_only
 from streams.operators.pairs import checked
-from streams.operators.tables.rows_again import RowsAgain
+from streams.operators.table_function import TableFunction
 from streams.serde.changes import Change
 
 
 class TableGroupOperator(Operator[TableGroupNode]):
     def __init__(self, node: TableGroupNode, context: TaskContext) -> None:
         super().__init__(node, context)
-        self._function = RowsAgain(checked(node.function, "group_by", or_none=True), node, context)
+        self._function = TableFunction(checked(node.function, "group_by", or_none=True), node, context)
 
     def process(self, batch: Batch) -> Batch | None:
         batch = latest_only(batch, self.node, self.context.failures)

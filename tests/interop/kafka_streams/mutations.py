@@ -191,8 +191,8 @@ MUTATIONS = [
     Mutation(
         "records without a key behind a repartition",
         "streams/operators/sinks/repartition.py",
-        "if None in keys and self.node.keyless:",
-        "if False:",
+        "if not self.node.keyless:",
+        "if True:",
         "stream-stream join,stream-global join,repartition,select_key",
     ),
     Mutation(
