@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.graph.nodes import Node, RepartitionNode, SinkNode, SourceNode, TableSourceNode
+from streams.graph.nodes import Node, PatternNode, RepartitionNode, SinkNode, SourceNode, TableSourceNode
 from streams.graph.plan import Plan, SubTopology
 
 
@@ -36,7 +36,7 @@ def steps(sub: SubTopology) -> list[Step]:
         Step(
             node.name,
             node.kind,
-            [node.topic.name] if isinstance(node, SourceNode) else [],
+            _read(node),
             written(node),
             [store.name for store in node.stores],
             [parent.name for parent in node.parents],
@@ -46,6 +46,13 @@ def steps(sub: SubTopology) -> list[Step]:
         )
         for node in sub.nodes
     ]
+
+
+def _read(node: Node) -> list[str]:
+    """The topic that a step reads; of a pattern for which no topics are known yet, the pattern."""
+    if isinstance(node, PatternNode) and not node.parents:
+        return [node.pattern]
+    return [node.topic.name] if isinstance(node, SourceNode) else []
 
 
 def written(node: Node) -> list[str]:
@@ -106,7 +113,8 @@ def _names(names: list[str], place: dict[str, int]) -> str:
 
 def _heading(step: Step) -> str:
     if step.reads:
-        return f"Source: {step.name} (topics: [{', '.join(step.reads)}])"
+        topics = step.reads[0] if step.kind == "pattern" else f"[{', '.join(step.reads)}]"
+        return f"Source: {step.name} (topics: {topics})"
     if step.chosen:
         return f"Sink: {step.name} (extractor class: {step.chosen})"
     if step.writes:

@@ -54,7 +54,7 @@ class StoredForm:
         windows, or no window holds it.
         """
         window, size = self._store.window, self._store.window_size_ms or 1
-        if isinstance(window, SessionWindow | SlidingWindow):
+        if self._store.sessions or isinstance(window, SessionWindow | SlidingWindow):
             return None
         if window is None:
             start = timestamp // size * size

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import msgspec
 
 from streams.durations import Duration
-from streams.errors import ConfigError, StreamsError, did_you_mean
+from streams.errors import ConfigError, RecordError, StreamsError, did_you_mean
 from streams.graph.definitions import TopicDef
 from streams.graph.nodes import Emit
 from streams.runtime.conditions import Conditions, declared
@@ -302,6 +302,9 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
             self._loop.run(work)
         except Died:
             self._report(self._end())
+        except RecordError as error:
+            self._report(self._end())
+            raise error.with_traceback(None) from error.__cause__  # it says what and where by itself
         except BaseException:
             self._report(self._end())
             raise

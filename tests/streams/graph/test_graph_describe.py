@@ -30,6 +30,12 @@ def counted() -> Plan:
     return plan(graph, "app")
 
 
+def test_a_pattern_without_topics_is_a_source() -> None:
+    app = App("logs")
+    app.stream(pattern="logs-.*", name="logs").to("all")
+    assert "    Source: logs (topics: logs-.*)\n      --> logs-to-all\n    Sink: " in text(app.plan())
+
+
 def test_text_is_what_kafka_streams_prints(counted: Plan) -> None:
     assert text(counted) == dedent("""\
         Topologies:

@@ -88,6 +88,25 @@ def test_tables_can_be_looked_into() -> None:
             driver.table("per-kye")
 
 
+class Visits:
+    stores = (streams.Store("visits", key_type=str, value_type=int, kind="session", retention="1h"),)
+
+    def init(self, ctx: Any) -> None:
+        self.visits = ctx.store("visits")
+
+    def process(self, record: Any) -> None:
+        self.visits.put(record.key, record.value, record.timestamp, record.timestamp + 10)
+
+
+def test_a_store_of_sessions_can_be_looked_into() -> None:
+    app = streams.App("shop")
+    app.topic("clicks", key_type=str, value_type=int).stream().process(Visits)
+    with Driver(app) as driver:
+        driver.pipe("clicks", [("ada", 1, 5), ("ada", 2, 50)])
+        visits = driver.table("visits")
+        assert [visits.window("ada", time) for time in (4, 5, 15, 16, 55)] == [None, 1, 1, None, 2]
+
+
 def test_the_default_is_to_emit_every_change_and_a_table_may_say_otherwise() -> None:
     def app(*emit: str) -> streams.App:
         made = streams.App("shop")
@@ -319,7 +338,8 @@ def test_what_a_step_raises_is_raised_by_pipe_and_the_app_is_down() -> None:
     with Driver(app) as driver:
         with pytest.raises(UserCodeError, match="ZeroDivisionError") as failed:
             driver.pipe("orders", [("a", 1), ("a", 0)])
-        assert isinstance(cause := failed.value.__context__, ZeroDivisionError) and cause.__context__ is None
+        assert isinstance(cause := failed.value.__cause__, ZeroDivisionError) and cause.__context__ is None
+        assert failed.traceback[-1].path.parts[-2:] == ("driver", "__init__.py"), "how it came there is left out"
         assert driver.is_down
         assert driver.read("out") == []
         with pytest.raises(UserCodeError):
