@@ -25,6 +25,25 @@ def join(stream: Stream, other: Any, joining: Joining) -> Stream:
     from streams.dsl.stream import Stream
     from streams.dsl.table import Table
 
+    _check(joining, other)
+    if isinstance(other, Stream):
+        return join_stream(stream, other, joining)
+    if isinstance(other, GlobalTable):
+        return join_global(stream, other, joining)
+    if isinstance(other, Table):
+        return join_table(stream, other, joining)
+    raise TopologyError(
+        f"{joining.step} at {caller()}: give a stream (topic.stream()) or a table (topic.table(), or an aggregation); "
+        f"{_named(other)}"
+    )
+
+
+def _check(joining: Joining, other: Any) -> None:
+    """Raises TopologyError for what is asked for of a join with something else on the other side."""
+    from streams.dsl.global_table import GlobalTable
+    from streams.dsl.stream import Stream
+    from streams.dsl.table import Table
+
     if joining.key is not None and not isinstance(other, GlobalTable):
         raise TopologyError(
             f"{joining.step} at {caller()}: key= is for global tables (topic.global_table()); anything "
@@ -36,7 +55,7 @@ def join(stream: Stream, other: Any, joining: Joining) -> Stream:
             f"and {_named(other)}; the grace of two streams' join stands in JoinWindow(grace=)"
         )
     if isinstance(other, Stream):
-        return join_stream(stream, other, joining)
+        return
     if joining.step == "outer_join":
         raise TopologyError(
             f"outer_join at {caller()} is for two streams, and {_named(other)}: only the stream's records trigger "
@@ -47,14 +66,6 @@ def join(stream: Stream, other: Any, joining: Joining) -> Stream:
             f"{joining.step} at {caller()}: within= is for the join of two streams, and {_named(other)}; leave it out, "
             "or give a stream"
         )
-    if isinstance(other, GlobalTable):
-        return join_global(stream, other, joining)
-    if isinstance(other, Table):
-        return join_table(stream, other, joining)
-    raise TopologyError(
-        f"{joining.step} at {caller()}: give a stream (topic.stream()) or a table (topic.table(), or an aggregation); "
-        f"{_named(other)}"
-    )
 
 
 def _named(other: Any) -> str:

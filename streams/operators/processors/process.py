@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from streams.batch import Batch, no_offsets
-from streams.errors import StreamsError, UserCodeError
 from streams.graph.nodes import Node, ProcessNode
 from streams.operators.base import Blocked, Operator, TaskContext
 from streams.operators.failures import TryAgain
+from streams.operators.processors.lifecycle import begin, end
 from streams.operators.processors.processor_context import ProcessorContext
 from streams.operators.punctuations import Schedule
 from streams.processing import ProcessorRecord
@@ -75,14 +75,7 @@ class ProcessOperator(Operator[ProcessNode]):
 
     def open(self) -> None:
         self._processor = self.node.make()
-        begin = getattr(self._processor, "init", None)
-        if begin is not None:
-            try:
-                begin(self._ctx)
-            except StreamsError:
-                raise
-            except Exception as error:
-                raise UserCodeError(error, step=self.node.name) from error
+        begin(self._processor, self._ctx, self.node.name)
         self._ctx.begun = True
         own = {store.name for store in self.node.stores}
         self._at_once = any(own & {store.name for store in node.stores} for node in self._behind())
@@ -96,9 +89,7 @@ class ProcessOperator(Operator[ProcessNode]):
         return found[1:]
 
     def close(self) -> None:
-        end = getattr(self._processor, "close", None)
-        if end is not None:
-            end()
+        end(self._processor)
 
     # -- records
 

@@ -13,12 +13,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from streams.batch import Batch, no_offsets
-from streams.errors import StreamsError, TopologyError, UserCodeError
+from streams.errors import TopologyError
 from streams.graph.functions import UserFunction, caller
 from streams.graph.nodes import TableTransformValuesNode
 from streams.operators.base import UNKNOWN_TIME, Blocked, Found, Operator, TaskContext
 from streams.operators.failures import TryAgain
 from streams.operators.kept_table import KeptTable
+from streams.operators.processors.lifecycle import begin, end
 from streams.operators.processors.processor_context import ProcessorContext
 from streams.processing import FixedKeyRecord, ProcessorRecord
 
@@ -45,21 +46,12 @@ class TableTransformValuesOperator(Operator[TableTransformValuesNode]):
         """A transformer that has begun."""
         make = self.node.make
         made = _Function(make, self._ctx) if isinstance(make, UserFunction) else make()
-        begin = getattr(made, "init", None)
-        try:
-            if begin is not None:
-                begin(self._ctx)
-        except StreamsError:
-            raise
-        except Exception as error:
-            raise UserCodeError(error, step=self.node.name) from error
+        begin(made, self._ctx, self.node.name)
         return made
 
     def close(self) -> None:
         for transformer in (self._transformer, self._looking):
-            end = getattr(transformer, "close", None)
-            if end is not None:
-                end()
+            end(transformer)
 
     # -- changes
 
