@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 
@@ -16,3 +18,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--rewrite-golden"):
         config.option.markexpr = ""  # Kafka is asked by the slow ones
+
+
+def pytest_collection_finish() -> None:
+    """What has been loaded and collected stays to the end: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()

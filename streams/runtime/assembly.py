@@ -112,12 +112,17 @@ class Assembly:
         """Records taken from topics, not counting repeats through repartition topics."""
         return self.earlier.records + sum(task.records for task in self.tasks)
 
+    @property
+    def commits(self) -> int:
+        """Commits since the start of the worker."""
+        return self.earlier.commits + self.commit.count
+
     def totals(self) -> Totals:
         """Everything that is counted, since the start of the worker."""
         dropped = sum((part.dropped_counts for part in self._parts.failures), self.earlier.dropped)
         return Totals(
             self.records,
-            self.earlier.commits + self.commit.count,
+            self.commits,
             self.earlier.restored + (self.restore.records if self.restore is not None else 0),
             dropped,
         )

@@ -172,7 +172,7 @@ class Loop:
         await self._assembly.purge()
         self._committed_s = time.monotonic()
         self._commit_cost_s = self._committed_s - started
-        log.debug("commit %d: %.1f ms", self._assembly.totals().commits, 1000 * self._commit_cost_s)
+        log.debug("commit %d: %.1f ms", self._assembly.commits, 1000 * self._commit_cost_s)
 
     def _report(self) -> None:
         now = time.monotonic()

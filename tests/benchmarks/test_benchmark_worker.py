@@ -30,7 +30,7 @@ def loaded(folder: Path, name: str, dataset: str) -> Job:
     return Job(name, "streams", dataset, N, str(folder))
 
 
-@pytest.mark.parametrize("dataset", ["events", "messy"])
+@pytest.mark.parametrize("dataset", ["events", pytest.param("messy", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["windowed", "windowed-short", "stateless", "agent", "join"])
 def test_the_answer_is_right(tmp_path: Path, name: str, dataset: str) -> None:
     figures = worker.measure(loaded(tmp_path / "data", name, dataset))

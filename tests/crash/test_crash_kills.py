@@ -48,7 +48,7 @@ def kill(kills: int, seed: int, new_life: NewLife, undisturbed: Undisturbed) -> 
 
 
 def test_kills(new_life: NewLife, undisturbed: Undisturbed) -> None:
-    kill(3, 1, new_life, undisturbed)
+    kill(2, 1, new_life, undisturbed)
 
 
 @pytest.mark.slow

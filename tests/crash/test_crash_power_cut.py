@@ -17,6 +17,7 @@ from streams.testing.crash import StepAt
 from streams.testing.power_cut import Ledger, cut_log, cut_stores, durable
 
 PARTS = {"log": {"log"}, "stores": {"stores"}, "both": {"log", "stores"}}
+QUICKLY = ["both", *(pytest.param(part, marks=pytest.mark.slow) for part in ("log", "stores"))]
 SEEDS = int(os.environ.get("SEEDS", "10"))
 CHANGING = re.compile("-changelog-|/__consumer_offsets-|/__transaction_state-|-position-|-repartition-")
 SYNCED = {"STREAMS_FLUSH_ON_COMMIT": "true"}
@@ -78,14 +79,14 @@ def assert_agreement(cuts: PowerCuts, undisturbed: Undisturbed) -> None:
     assert_same(contents, undisturbed.contents)
 
 
-@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("parts", QUICKLY)
 def test_synced_commits_survive(parts: str, new_life: NewLife, undisturbed: Undisturbed) -> None:
     cuts = PowerCuts(new_life(**SYNCED), PARTS[parts], seed=1, is_synced=True)
     cut_at_steps(cuts, 3)
     assert_same(cuts.finish(), undisturbed.contents)
 
 
-@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("parts", QUICKLY)
 def test_without_syncs_all_parts_agree_again(parts: str, new_life: NewLife, undisturbed: Undisturbed) -> None:
     cuts = PowerCuts(new_life(), PARTS[parts], seed=2, is_synced=False)
     cut_at_steps(cuts, 3)

@@ -136,7 +136,7 @@ CASES = {
 }
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(**CASES)
 def test_cuts_and_crashes_do_not_show(topology: list[Step], rows: list[Any], plan: list[Act]) -> None:
     check(topology, rows, plan)

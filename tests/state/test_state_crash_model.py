@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -236,9 +237,7 @@ def test_memory(steps: list[Step]) -> None:
     run(World(MemoryBackend(), lambda backend: backend.copy()), steps)  # type: ignore[attr-defined]
 
 
-@given(operations)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_rocks(steps: list[Step]) -> None:
+def run_on_rocks(steps: list[Step]) -> None:
     memory, numbers = StateMemory(32 << 20), count()
     with TemporaryDirectory() as folder:
 
@@ -251,3 +250,16 @@ def test_rocks(steps: list[Step]) -> None:
         world = World(RocksBackend(Path(folder, "first"), memory), crash)
         run(world, steps)
         world.stores.close()
+
+
+@given(operations)
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_rocks(steps: list[Step]) -> None:
+    run_on_rocks(steps)
+
+
+@pytest.mark.slow
+@given(operations)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_rocks_in_many(steps: list[Step]) -> None:
+    run_on_rocks(steps)

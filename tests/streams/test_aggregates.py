@@ -162,9 +162,7 @@ def batches(draw: st.DrawFn) -> list[list[tuple[int, Any]]]:
     return found
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.sampled_from(ALL), batches())
-def test_slots_hold_what_one_by_one_gives(make: Any, given_batches: list[list[tuple[int, Any]]]) -> None:
+def check_slots(make: Any, given_batches: list[list[tuple[int, Any]]]) -> None:
     aggregate = make("x")
     expected = [aggregate.initialize()] * 5
     states = SlotStates(aggregate)
@@ -180,6 +178,19 @@ def test_slots_hold_what_one_by_one_gives(make: Any, given_batches: list[list[tu
     assert list(map(exactly, states.results(np.array([4, 0])))) == [
         exactly(aggregate.finalize(expected[slot])) for slot in (4, 0)
     ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(ALL), batches())
+def test_slots_hold_what_one_by_one_gives(make: Any, given_batches: list[list[tuple[int, Any]]]) -> None:
+    check_slots(make, given_batches)
+
+
+@pytest.mark.slow
+@settings(max_examples=1_500, deadline=None)
+@given(st.sampled_from(ALL), batches())
+def test_slots_hold_what_one_by_one_gives_in_many(make: Any, given_batches: list[list[tuple[int, Any]]]) -> None:
+    check_slots(make, given_batches)
 
 
 @settings(max_examples=200, deadline=None)

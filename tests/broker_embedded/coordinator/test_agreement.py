@@ -132,7 +132,11 @@ def steps_for(producers: int) -> st.SearchStrategy[list[tuple[int, str, int]]]:
 
 
 seeds = st.randoms(use_true_random=False)
-searching = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+few_or_many = pytest.mark.parametrize("examples", [8, pytest.param(30, marks=pytest.mark.slow)])
+
+
+def searching(examples: int) -> settings:
+    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Trial:
@@ -182,14 +186,16 @@ def check_inputs(client: Any, work: Work, offsets: dict[tuple[str, int], int]) -
 
 @pytest.mark.parametrize(("producers", "segment_bytes"), [(1, 1 << 20), (2, 1 << 20), (2, 250)])
 @pytest.mark.parametrize("sync_on_commit", [False, True])
+@few_or_many
 def test_after_a_power_cut_all_agree(
     make_folder: Callable[[], Any],
     monkeypatch: pytest.MonkeyPatch,
     producers: int,
     segment_bytes: int,
     sync_on_commit: bool,
+    examples: int,
 ) -> None:
-    @searching
+    @searching(examples)
     @given(steps_for(producers), seeds)
     def check(script: list[tuple[int, str, int]], random: Random) -> None:
         async def main() -> None:
@@ -224,10 +230,13 @@ def whole_end(file: Path) -> int:
     return end
 
 
-def test_no_more_is_rolled_back_than_must_be(make_folder: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@few_or_many
+def test_no_more_is_rolled_back_than_must_be(
+    make_folder: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
     """With one producer, the commits before the first that lost a byte all stay."""
 
-    @searching
+    @searching(examples)
     @given(steps_for(1), seeds)
     def check(script: list[tuple[int, str, int]], random: Random) -> None:
         async def main() -> None:
@@ -257,10 +266,11 @@ def test_no_more_is_rolled_back_than_must_be(make_folder: Callable[[], Any], mon
     check()
 
 
-def test_a_crash_while_agreeing(make_folder: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@few_or_many
+def test_a_crash_while_agreeing(make_folder: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     """Cutting is done again from wherever it was interrupted, with the same result."""
 
-    @searching
+    @searching(examples)
     @given(steps_for(2), seeds, st.integers(0, 5))
     def check(script: list[tuple[int, str, int]], random: Random, cuts: int) -> None:
         async def main() -> None:

@@ -89,7 +89,7 @@ def run(folder: Path, kio: Any, seeds: list[int], caplog: pytest.LogCaptureFixtu
 
 
 @given(seeds=st.lists(st.integers(0, 2**48), min_size=40, max_size=40))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes(
     seeds: list[int], kio_messages: Any, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
 ) -> None:

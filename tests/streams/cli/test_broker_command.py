@@ -244,8 +244,15 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("is_member", [False, True], ids=["alone", "member"])
+@pytest.mark.parametrize(
+    ("number", "code", "is_member"),
+    [
+        pytest.param(signal.SIGINT, 130, False, id="SIGINT-alone"),
+        pytest.param(signal.SIGTERM, 143, True, id="SIGTERM-member"),
+        pytest.param(signal.SIGINT, 130, True, id="SIGINT-member", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, False, id="SIGTERM-alone", marks=pytest.mark.slow),
+    ],
+)
 def test_consume_says_how_many_when_it_is_stopped(
     flights: Path, number: signal.Signals, code: int, is_member: bool
 ) -> None:
@@ -266,7 +273,9 @@ def test_consume_ends_when_nobody_reads_it(flights: Path) -> None:
     assert done.stdout == "one\n" and "Traceback" not in done.stderr and "Exception" not in done.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_produce_can_be_interrupted_while_it_waits_for_input(flights: Path, number: signal.Signals, code: int) -> None:
     topic = f"typed-{number.name}"
     with started(flights, "produce", topic) as writer:

@@ -83,8 +83,15 @@ def finish(folder: Path) -> None:
     assert sorted(asyncio.run(copies(folder))) == list(range(ROWS))
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 0), ("SIGINT", 130)])
-@pytest.mark.parametrize("at", [3, 1_234])
+@pytest.mark.parametrize(
+    ("name", "code", "at"),
+    [
+        ("SIGTERM", 0, 3),
+        ("SIGINT", 130, 1_234),
+        pytest.param("SIGTERM", 0, 1_234, marks=pytest.mark.slow),
+        pytest.param("SIGINT", 130, 3, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_lets_it_commit_and_nothing_is_done_twice(folder: Path, name: str, code: int, at: int) -> None:
     environment = {**os.environ, "AT": str(at), "SIGNAL": name}
     ended = subprocess.run(command(), cwd=folder, env=environment, capture_output=True, text=True)
@@ -97,8 +104,15 @@ def test_a_signal_lets_it_commit_and_nothing_is_done_twice(folder: Path, name: s
     finish(folder)
 
 
-@pytest.mark.parametrize("what", ["await", "block"])
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("SIGTERM", "block"),
+        ("SIGINT", "await"),
+        pytest.param("SIGTERM", "await", marks=pytest.mark.slow),
+        pytest.param("SIGINT", "block", marks=pytest.mark.slow),
+    ],
+)
 def test_a_second_signal_ends_it_at_once(folder: Path, name: str, what: str) -> None:
     environment = {**os.environ, "AT": "1234", "SIGNAL": name, "DO": what}
     with subprocess.Popen(command(), cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:

@@ -400,8 +400,15 @@ def test_what_comes_while_the_app_is_down_waits() -> None:
 
 
 @pytest.mark.parametrize("step", COMMIT_STEPS)
-@pytest.mark.parametrize("store", ["memory", "rocksdb"])
-@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+@pytest.mark.parametrize(
+    ("guarantee", "store"),
+    [
+        ("exactly_once", "memory"),
+        ("exactly_once", "rocksdb"),
+        ("at_least_once", "memory"),
+        pytest.param("at_least_once", "rocksdb", marks=pytest.mark.slow),
+    ],
+)
 def test_a_crash_at_any_step_of_a_commit(tmp_path: Path, step: str, store: Any, guarantee: str) -> None:
     with Driver(shop(processing_guarantee=guarantee), store=store, data_dir=str(tmp_path)) as driver:
         driver.pipe("orders", [("1", ADA, 1), ("2", BOB, 2)])

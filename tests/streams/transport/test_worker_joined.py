@@ -167,8 +167,15 @@ async def test_a_worker_comes_back_while_clients_run(shop: Path, start: Start) -
     assert holder(shop) == other.pid
 
 
-@pytest.mark.parametrize("app", ["shop", "copies"])
-@pytest.mark.parametrize("served_by", ["the worker", "a client"])
+@pytest.mark.parametrize(
+    ("app", "served_by"),
+    [
+        ("shop", "the worker"),
+        ("copies", "a client"),
+        pytest.param("shop", "a client", marks=pytest.mark.slow),
+        pytest.param("copies", "the worker", marks=pytest.mark.slow),
+    ],
+)
 def test_a_second_worker_of_an_app_is_refused(app: str, served_by: str, start: Start) -> None:
     if served_by == "a client":
         client(start)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -360,11 +361,12 @@ class Transactions(RuleBasedStateMachine):
             assert source.last_stable_offset == min([*undecided, source.log_end_offset])
 
 
-def test_transactions_against_a_model(make_folder: Callable[[], Any], fail_at: Any) -> None:
+@pytest.mark.parametrize("examples", [15, pytest.param(100, marks=pytest.mark.slow)])
+def test_transactions_against_a_model(make_folder: Callable[[], Any], fail_at: Any, examples: int) -> None:
     run_state_machine_as_test(
         lambda: Transactions(make_folder, fail_at),
         settings=settings(
-            max_examples=50,
+            max_examples=examples,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

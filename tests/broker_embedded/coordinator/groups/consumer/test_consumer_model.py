@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -200,8 +201,9 @@ class Groups(RuleBasedStateMachine):
         assert not self.alive or self.at.group().state == "Stable"
 
 
-def test_any_order_of_events(make_folder: Callable[[], Any], coordinator_of: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("examples", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_any_order_of_events(make_folder: Callable[[], Any], coordinator_of: Callable[..., Any], examples: int) -> None:
     run_state_machine_as_test(
         lambda: Groups(make_folder, coordinator_of),
-        settings=settings(max_examples=25, stateful_step_count=40, deadline=None),
+        settings=settings(max_examples=examples, stateful_step_count=40, deadline=None),
     )
