@@ -33,17 +33,17 @@ class CogroupOperator(RowAggregateOperator):
 
     def effects(self, record: Record) -> list[Effect]:
         if self._window is None:
-            return [self._folded(record, self._group(record.key_bytes), _ONE_WINDOW)]
+            return [self._folded(record, self._group(record.key_bytes))]
         effects: list[Effect] = []
         for start, end in self._window.windows_for(record.time):
             if end <= record.side.closed_to:
                 self._late += 1
                 continue
             held = next(iter(self._met(record.key_bytes, start, start)), None)
-            effects.append(self._folded(record, held or Held(record.key_bytes, start, end, start), start))
+            effects.append(self._folded(record, held or Held(record.key_bytes, start, end, start)))
         return effects
 
-    def _folded(self, record: Record, held: Held, start: int) -> Effect:
+    def _folded(self, record: Record, held: Held) -> Effect:
         folding = record.side.folding
         state = own(self._state(held)) if held.live else folding.first()
         made = self._checked(folding.fold(record.key, state, record.value))

@@ -482,13 +482,17 @@ def test_on_the_wall_by_the_workers_clock() -> None:
         assert rows(driver) == [("tick", 41, 41), ("tick", 1_041, 1_041)]
 
 
-def test_a_commit_that_is_asked_for_comes() -> None:
+def test_a_commit_is_asked_for_until_it_has_come() -> None:
     class Asks(Processor):
         def process(self, record: ProcessorRecord) -> None:
             self.ctx.commit()
 
     with Driver(app_of(Asks)) as driver:
-        driver.pipe("in", key="a", value=1)
+        driver.pipe("in", key="a", value=1, commit=False)
+        (task,) = driver._alive().assembly.tasks
+        assert task.context.commit_asked
+        driver.commit()
+        assert not task.context.commit_asked
 
 
 # -- what is refused when the app is built
