@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from streams.durations import Duration, format_ms, to_ms
 from streams.errors import ConfigError
+from streams.graph.functions import caller
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +121,9 @@ class UnlimitedWindow(Windows):
 
     def __init__(self, start: int | datetime | timedelta = 0, *, grace: None = None) -> None:
         if grace is not None:
-            raise ConfigError(f"UnlimitedWindow(grace={grace!r}): it never closes, so there is no grace; leave it out.")
+            raise ConfigError(
+                f"UnlimitedWindow(grace={grace!r}) at {caller()}: it never closes, so there is no grace; leave it out."
+            )
         if isinstance(start, datetime) and start.tzinfo is not None:
             start -= _EPOCH
         if isinstance(start, timedelta):

@@ -10,7 +10,7 @@ import pytest
 
 import streams
 from streams import agg
-from streams.errors import TopologyError
+from streams.errors import ConfigError, TopologyError
 
 
 class Order(streams.Record):
@@ -203,6 +203,10 @@ SAID: dict[str, tuple[Build, str]] = {
         lambda s: s.orders.outer_join(s.prices.table(), max),
         "is for two streams, and the other side is a Table: .* use left_join",
     ),
+    "grace on a window without one": (
+        lambda s: streams.UnlimitedWindow(grace="1m"),  # type: ignore[arg-type]
+        "it never closes, so there is no grace; leave it out",
+    ),
     "a filter by text": (lambda s: s.orders.filter("amount > 3"), "give a function or an expression, not 'amount > 3'"),
 }
 
@@ -210,6 +214,6 @@ SAID: dict[str, tuple[Build, str]] = {
 @pytest.mark.parametrize("what", SAID)
 def test_what_is_said(what: str) -> None:
     build, said = SAID[what]
-    with pytest.raises(TopologyError, match=said) as failed:
+    with pytest.raises((TopologyError, ConfigError), match=said) as failed:
         build(Shop())
     assert_names_the_line(failed.value, build)
