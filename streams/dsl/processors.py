@@ -91,6 +91,12 @@ def _check(step: str, make: Any, line: str) -> None:
     if not callable(make):
         has = "one object for all tasks" if hasattr(make, "process") else "no processor"
         raise TopologyError(f"{step} at {line}: {make!r} is {has}; give the class, or a function that makes one")
+    if not _makes_without_arguments(make):
+        name = getattr(make, "__name__", make)
+        raise TopologyError(
+            f"{step} at {line}: {name} ({_place(make)}) takes arguments, and a class or function that makes a "
+            "processor is called without: lambda: P(...). A function of each record takes (record, ctx)"
+        )
     if not isinstance(make, type):
         return
     process = getattr(make, "process", None)
@@ -102,6 +108,16 @@ def _check(step: str, make: Any, line: str) -> None:
             "does not wait; an agent does: @app.agent(topic)"
         )
     _check_arguments(step, make, line)
+
+
+def _makes_without_arguments(make: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(make).bind()
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
 
 
 def _check_arguments(step: str, make: type, line: str) -> None:
@@ -118,11 +134,11 @@ def _check_arguments(step: str, make: type, line: str) -> None:
             ) from None
 
 
-def _place(make: type) -> str:
+def _place(make: Any) -> str:
     try:
         return f"{inspect.getsourcefile(make)}:{inspect.getsourcelines(make)[1]}"
     except (OSError, TypeError):  # made where there is no source
-        return make.__module__
+        return str(getattr(make, "__module__", make))
 
 
 def _own_stores(make: Any) -> list[Any]:

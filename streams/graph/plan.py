@@ -54,6 +54,10 @@ class Graph:
 
     def add_topic(self, topic: TopicDef) -> TopicDef:
         """Raises TopologyError if another topic has the name, unless it says the same."""
+        if topic.partitions is not None and topic.partitions < 1:
+            raise TopologyError(
+                f"topic {topic.name!r} at {topic.where}: partitions={topic.partitions}; a topic has one or more"
+            )
         known = self.topics.setdefault(topic.name, topic)
         what = ("key_type", "value_type", "partitions", "timestamp", "start")
         different = [name for name in what if getattr(known, name) != getattr(topic, name)]

@@ -91,11 +91,14 @@ def assert_names_the_line(error: BaseException, build: Build) -> None:
     assert named & {first, first + 1}, f"{error} names none of the lines from {first}"
 
 
-# -- parts of another app
+class Greet:
+    def __init__(self, greeting: str) -> None:
+        self.greeting = greeting
 
-
-class Look:
     def process(self, record: Any) -> None: ...
+
+
+# -- parts of another app
 
 
 OTHERS: dict[str, Build] = {
@@ -202,6 +205,19 @@ SAID: dict[str, tuple[Build, str]] = {
     "outer join with a table": (
         lambda s: s.orders.outer_join(s.prices.table(), max),
         "is for two streams, and the other side is a Table: .* use left_join",
+    ),
+    "no partitions": (lambda s: s.app.topic("more", partitions=0), "partitions=0; a topic has one or more"),
+    "a repartition into none": (
+        lambda s: s.orders.repartition(partitions=-1),
+        "partitions=-1; a topic has one or more",
+    ),
+    "a function of a record alone": (
+        lambda s: s.orders.process(lambda record: record),
+        r"<lambda> \(.*\) takes arguments, .* A function of each record takes \(record, ctx\)",
+    ),
+    "a processor with arguments": (
+        lambda s: s.orders.process(Greet),
+        r"Greet \(.*\) takes arguments, .*: lambda: P\(\.\.\.\)",
     ),
     "grace on a window without one": (
         lambda s: streams.UnlimitedWindow(grace="1m"),  # type: ignore[arg-type]
