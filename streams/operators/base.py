@@ -75,6 +75,8 @@ class TaskContext:
 
     clocks: Clocks | None = None
 
+    by_row: bool = False
+    """Whether the records of a batch go through the task one at a time."""
     shared_stores: frozenset[str] = frozenset()
     """Stores that more than one step uses: what one writes the others see at once."""
     views: dict[str, TableView] = field(default_factory=dict)
@@ -175,6 +177,10 @@ class Operator(Generic[N]):
         """What is left of the last answer, if that was cut short: asked for until it is None, so that no answer takes
         long.
         """
+        return None
+
+    def end_rows(self) -> Batch | None:
+        """Called when the records of a batch have all gone through, one at a time (`context.by_row`)."""
         return None
 
     def advance(self) -> Batch | None:

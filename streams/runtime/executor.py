@@ -57,6 +57,7 @@ class Executor:
                 self._give(source.name, 0, one)
                 await self.settle()
                 await self.run(self._due(int(one.offsets[0])))
+            await self.run((name, operator.end_rows) for name, operator in self.operators.items())
             return
         self._give(source.name, 0, batch)
         await self.settle()

@@ -79,6 +79,7 @@ class Task:
             *(self.id, partition, stores, outputs, failures, conditions.now_ms, conditions.sleep, conditions.emit),
             clocks=clocks,
             shared_stores=sub.shared_stores,
+            by_row=sub.row_reason is not None,
             app_id=app_id,
             punctuations=Punctuations(conditions.now_ms) if sub.processes else None,
         )

@@ -6,8 +6,9 @@ bytes of the foreign key as key, and a `Subscription` as value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from streams.batch import Batch
 from streams.graph.nodes import SubscribeNode
@@ -35,6 +36,16 @@ Told = tuple[bytes | None, int]
 """A foreign key, as bytes, and an instruction."""
 
 
+class Change(NamedTuple):
+    """A change of the left table, row `row` of `batch`: what it asks, and the fingerprint of its value, or FAILED."""
+
+    batch: Batch
+    row: int
+    key: bytes
+    asks: list[Told]
+    hash: Any
+
+
 class SubscribeOperator(Operator[SubscribeNode]):
     """A change whose value refers to nothing is left out of an inner join, and counted."""
 
@@ -45,6 +56,8 @@ class SubscribeOperator(Operator[SubscribeNode]):
         self._right_keys = key_serde_for(node.right_key_type)
         self._values = transport_serde(node.value_type)
         self._fingerprint = fingerprint_for(node.value_type)
+        self._changes: list[Change] = []
+        self._leaving: Iterator[Batch] = iter(())
 
     def process(self, batch: Batch) -> Batch | None:
         batch = latest_only(batch, self.node, self.context.failures)
@@ -71,29 +84,43 @@ class SubscribeOperator(Operator[SubscribeNode]):
             return FAILED
 
     def _told(self, batch: Batch, news: list[Any], olds: list[Any]) -> Batch | None:
-        """The subscriptions of all changes, in order."""
+        """Notes what all changes ask; the subscriptions of a whole batch leave together, however its records came."""
         keys = batch.encoded_keys(self._keys)
-        said = [self._said_by(batch, row, new, old) for row, (new, old) in enumerate(zip(news, olds, strict=True))]
-        hashes = [self._hash(batch, row) for row in range(len(batch))]
-        superseded = self._superseded(keys, said)
-        told: list[tuple[int, bytes, bytes]] = []
-        for row, asks in enumerate(said):
-            last = superseded.get(row, row)
-            for foreign_key, instruction in asks if hashes[last] is not FAILED else ():
-                subscription = Subscription(
-                    VERSION,
-                    BY_KEY if foreign_key is not None else self.context.partition,
-                    instruction,
-                    self.context.partition,
-                    hashes[last],
-                    keys[row],
-                    *((True, self._value(batch.values[row])) if last != row else ()),
-                )
-                told.append((row, foreign_key or b"", encode(subscription)))
-        if not told:
-            return None
-        rows, foreign_keys, values = (list(column) for column in zip(*told, strict=True))
-        return batch.expand(rows, foreign_keys, values)
+        for row, (new, old) in enumerate(zip(news, olds, strict=True)):
+            asks = self._said_by(batch, row, new, old)
+            self._changes.append(Change(batch, row, keys[row], asks, self._hash(batch, row)))
+        return None if self.context.by_row else self.more()
+
+    def end_rows(self) -> Batch | None:
+        return self.more()
+
+    def more(self) -> Batch | None:
+        """The subscriptions of all changes, in order; those of each batch that came at a time."""
+        if self._changes:
+            changes, self._changes = self._changes, []
+            self._leaving = iter(self._subscriptions(changes))
+        return next(self._leaving, None)
+
+    def _subscriptions(self, changes: list[Change]) -> Iterator[Batch]:
+        superseded = self._superseded(changes)
+        for _, group in groupby(enumerate(changes), lambda item: id(item[1].batch)):
+            told: list[tuple[int, bytes, bytes]] = []
+            for at, change in group:
+                last = superseded.get(at, at)
+                for foreign_key, instruction in change.asks if changes[last].hash is not FAILED else ():
+                    subscription = Subscription(
+                        VERSION,
+                        BY_KEY if foreign_key is not None else self.context.partition,
+                        instruction,
+                        self.context.partition,
+                        changes[last].hash,
+                        change.key,
+                        *((True, self._value(change.batch.values[change.row])) if last != at else ()),
+                    )
+                    told.append((change.row, foreign_key or b"", encode(subscription)))
+            if told:
+                rows, foreign_keys, values = (list(column) for column in zip(*told, strict=True))
+                yield change.batch.expand(rows, foreign_keys, values)
 
     def _hash(self, batch: Batch, row: int) -> Any:
         value = batch.values[row]
@@ -102,21 +129,21 @@ class SubscribeOperator(Operator[SubscribeNode]):
     def _value(self, value: Any) -> bytes | None:
         return None if value is None else self._values.encode(value)
 
-    def _superseded(self, keys: list[bytes], said: list[list[Told]]) -> dict[int, int]:
+    def _superseded(self, changes: list[Change]) -> dict[int, int]:
         """Changes whose row changes again in the batch, each with the last of those: as far as their answers come
         before those of the later changes, because all of them are asked of one partition.
         """
-        if len(set(keys)) == len(keys):
+        last = {change.key: at for at, change in enumerate(changes)}
+        if len(last) == len(changes):
             return {}
-        last = {key: row for row, key in enumerate(keys)}
         asked: dict[bytes, set[int]] = {key: set() for key in last}
         found: dict[int, int] = {}
-        for row in range(len(keys) - 1, -1, -1):
-            partitions = asked[keys[row]]
+        for at in range(len(changes) - 1, -1, -1):
+            key, asks = changes[at].key, changes[at].asks
             # Of the two that a change may ask, the last is the one that answers.
-            partitions.update(self._partition(foreign_key) for foreign_key, _ in said[row][-1:])
-            if row != last[keys[row]] and len(partitions) == 1:
-                found[row] = last[keys[row]]
+            asked[key].update(self._partition(foreign_key) for foreign_key, _ in asks[-1:])
+            if at != last[key] and len(asked[key]) == 1:
+                found[at] = last[key]
         return found
 
     def _partition(self, foreign_key: bytes | None) -> int:

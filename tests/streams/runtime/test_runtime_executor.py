@@ -39,6 +39,9 @@ class Step:
     def advance(self) -> Batch | None:
         return as_batch(self.moved.pop(0)) if self.moved else None
 
+    def end_rows(self) -> Batch | None:
+        return None
+
     def flush(self) -> Batch | None:
         self.seen.append((self.name, "flush"))
         return as_batch(self.held.pop(0)) if self.held else None

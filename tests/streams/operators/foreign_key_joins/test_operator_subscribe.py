@@ -18,6 +18,7 @@ from streams.operators.foreign_key_joins.foreign_keys import (
     TELL_IF_THERE,
     read_subscription,
 )
+from streams.testing import Driver
 from streams.topic import Topic
 
 
@@ -128,3 +129,21 @@ def test_not_where_another_partition_might_answer_first(bench: Callable[..., Any
     near, far = "AA", "UA"
     apart = hashes(made, Order(near), Order(far))
     assert [one[1] for one in apart] == [False] * 3 and apart[0][0] != apart[-1][0]
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_a_row_that_changes_twice_in_a_batch_is_joined_twice_however_its_records_go(by_row: bool) -> None:
+    app = streams.App("shop")
+    orders = app.topic("orders", key_type=str, value_type=str).table()
+    names = app.topic("names", key_type=str, value_type=str).table()
+    orders.left_join(names, lambda order, name: f"{order} {name}", foreign_key=lambda order: order[0]).to_stream().to(
+        app.topic("joined", value_type=str)
+    )
+    if by_row:
+        orders.to_stream().to("copies")
+        orders.to_stream().to(lambda key, value: "copies")
+    assert [sub.row_reason is not None for sub in app.plan().subtopologies if "orders" in sub.id] == [by_row]
+    with Driver(app) as driver:
+        driver.pipe("names", [("a", "Ada", 0)])
+        driver.pipe("orders", [("1", "a1", 1), ("1", "a2", 2), ("1", "b3", 3), ("1", "a4", 4)])
+        assert [record.value for record in driver.read("joined")] == ["a1 Ada", "a2 Ada", "b3 None", "a4 Ada"]
