@@ -102,6 +102,23 @@ def names_of(path: Path) -> set[str]:
     return {path.stem, "".join(word.capitalize() for word in path.stem.split("_")) + "Node"}
 
 
+def test_each_operator_has_a_test_of_its_name() -> None:
+    operators = ROOT / "streams" / "operators"
+    tests = ROOT / "tests" / "streams"
+    untested = [
+        relative(path)
+        for path in operators.glob("*/*.py")
+        if f"class {operator_name(path)}(" in path.read_text(encoding="utf-8")
+        if not (tests / "operators" / path.parent.name / f"test_operator_{path.name}").exists()
+        if not (tests / path.parent.name / f"test_{path.stem}_operator.py").exists()
+    ]
+    assert not untested
+
+
+def operator_name(path: Path) -> str:
+    return "".join(word.capitalize() for word in path.stem.split("_")) + "Operator"
+
+
 def test_dependencies_are_declared() -> None:
     """What the packages import is named in pyproject.toml, not only brought in by something else."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -17,9 +17,7 @@ import streams
 from streams import agg
 from streams.operators.aggregations import aggregate as aggregate_module
 from streams.windows import Windowed
-
-Row = tuple[Any, Any, int]
-Out = tuple[Any, Any, int]
+from tests.streams.operators.aggregations.window_histories import Out, Row, run
 
 
 @dataclass
@@ -157,25 +155,6 @@ def grouped(stream: Any, window: tuple[int, int, int] | None) -> Any:
     size, step, grace = (part / 1000 for part in window)
     made = streams.TumblingWindow(size, grace) if size == step else streams.HoppingWindow(size, step, grace)
     return by_key.windowed_by(made)
-
-
-def run(made: Any, rows: list[Row], events: list[tuple[int, str]], read: Callable[[Any], Any]) -> list[Out]:
-    """Committed rows that come out. A crash goes back to the last commit: its rows come again."""
-    events = [*events, (len(rows), "commit")]
-    out: list[Any] = []
-    waiting: list[Any] = []
-    at = committed = 0
-    while events:
-        upto, event = events.pop(0)
-        waiting += made.send(*rows[at:upto])
-        at = max(at, upto)
-        if event in ("commit", "stop"):
-            waiting += made.commit()
-            out, waiting, committed = out + waiting, [], at
-        if event in ("crash", "stop"):
-            made.restart()
-            waiting, at = [], committed
-    return [(row.key, read(row.value), row.timestamp) for row in out]
 
 
 def expected(model: Model, rows: list[Row], events: list[tuple[int, str]], fold: Callable[[Any], Any]) -> list[Out]:

@@ -28,8 +28,10 @@ def histories(draw: st.DrawFn, latest: int = 60) -> tuple[list[Row], list[tuple[
     return rows, sorted(draw(st.lists(events, max_size=8)))
 
 
-def run(made: Any, rows: list[Row], events: list[tuple[int, str]]) -> list[Out]:
-    """Committed rows that come out. A crash goes back to the last commit: its rows come again."""
+def run(
+    made: Any, rows: list[Row], events: list[tuple[int, str]], read: Callable[[Any], Any] = lambda value: value
+) -> list[Out]:
+    """Committed rows that come out, each value as `read`. A crash goes back to the last commit: its rows come again."""
     out: list[Any] = []
     waiting: list[Any] = []
     at = committed = 0
@@ -42,7 +44,7 @@ def run(made: Any, rows: list[Row], events: list[tuple[int, str]]) -> list[Out]:
         if event in ("crash", "stop"):
             made.restart()
             waiting, at = [], committed
-    return [(row.key, row.value, row.timestamp) for row in out]
+    return [(row.key, read(row.value), row.timestamp) for row in out]
 
 
 @dataclass

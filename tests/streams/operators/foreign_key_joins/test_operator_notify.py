@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 import streams
 from streams.operators.foreign_key_joins import notify
 from streams.testing import Driver
-
-
-class Order(streams.Record):
-    customer: str | None
-    n: int = 0
-
-
-def app_with(kind: str = "join") -> streams.App:
-    app = streams.App("shop")
-    orders = app.topic("orders", key_type=str, value_type=Order).table()
-    people = app.topic("people", key_type=str, value_type=str).table()
-    joined = getattr(orders, kind)(
-        people, lambda order, name: f"{order.n}:{name}", foreign_key=Order.customer, name="named", value_type=str
-    )
-    joined.to_stream().to("out")
-    return app
-
-
-def rows(driver: Driver) -> list[tuple[Any, ...]]:
-    return [(record.key, record.value, record.timestamp) for record in driver.read("out")]
+from tests.streams.operators.foreign_key_joins.orders_and_people import Order, app_with, rows
 
 
 def test_a_change_goes_to_all_that_subscribed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
