@@ -37,6 +37,8 @@ class GroupedStream(Hinting):
         """By key and window: `TumblingWindow("1h", grace="10m")`, `HoppingWindow("1h", step="5m")`, `SlidingWindow`,
         `SessionWindow`, `CalendarWindow`, `UnlimitedWindow`, or windows of one's own (`Windows`).
         """
+        if self._window is not None:
+            raise TopologyError(f"windowed_by at {caller()}: the groups have windows already, {self._window!r}")
         return GroupedStream(self._stream, check_window(window))
 
     def cogroup(self, aggregator: Callable[..., Any]) -> CogroupedStream:

@@ -54,7 +54,7 @@ def match_topics(builder: Builder, there: Iterable[str], own: Iterable[str]) -> 
             _read_too(graph, node, graph.source(known, node.where))
         if not node.parents:
             raise TopologyError(
-                f"stream at {node.where}: no topic matches {node.pattern!r}; make one, or declare it with app.topic"
+                f"stream at {node.where}: no topic matches '{node.pattern}'; make one, or declare it with app.topic"
             )
 
 

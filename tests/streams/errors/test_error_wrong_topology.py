@@ -206,6 +206,10 @@ SAID: dict[str, tuple[Build, str]] = {
         lambda s: s.orders.outer_join(s.prices.table(), max),
         "is for two streams, and the other side is a Table: .* use left_join",
     ),
+    "windows of windows": (
+        lambda s: s.orders.group_by_key().windowed_by(streams.TumblingWindow(1)).windowed_by(streams.TumblingWindow(2)),
+        r"the groups have windows already, TumblingWindow\('1s'\)",
+    ),
     "no partitions": (lambda s: s.app.topic("more", partitions=0), "partitions=0; a topic has one or more"),
     "a repartition into none": (
         lambda s: s.orders.repartition(partitions=-1),
