@@ -46,8 +46,8 @@ class Batch:
     input record that a row came from, so after `flat_map` several rows may carry one offset. `olds`, in a batch of a
     table's changes, has for each the value that it replaces (None: there was none); it is None where nobody asked.
     `latest` (bool, one a record) says which changes of a versioned table are the latest of their keys; None: all are.
-    `idle` (bool, one a record) says which changes of a table change nothing, as they delete what was not there: tables
-    behind it see them, and nobody else does (`operators.to_stream`); None: none of them.
+    `no_ops` (bool, one a record) says which of a table's changes change nothing, as they delete what was not there;
+    tables behind see them, nobody else does (`ToStreamOperator`); None: none of them.
 
     >>> batch = Batch.of([("AA", 1.5), ("UA", 2.5)], timestamps=[10, 20])
     >>> len(batch), batch.keys, batch.values, batch.timestamps.tolist()
@@ -65,8 +65,8 @@ class Batch:
         "_parent",
         "_values",
         "headers",
-        "idle",
         "latest",
+        "no_ops",
         "offsets",
         "olds",
         "origin",
@@ -89,7 +89,7 @@ class Batch:
         headers: list[Headers] | None = None,
         olds: list[Any] | None = None,
         latest: npt.NDArray[np.bool_] | None = None,
-        idle: npt.NDArray[np.bool_] | None = None,
+        no_ops: npt.NDArray[np.bool_] | None = None,
         topic: str = "",
         partition: int = 0,
         value_type: Any = None,
@@ -102,7 +102,7 @@ class Batch:
         self.headers = headers
         self.olds = olds
         self.latest = latest
-        self.idle = idle
+        self.no_ops = no_ops
         self.value_type = value_type
         self.origin = origin
         self._keys = keys
@@ -249,7 +249,7 @@ class Batch:
             headers=None if self.headers is None else self.headers[start:stop],
             olds=None if self.olds is None else self.olds[start:stop],
             latest=None if self.latest is None else self.latest[start:stop],
-            idle=None if self.idle is None else self.idle[start:stop],
+            no_ops=None if self.no_ops is None else self.no_ops[start:stop],
             decode_keys=self._decode_keys,
             topic=self.topic,
             partition=self.partition,
@@ -275,7 +275,7 @@ class Batch:
             headers=None if headers is None else list(compress(headers, chosen)),
             olds=None if self.olds is None else list(compress(self.olds, chosen)),
             latest=None if self.latest is None else self.latest[mask],
-            idle=None if self.idle is None else self.idle[mask],
+            no_ops=None if self.no_ops is None else self.no_ops[mask],
             columns={name: column[mask] for name, column in self._columns.items()},
             topic=self.topic,
             partition=self.partition,
@@ -308,10 +308,10 @@ class Batch:
         made._columns, made.olds, made.latest = self._columns, self.olds, latest
         return made
 
-    def with_idle(self, idle: npt.NDArray[np.bool_] | None) -> Batch:
+    def with_no_ops(self, no_ops: npt.NDArray[np.bool_] | None) -> Batch:
         """The same changes of a table with which of them change nothing; columns and olds are kept."""
         made = self.with_latest(self.latest)
-        made.idle = idle if idle is not None and idle.any() else None
+        made.no_ops = no_ops if no_ops is not None and no_ops.any() else None
         return made
 
     def _derive(
@@ -326,7 +326,7 @@ class Batch:
             decode_keys=self._decode_keys,
             headers=self.headers,
             latest=self.latest,
-            idle=self.idle,
+            no_ops=self.no_ops,
             topic=self.topic,
             partition=self.partition,
             value_type=value_type,

@@ -15,12 +15,12 @@ from streams.operators.base import NO_TIME, Found, TaskContext
 
 
 class KeptTable:
-    """The store of `node`'s table. Every view of the store sees each change at once. `marks_idle`: a deletion of what
-    is not there is handed on as idle.
+    """The store of `node`'s table. Every view of the store sees each change at once. `marks_no_ops`: a deletion of what
+    is not there is handed on as a no-op.
     """
 
-    def __init__(self, store: StoreDef, node: Node, context: TaskContext, *, marks_idle: bool = False) -> None:
-        self._marks_idle = marks_idle
+    def __init__(self, store: StoreDef, node: Node, context: TaskContext, *, marks_no_ops: bool = False) -> None:
+        self._marks_no_ops = marks_no_ops
         self._node = node
         self._context = context
         self._windowed = store.windowed
@@ -32,14 +32,14 @@ class KeptTable:
         say. A value that the table does not take goes to the error policy; left out there, it deletes what was before.
         """
         asks = self._node.sends_old and changes.olds is None
-        idle = np.zeros(len(changes), np.bool_)
+        no_ops = np.zeros(len(changes), np.bool_)
         values, olds = list(changes.values), changes.olds or []
         for row, (key, value, timestamp) in enumerate(changes.rows()):
             entry = self._view.entry_of(key)
             if asks:
                 olds.append(self._view.read(entry, None))
-            if self._marks_idle:
-                idle[row] = value is None and self._view.read(entry, None) is None
+            if self._marks_no_ops:
+                no_ops[row] = value is None and self._view.read(entry, None) is None
             try:
                 self._view.write(entry, value, timestamp, None)
             except EncodeError as error:
@@ -52,8 +52,8 @@ class KeptTable:
         taken = changes.with_values(values, changes.value_type)
         if taken.latest is not None:
             taken = taken.with_latest(None)  # here the last to come is the latest
-        if self._marks_idle:
-            taken = taken.with_idle(idle)
+        if self._marks_no_ops:
+            taken = taken.with_no_ops(no_ops)
         return taken.with_olds(olds) if self._node.sends_old else taken
 
     def lookup(self, keys: Sequence[Any]) -> list[Found]:

@@ -2,7 +2,7 @@
 
 An answer counts only if the left value is still the one that asked (Kafka Streams' `ResponseJoinProcessorSupplier`);
 one that is stale is dropped and counted, as another is on its way. The table is kept, so that a deletion of a row
-that never was is known, and marked as idle; Kafka Streams hands it on to everybody.
+that never was is known, and marked as a no-op; Kafka Streams hands it on to everybody.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ForeignKeyJoinOperator(Operator[ForeignKeyJoinNode]):
 
     def open(self) -> None:
         self._left = self.context.operators[self.node.left.name]
-        self._table = KeptTable(self.node.store, self.node, self.context, marks_idle=True)
+        self._table = KeptTable(self.node.store, self.node, self.context, marks_no_ops=True)
 
     def process(self, batch: Batch) -> Batch | None:
         answers = [read_answer(value) for value in batch.values]

@@ -3,7 +3,7 @@ for its key.
 
 The rules are Kafka Streams' (`KTableKTableInnerJoin`, `KTableKTableLeftJoin`, `KTableKTableRightJoin`,
 `KTableKTableOuterJoin`): either side triggers, and the result's timestamp is the later of the two. A deletion of a
-row that never was is marked as idle; Kafka Streams hands it on to everybody.
+row that never was is marked as a no-op; Kafka Streams hands it on to everybody.
 """
 
 from __future__ import annotations
@@ -73,6 +73,6 @@ class TableTableJoinOperator(Operator[TableTableJoinNode]):
         if self.node.sends_old:
             made = made.with_olds(olds)
         if not self.node.apart:
-            return made.with_idle(None)
+            return made.with_no_ops(None)
         nothing = (new is None and old is None for new, old in zip(news, olds, strict=True))
-        return made.with_idle(np.fromiter(nothing, np.bool_, len(news)))
+        return made.with_no_ops(np.fromiter(nothing, np.bool_, len(news)))

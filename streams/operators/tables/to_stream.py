@@ -16,23 +16,23 @@ from streams.operators.base import Operator
 
 class ToStreamOperator(Operator[ToStreamNode]):
     def process(self, batch: Batch) -> Batch | None:
-        idle = batch.idle if self.node.told is None else self._not_told(batch)
-        if idle is None or not idle.any():
+        no_ops = batch.no_ops if self.node.told is None else self._not_told(batch)
+        if no_ops is None or not no_ops.any():
             return batch
-        return None if idle.all() else batch.take(~idle).with_idle(None)
+        return None if no_ops.all() else batch.take(~no_ops).with_no_ops(None)
 
     def _not_told(self, batch: Batch) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Which changes delete rows that were not handed on."""
         assert self.node.told is not None
         view = self.context.view(self.node.told)
-        idle = np.zeros(len(batch), np.bool_)
+        no_ops = np.zeros(len(batch), np.bool_)
         for row, (key, value, timestamp) in enumerate(batch.rows()):
             entry = view.entry_of(key)
-            idle[row] = value is None and view.read(entry, None) is None
-            if not idle[row]:
+            no_ops[row] = value is None and view.read(entry, None) is None
+            if not no_ops[row]:
                 view.write(entry, None if value is None else True, timestamp, None)
         view.trim()
-        return idle
+        return no_ops
 
     def save(self) -> Iterator[None]:
         if self.node.told is not None:

@@ -23,17 +23,17 @@ def process(batch: Batch) -> Batch | None:
 def test_changes_that_change_nothing_stay_behind() -> None:
     batch = Batch.of([("a", None), ("b", 1), ("c", None)]).with_olds([None, None, 5])
     assert process(batch) is batch
-    marked = batch.with_idle(np.array([True, False, False]))
+    marked = batch.with_no_ops(np.array([True, False, False]))
     told = process(marked)
-    assert told is not None and (told.keys, told.olds, told.idle) == (["b", "c"], [None, 5], None)
+    assert told is not None and (told.keys, told.olds, told.no_ops) == (["b", "c"], [None, 5], None)
     assert process(marked[:1]) is None
 
 
 def test_marks_go_with_their_changes() -> None:
-    batch = Batch.of([("a", None), ("b", 1)]).with_idle(np.array([True, False]))
+    batch = Batch.of([("a", None), ("b", 1)]).with_no_ops(np.array([True, False]))
     made = [batch[:1], batch.take(np.array([True, False])), batch.with_values([1, 2])[:1], batch.with_olds([1, 2])[:1]]
-    assert [part.idle is not None and part.idle.tolist() for part in made] == [[True]] * 4
-    assert batch.with_idle(np.array([False, False])).idle is None
+    assert [part.no_ops is not None and part.no_ops.tolist() for part in made] == [[True]] * 4
+    assert batch.with_no_ops(np.array([False, False])).no_ops is None
 
 
 def test_one_step_however_often_it_is_asked_for() -> None:
