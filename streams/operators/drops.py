@@ -21,6 +21,14 @@ def present_only(batch: Batch, node: Node, failures: Failures, column: Sequence[
     return batch.take(there)
 
 
+def with_key_and_value(batch: Batch, node: Node, failures: Failures) -> Batch:
+    """Records without key or value say nothing about a group, and are counted (Kafka Streams lets some null values
+    through: its defect).
+    """
+    batch = present_only(batch, node, failures, batch.key_bytes or batch.keys, "null_key")
+    return present_only(batch, node, failures, batch.values, "null_value")
+
+
 def latest_only(batch: Batch, node: Node, failures: Failures) -> Batch:
     """The changes of a versioned table that are the latest of their keys; the others are counted as "out_of_order".
     Kafka Streams' table-table joins and grouped tables leave them out (KIP-914).

@@ -28,7 +28,7 @@ from streams.operators.aggregations.groups import Groups, Slots
 from streams.operators.aggregations.state_form import check_shape, read_state
 from streams.operators.base import NO_TIME, PIECE_ROWS, Found, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
-from streams.operators.drops import present_only
+from streams.operators.drops import with_key_and_value
 from streams.serde import key_serde_for
 from streams.windows import SessionWindow, SlidingWindow, Windowed
 
@@ -90,7 +90,7 @@ class AggregateOperator(Operator[AggregateNode]):
     # -- folding
 
     def process(self, batch: Batch) -> Batch | None:
-        batch = with_key_and_value(self.node, self.context, batch)
+        batch = with_key_and_value(batch, self.node, self.context.failures)
         if not len(batch):
             return None
         rows, starts = self._assign(batch)
@@ -371,11 +371,3 @@ class AggregateOperator(Operator[AggregateNode]):
             self._groups = self._new_groups()
             self._states = self._new_states()
             self._deleted.clear()
-
-
-def with_key_and_value(node: AggregateNode, context: TaskContext, batch: Batch) -> Batch:
-    """Records without key or value say nothing about a group, and are counted (Kafka Streams lets some null values
-    through: its defect).
-    """
-    batch = present_only(batch, node, context.failures, batch.key_bytes or batch.keys, "null_key")
-    return present_only(batch, node, context.failures, batch.values, "null_value")

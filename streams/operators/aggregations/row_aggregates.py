@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from streams.batch import Batch
 from streams.graph.nodes import KeyedAggregateNode, SessionAggregateNode
-from streams.operators.aggregations.aggregate import with_key_and_value
 from streams.operators.aggregations.folding import Folding
 from streams.operators.aggregations.held_windows import UNLOADED, Held, HeldWindows, by_start
 from streams.operators.aggregations.row_results import Result, RowResults
 from streams.operators.aggregations.state_form import check_shape, form_of, read_state
 from streams.operators.base import NO_TIME, PIECE_ROWS, Blocked, Found, Operator, TaskContext
+from streams.operators.drops import with_key_and_value
 from streams.operators.failures import TryAgain
 from streams.operators.row_context import RowContext
 from streams.serde import key_serde_for
@@ -134,7 +134,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         return self.take(0, batch)
 
     def take(self, side: int, batch: Batch) -> Batch | None:
-        batch = with_key_and_value(self.node, self.context, batch)
+        batch = with_key_and_value(batch, self.node, self.context.failures)
         return self.fold_batch(self._sides[side], batch) if len(batch) else None
 
     def fold_batch(self, side: Side, batch: Batch) -> Batch | None:
