@@ -111,7 +111,8 @@ class AggregateOperator(Operator[AggregateNode]):
         rows, starts = self._window.assign(batch.timestamps)
         self.context.failures.dropped(self.node, "no_window", self._window.without(batch.timestamps))
         closed = self._window.closed_start(self.context.stream_times(observed))
-        self._closing = batch, closed
+        if self._emit == "close" and closed[-1] > self._closed_to:
+            self._closing = batch, closed
         # Closed stays closed, even if time is held back again by a writer that was idle.
         late = starts <= np.maximum(closed, self._closed_to)[rows]
         if not late.any():
@@ -259,7 +260,10 @@ class AggregateOperator(Operator[AggregateNode]):
 
     def more(self) -> Batch | None:
         slots = list(islice(self._leaving, PIECE_ROWS))
-        return self._latest(np.array(slots, np.intp)) if slots else None
+        if not slots:
+            self._closing = None  # a batch is large
+            return None
+        return self._latest(np.array(slots, np.intp))
 
     def lookup(self, keys: Sequence[Any]) -> list[Found]:
         return self.context.view(self.node.store).stamped(keys)
@@ -281,7 +285,7 @@ class AggregateOperator(Operator[AggregateNode]):
             return None
         before, self._closed_to = self._closed_to, closed_to
         starts = sorted(start for start in {*self._groups.open_starts, *self._partial} if before < start <= closed_to)
-        if self._emit != "close" or not starts:
+        if self._emit != "close":
             return None
         self._leaving = chain.from_iterable(map(self._whole_window, starts))
         return self.more()
