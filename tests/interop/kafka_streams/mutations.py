@@ -149,8 +149,8 @@ MUTATIONS = [
     Mutation(
         "the hash of a foreign-key join",
         "streams/operators/foreign_key_joins/subscribe.py",
-        "                    hashes[last],",
-        "                    hashes[row],",
+        "                        changes[last].hash,",
+        "                        change.hash,",
         "foreign-key join,to_table,map_values",
     ),
     Mutation(
