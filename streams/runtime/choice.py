@@ -24,6 +24,7 @@ class Choice:
 
     def __init__(self, queues: Sequence[PartitionQueue], max_idle_ms: int, now_ms: Callable[[], int]) -> None:
         self._queues = queues
+        self._internal = [queue for queue in queues if queue.internal]
         self._max_idle_ms = max_idle_ms
         self._now_ms = now_ms
         self._deadlines: dict[PartitionQueue, int] = {}
@@ -41,12 +42,37 @@ class Choice:
                 return None
         if not heads or self._waits():
             return None
-        _, first = min(heads)
-        if len(heads) == 1:
-            return Chosen(self._queues[first], None)
-        head, second = min(found for found in heads if found[1] != first)
-        # Of equal timestamps the earlier queue's goes first, or the size of a run would show in the order.
-        return Chosen(self._queues[first], head if first < second else head - 1)
+        first = self._first(heads)
+        bounds = [self._bound(first, at, head) for head, at in heads if at != first]
+        return Chosen(self._queues[first], min(bounds, default=None))
+
+    def _first(self, heads: list[tuple[int, int]]) -> int:
+        """The earliest. Of equal timestamps the earlier queue's goes first; of several behind repartitions they take
+        turns, as what came of one record is together in each (a priority queue in Kafka Streams).
+        """
+        earliest, first = min(heads)
+        tied = [at for head, at in heads if head == earliest and self._queues[at].internal]
+        return min(tied, key=lambda at: self._queues[at].turn) if first in tied else first
+
+    def _bound(self, first: int, other: int, head: int) -> int:
+        """Up to when the first goes, or the size of a run would show in the order."""
+        takes_turns = self._queues[first].internal and self._queues[other].internal
+        return head if first < other and not takes_turns else head - 1
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether there are several behind repartitions."""
+        return len(self._internal) > 1
+
+    def dump(self) -> list[str]:
+        """The topics of those behind repartitions that have something, in turn; `load` takes it after a restart."""
+        waiting = [queue for queue in self._internal if not queue.is_empty()]
+        return [queue.tp.topic for queue in sorted(waiting, key=lambda queue: queue.turn)]
+
+    def load(self, topics: list[str]) -> None:
+        for queue in self._internal:
+            if queue.tp.topic in topics:
+                queue.turn_at_start = topics.index(queue.tp.topic) - len(topics)
 
     @property
     def waits_until_ms(self) -> int | None:

@@ -6,6 +6,7 @@ Raw batches are decoded only when the task comes to them, several small ones at 
 from __future__ import annotations
 
 from collections import deque
+from itertools import count as counted
 
 from streams.batch import Batch, Int64Array
 from streams.operators.base import NO_TIME
@@ -16,13 +17,16 @@ from streams.transport.contract import Fetched, TopicPartition
 DECODE_RECORDS = 8_192
 """Raw batches are decoded together up to about this many records."""
 
+_TURNS = counted()
+
 
 class PartitionQueue:
     """A partition of one source topic, as the task reads it.
 
     `fetch_offset` is where the next fetch begins, `consumed` the offset to commit: everything before it was processed.
     `stream_time` is the largest timestamp taken so far, `end_offset` how far the log is known to go. What comes behind
-    it later is left alone if it `ends`.
+    it later is left alone if it `ends`. `turn` goes up with what comes to its front: of two queues, the one with the
+    smaller has waited longer.
     """
 
     def __init__(self, tp: TopicPartition, source: SourceOperator, offset: int, end: int | None = None) -> None:
@@ -33,12 +37,19 @@ class PartitionQueue:
         self.end_offset = offset if end is None else max(offset, end)
         self.ends = False
         self.stream_time = NO_TIME
+        self.internal = source.node.topic.internal
+        self.turn = -1
+        self.turn_at_start: int | None = None
+        """Its turn at the last commit."""
         self._raw: deque[tuple[int, memoryview]] = deque()
         self._decoded: deque[Segment] = deque()
         self._at = 0
 
     def offer(self, fetched: Fetched) -> None:
         """Takes what a fetch brought."""
+        if self.is_empty():
+            self.turn = next(_TURNS) if self.turn_at_start is None else self.turn_at_start
+            self.turn_at_start = None
         for header, data in read_committed(fetched):
             self._raw.append((header.count, data))
         self.fetch_offset = fetched.next_offset
@@ -83,6 +94,7 @@ class PartitionQueue:
 
     def _cut(self, segment: Batch, stop: int) -> Batch:
         run = segment[self._at : stop]
+        self.turn = next(_TURNS)
         self.stream_time = max(self.stream_time, int(run.timestamps.max()))
         self.consumed = int(run.offsets[-1]) + 1
         self._at = stop

@@ -233,6 +233,7 @@ class Task:
         for topic, times in self._writer_times.items():
             times.load(self.context.load_clock(f"writers of {topic}") or [])
         self.context.time_bound = self._bound()
+        self.choice.load(self.context.load_clock("turns") or [])
         for queue in self.queues:
             seen = self.context.load_clock(f"partition time of {queue.tp.topic}")
             if seen is not None:
@@ -244,6 +245,8 @@ class Task:
         for queue in self.queues:
             if queue.source.node.topic.timestamp is not None:
                 self.context.save_clock(f"partition time of {queue.tp.topic}", queue.stream_time)
+        if self.choice.takes_turns:
+            self.context.save_clock("turns", self.choice.dump())
         self.context.save_clock("stream time", [self.context.stream_time_seen, self._passed_on_time])
         for topic, times in self._writer_times.items():
             self.context.save_clock(f"writers of {topic}", times.dump())

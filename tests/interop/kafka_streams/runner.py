@@ -71,9 +71,11 @@ def planned(case: Case) -> Any:
 
 def undecided(case: Case, way: Way) -> set[str]:
     """The topics of which nothing says in which order they are written: those behind a task that reads one topic in two
-    ways, both through a repartition, or one of them if the input comes in batches. Which of two repartition topics is
-    ahead, for records of one time, is as it happens.
+    ways, one of them through a repartition, if the input comes in batches or lies in several partitions. Record by
+    record each repartition topic has what came of one record, and they take turns.
     """
+    if way.cut_by is None and way.partitions == 1:
+        return set()
     subs = planned(case).subtopologies
     written = {node.topic.name: node for sub in subs for node in sub.repartitions}
     roots = {source.topic.name: {source.topic.name} - set(written) for sub in subs for source in sub.sources}

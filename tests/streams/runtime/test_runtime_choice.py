@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,13 +18,16 @@ from streams.transport.contract import Fetched, TopicPartition
 class Bench:
     """Partitions "a" and "b" of one task, and a clock."""
 
-    def __init__(self, max_idle_ms: int = 0) -> None:
+    def __init__(self, max_idle_ms: int = 0, *, internal: bool = False) -> None:
         self.now_ms = 0
+        self.internal = internal
         self.queues = [self._queue(name) for name in "ab"]
         self.choice = Choice(self.queues, max_idle_ms, lambda: self.now_ms)
 
     def _queue(self, name: str) -> PartitionQueue:
         node = streams.App("bench").topic(name, key_type=str, value_type=int).stream().node
+        if self.internal:
+            node.topic = replace(node.topic, internal=True)
         return PartitionQueue(TopicPartition(name, 0), SourceOperator(node, None), 0)  # type: ignore[arg-type]
 
     def offer(self, name: str, *times: int, known: int | None = None) -> None:
@@ -41,10 +45,11 @@ class Bench:
         chosen = self.choice.next()
         return None if chosen is None else (chosen.queue.tp.topic, chosen.until)
 
-    def take(self) -> None:
+    def take(self) -> str:
         chosen = self.choice.next()
         assert chosen is not None
-        chosen.queue.take(1_000, chosen.until)
+        run = chosen.queue.take(1_000, chosen.until)
+        return f"{chosen.queue.tp.topic}{run.timestamps.tolist()}"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -104,3 +109,20 @@ def test_partitions_that_end_get_nothing_more() -> None:
     bench.offer("a", 10)
     bench.queues[1].ends = True
     assert bench.next == ("a", None)
+
+
+def test_of_equal_timestamps_behind_repartitions_each_goes_in_turn() -> None:
+    """What came of one record is together in both (a priority queue in Kafka Streams' `PartitionGroup`)."""
+    bench = Bench(internal=True)
+    bench.offer("a", 10, 10, 9, 11)
+    bench.offer("b", 10, 10, 11)
+    assert [bench.take() for _ in range(5)] == ["a[10]", "b[10]", "a[10]", "a[9]", "b[10]"]
+    assert (bench.choice.takes_turns, bench.choice.dump()) == (True, ["a", "b"])
+
+
+def test_turns_go_on_after_a_restart() -> None:
+    bench = Bench(internal=True)
+    bench.choice.load(["b", "a"])
+    bench.offer("a", 10, 10)
+    bench.offer("b", 10)
+    assert [bench.take() for _ in range(2)] == ["b[10]", "a[10, 10]"]
