@@ -18,7 +18,7 @@ _ABOUT = "store/"
 
 def check_format(backend: Backend, spec: StoreSpec) -> None:
     """Write down what the store is when it is new; else check it, and make or drop its time index when `ttl_ms` came or
-    went.
+    went. An empty store may become one of another kind.
 
     Raises StateError when the store is of another kind or was written by a later version.
     """
@@ -31,18 +31,18 @@ def check_format(backend: Backend, spec: StoreSpec) -> None:
             raise StateError(
                 f"store {spec.name} is in format {version}, this version reads {FORMAT}: update the package"
             )
-        if kind != spec.kind:
+        if kind != spec.kind and not _is_empty(backend, spec.name):
             raise StateError(
                 f"store {spec.name} is a {kind} store on disk and {spec.kind} in the topology: "
-                f"give the new one another name, or remove the old one deliberately"
+                f"go back, or remove the old one: `streams reset APP --store {spec.name}`"
             )
-        if index == wanted[2]:
+        if [kind, index] == wanted[1:]:
             if spec.ttl_ms is not None:
                 backend.open_store(index_name(spec.name))
             return
     if spec.ttl_ms is not None:
         _make_index(backend, spec.name)
-    elif found is not None:
+    elif index_name(spec.name) in backend.stores():
         backend.drop_store(index_name(spec.name))
     backend.write([meta_changes({key: " ".join(wanted).encode()})])
 
@@ -50,6 +50,11 @@ def check_format(backend: Backend, spec: StoreSpec) -> None:
 def forget_format(store: str) -> Changes:
     """The meta changes after which nothing is known about a store."""
     return meta_changes({_ABOUT + store: None})
+
+
+def _is_empty(backend: Backend, store: str) -> bool:
+    with backend.scan(store) as entries:
+        return next(entries, None) is None
 
 
 def _make_index(backend: Backend, store: str) -> None:

@@ -36,6 +36,7 @@ class WindowedTable(Table[K, Any], Generic[K, V]):
         made.__dict__.update(table.__dict__)
         made.window = window
         made.definition.window_size_ms = window.size_ms
+        made.definition.window = window
         if expires is not None:
             made.definition.retention_ms = max(window.size_ms, to_ms(expires, "expires"))
         made._app.tables[made.name] = made

@@ -11,6 +11,7 @@ from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, check_name
 from streams.graph.nodes import DeduplicateNode
 from streams.policies import Policy
+from streams.windows import TumblingWindow
 
 if TYPE_CHECKING:
     from streams.dsl.stream import Stream
@@ -43,6 +44,7 @@ def deduplicate(stream: Stream, told: Deduplicating) -> Stream:
         key_type=bytes,
         value_type=int,
         window_size_ms=within_ms,
+        window=TumblingWindow(told.within),
         # What a record that is not yet too late may repeat lies up to two windows before that.
         retention_ms=grace_ms + 2 * within_ms,
         where=common["where"],

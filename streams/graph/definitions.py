@@ -95,6 +95,11 @@ class StoreDef:
             return "session" if self.sessions else "window"
         return "versioned" if self.versioned else "key_value"
 
+    @property
+    def shape(self) -> list[object]:
+        """What its entries cannot be read without: those of another shape would be taken for what they are not."""
+        return [self.kind] if self.window is None else [self.kind, *self.window.shape]
+
 
 def kept_by_tasks(stores: Iterable[StoreDef]) -> tuple[StoreDef, ...]:
     """Without those of global tables, which no task keeps: who looks into one runs wherever it likes."""

@@ -44,6 +44,7 @@ class Assembly:
         where: str,
         *,
         opened: AsyncExitStack,
+        backends: dict[str, Backend],
         before: Assembly | None = None,
     ) -> None:
         self.app = app
@@ -56,7 +57,7 @@ class Assembly:
         self.conditions = conditions
         self.woken = asyncio.Event()
         self._opened = opened
-        self._backends: dict[str, Backend] = {} if before is None else before._backends
+        self._backends = backends
         self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
@@ -212,6 +213,7 @@ class Assembly:
         return Assembly(
             *(self.app, self.plan, self.transport, self.topics, producer, self.conditions, self.where),
             opened=self._opened,
+            backends=self._backends,
             before=self,
         )
 
@@ -243,6 +245,7 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
             "a pipeline or a source on it. Is this the app you mean?"
         )
     opened = AsyncExitStack()
+    backends: dict[str, Backend] = {}
     try:
         where = "a given transport"
         if transport is None:
@@ -263,8 +266,10 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
         )
         await topics.prepare()
         parts = (app, plan, transport, topics, await _producer(app, transport), conditions, where)
-        return Assembly(*parts, opened=opened)
+        return Assembly(*parts, opened=opened, backends=backends)
     except BaseException:
+        for backend in backends.values():
+            backend.close()
         await opened.aclose()
         raise
 

@@ -25,6 +25,7 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.punctuations import Kind, Punctuations, Schedule
 from streams.operators.registry import operator_for
+from streams.operators.shapes import check_shapes
 from streams.operators.sources.source import Marker, SourceOperator
 from streams.runtime.choice import Choice
 from streams.runtime.conditions import Conditions
@@ -115,6 +116,7 @@ class Task:
             if tp in positions and isinstance(operator, SourceOperator):
                 self.queues.append(PartitionQueue(tp, operator, positions[tp], ends[tp]))
         self._committed = self.positions()
+        check_shapes(self.sub.nodes, self.context)
         self._load_times()
         if self._idle_sources is not None:
             self._idle_sources.saw(self.stream_time, self._busy_ms)

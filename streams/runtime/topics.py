@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from streams.errors import PartitionCountError, RepartitionRenamedError, StoreRenamedError
+from streams.errors import PartitionCountError, RepartitionRenamedError, StoreRenamedError, TopologyError
 from streams.graph.definitions import KEPT_FOREVER, StoreDef, TopicDef
 from streams.graph.meetings import check_counts, co_partitioned, meetings
 from streams.graph.plan import Plan, SubTopology
@@ -146,13 +146,21 @@ class Topics:
             # save.
             if name.endswith("-changelog") and name not in changelogs and not name.endswith("-clocks-changelog"):
                 store = name.removeprefix(f"{app_id}-").removesuffix("-changelog")
-                raise StoreRenamedError(
-                    store, data_dir=self._data_dir, names=[store.name for store in self._plan.stores.values()]
-                )
+                if store in self._plan.stores:
+                    raise self._kept_by_itself(self._plan.stores[store])
+                raise StoreRenamedError(store, data_dir=self._data_dir, names=self._plan.stores)
         names = {topic.name for topic in self._plan.topics.values() if topic.internal}
         for name in found:
             if name.endswith("-repartition") and name not in names and (left := await self._left_in(name)):
                 raise RepartitionRenamedError(name, records=left, names=names)
+
+    def _kept_by_itself(self, store: StoreDef) -> TopologyError:
+        assert store.source_topic is not None, "the changelogs of all others are known"
+        return TopologyError(
+            f"table {store.name!r} ({store.where}) had a changelog of its own, as versioned tables have and those that "
+            f"streams are made into; now it is restored from {store.source_topic.name!r}. Go back, give the new one "
+            f"another name=, or begin it anew with `streams reset APP --store {store.name}`."
+        )
 
     async def _left_in(self, topic: str) -> int:
         """Records of a topic that the app has not processed."""

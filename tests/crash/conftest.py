@@ -8,12 +8,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from streams.app import App
 from streams.testing.contents import Contents, read_contents
 from streams.testing.crash import DIED, Crashes, Run, StepAt
 
@@ -33,7 +35,8 @@ class Undisturbed(NamedTuple):
 class Life:
     """One data folder from its first start to the end of its input; `environment` is that of all its processes."""
 
-    def __init__(self, crashes: Crashes, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, app: App, crashes: Crashes, folder: Path, environment: dict[str, str]) -> None:
+        self._app = app
         self._crashes = crashes
         self._environment = environment
         self.folder = folder
@@ -53,13 +56,39 @@ class Life:
 
     def finish(self) -> Contents:
         """Runs to the end and looks at what is there."""
-        from crash_app import app
-
         assert self.run().code == 0
-        return asyncio.run(read_contents(app, self.folder))
+        return asyncio.run(read_contents(self._app, self.folder))
 
 
 NewLife = Callable[..., Life]
+
+
+@contextmanager
+def filled(fill: Callable[[Path], Coroutine[Any, Any, None]]) -> Iterator[Path]:
+    """The folder that all runs of an app begin with."""
+    usable = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
+    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if usable else None) as folder:
+        asyncio.run(fill(Path(folder, "template")))
+        yield Path(folder, "template")
+
+
+@contextmanager
+def lives(app: App, crashes: Crashes, template: Path) -> Iterator[NewLife]:
+    """Begins a life, the settings of which are given by the names of their environment variables."""
+    with tempfile.TemporaryDirectory(dir=template.parent) as root:
+
+        def begin(**environment: str) -> Life:
+            folder = Path(tempfile.mkdtemp(dir=root), "data")
+            return Life(app, crashes, shutil.copytree(template, folder), environment)
+
+        yield begin
+
+
+def without_disturbance(life: Life) -> Undisturbed:
+    began_s = time.monotonic()
+    life.run()
+    seconds = time.monotonic() - began_s
+    return Undisturbed(life.finish(), seconds)
 
 
 @pytest.fixture(scope="session")
@@ -72,21 +101,15 @@ def crashes() -> Iterator[Crashes]:
 def template() -> Iterator[Path]:
     from crash_app import fill
 
-    usable = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
-    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if usable else None) as folder:
-        asyncio.run(fill(Path(folder, "template")))
-        yield Path(folder, "template")
+    with filled(fill) as folder:
+        yield folder
 
 
 @pytest.fixture
 def new_life(crashes: Crashes, template: Path) -> Iterator[NewLife]:
-    """Begins a life, the settings of which are given by the names of their environment variables."""
-    with tempfile.TemporaryDirectory(dir=template.parent) as root:
+    from crash_app import app
 
-        def begin(**environment: str) -> Life:
-            folder = Path(tempfile.mkdtemp(dir=root), "data")
-            return Life(crashes, shutil.copytree(template, folder), environment)
-
+    with lives(app, crashes, template) as begin:
         yield begin
 
 
@@ -97,8 +120,7 @@ def life(new_life: NewLife) -> Life:
 
 @pytest.fixture(scope="session")
 def undisturbed(crashes: Crashes, template: Path) -> Undisturbed:
-    life = Life(crashes, shutil.copytree(template, template.with_name("undisturbed")), {})
-    began_s = time.monotonic()
-    life.run()
-    seconds = time.monotonic() - began_s
-    return Undisturbed(life.finish(), seconds)
+    from crash_app import app
+
+    with lives(app, crashes, template) as begin:
+        return without_disturbance(begin())

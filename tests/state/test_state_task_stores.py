@@ -293,9 +293,18 @@ def test_refusals(use: Callable[[], object], error: type[Exception], says: str) 
 
 def test_a_store_of_another_kind_is_refused() -> None:
     backend = MemoryBackend()
-    Task(StoreSpec("a"), backend=backend)
-    with pytest.raises(StateError, match="key_value store on disk and window in the topology"):
+    task = Task(StoreSpec("a", ttl_ms=1), backend=backend)
+    task.stores.put("a", b"k", b"v", 0)
+    task.commit()
+    with pytest.raises(StateError, match=r"key_value store on disk and window in the topology.*reset APP --store a"):
         Task(StoreSpec("a", "window"), backend=backend)
+    task.stores.clear("a")
+    Task(StoreSpec("a", "window"), backend=backend)
+    with pytest.raises(StateError, match="window store on disk and key_value in the topology"):
+        window = Task(StoreSpec("a", "window"), backend=backend)
+        window.stores.window("a").put(b"k", 0, b"v", 0)
+        window.commit()
+        Task(StoreSpec("a"), backend=backend)
 
 
 def test_a_commit_begun_twice_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.api import Checkpoint, StateError, StoreSpec, Version
+from state.api import Changes, Checkpoint, StateError, StoreSpec, Version
 from state.backends.memory import MemoryBackend
 from state.keys import TIME_MAX
 from state.restore import Restorer
@@ -210,5 +210,6 @@ def test_errors() -> None:
             StoreSpec("v", **bad)  # type: ignore[arg-type]
     backend = MemoryBackend()
     TaskStores(backend, [StoreSpec("v")], lambda *change: None)
+    backend.write([Changes("v", [b"k"], [b"v"])])
     with pytest.raises(StateError, match="is a key_value store on disk and versioned in the topology"):
         TaskStores(backend, [StoreSpec("v", "versioned", history_ms=1)], lambda *change: None)

@@ -25,7 +25,7 @@ from streams.batch import Batch, no_offsets
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.aggregations.fold_states import FoldStates, RowStates
 from streams.operators.aggregations.groups import Groups, Slots
-from streams.operators.aggregations.state_form import check_shape, read_state
+from streams.operators.aggregations.state_form import read_state
 from streams.operators.base import NO_TIME, PIECE_ROWS, Found, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
 from streams.operators.drops import with_key_and_value
@@ -82,8 +82,7 @@ class AggregateOperator(Operator[AggregateNode]):
             return
         clock = self.context.load_clock(self.node.name)
         if clock is not None:
-            self._observed, self._closed_to, self._expired_to, *shape = clock
-            check_shape(self.node, shape)
+            self._observed, self._closed_to, self._expired_to = clock
         stored = self.context.stores.window(self._store).starts()
         self._partial = {start for start in stored if start > self._closed_to}
 
@@ -322,8 +321,7 @@ class AggregateOperator(Operator[AggregateNode]):
         yield from self._write_pieces()
         self._let_go()
         if self._window is not None:
-            times = [self._observed, self._closed_to, self._expired_to]
-            self.context.save_clock(self.node.name, [*times, *self._window.shape])
+            self.context.save_clock(self.node.name, [self._observed, self._closed_to, self._expired_to])
 
     def _show(self) -> None:
         """Others use the store: they are to see each change at once."""

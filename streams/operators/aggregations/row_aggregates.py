@@ -20,7 +20,7 @@ from streams.graph.nodes import KeyedAggregateNode, SessionAggregateNode
 from streams.operators.aggregations.folding import Folding
 from streams.operators.aggregations.held_windows import UNLOADED, Held, HeldWindows, by_start
 from streams.operators.aggregations.row_results import Result, RowResults
-from streams.operators.aggregations.state_form import check_shape, form_of, read_state
+from streams.operators.aggregations.state_form import form_of, read_state
 from streams.operators.base import NO_TIME, PIECE_ROWS, Blocked, Found, Operator, TaskContext
 from streams.operators.drops import with_key_and_value
 from streams.operators.failures import TryAgain
@@ -118,9 +118,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
     def open(self) -> None:
         clock = self.context.load_clock(self.node.name)
         if clock is not None:
-            times, self._put_time, self._gone_to, shape = clock
-            if self.node.window is not None:
-                check_shape(self.node, shape)
+            times, self._put_time, self._gone_to = clock
             for side, (observed, closed_to) in zip(self._sides, times, strict=False):
                 side.observed, side.closed_to = observed, closed_to
         closed = self._closed()
@@ -298,8 +296,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         self.put_aside()
         if self.node.window is not None:
             times = [(side.observed, side.closed_to) for side in self._sides]
-            clock = [times, self._put_time, self._gone_to, self.node.window.shape]
-            self.context.save_clock(self.node.name, clock)
+            self.context.save_clock(self.node.name, [times, self._put_time, self._gone_to])
 
     def _expire(self, before: int) -> None:
         stores, self._expired_to = self.context.stores, before

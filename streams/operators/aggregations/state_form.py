@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 
 from streams.aggregates import Aggregate
-from streams.durations import format_ms
-from streams.errors import DecodeError, EncodeError, TopologyError
+from streams.errors import DecodeError, EncodeError
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.serde import serde_for
 
@@ -96,16 +95,3 @@ def read_state(node: AggregateNode, read: Callable[[bytes], Any], payload: bytes
             f"changed, change it back, or empty the table: `streams reset APP --store {store}`.",
             line=node.where,
         ) from error
-
-
-def check_shape(node: AggregateNode, shape: list[Any]) -> None:
-    """Windows of another size in the store would be taken for some of this one, and go on with its counts: raises
-    TopologyError for a store whose windows have another `shape`.
-    """
-    assert node.window is not None
-    if shape != node.window.shape:
-        said = " every ".join(format_ms(part) if isinstance(part, int) else str(part) for part in shape)
-        raise TopologyError(
-            f"{node.name} ({node.where}): the store holds windows of {said}; now it is {node.window!r}. Go back, give "
-            f"the new aggregation another name=, or begin it anew with `streams reset APP --store {node.store.name}`."
-        )

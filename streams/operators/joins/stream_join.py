@@ -68,7 +68,10 @@ class StreamJoinOperator(Operator[StreamJoinNode]):
         self._observed, self._now, earliest, *sides = clock
         for side, (time, number) in enumerate(sides):
             for kept in self._sides[side].load(time, number):
-                self._waiting.add(side, kept)
+                if self._alone[side]:
+                    self._waiting.add(side, kept)
+                else:  # it was another kind of join then
+                    kept.waiting = NO
         self._waiting.earliest = earliest
 
     # -- records

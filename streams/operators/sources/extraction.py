@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from streams.batch import Batch, Int64Array
-from streams.errors import DecodeError, UserCodeError
+from streams.errors import DecodeError
 from streams.graph.nodes import SourceNode
 from streams.operators.base import NO_TIME, TaskContext
 from streams.processing import SourceRecord
@@ -88,7 +88,7 @@ class Extraction:
             try:
                 time = self._ask(batch, row, None if seen == NO_TIME else seen)
             except Exception as error:  # noqa: BLE001 - whatever the user's function raises goes to the error policy
-                found.bad[row] = UserCodeError(error, step=self._node.name)
+                found.bad[row] = error
                 continue
             found.times[row] = time
             if time < 0:

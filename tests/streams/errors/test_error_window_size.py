@@ -25,5 +25,5 @@ async def test_another_size(tmp_path: Path) -> None:
         await client.send("events", key="a", value=1, timestamp=5)
         await Worker(app, Silent(), until_end=True).run()
         await Worker(counting(tmp_path, "1h"), Silent(), until_end=True).run()
-        with pytest.raises(StreamsError, match=r"holds windows of 1h.*TumblingWindow\('30m'.*--store counts"):
+        with pytest.raises(StreamsError, match=r"holds windows.*\('1h'.*TumblingWindow\('30m'.*--store counts"):
             await Worker(counting(tmp_path, "30m"), Silent(), until_end=True).run()

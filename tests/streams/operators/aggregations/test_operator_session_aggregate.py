@@ -191,16 +191,6 @@ def test_what_is_stored_goes_with_its_retention(bench: Callable[..., Any]) -> No
     assert [value for _, key, value, _ in made.changelog if key.endswith(b"a")][-1] is None
 
 
-def test_a_store_of_other_sessions_is_refused(bench: Callable[..., Any]) -> None:
-    made = bench(lambda s: sessions(10)(s).count(name="t"))
-    made.send(("a", 1, 0))
-    made.commit()
-    node = next(node for sub in made.plan.subtopologies for node in sub.nodes if node.name == "t")
-    node.window = streams.SessionWindow(20)
-    with pytest.raises(TopologyError, match="holds windows of session every 10s"):
-        made.restart()
-
-
 @pytest.mark.parametrize(
     ("build", "message"),
     [

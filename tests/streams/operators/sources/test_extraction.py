@@ -67,10 +67,14 @@ def test_a_function_of_the_users() -> None:
 
 
 def test_what_a_function_does_wrong_goes_to_the_policy_with_its_line() -> None:
-    with pytest.raises(UserCodeError, match=r"ZeroDivisionError.*test_extraction.py"):
+    with pytest.raises(UserCodeError, match=r"in-0 @ 0: ZeroDivisionError.*test_extraction.py"):
         run(lambda record, time: 1 // (record.value - 1))
     with pytest.raises(UserCodeError, match="a timestamp is a whole number of milliseconds, not 'now'"):
         run(lambda record, time: "now")
+    with Driver(app_of(lambda record, time: 1 // (record.value - 1), on_error=streams.dead_letter())) as driver:
+        driver.pipe("in", ROWS[:1])
+        headers = dict(driver.read("shop-dead-letter")[0].headers)
+    assert (headers["error.type"], headers["error.offset"]) == (b"ZeroDivisionError", b"0")
 
 
 def test_the_time_of_the_partition_is_kept_over_a_restart() -> None:
