@@ -65,7 +65,11 @@ class Table(Hinting):
 
     def emit(self, when: Emit) -> Table:
         """When results leave: "commit" (the latest of each key, at each commit; the default), "update" (every change,
-        one by one), "close" (of windows only: once, when the window is closed)."""
+        one by one), "close" (of windows only: once, when the window is closed).
+
+        Each change leaves also where the table is joined with another, and a step behind takes rows of the join back: a
+        filter or `group_by`, unless the join has a `store=`.
+        """
         if when not in get_args(Emit):
             raise TopologyError(f'emit at {caller()}: "update", "commit" or "close", not {when!r}')
         if not isinstance(self.node, AggregateNode | TableAggregateNode):

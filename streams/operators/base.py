@@ -64,6 +64,8 @@ class TaskContext:
     """How a step waits so many seconds before it tries a record again."""
     emit: Emit = "commit"
     """When results leave of a step that does not say."""
+    at_once: frozenset[str] = frozenset()
+    """Names of the aggregations that tell each change at once, whatever they say (`streams.graph.emission`)."""
     stream_time_seen: int = NO_TIME
     """The largest timestamp of the records before the batch at hand."""
     at_hand: Batch | None = None
@@ -90,6 +92,11 @@ class TaskContext:
     commit_asked: bool = False
     """A processor wants a commit soon."""
     _times: tuple[Batch, Int64Array] | None = None
+
+    def emission(self, name: str, asked: Emit | None) -> Emit:
+        """When the results of an aggregation leave, given what it says itself."""
+        emit = asked or self.emit
+        return "update" if emit == "commit" and name in self.at_once else emit
 
     def view(self, store: StoreDef) -> TableView:
         """The task's one view of a table, whoever uses it: all see each other's changes at once."""

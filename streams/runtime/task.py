@@ -18,6 +18,7 @@ import numpy as np
 from state.task_stores import TaskStores
 from streams.batch import Batch
 from streams.errors import failing_in
+from streams.graph.emission import told_at_once
 from streams.graph.plan import NO_CIRCLE, Circle, SubTopology
 from streams.operators.base import NO_TIME, Operator, TaskContext
 from streams.operators.clocks import Clocks
@@ -81,6 +82,7 @@ class Task:
             clocks=clocks,
             shared_stores=sub.shared_stores,
             by_row=sub.row_reason is not None,
+            at_once=told_at_once(sub.nodes),
             app_id=app_id,
             punctuations=Punctuations(conditions.now_ms) if sub.processes else None,
         )

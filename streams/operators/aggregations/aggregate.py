@@ -47,7 +47,7 @@ class AggregateOperator(Operator[AggregateNode]):
         assert not isinstance(node.window, SessionWindow | SlidingWindow)
         self._window = node.window
         self._store = node.store.name
-        self._emit = node.emit or context.emit
+        self._emit = context.emission(node.name, node.emit)
         self._keys = key_serde_for(node.store.key_type)
         self._groups = self._new_groups()
         self._states = self._new_states()

@@ -74,7 +74,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         self._sides = [Side(Folding(fold, merge, lambda: self._ctx)) for fold in node.folds]
         self._ctx: RowContext | None = None
         self._store = node.store.name
-        self._emit = node.emit or context.emit
+        self._emit = context.emission(node.name, node.emit)
         self._keys = key_serde_for(node.store.key_type)
         self._form = form_of(node)
         self._windows = HeldWindows(self.order_of)

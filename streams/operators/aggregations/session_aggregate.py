@@ -140,8 +140,12 @@ class SessionAggregateOperator(RowAggregateOperator):
         effects: list[Effect] = []
         if (start, end) != (time, time):
             effects += [Effect(held, None, held.end, self._old(held)) for held in found]
-        same = (held for held in found if held.start == start and held.end == end)
-        return [*effects, Effect(next(same, None) or Held(key_bytes, start, end, end), state, end)]
+        same = next((held for held in found if held.start == start and held.end == end), None)
+        if same is None:
+            return [*effects, Effect(Held(key_bytes, start, end, end), state, end)]
+        # Its row was deleted with the others, unless it is the one session there was.
+        old = None if effects else self._old(same)
+        return [*effects, Effect(same, state, end, old)]
 
     def closed_before(self, closed_to: int) -> int:
         return closed_to

@@ -32,7 +32,7 @@ class _Changed(NamedTuple):
 class TableAggregateOperator(Operator[TableAggregateNode]):
     def __init__(self, node: TableAggregateNode, context: TaskContext) -> None:
         super().__init__(node, context)
-        self._emit = node.emit or context.emit
+        self._emit = context.emission(node.name, node.emit)
         self._add, self._subtract = _keyed(node.fold.add), _keyed(node.fold.subtract)
         whole = node.fold.add.calling(self._fold)
         whole.wants_ctx = node.fold.add.wants_ctx or node.fold.subtract.wants_ctx

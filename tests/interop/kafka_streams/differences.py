@@ -129,6 +129,10 @@ def _of_sliding(case: Case, answer: dict[str, Any]) -> list[str]:
     return _steps_on_table(case, {id for id in _looked_at_changes(case) if _window_of(case, id) == "sliding"})
 
 
+def _of_sessions(case: Case, answer: dict[str, Any]) -> list[str]:
+    return _steps_on_table(case, {id for id in _looked_at_changes(case) if _window_of(case, id) == "session"})
+
+
 def _of_suppressed(case: Case, answer: dict[str, Any]) -> list[str]:
     return _steps_on_table(case, {step["id"] for step in case["steps"] if step["op"] == "suppress"})
 
@@ -260,6 +264,12 @@ DIFFERENCES = [
         "What leaves Kafka's suppress says that it replaces the last change that was held back; ours says what left "
         "before, so that a table grouped from it is right.",
         behind=_of_suppressed,
+    ),
+    Difference(
+        "D12",
+        "A session that already begins and ends with the record at hand says in Kafka that it replaces nothing, so that "
+        "a table grouped from it keeps what it was; ours says what it replaces.",
+        behind=_of_sessions,
     ),
 ]
 

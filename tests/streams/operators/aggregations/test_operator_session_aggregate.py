@@ -351,3 +351,17 @@ def test_closed_sessions_have_the_records_that_closed_them_on_columns_too(bench:
         ("a", 0, 1, (("h", b"b"),), 1),
         ("b", 25_000, 2, (("h", b"c"),), 3),
     ]
+
+
+@pytest.mark.parametrize("emit", ["update", "commit"])
+def test_a_session_of_one_moment_says_what_it_replaces(emit: Any) -> None:
+    app = streams.App("moments")
+    events = app.topic("in", key_type=str, value_type=int).stream().group_by_key()
+    counts = events.windowed_by(streams.SessionWindow(1)).count(name="counts")
+    by_count = counts.group_by(lambda key, count: (str(count), 1), key_type=str, value_type=int)
+    by_count.count(name="by-count")
+    with streams.testing.Driver(app, emit=emit) as driver:
+        driver.pipe("in", [("a", 1, 5_000)])
+        driver.pipe("in", [("a", 1, 5_000)])
+        driver.pipe("in", [("a", 1, 5_001)])
+        assert {key: n for key, n in driver.table("by-count").items() if n} == {"3": 1}

@@ -125,3 +125,26 @@ def test_a_joiner_that_is_an_expression_over_both(foreign: bool) -> None:
     found = told(app, ("left", "tea", Order(3), 1), ("right", "tea", Price(5), 2), ("right", "tea", None, 3))
     assert found == [("tea", 15, 2), ("tea", None, 3)]
     assert joined.value_type is int or joined.value_type is None
+
+
+@pytest.mark.parametrize("emit", ["update", "commit"])
+def test_rows_are_taken_back_as_they_were_told_also_of_aggregations_that_tell_at_commits(emit: Any) -> None:
+    """Both sides change in one commit; each looks into the other, which has not told its change yet."""
+    app = streams.App("sums")
+    left, right = (
+        app.topic(name, key_type=str, value_type=int)
+        .stream()
+        .group_by_key()
+        .aggregate(0, lambda total, one: total + one, value_type=int, name=f"{name}-sum")
+        for name in ("left", "right")
+    )
+    product = left.map_values(lambda total: total, value_type=int).join(right, lambda a, b: a * b, value_type=int)
+    product.filter(lambda value: value % 2 == 1, name="odd").to_stream().to("odd")
+    grouped = product.group_by(lambda key, value: ("all", value), key_type=str, value_type=int)
+    grouped.aggregate(0, lambda a, b: a + b, lambda a, b: a - b, value_type=int, name="whole")
+    with streams.testing.Driver(app, emit=emit) as driver:
+        for one in (1, 2, 3, 4):
+            driver.pipe_many({"left": [("k", one, one)], "right": [("k", one + 1, one)]})
+            total = sum(range(1, one + 1)) * sum(range(2, one + 2))
+            assert driver.table("whole").get("all") == total
+        assert driver.read("odd")[-1].value is None
