@@ -8,9 +8,9 @@ from streams.graph.nodes import Node, TableMergeNode, TableNode
 
 
 def told_at_once(nodes: Iterable[Node]) -> frozenset[str]:
-    """Those at the bottom of a join of tables that hands on what its rows replace, and does not keep them. Such a row is
-    computed from both tables, and one of them would show what it has not told yet: the join would take back rows that
-    never were.
+    """Those at the bottom of a join of tables that hands on what its rows replace, and does not keep them. Such a row
+    is computed from both tables, and one of them would show what it has not told yet: the join would take back rows
+    that never were.
     """
     joins = (node for node in nodes if isinstance(node, TableMergeNode) and node.sends_old and node.store is None)
     return frozenset(found.name for join in joins for side in (join.left, join.right) for found in _bottom(side))

@@ -130,6 +130,9 @@ def _of_sliding(case: Case, answer: dict[str, Any]) -> list[str]:
 
 
 def _of_sessions(case: Case, answer: dict[str, Any]) -> list[str]:
+    times = [event["timestamp"] for event in case["input"] if "timestamp" in event]
+    if len(set(times)) == len(times):
+        return []
     return _steps_on_table(case, {id for id in _looked_at_changes(case) if _window_of(case, id) == "session"})
 
 
@@ -267,8 +270,8 @@ DIFFERENCES = [
     ),
     Difference(
         "D12",
-        "A session that already begins and ends with the record at hand says in Kafka that it replaces nothing, so that "
-        "a table grouped from it keeps what it was; ours says what it replaces.",
+        "A session that already begins and ends with the record at hand says in Kafka that it replaces nothing, so "
+        "that a table grouped from it keeps what it was; ours says what it replaces.",
         behind=_of_sessions,
     ),
 ]
