@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from streams.columns import Column, column_from_rows
 from streams.errors import TopologyError
 from streams.expressions.tree import Apply, Binary, Expression, Field, Literal, When
+
+if TYPE_CHECKING:
+    from streams.columns import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class SidedExpression:
         """The expression on a column of the left side for each of its fields, and on the rows of the right side; raises
         `NeedsRows` where only rows give the exact answer.
         """
+        from streams.columns import column_from_rows
+
         columns: dict[str, Column] = {}
         for path in self.expression.fields:
             side, _, field = path.partition(".")
