@@ -136,8 +136,19 @@ def _of_sessions(case: Case, answer: dict[str, Any]) -> list[str]:
     return _steps_on_table(case, {id for id in _looked_at_changes(case) if _window_of(case, id) == "session"})
 
 
-def _of_suppressed(case: Case, answer: dict[str, Any]) -> list[str]:
-    return _steps_on_table(case, {step["id"] for step in case["steps"] if step["op"] == "suppress"})
+def _told_by_suppress(case: Case, answer: dict[str, Any]) -> list[str]:
+    """The steps on tables, near a suppress or not, that go by what a change replaces: groups, and filters that know."""
+    reached = {step["id"] for step in case["steps"] if step["op"] == "suppress"}
+    for step in case["steps"]:
+        if step["op"] in _OF_CHANGES and step["op"] != "group_by" and reached & set(_parents(step)):
+            reached.add(step["id"])
+    by_olds = ("group_by", "filter", "filter_not")
+    return [id for id in _steps_on_table(case, reached) if _op_of(case, id) in by_olds]
+
+
+def _op_of(case: Case, id: str) -> str:
+    op: str = next(step["op"] for step in case["steps"] if step.get("id") == id)
+    return op
 
 
 def _tables(case: Case) -> set[str]:
@@ -266,7 +277,7 @@ DIFFERENCES = [
         "D10",
         "What leaves Kafka's suppress says that it replaces the last change that was held back; ours says what left "
         "before, so that a table grouped from it is right.",
-        behind=_of_suppressed,
+        behind=_told_by_suppress,
     ),
     Difference(
         "D12",
