@@ -95,7 +95,8 @@ class TtlStore:
         cutoff = self._cutoff
         assert cutoff is not None
         stop = time_prefix(cutoff + 1)
-        with self._backend.scan(index_name(self.name), None, stop) as entries:
+        # What is before has been dealt with since the index was last written.
+        with self._backend.scan(index_name(self.name), self._cleared, stop) as entries:
             candidates = {split_window_key(key)[1] for key, _ in entries}
         if candidates:
             self._cleared = stop

@@ -141,6 +141,21 @@ def test_entries_that_expire_between_commits_vanish() -> None:
         assert [key for key, _ in entries] == [time_prefix(5) + b"fresh"]
 
 
+def test_what_has_expired_is_looked_at_once_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(StoreSpec("ttl", ttl_ms=10))
+    store = task.stores.key_value("ttl")
+    store.put_many([b"%02d" % n for n in range(50)], [b"1"] * 50, list(range(50)))
+    task.commit()
+    looked: list[bytes] = []
+    get_many = task.stores._pending["ttl"].get_many
+    monkeypatch.setattr(task.stores._pending["ttl"], "get_many", lambda keys: looked.extend(keys) or get_many(keys))
+    assert [store.expire(10 + n) for n in range(50)] == [[b"%02d" % n] for n in range(50)]  # type: ignore[union-attr]
+    assert len(looked) == 50
+    task.commit()
+    with task.backend.scan(index_name("ttl")) as entries:
+        assert list(entries) == []
+
+
 def test_an_entry_put_again_outlives_its_old_index_entry() -> None:
     task = Task(StoreSpec("ttl", ttl_ms=10))
     store = task.stores.key_value("ttl")
