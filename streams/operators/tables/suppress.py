@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from state.keys import split_window_key, time_prefix
 from streams.batch import Batch, Headers, no_offsets
 from streams.errors import BufferFullError, EncodeError
 from streams.graph.nodes import SuppressNode
@@ -178,14 +179,13 @@ class SuppressOperator(Operator[SuppressNode]):
     def _entry(self, key: Any) -> bytes:
         if not self.node.windowed:
             return self._keys.encode(key)
-        times: bytes = key.start.to_bytes(8) + key.end.to_bytes(8)
-        return self._keys.encode(key.key) + times
+        return self._keys.encode(key.key) + time_prefix(key.start) + time_prefix(key.end)
 
     def _key(self, entry: bytes) -> Any:
         if not self.node.windowed:
             return self._keys.decode(entry)
-        key, start, end = self._keys.decode(entry[:-16]), entry[-16:-8], entry[-8:]
-        return Windowed(key, int.from_bytes(start), int.from_bytes(end))
+        start, end = (split_window_key(entry[at:])[0] for at in (-16, -8))
+        return Windowed(self._keys.decode(entry[:-16]), start, end)
 
     # -- the table
 

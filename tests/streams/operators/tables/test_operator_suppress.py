@@ -211,3 +211,18 @@ def test_windows_that_have_been_a_stream() -> None:
         assert [record[:3] for record in driver.read("out")] == [
             *[(Windowed("a", 0, 10), 1, 3), (Windowed("b", 0, 10), 2, 2)],
         ]
+
+
+@pytest.mark.parametrize("until", ["close", "1s"])
+def test_a_window_may_begin_before_1970(until: str) -> None:
+    """The first month of it does, east of Greenwich."""
+    app = streams.App("months")
+    visits = app.topic("in", key_type=str, value_type=int).stream().group_by_key()
+    months = visits.windowed_by(streams.CalendarWindow("month", tz="Europe/Berlin")).count(name="months")
+    months.suppress(until=until, name="held").to_stream().map(lambda w, n: (w.key, [w.start, n])).to("out")
+    with Driver(app) as driver:
+        driver.pipe("in", [("a", 1, 0), ("a", 1, 900)])
+        driver.crash()
+        driver.restart()
+        driver.pipe("in", [("b", 1, 32 * 86_400_000)])
+        assert [(record.key, record.value) for record in driver.read("out")] == [("a", [-3_600_000, 2])]
