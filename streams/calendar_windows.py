@@ -217,11 +217,14 @@ class CalendarWindow(Windows):
         assigned = np.full(len(timestamps), _NEVER, np.int64)
         left = np.flatnonzero(timestamps >= 0)
         while len(left):
-            found = self.windows_for(int(timestamps[left[0]]))
-            start, end = found[0] if found else (int(timestamps[left[0]]), TIME_MAX)
-            inside = (timestamps[left] >= start) & (timestamps[left] < end)
+            first = int(timestamps[left[0]])
+            found = self.windows_for(first)
             if found:
+                start, end = found[0]
+                inside = (timestamps[left] >= start) & (timestamps[left] < end)
                 assigned[left[inside]] = start
+            else:
+                inside = timestamps[left] >= first  # the calendar has come to its end
             left = left[~inside]
         rows = np.flatnonzero(assigned != _NEVER)
         return rows, assigned[rows]

@@ -132,3 +132,9 @@ def test_windows_of_ones_own() -> None:
     assert [window.end(start) for start in (0, 10, 20)] == [20, 15, 25]
     assert [window.closed_start(time) for time in (22, 23, 27, 28)] == [-1, 19, 19, 25]
     assert (window.retention_ms, window.shape) == (23, ["Gaps", 20])
+
+
+def test_the_last_of_all_times_is_in_no_window() -> None:
+    last = 2**63 - 1
+    rows, starts = CalendarWindow("day", tz="UTC").assign(np.array([last, 5, last - 1]))
+    assert (rows.tolist(), starts.tolist()) == ([1], [0])
