@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from streams.batch import Batch
+from streams.calendar_windows import TIME_MAX
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import DeduplicateNode
@@ -83,7 +84,7 @@ class DeduplicateOperator(Operator[DeduplicateNode]):
             return False
         view, within = self._view, self.node.within_ms
         start = time // within * within
-        for at in (start, start - within, start + within):
+        for at in (start, start - within, min(start + within, TIME_MAX)):
             seen = view.read(view.entry_at(one, at), None)
             if seen is not None and abs(seen - time) < within:
                 self.context.failures.dropped(self.node, "duplicate", 1)

@@ -117,3 +117,12 @@ def test_two_of_one_name_and_a_time_of_nothing_are_refused() -> None:
         TopologyError, match=r"deduplicate at .*test_operator_deduplicate.py.*: within= is 1 ms or more"
     ):
         stream.deduplicate(within=0, name="other")
+
+
+def test_the_last_of_all_times_is_one_as_well() -> None:
+    app = streams.App("last")
+    app.topic("in", key_type=str, value_type=int).stream().deduplicate(within="1s").to("out")
+    last = 2**63 - 1
+    with Driver(app) as driver:
+        driver.pipe("in", [("a", 1, last - 5_000), ("a", 2, last), ("a", 3, last)])
+        assert [record.timestamp for record in driver.read("out")] == [last - 5_000, last]
