@@ -14,18 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from struct import Struct
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from state.keys import split_window_key, time_prefix
 from streams.batch import Batch, Headers, no_offsets
 from streams.errors import BufferFullError, EncodeError
 from streams.graph.nodes import SuppressNode
 from streams.operators.base import NO_TIME, PIECE_ROWS, UNKNOWN_TIME, Found, Operator, TaskContext
 from streams.serde import key_serde_for, serde_for
 from streams.windows import Windowed
+
+_WINDOW = Struct(">qq")
 
 
 class _Held(msgspec.Struct, array_like=True):
@@ -174,18 +176,19 @@ class SuppressOperator(Operator[SuppressNode]):
             return made
         return made.with_olds([None if held.prior is None else decode(held.prior) for _, held in leaving])
 
-    # -- keys: those of windows as key, start and end, so that bytes sort as keys do, then as time does
+    # -- keys: those of windows as key, end and start, whose bytes sort as in Kafka Streams (`WindowKeySchema`,
+    # `SessionKeySchema`): of two keys that begin alike the shorter first, and sessions by their end
 
     def _entry(self, key: Any) -> bytes:
         if not self.node.windowed:
             return self._keys.encode(key)
-        return self._keys.encode(key.key) + time_prefix(key.start) + time_prefix(key.end)
+        return self._keys.encode(key.key) + _WINDOW.pack(key.end, key.start)
 
     def _key(self, entry: bytes) -> Any:
         if not self.node.windowed:
             return self._keys.decode(entry)
-        start, end = (split_window_key(entry[at:])[0] for at in (-16, -8))
-        return Windowed(self._keys.decode(entry[:-16]), start, end)
+        end, start = _WINDOW.unpack_from(entry, len(entry) - _WINDOW.size)
+        return Windowed(self._keys.decode(entry[: -_WINDOW.size]), start, end)
 
     # -- the table
 

@@ -226,3 +226,13 @@ def test_a_window_may_begin_before_1970(until: str) -> None:
         driver.restart()
         driver.pipe("in", [("b", 1, 32 * 86_400_000)])
         assert [(record.key, record.value) for record in driver.read("out")] == [("a", [-3_600_000, 2])]
+
+
+def test_of_windows_that_end_together_the_shorter_of_keys_that_begin_alike_is_first() -> None:
+    """Kafka Streams' `WindowKeySchema` and `SessionKeySchema`: the key, then the end, then the start."""
+    app = streams.App("shop")
+    sessions = app.topic("in", key_type=str, value_type=int).stream().group_by_key().windowed_by(SessionWindow(0.004))
+    sessions.count(name="n").suppress(until=0.006, name="held").to_stream(lambda k, v: f"{k.key}-{k.end}").to("out")
+    with Driver(app) as driver:
+        driver.pipe("in", [("ab", 1, 5), ("a", 1, 5), ("", 1, 5), ("z", 1, 50)])
+        assert [record.key for record in driver.read("out")] == ["-5", "a-5", "ab-5"]
