@@ -73,7 +73,13 @@ def test_an_undisturbed_run_goes_through_everything(undisturbed: Undisturbed) ->
     assert not empty
 
 
-@pytest.mark.parametrize("step", COMMIT_STEPS)
+AT_ONCE = {"commit: send offsets", "commit: write a slice"}
+"""Steps that the plain suite crashes at; crash_app's are all of them."""
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=[] if step in AT_ONCE else pytest.mark.slow) for step in COMMIT_STEPS]
+)
 def test_crashes_of_commits(step: str, life: Life, undisturbed: Undisturbed) -> None:
     for occurrence in (1, 2, 6):
         life.die_at(step, occurrence)

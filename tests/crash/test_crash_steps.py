@@ -27,9 +27,8 @@ def test_an_undisturbed_run_gives_what_plain_python_gives(undisturbed: Undisturb
 
 @pytest.mark.parametrize("step", COMMIT_STEPS)
 def test_crashes_of_commits(step: str, life: Life, undisturbed: Undisturbed) -> None:
-    """The first and a later time that a process reaches the step; the next one goes on from there."""
-    for occurrence in (1, 6):
-        life.die_at(step, occurrence)
+    """Some time that a process reaches the step; the next one goes on from there."""
+    life.die_at(step, 3)
     assert_same(life.finish(), undisturbed.contents)
     assert_nothing_wiped(life.runs)
 

@@ -186,6 +186,7 @@ STRATEGIES = [("classic", "range"), ("classic", "roundrobin"), ("classic", "coop
 STRATEGIES += [("consumer", "range"), ("consumer", "uniform")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("protocol", "strategy"), STRATEGIES)
 def test_rebalance_of_two(target: Broker, topic: str, new_name: NewName, protocol: str, strategy: str) -> None:
     group = new_name("group")
@@ -202,6 +203,7 @@ def test_rebalance_of_two(target: Broker, topic: str, new_name: NewName, protoco
         wait_until(lambda: _assigned(first) == [2], first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_static_member_comes_back(
     target: Broker, topic: str, admin_client: admin.AdminClient, new_name: NewName, protocol: str
@@ -384,6 +386,7 @@ def test_broker_configs_and_cluster(admin_client: admin.AdminClient) -> None:
     assert entries["num.partitions"].value == "1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_groups_from_outside(
     target: Broker, topic: str, admin_client: admin.AdminClient, new_name: NewName, protocol: str

@@ -104,6 +104,7 @@ def test_broker_says_where_it_is_and_stops_cleanly(tmp_path: Path, number: signa
     assert (out, err) == ("", "")
 
 
+@pytest.mark.slow
 def test_commands_beside_a_broker_find_it_by_its_folder(tmp_path: Path) -> None:
     with started(tmp_path, "broker", "--port", "0", "--json") as broker:
         said = ready(broker)
@@ -188,6 +189,7 @@ def test_other_machines_are_warned_of(tmp_path: Path) -> None:
     assert f"(PLAINTEXT), which clients are told is {socket.gethostname()}:" in said
 
 
+@pytest.mark.slow
 def test_properties_of_kafkas_distribution_work_as_they_are(tmp_path: Path) -> None:
     text = DISTRIBUTED.replace("/tmp/kraft-combined-logs", "logs").replace(":9092", ":0")
     (tmp_path / "server.properties").write_text(text)

@@ -404,7 +404,7 @@ def test_what_comes_while_the_app_is_down_waits() -> None:
     ("guarantee", "store"),
     [
         ("exactly_once", "memory"),
-        ("exactly_once", "rocksdb"),
+        pytest.param("exactly_once", "rocksdb", marks=pytest.mark.slow),
         ("at_least_once", "memory"),
         pytest.param("at_least_once", "rocksdb", marks=pytest.mark.slow),
     ],

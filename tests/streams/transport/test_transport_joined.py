@@ -111,6 +111,7 @@ def holder(folder: str) -> str | None:
     return served_at(Path(folder) / "log")
 
 
+@pytest.mark.slow
 def test_a_holder_is_killed_while_all_send(folder: str, member: Callable[[], Member]) -> None:
     first, second, third = members = [member() for _ in range(3)]
     assert [one.is_joined for one in members] == [False, True, True]
@@ -131,6 +132,7 @@ def test_a_holder_is_killed_while_all_send(folder: str, member: Callable[[], Mem
     assert later.is_joined and Counter(second.do("read")) == found
 
 
+@pytest.mark.slow
 def test_holders_are_killed_one_after_the_other(folder: str, member: Callable[[], Member]) -> None:
     member().kill()
     survivor = member()
@@ -148,6 +150,7 @@ def test_holders_are_killed_one_after_the_other(folder: str, member: Callable[[]
     assert len(values) == len(set(values))
 
 
+@pytest.mark.slow
 def test_a_group_keeps_its_place(folder: str, member: Callable[[], Member]) -> None:
     first, second = member(), member()
     first.do("create", 1)

@@ -133,6 +133,7 @@ async def values(shop: Path, topic: str, number: int | None = None) -> list[int]
     return found
 
 
+@pytest.mark.slow
 async def test_a_client_holds_the_folder(shop: Path, start: Start) -> None:
     first = client(start)
     code, report, messages = run(start, "shop")
@@ -146,6 +147,7 @@ async def test_a_client_holds_the_folder(shop: Path, start: Start) -> None:
     assert holder(shop) == first.pid
 
 
+@pytest.mark.slow
 async def test_a_worker_comes_back_while_clients_run(shop: Path, start: Start) -> None:
     first, where = worker(start, "shop")
     assert where == "embedded broker in ./shop-data"
@@ -190,6 +192,7 @@ def test_a_second_worker_of_an_app_is_refused(app: str, served_by: str, start: S
     assert run(start, app)[0] == 0
 
 
+@pytest.mark.slow
 async def test_apps_share_a_folder(shop: Path, start: Start) -> None:
     first, _ = worker(start, "shop")
     second, where = worker(start, "copies")
