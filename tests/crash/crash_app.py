@@ -40,7 +40,7 @@ def events() -> list[tuple[str, Event]]:
     ]
 
 
-app = streams.App("crash", commit_interval_ms=1, uncommitted_entries_max=12, batch_records_max=40)
+app = streams.App("crash", commit_interval_ms=1, uncommitted_entries_max=12, batch_records_max=16)
 
 
 def topic(name: str, value_type: Any, partitions: int = 1) -> Any:

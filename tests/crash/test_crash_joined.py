@@ -4,6 +4,7 @@ over, the worker itself among them. Killed by `kill -9` are the worker, the hold
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ def test_worker_and_holder_are_killed_in_turns(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("seed", range(2, 7))
+@pytest.mark.parametrize("seed", range(2, 2 + int(os.environ.get("KILL_SEEDS", "1"))))
 def test_many_are_killed_in_turns(
     seed: int, new_life: NewLife, new_client: NewClient, undisturbed: Undisturbed
 ) -> None:

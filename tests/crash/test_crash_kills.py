@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from random import Random
 
@@ -52,6 +53,6 @@ def test_kills(new_life: NewLife, undisturbed: Undisturbed) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 7))
+@pytest.mark.parametrize("seed", range(2, 2 + int(os.environ.get("KILL_SEEDS", "2"))))
 def test_25_kills(seed: int, new_life: NewLife, undisturbed: Undisturbed) -> None:
     kill(5, seed, new_life, undisturbed)

@@ -108,13 +108,13 @@ def test_a_kill(new_life: NewLife, undisturbed: Undisturbed) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # on a machine that has other things to do
-@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("seed", [2])
 def test_5_kills(seed: int, new_life: NewLife, undisturbed: Undisturbed) -> None:
     kill(5, seed, new_life, undisturbed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10, 14))
+@pytest.mark.parametrize("seed", range(10, 12))
 @pytest.mark.parametrize("parts", PARTS)
 def test_power_cuts(parts: str, seed: int, new_life: NewLife, undisturbed: Undisturbed) -> None:
     cuts = PowerCuts(new_life(), PARTS[parts], seed, is_synced=False)

@@ -132,7 +132,7 @@ def steps_for(producers: int) -> st.SearchStrategy[list[tuple[int, str, int]]]:
 
 
 seeds = st.randoms(use_true_random=False)
-few_or_many = pytest.mark.parametrize("examples", [8, pytest.param(30, marks=pytest.mark.slow)])
+few_or_many = pytest.mark.parametrize("examples", [8, pytest.param(20, marks=pytest.mark.slow)])
 
 
 def searching(examples: int) -> settings:

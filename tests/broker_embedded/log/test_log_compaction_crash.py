@@ -332,7 +332,7 @@ def test_compaction_loses_nothing(lab: Any, tmp_path: Path, data: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@settings(max_examples=int(os.environ.get("COMPACTION_STORIES", "150")), deadline=None, suppress_health_check=quiet)
+@settings(max_examples=int(os.environ.get("COMPACTION_STORIES", "60")), deadline=None, suppress_health_check=quiet)
 @given(data=st.data())
 def test_compaction_loses_nothing_in_long_stories(lab: Any, tmp_path: Path, data: Any) -> None:
     tell(lab, data, tmp_path, 40)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import struct
 from pathlib import Path
@@ -98,6 +99,6 @@ def test_any_bytes(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("part", range(10))
-def test_a_hundred_thousand(part: int, kio_messages: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("part", range(int(os.environ.get("FUZZ_PARTS", "4"))))
+def test_ten_thousand(part: int, kio_messages: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run(tmp_path, kio_messages(), list(range(part * 10_000, (part + 1) * 10_000)), caplog)
