@@ -81,7 +81,7 @@ AT_ONCE = {"commit: send offsets", "commit: write a slice"}
     "step", [pytest.param(step, marks=[] if step in AT_ONCE else pytest.mark.slow) for step in COMMIT_STEPS]
 )
 def test_crashes_of_commits(step: str, life: Life, undisturbed: Undisturbed) -> None:
-    for occurrence in (1, 2, 6):
+    for occurrence in (1, 2, 3):
         life.die_at(step, occurrence)
     assert_same(life.finish(), undisturbed.contents)
     assert_nothing_wiped(life.runs)
