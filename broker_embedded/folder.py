@@ -175,6 +175,7 @@ class DataFolder:
         """Make topics, all or none. They exist once the metadata log has them; what else has their place goes."""
         for topic in topics:
             self._remove_partitions(topic)
+        self._forget_checkpoints({(topic.name, index) for topic in topics for index in range(topic.partition_count)})
         self.metadata.create_topics(
             [NewTopic(topic.name, topic.id, topic.partition_count, topic.configs) for topic in topics]
         )
@@ -188,6 +189,7 @@ class DataFolder:
 
     def grow(self, topic: Topic, partition_count: int, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
         """Give `topic` more partitions. After an error it has those it had, until the next attempt or open."""
+        self._forget_checkpoints({(topic.name, index) for index in range(len(topic.partitions), partition_count)})
         self.metadata.add_partitions(topic.name, partition_count)
         self._open_new(topic, partition_count, config, now_ms)
         topic.partition_count = partition_count
@@ -195,7 +197,6 @@ class DataFolder:
     def _open_new(self, topic: Topic, partition_count: int, config: BrokerConfig, now_ms: Callable[[], int]) -> None:
         settings = log_config(_known(topic), config)
         opened: list[PartitionLog] = []
-        self._forget_checkpoints({(topic.name, index) for index in range(len(topic.partitions), partition_count)})
         with ExitStack() as undo:
             for index in range(len(topic.partitions), partition_count):
                 source = self._open(topic, index, settings, now_ms)

@@ -90,6 +90,18 @@ class Graph:
         self.add_store(node.store)
         self.globals.append(node)
 
+    def behind(self, node: Node) -> list[Node]:
+        """The steps that a step feeds, each once."""
+        return [other for other in self.nodes if any(parent is node for parent in other.parents)]
+
+    def writers(self, topic: TopicDef) -> list[RepartitionNode]:
+        """The steps that write a repartition topic."""
+        return [node for node in self.nodes if isinstance(node, RepartitionNode) and node.topic is topic]
+
+    def reader(self, topic: TopicDef) -> SourceNode:
+        """The step that reads a repartition topic."""
+        return next(node for node in self.nodes if isinstance(node, SourceNode) and node.topic is topic)
+
     def source(self, topic: TopicDef, where: str) -> SourceNode:
         """The one source step of a topic, made when first asked for."""
         for node in self.nodes:

@@ -155,6 +155,18 @@ async def test_checkpoints_of_a_topic_say_nothing_of_the_next_one_of_its_name(fo
     assert folder.open().read("in") == ["d"]
 
 
+async def test_checkpoints_say_nothing_of_partitions_that_a_topic_gets_later(folder: Any, client: Any) -> None:
+    await client.create("wide", partitions=2)
+    await client.produce("wide", "a", partition=1)
+    await client.cluster.durability.flush(list(client.cluster.logs()))
+    await client.cluster.housekeeping.write_checkpoints()
+    await client.cluster.handle(DeleteTopicsRequest([DeleteTopicState("wide")]))
+    await client.create("wide")
+    cluster = client.cluster
+    cluster.folder.grow(cluster.topics["wide"], 2, cluster.config, cluster.now_ms)
+    assert ("wide", 1) not in checkpoints.read_offsets(folder.path / checkpoints.RECOVERY_POINTS)
+
+
 async def test_a_topic_that_goes_while_checkpoints_are_written_is_not_in_them(folder: Any, client: Any) -> None:
     folder_of = client.cluster.folder
     write, calls = folder_of.write_checkpoints, []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 
 from streams.expressions import Expression
-from streams.graph.nodes import FilterNode, Node, RepartitionNode, SourceNode
+from streams.graph.nodes import FilterNode, Node, RepartitionNode
 from streams.graph.plan import Graph
 
 
@@ -24,14 +24,12 @@ def filters_first(graph: Graph) -> None:
 
 def _sole_reader(graph: Graph, node: RepartitionNode) -> Node | None:
     """The one step that reads what this one alone writes; None if there are more."""
-    writers = [other for other in graph.nodes if isinstance(other, RepartitionNode) and other.topic is node.topic]
-    source = next(other for other in graph.nodes if isinstance(other, SourceNode) and other.topic is node.topic)
-    return _sole(graph, source) if len(writers) == 1 else None
+    return _sole(graph, graph.reader(node.topic)) if len(graph.writers(node.topic)) == 1 else None
 
 
 def _sole(graph: Graph, node: Node) -> Node | None:
-    children = [other for other in graph.nodes if any(parent is node for parent in other.parents)]
-    return children[0] if len(children) == 1 else None
+    behind = graph.behind(node)
+    return behind[0] if len(behind) == 1 else None
 
 
 def _put_before(graph: Graph, node: RepartitionNode, behind: FilterNode) -> None:

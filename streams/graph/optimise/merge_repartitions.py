@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
-from streams.graph.nodes import Node, RepartitionNode, SelectKeyNode, SourceNode
+from streams.graph.nodes import Node, RepartitionNode, SelectKeyNode
 from streams.graph.plan import Graph
 
 
@@ -47,13 +47,12 @@ def _is_same(one: UserFunction | Expression, other: UserFunction | Expression) -
 
 
 def _read_instead(graph: Graph, dropped: RepartitionNode, kept: RepartitionNode) -> None:
-    source = next(node for node in graph.nodes if isinstance(node, SourceNode) and node.topic is dropped.topic)
-    instead = next(node for node in graph.nodes if isinstance(node, SourceNode) and node.topic is kept.topic)
+    source, instead = graph.reader(dropped.topic), graph.reader(kept.topic)
     for node in graph.nodes:
         node.parents = tuple(instead if parent is source else parent for parent in node.parents)
     gone = [source, dropped]
     (above,) = dropped.parents
-    if above is not kept.parents[0] and not any(above in node.parents for node in graph.nodes if node is not dropped):
+    if above is not kept.parents[0] and graph.behind(above) == [dropped]:
         gone.append(above)
     graph.nodes = [node for node in graph.nodes if not any(node is other for other in gone)]
     del graph.topics[dropped.topic.name]

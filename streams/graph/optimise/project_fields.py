@@ -33,23 +33,19 @@ def project_fields(graph: Graph) -> None:
     written short do not decode: drain the topic first.
     """
     for node in [node for node in graph.nodes if isinstance(node, RepartitionNode)]:
-        source = next(other for other in graph.nodes if isinstance(other, SourceNode) and other.topic is node.topic)
+        source = graph.reader(node.topic)
         record = node.topic.value_type
-        if not getattr(record, "__struct_fields__", ()) or not _is_alone(graph, node):
+        if not getattr(record, "__struct_fields__", ()) or len(graph.writers(node.topic)) > 1:
             continue
         read = _read_behind(graph, source)
         if read is not None and read < set(record.__struct_fields__):
             _shorten(graph, node, source, _projected(record, read))
 
 
-def _is_alone(graph: Graph, node: RepartitionNode) -> bool:
-    return sum(1 for other in graph.nodes if isinstance(other, RepartitionNode) and other.topic is node.topic) == 1
-
-
 def _read_behind(graph: Graph, node: Node) -> set[str] | None:
     """The fields that all steps behind a step read; None if that cannot be said."""
     read: set[str] = set()
-    for child in (other for other in graph.nodes if any(parent is node for parent in other.parents)):
+    for child in graph.behind(node):
         own = _read_by(child)
         further = set() if isinstance(child, AggregateNode | MapValuesNode) else _read_behind(graph, child)
         if own is None or further is None:
