@@ -170,12 +170,15 @@ def free_port() -> int:
 
 
 def _with_controller(properties: dict[str, str]) -> dict[str, str]:
-    listeners, controller = properties["listeners"], f"127.0.0.1:{free_port()}"
+    """Alone in its quorum, unless `controller.quorum.voters` says who else there is, and where this one is."""
+    listeners, node = properties["listeners"], properties["node.id"]
+    voters = properties.get("controller.quorum.voters", f"{node}@127.0.0.1:{free_port()}")
+    controller = dict(voter.split("@") for voter in voters.split(","))[node]
     names = [listener.partition(":")[0] for listener in listeners.split(",")]
     protocols = ",".join(["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in names)])
     return {
         "advertised.listeners": listeners,
-        "controller.quorum.voters": f"{properties['node.id']}@{controller}",
+        "controller.quorum.voters": voters,
         "listener.security.protocol.map": protocols,
         **properties,
         "listeners": f"{listeners},CONTROLLER://{controller}",
@@ -188,12 +191,14 @@ class ApacheKafka:
     def __init__(
         self, folder: Path, config: Mapping[str, str] | None = None, *, java_options: Sequence[str] = _SMALL
     ) -> None:
-        """`config` has Kafka's names, and `scram.users` what `kafka-storage format --add-scram` takes."""
+        """`config` has Kafka's names, and for `kafka-storage format` what `--add-scram` takes (`scram.users`) and the
+        `cluster.id`.
+        """
         self.folder = folder
         self.data_dir = folder / "data"
         properties = BROKER | {"log.dirs": str(self.data_dir)} | dict(config or {})
-        users = properties.pop("scram.users", "")
-        self._format_options = ["--add-scram", users] if users else []
+        formatting = {"-t": properties.pop("cluster.id", ""), "--add-scram": properties.pop("scram.users", "")}
+        self._format_options = [word for option, value in formatting.items() if value for word in (option, value)]
         listeners = properties.setdefault("listeners", f"PLAINTEXT://127.0.0.1:{free_port()}")
         self.bootstrap = listeners.partition("://")[2].partition(",")[0]
         self.properties = folder / "server.properties"
@@ -205,10 +210,19 @@ class ApacheKafka:
 
     def start(self) -> None:
         """Returns when the broker answers: some 4 s."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Begins to start: one of several is ready when most of them are."""
         log = self.folder / "server.log"
         self._java = Java(
             "KafkaServer", str(self.properties), *self._format_options, log=log, options=self._java_options
         )
+
+    def wait(self) -> None:
+        """Returns when the broker answers."""
+        assert self._java is not None
         self._java.read(timeout_s=120)
 
     def kill(self) -> None:

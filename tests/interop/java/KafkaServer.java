@@ -39,8 +39,12 @@ public final class KafkaServer {
     }
 
     private static void format(String[] args) throws Exception {
-        List<String> command = new ArrayList<>(List.of("format", "-t", Uuid.randomUuid().toString(), "-c", args[0]));
-        command.addAll(List.of(args).subList(1, args.length));
+        List<String> options = List.of(args).subList(1, args.length);
+        List<String> command = new ArrayList<>(List.of("format", "-c", args[0]));
+        command.addAll(options);
+        if (!options.contains("-t")) {
+            command.addAll(List.of("-t", Uuid.randomUuid().toString()));
+        }
         int code = StorageTool.execute(command.toArray(String[]::new), System.err);
         if (code != 0) {
             throw new IllegalStateException("kafka-storage format ended with " + code);

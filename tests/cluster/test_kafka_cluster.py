@@ -1,0 +1,36 @@
+"""The fixture itself: leaders and coordinators move when their node is killed, and all is in sync when it is back."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.transport.contract import TopicPartition, TopicSpec
+from streams.transport.kafka import KafkaTransport
+from tests.cluster.kafka_cluster import KafkaCluster
+
+pytestmark = pytest.mark.slow
+
+
+async def test_a_killed_leader_is_replaced(three_brokers: KafkaCluster) -> None:
+    transport = KafkaTransport(three_brokers.bootstrap)
+    await transport.start()
+    await transport.create([TopicSpec("flights", 3)])
+    three_brokers.wait_until_in_sync()
+    leader = three_brokers.leader("flights")
+    with three_brokers.without(leader):
+        three_brokers.wait_for(lambda: three_brokers.leader("flights") not in (-1, leader), "there is another leader")
+        assert await transport.latest([TopicPartition("flights", 0)]) == {TopicPartition("flights", 0): 0}
+    await transport.stop()
+
+
+async def test_coordinators_are_found(three_brokers: KafkaCluster) -> None:
+    transport = KafkaTransport(three_brokers.bootstrap)
+    await transport.start()
+    producer = transport.producer(transactional_id="shop-0")
+    await producer.start()
+    asked = await transport.connection.retry(lambda: transport.connection.coordinator("shop-0", 1))
+    assert three_brokers.transaction_coordinator("shop-0") == asked
+    asked = await transport.connection.retry(lambda: transport.connection.coordinator("shop"))
+    assert three_brokers.group_coordinator("shop") == asked
+    await producer.close()
+    await transport.stop()
