@@ -25,7 +25,7 @@ from broker_embedded.wire.messages.groups import (
     OffsetFetchRequestGroup,
 )
 from streams.admin.descriptions import GroupDescription, GroupListing, GroupOffset, MemberDescription
-from streams.transport.contract import Asks, Committed, TopicPartition, Transport, TransportError
+from streams.transport.contract import Asks, Committed, GroupIdentity, TopicPartition, Transport, TransportError
 from streams.transport.error_codes import check
 from streams.transport.rows import by_partition, by_topic, offset_commit
 
@@ -126,7 +126,7 @@ def _offset(tp: TopicPartition, part: Any, end: int) -> GroupOffset:
 
 async def set_offsets(asks: Asks, group: str, offsets: Mapping[TopicPartition, int]) -> None:
     """Move a group. Raises TransportError while it has members: they would write their own over it."""
-    request = offset_commit(group, {tp: Committed(offset) for tp, offset in offsets.items()})
+    request = offset_commit(GroupIdentity(group), {tp: Committed(offset) for tp, offset in offsets.items()})
     answer = await asks.ask_coordinator(request, group, last_version=_NAMES_LAST)
     for tp, part in by_partition(answer.topics):
         if part.error_code in _HAS_MEMBERS:

@@ -18,7 +18,7 @@ from state.api import Checkpoint
 from streams.operators.outputs import Outputs
 from streams.runtime.steps import reach
 from streams.runtime.task import Task
-from streams.transport.contract import Committed, Producer, TopicPartition
+from streams.transport.contract import Committed, GroupIdentity, Producer, TopicPartition
 
 
 class Ingests(Protocol):
@@ -51,7 +51,7 @@ class Commit:
         source_checkpoint: Callable[[Task, str], tuple[TopicPartition, str] | None],
     ) -> None:
         self._producer = producer
-        self._group = group
+        self._group = GroupIdentity(group)
         self._tasks = tasks
         self._ingests = ingests
         self.parts: list[Task | Ingests] = [*tasks, *ingests]

@@ -20,7 +20,7 @@ from streams.errors import TopologyError, did_you_mean
 from streams.graph.plan import Plan
 from streams.runtime.folders import state_folder
 from streams.runtime.topics import changelog_names, internal_topics, position_topic, transactional_id
-from streams.transport.contract import Committed, TopicPartition, Transport
+from streams.transport.contract import Committed, GroupIdentity, TopicPartition, Transport
 
 if TYPE_CHECKING:
     from streams.app import App
@@ -60,7 +60,8 @@ class Removal:
         if self.offsets:
             producer = transport.producer()
             await producer.start()
-            await producer.send_offsets(self.group, {tp: Committed(at) for tp, at in self.offsets.items()})
+            offsets = {tp: Committed(at) for tp, at in self.offsets.items()}
+            await producer.send_offsets(GroupIdentity(self.group), offsets)
             await producer.close()
 
 

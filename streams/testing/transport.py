@@ -22,6 +22,7 @@ from streams.transport.committed import read_committed
 from streams.transport.contract import (
     Committed,
     FencedError,
+    GroupIdentity,
     Isolation,
     OffsetOutOfRangeError,
     Producer,
@@ -157,7 +158,7 @@ async def a_topic_made_again_is_another(transport: Transport) -> None:
     (tp,) = await _topic(transport)
     producer = await _transaction(transport)
     await producer.send(tp, _batch("old"))
-    await producer.send_offsets("group", {tp: Committed(1)})
+    await producer.send_offsets(GroupIdentity("group"), {tp: Committed(1)})
     await producer.commit()
     before = (await transport.describe([tp.topic]))[tp.topic].topic_id
     await transport.delete([tp.topic, _name("missing")])
@@ -319,7 +320,7 @@ async def a_commit_shows_everything_together(transport: Transport) -> None:
     assert await producer.send(a, _batch("a1")) == 0
     await producer.send(b, _batch("b1", "b2"))
     assert await producer.send(a, _batch("a2")) == 1
-    await producer.send_offsets(group, {a: Committed(17, "note"), b: Committed(4)})
+    await producer.send_offsets(GroupIdentity(group), {a: Committed(17, "note"), b: Committed(4)})
     assert (await _read(transport, a), await _read(transport, b)) == ([], [])
     assert await _read(transport, a, isolation="read_uncommitted") == ["a1", "a2"]
     assert await transport.latest([a, b]) == {a: 0, b: 0}
@@ -336,12 +337,12 @@ async def offsets_outside_of_a_transaction_are_visible_at_once(transport: Transp
     group = _name("group")
     producer = await _producer(transport)
     await producer.send(tp, _batch("a"))
-    await producer.send_offsets(group, {tp: Committed(1, "note")})
+    await producer.send_offsets(GroupIdentity(group), {tp: Committed(1, "note")})
     assert await transport.committed(group, [tp]) == {tp: Committed(1, "note")}
-    await producer.send_offsets(group, {tp: Committed(0)})
+    await producer.send_offsets(GroupIdentity(group), {tp: Committed(0)})
     assert await transport.committed(group, [tp]) == {tp: Committed(0)}
     missing = TopicPartition(tp.topic, 7)
-    await _raises(UnknownTopicError, producer.send_offsets(group, {missing: Committed(1)}))
+    await _raises(UnknownTopicError, producer.send_offsets(GroupIdentity(group), {missing: Committed(1)}))
 
 
 @_check
@@ -351,12 +352,12 @@ async def an_abort_hides_everything(transport: Transport) -> None:
     group = _name("group")
     producer = await _transaction(transport)
     await producer.send(tp, _batch("lost"))
-    await producer.send_offsets(group, {tp: Committed(1)})
+    await producer.send_offsets(GroupIdentity(group), {tp: Committed(1)})
     await producer.abort()
     assert await transport.committed(group, [tp]) == {tp: None}
     await producer.begin()
     await producer.send(tp, _batch("kept"))
-    await producer.send_offsets(group, {tp: Committed(2)})
+    await producer.send_offsets(GroupIdentity(group), {tp: Committed(2)})
     await producer.commit()
     await _settled(transport, tp)
     assert await _read(transport, tp) == ["kept"]
@@ -418,7 +419,12 @@ async def calls_out_of_order_are_errors(transport: Transport) -> None:
     """What needs a transaction says so, and a second begin too."""
     (tp,) = await _topic(transport)
     producer = await _producer(transport, _name("producer"))
-    for work in (producer.send(tp, _batch("a")), producer.send_offsets("g", {}), producer.commit(), producer.abort()):
+    for work in (
+        producer.send(tp, _batch("a")),
+        producer.send_offsets(GroupIdentity("g"), {}),
+        producer.commit(),
+        producer.abort(),
+    ):
         await _raises(TransportError, work)
     await producer.begin()
     await _raises(TransportError, producer.begin())
@@ -434,13 +440,13 @@ async def a_newer_instance_shuts_older_ones_out(transport: Transport) -> None:
     group, transactional_id = _name("group"), _name("producer")
     old = await _transaction(transport, transactional_id)
     await old.send(tp, _batch("lost"))
-    await old.send_offsets(group, {tp: Committed(1)})
+    await old.send_offsets(GroupIdentity(group), {tp: Committed(1)})
     new = await _producer(transport, transactional_id)
     assert await transport.committed(group, [tp]) == {tp: None}
     for work in (
         old.send(tp, _batch("x")),
         old.send(other, _batch("x")),
-        old.send_offsets(group, {tp: Committed(9)}),
+        old.send_offsets(GroupIdentity(group), {tp: Committed(9)}),
         old.commit(),
     ):
         await _raises(FencedError, work)
@@ -471,7 +477,7 @@ async def undecided_offsets_are_waited_for(transport: Transport) -> None:
     group = _name("group")
     producer = await _transaction(transport)
     await producer.send(tp, _batch("a"))
-    await producer.send_offsets(group, {tp: Committed(5)})
+    await producer.send_offsets(GroupIdentity(group), {tp: Committed(5)})
     asking = asyncio.create_task(transport.committed(group, [tp]))
     await asyncio.sleep(0)
     assert not asking.done()

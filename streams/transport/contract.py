@@ -62,6 +62,21 @@ class Committed(msgspec.Struct, frozen=True):
     metadata: str = ""
 
 
+class GroupIdentity(NamedTuple):
+    """A group, and who in it speaks: a broker refuses the offsets of a member that is none any more (KIP-447).
+
+    Without a member the broker takes offsets for the group as long as nobody is in it, and in transactions always.
+
+    >>> GroupIdentity("flights")
+    GroupIdentity(group='flights', generation=-1, member_id='', instance_id=None)
+    """
+
+    group: str
+    generation: int = -1
+    member_id: str = ""
+    instance_id: str | None = None
+
+
 class Fetched(msgspec.Struct):
     """What a fetch found in one partition.
 
@@ -104,7 +119,16 @@ class DamagedLogError(TransportError):
 
 
 class FencedError(TransportError):
-    """Another instance took over the transactional id, or the transaction timed out: this producer is done."""
+    """Somebody else has taken over: the transactional id, or the seat in the group. What is not committed is lost.
+
+    Also where the transaction has timed out, or the group has given the member up.
+    """
+
+
+class StaleGenerationError(TransportError):
+    """The group is being shared anew, and the offsets come from the generation before. The member is still in: once it
+    knows its new generation, send them again.
+    """
 
 
 class UnknownOutcomeError(TransportError):
@@ -141,8 +165,12 @@ class Producer(Protocol):
         Raises FencedError, UnknownTopicError, TransportError (too large, disk full, ...).
         """
 
-    async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
-        """Positions of `group`, visible when the transaction commits; without a transactional id at once."""
+    async def send_offsets(self, group: GroupIdentity, offsets: Mapping[TopicPartition, Committed]) -> None:
+        """Positions of `group`, visible when the transaction commits; without a transactional id at once.
+
+        Raises StaleGenerationError (nothing was taken; the transaction may go on), and FencedError where the member is
+        none any more.
+        """
 
     async def commit(self) -> None:
         """End the transaction: its batches and offsets become visible together, on a cluster perhaps a moment later.
@@ -166,8 +194,20 @@ class Asks(Protocol):
     async def ask_node(self, request: Request, node: int) -> Any:
         """The answer of one broker."""
 
-    async def ask_coordinator(self, request: Request, name: str, *, last_version: int = 32_767) -> Any:
-        """The answer of the broker that coordinates a group."""
+    async def ask_coordinator(
+        self,
+        request: Request,
+        name: str,
+        *,
+        lane: str = "coordinator",
+        last_version: int = 32_767,
+        timeout_ms: int | None = None,
+    ) -> Any:
+        """The answer of the broker that coordinates a group.
+
+        A request that waits holds up those behind it on its `lane`. `timeout_ms` is for one that may wait longer than
+        an answer usually takes.
+        """
 
     async def coordinator(self, name: str) -> int:
         """The id of the broker that coordinates a group."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from broker_embedded import errors
-from streams.transport.contract import FencedError, TransportError, UnknownTopicError
+from streams.transport.contract import FencedError, StaleGenerationError, TransportError, UnknownTopicError
 
 MISSING = (errors.UnknownTopicOrPartitionError.info.code, errors.UnknownTopicIdError.info.code)
 
@@ -12,6 +12,10 @@ _TRANSPORT_ERRORS: dict[int, type[TransportError]] = {
     errors.ProducerFencedError.info.code: FencedError,
     errors.InvalidProducerEpochError.info.code: FencedError,
     errors.InvalidProducerIdMappingError.info.code: FencedError,
+    errors.UnknownMemberIdError.info.code: FencedError,
+    errors.FencedInstanceIdError.info.code: FencedError,
+    errors.IllegalGenerationError.info.code: StaleGenerationError,
+    errors.RebalanceInProgressError.info.code: StaleGenerationError,
 }
 
 

@@ -28,7 +28,7 @@ from broker_embedded.wire.messages.transactions import (
     TxnOffsetCommitRequestPartition,
     TxnOffsetCommitRequestTopic,
 )
-from streams.transport.contract import Committed, TopicMismatchError, TopicPartition, TopicSpec
+from streams.transport.contract import Committed, GroupIdentity, TopicMismatchError, TopicPartition, TopicSpec
 
 T = TypeVar("T")
 
@@ -57,21 +57,24 @@ def by_partition(topics: Iterable[Any]) -> Iterator[tuple[TopicPartition, Any]]:
 # Positions of groups
 
 
-def offset_commit(group: str, offsets: Mapping[TopicPartition, Committed]) -> OffsetCommitRequest:
-    """Moves a group from outside, or without a transaction."""
+def offset_commit(group: GroupIdentity, offsets: Mapping[TopicPartition, Committed]) -> OffsetCommitRequest:
+    """Moves a group from outside, or as a member without a transaction."""
     rows = _committed_rows(OffsetCommitRequestPartition, offsets)
-    return OffsetCommitRequest(
-        group, topics=[OffsetCommitRequestTopic(name, partitions=found) for name, found in rows.items()]
-    )
+    topics = [OffsetCommitRequestTopic(name, partitions=found) for name, found in rows.items()]
+    return OffsetCommitRequest(*group, topics)
 
 
 def txn_offset_commit(
-    transactional_id: str, producer_id: int, epoch: int, group: str, offsets: Mapping[TopicPartition, Committed]
+    transactional_id: str,
+    producer_id: int,
+    epoch: int,
+    group: GroupIdentity,
+    offsets: Mapping[TopicPartition, Committed],
 ) -> TxnOffsetCommitRequest:
     """Moves a group with a transaction."""
     rows = _committed_rows(TxnOffsetCommitRequestPartition, offsets)
     topics = [TxnOffsetCommitRequestTopic(name, found) for name, found in rows.items()]
-    return TxnOffsetCommitRequest(transactional_id, group, producer_id, epoch, topics=topics)
+    return TxnOffsetCommitRequest(transactional_id, group.group, producer_id, epoch, *group[1:], topics)
 
 
 def _committed_rows(row: Callable[..., T], offsets: Mapping[TopicPartition, Committed]) -> dict[str, list[T]]:

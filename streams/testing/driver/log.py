@@ -18,6 +18,7 @@ from streams.transport.contract import (
     Asks,
     Committed,
     Fetched,
+    GroupIdentity,
     Isolation,
     TopicInfo,
     TopicMismatchError,
@@ -243,11 +244,11 @@ class MemoryProducer:
             self._written.setdefault(tp, []).append(stored)
         return stored.base
 
-    async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
+    async def send_offsets(self, group: GroupIdentity, offsets: Mapping[TopicPartition, Committed]) -> None:
         if self._transactional:
-            self._offsets.setdefault(group, {}).update(offsets)
+            self._offsets.setdefault(group.group, {}).update(offsets)
         else:
-            self._log.commit_offsets(group, offsets)
+            self._log.commit_offsets(group.group, offsets)
 
     async def commit(self) -> None:
         for group, offsets in self._offsets.items():

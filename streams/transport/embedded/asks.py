@@ -29,7 +29,7 @@ class InProcess:
     async def ask_node(self, request: Request, node: int) -> Any:
         return await self.ask(request)
 
-    async def ask_coordinator(self, request: Request, name: str, *, last_version: int = 32_767) -> Any:
+    async def ask_coordinator(self, request: Request, name: str, **_: Any) -> Any:
         return await self.ask(request)
 
     async def coordinator(self, name: str) -> int:

@@ -20,7 +20,7 @@ from broker_embedded.wire.messages.transactions import (
     InitProducerIdRequest,
     InitProducerIdResponse,
 )
-from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
+from streams.transport.contract import Committed, GroupIdentity, TopicPartition, TransportError, UnknownOutcomeError
 from streams.transport.error_codes import as_transport_error, raise_for
 from streams.transport.producer_state import ProducerState
 from streams.transport.rows import by_partition, offset_commit, txn_offset_commit
@@ -85,8 +85,8 @@ class EmbeddedProducer:
             self._sequences[tp] = (sequence + count) & _SEQUENCE_MAX
         return row.base_offset
 
-    async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
-        doing = f"send offsets of group {group!r}"
+    async def send_offsets(self, group: GroupIdentity, offsets: Mapping[TopicPartition, Committed]) -> None:
+        doing = f"send offsets of group {group.group!r}"
         request: Request
         if self._transactional_id is None:
             self._state.expect(ProducerState.READY, self._who, doing)
@@ -96,7 +96,7 @@ class EmbeddedProducer:
             self._wrote = True
             request = txn_offset_commit(self._transactional_id, self._producer_id, self._epoch, group, offsets)
         for tp, row in by_partition((await self._ask(request)).topics):
-            raise_for(row.error_code, f"{self._who}, group {group!r}, {tp}")
+            raise_for(row.error_code, f"{self._who}, group {group.group!r}, {tp}")
 
     async def commit(self) -> None:
         await self._end(commit=True)

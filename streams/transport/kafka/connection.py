@@ -20,6 +20,7 @@ from broker_embedded.wire.messages.groups import FindCoordinatorRequest
 from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
 from streams.transport.error_codes import MISSING, RetryError, check
+from streams.transport.kafka import patience
 from streams.transport.kafka.logs import quietly
 from streams.transport.kafka.requests import WireRequest
 
@@ -142,12 +143,26 @@ class KafkaConnection:
 
     # Asking
 
-    async def ask(self, request: Request, *, node: int = _ANY, lane: str = "admin", last_version: int = 32_767) -> Any:
-        """The answer of one broker, or of any. Raises ConnectionLostError when none comes."""
-        return await self._send(self._open(), request, node, lane, last_version)
+    async def ask(
+        self,
+        request: Request,
+        *,
+        node: int = _ANY,
+        lane: str = "admin",
+        last_version: int = 32_767,
+        timeout_ms: int | None = None,
+    ) -> Any:
+        """The answer of one broker, or of any. Raises ConnectionLostError when none comes within `timeout_ms`."""
+        return await self._send(self._open(), request, node, lane, last_version, timeout_ms)
 
     async def _send(
-        self, client: AIOKafkaClient, request: Request, node: int, lane: str, last_version: int = 32_767
+        self,
+        client: AIOKafkaClient,
+        request: Request,
+        node: int,
+        lane: str,
+        last_version: int = 32_767,
+        timeout_ms: int | None = None,
     ) -> Any:
         from aiokafka.errors import KafkaError
 
@@ -157,7 +172,7 @@ class KafkaConnection:
                 raise ConnectionLostError(f"{type(request).__name__}: no broker is known")
         with quietly() as heard:
             try:
-                return await client.send(node, WireRequest(request, last_version), group=lane)
+                return await patience.send(client, node, WireRequest(request, last_version), lane, timeout_ms)
             except (TimeoutError, KafkaError, OSError) as error:
                 why = "; ".join(heard) or repr(error)
                 raise ConnectionLostError(f"{type(request).__name__} to broker {node}: {why}") from error
@@ -171,11 +186,18 @@ class KafkaConnection:
         return [row.node_id for row in (await self.metadata([])).brokers]
 
     async def ask_coordinator(
-        self, request: Request, name: str, kind: int = GROUP, *, last_version: int = 32_767
+        self,
+        request: Request,
+        name: str,
+        kind: int = GROUP,
+        *,
+        lane: str = "coordinator",
+        last_version: int = 32_767,
+        timeout_ms: int | None = None,
     ) -> Any:
         """The answer of the broker that coordinates a group or a transactional id."""
         node = await self.coordinator(name, kind)
-        return await self.ask(request, node=node, lane="coordinator", last_version=last_version)
+        return await self.ask(request, node=node, lane=lane, last_version=last_version, timeout_ms=timeout_ms)
 
     async def coordinator(self, name: str, kind: int = GROUP) -> int:
         """The id of that broker."""

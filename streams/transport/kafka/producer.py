@@ -31,7 +31,7 @@ from broker_embedded.wire.messages.transactions import (
     EndTxnRequest,
     InitProducerIdRequest,
 )
-from streams.transport.contract import Committed, TopicPartition, TransportError, UnknownOutcomeError
+from streams.transport.contract import Committed, GroupIdentity, TopicPartition, TransportError, UnknownOutcomeError
 from streams.transport.error_codes import RetryError, check, check_leader
 from streams.transport.kafka.connection import TRANSACTION, ConnectionLostError, KafkaConnection
 from streams.transport.producer_state import ProducerState
@@ -189,23 +189,23 @@ class KafkaProducer:
         check_leader(row.error_code, f"{self._who}, {tp}", row.error_message)
         return row.base_offset
 
-    async def send_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
+    async def send_offsets(self, group: GroupIdentity, offsets: Mapping[TopicPartition, Committed]) -> None:
         if self._transactional_id is None:
             await self._commit_offsets(group, offsets)
             return
-        self._state.expect(ProducerState.OPEN, self._who, f"send offsets of group {group!r}")
+        self._state.expect(ProducerState.OPEN, self._who, f"send offsets of group {group.group!r}")
         who = (self._transactional_id, self._producer_id, self._epoch)
         self._wrote = True
-        if group not in self._groups_added:
-            await self._checked(AddOffsetsToTxnRequest(*who, group))
-            self._groups_added.add(group)
+        if group.group not in self._groups_added:
+            await self._checked(AddOffsetsToTxnRequest(*who, group.group))
+            self._groups_added.add(group.group)
         request = txn_offset_commit(*who, group, offsets)
-        await self._connection.retry(lambda: self._commit(request, group, _TXN_OFFSET_COMMIT_LAST))
+        await self._connection.retry(lambda: self._commit(request, group.group, _TXN_OFFSET_COMMIT_LAST))
 
-    async def _commit_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
-        self._state.expect(ProducerState.READY, self._who, f"send offsets of group {group!r}")
+    async def _commit_offsets(self, group: GroupIdentity, offsets: Mapping[TopicPartition, Committed]) -> None:
+        self._state.expect(ProducerState.READY, self._who, f"send offsets of group {group.group!r}")
         request = offset_commit(group, offsets)
-        await self._connection.retry(lambda: self._commit(request, group, _OFFSET_COMMIT_LAST))
+        await self._connection.retry(lambda: self._commit(request, group.group, _OFFSET_COMMIT_LAST))
 
     async def _commit(self, request: Request, group: str, last_version: int) -> None:
         answer = await self._connection.ask_coordinator(request, group, last_version=last_version)

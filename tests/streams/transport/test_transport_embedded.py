@@ -18,6 +18,7 @@ from streams.transport.committed import read_committed
 from streams.transport.contract import (
     Committed,
     FencedError,
+    GroupIdentity,
     TopicPartition,
     TopicSpec,
     TransportError,
@@ -186,7 +187,7 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     await producer.start()
     await producer.begin()
     await producer.send(FLIGHTS, batch("a", "b"))
-    await producer.send_offsets("app", {FLIGHTS: Committed(7, "note")})
+    await producer.send_offsets(GroupIdentity("app"), {FLIGHTS: Committed(7, "note")})
     await producer.commit()
     await transport.stop()
 

@@ -17,6 +17,7 @@ from broker_embedded import Fault, Listener, RunningBroker, errors, records
 from streams.transport.committed import read_committed
 from streams.transport.contract import (
     Committed,
+    GroupIdentity,
     Isolation,
     TopicPartition,
     TopicSpec,
@@ -119,7 +120,7 @@ async def transaction(transport: KafkaTransport) -> None:
     await producer.begin()
     await producer.send(tp, batch("a", "b"))
     await producer.send(tp, batch("c"))
-    await producer.send_offsets(f"group of {tp}", {tp: Committed(7, "note")})
+    await producer.send_offsets(GroupIdentity(f"group of {tp}"), {tp: Committed(7, "note")})
     await producer.commit()
     await producer.begin()
     await producer.send(tp, batch("d"))
