@@ -167,6 +167,16 @@ class Assembly:
             for queue in task.queues
         )
 
+    async def expects_more(self) -> bool:
+        """Whether records that the app has written are on their way to a task of its: in a transaction whose decision
+        its partition has not been told yet.
+        """
+        own = {tp: queue.fetch_offset for tp, queue in self.queue_of.items() if tp not in self._ends}
+        if not own:
+            return False
+        ends = await self.transport.latest(own, "read_uncommitted")
+        return any(ends[tp] > offset for tp, offset in own.items())
+
     async def purge(self) -> None:
         """Deletes what was processed from repartition topics, now and then."""
         due = {

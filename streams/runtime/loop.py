@@ -14,6 +14,7 @@ from collections.abc import Callable
 from streams.errors import StreamsError
 from streams.operators.outputs import Outputs
 from streams.runtime.assembly import Assembly
+from streams.runtime.end_of_input import Alone, EndOfInput
 from streams.runtime.executor import TURN_S
 from streams.runtime.observer import Reason
 
@@ -38,11 +39,18 @@ class Loop:
     """Runs the tasks and sources of an assembly."""
 
     def __init__(
-        self, assembly: Assembly, stopping: asyncio.Event, *, until_end: bool, progress: Callable[[int, float], None]
+        self,
+        assembly: Assembly,
+        stopping: asyncio.Event,
+        *,
+        until_end: bool,
+        progress: Callable[[int, float], None],
+        end: EndOfInput = Alone(),  # noqa: B008 - it has no state
     ) -> None:
         self._assembly = assembly
         self._stopping = stopping
         self._until_end = until_end
+        self._end = end
         self._progress = progress
         self._commit_interval_s = assembly.settings.commit_interval_ms / 1000
         self._committed_s = time.monotonic()
@@ -122,8 +130,10 @@ class Loop:
                 return False
             await self._wait(min(wait_s, self._commit_interval_s, assembly.until_due_s()))
             return False
-        if self._until_end and assembly.at_end():
-            return True
+        if self._until_end and assembly.at_end() and not await assembly.expects_more():
+            totals = assembly.totals()
+            if self._end.reached(totals.records + totals.commits):
+                return True
         await self._wait(min(WAIT_MS / 1000, assembly.until_due_s()))
         return False
 

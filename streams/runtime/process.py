@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
+from streams.runtime.end_of_input import Alone, EndOfInput
 from streams.runtime.observer import Observer
+from streams.runtime.signals import first_signal
 from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
     from streams.app import App
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_SHOW_CURSOR = b"\x1b[?25h"
 
-
-def run(app: App, observer: Observer, *, until_end: bool = False) -> int:
+def run(app: App, observer: Observer, *, until_end: bool = False, end: EndOfInput | None = None) -> int:
     """Runs an app until its end or a signal; returns the exit code: 0 fine, 1 failed, 130 interrupted by SIGINT.
+
+    `end` says whether the end of the input is the worker's, which alone it is.
 
     SIGTERM and SIGINT let it commit what it has done; a second one ends the process at once.
     """
@@ -30,11 +27,11 @@ def run(app: App, observer: Observer, *, until_end: bool = False) -> int:
     # (700) the collector took a tenth of the time of a windowed count.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-    return asyncio.run(_run(app, observer, until_end=until_end))
+    return asyncio.run(_run(app, observer, end or Alone(), until_end=until_end))
 
 
-async def _run(app: App, observer: Observer, *, until_end: bool) -> int:
-    worker = Worker(app, observer, until_end=until_end)
+async def _run(app: App, observer: Observer, end: EndOfInput, *, until_end: bool) -> int:
+    worker = Worker(app, observer, until_end=until_end, end=end)
     loop = asyncio.get_running_loop()
     with first_signal(lambda: loop.call_soon_threadsafe(worker.stop)) as received:
         try:
@@ -42,29 +39,3 @@ async def _run(app: App, observer: Observer, *, until_end: bool) -> int:
         except Exception:  # noqa: BLE001 - the observer was told
             return 1
     return 130 if signal.SIGINT in received else 0
-
-
-@contextmanager
-def first_signal(stop: Callable[[], object]) -> Iterator[list[int]]:
-    """Calls `stop` at the first of SIGNALS; a second one does what it does without us. Gives those received.
-
-    These are handlers of Python's, not of the event loop, so that they come through while the user's code holds it up.
-    """
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) == 1:
-            stop()
-            return
-        if os.isatty(2):
-            os.write(2, _SHOW_CURSOR)  # a live view may have hidden it
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

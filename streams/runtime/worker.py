@@ -11,12 +11,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streams.operators.base import NO_TIME
 from streams.runtime.assembly import Assembly, assemble
 from streams.runtime.background import Background
 from streams.runtime.conditions import Conditions, Sleep, wall_ms
+from streams.runtime.end_of_input import Alone, EndOfInput
 from streams.runtime.loop import Interrupted, Loop
 from streams.runtime.observer import Dropped, Failed, Observer, Progress, Reason, Started, Stopped
 from streams.runtime.totals import Totals
@@ -35,8 +37,8 @@ log = logging.getLogger("streams.worker")
 class Worker:
     """Runs one app in this process.
 
-    `until_end`: process what is there, then stop. `now_ms` is the wall clock, `sleep` waits so many seconds before a
-    record is tried again. `transport` None opens the one that the settings name.
+    `until_end`: process what is there, then stop, if `end` says so. `now_ms` is the wall clock, `sleep` waits so many
+    seconds before a record is tried again. `transport` None opens the one that the settings name.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Worker:
         observer: Observer,
         *,
         until_end: bool = False,
+        end: EndOfInput = Alone(),  # noqa: B008 - it has no state
         now_ms: Callable[[], int] = wall_ms,
         sleep: Sleep = asyncio.sleep,
         transport: Transport | None = None,
@@ -52,6 +55,7 @@ class Worker:
         self.app = app
         self.observer = observer
         self._until_end = until_end
+        self._end = end
         self._now_ms = now_ms
         self._sleep = sleep
         self._transport = transport
@@ -133,10 +137,14 @@ class Worker:
         again: it says what happened. So it is when the broker has ended the transaction, as after the machine slept.
         """
         in_a_row = 0
+        event_loop = asyncio.get_running_loop()
+        self._end.begin(partial(event_loop.call_soon_threadsafe, self._look_again))
         while True:
             assert self.assembly is not None
             assembly = self.assembly
-            self.loop = Loop(assembly, self._stopping, until_end=self._until_end, progress=self._progress)
+            self.loop = Loop(
+                assembly, self._stopping, until_end=self._until_end, end=self._end, progress=self._progress
+            )
             try:
                 return await self.loop.run()
             except (UnknownOutcomeError, FencedError) as error:
@@ -146,6 +154,11 @@ class Worker:
                 log.warning("going on from the last commit, as the log tells it: %s", error)
             self.assembly = await assembly.again()
             await self.assembly.open(self.observer.restoring)
+
+    def _look_again(self) -> None:
+        """Ends the waiting of a loop that has nothing to do."""
+        if self.assembly is not None:
+            self.assembly.woken.set()
 
     async def _back_off(self, seconds: float) -> None:
         """Waits before a record is tried again. A stop does not wait for it."""

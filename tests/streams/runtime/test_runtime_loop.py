@@ -97,6 +97,9 @@ class FakeAssembly:
     def at_end(self) -> bool:
         return not any(task.runs for task in self.tasks)
 
+    async def expects_more(self) -> bool:
+        return False
+
 
 class Clock:
     """`time` as the loop uses it: it moves when told, and when the loop waits."""
@@ -393,3 +396,27 @@ async def test_what_was_processed_is_removed_from_repartition_topics(
         assert client._transport is not None
         (earliest,) = (await client._transport.earliest([TopicPartition("purge-moved-repartition", 0)])).values()
         assert earliest >= 50
+
+
+class OnOrder:
+    """Lets a loop end when it has been asked so often."""
+
+    def __init__(self, times: int) -> None:
+        self.moved: list[int] = []
+        self.times = times
+
+    def begin(self, wake: Callable[[], object]) -> None: ...
+
+    def reached(self, moved: int) -> bool:
+        self.moved.append(moved)
+        return len(self.moved) == self.times
+
+
+async def test_one_of_several_ends_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assembly = FakeAssembly([FakeTask([5])])
+    made, _ = loop_over(assembly, monkeypatch)
+    end = OnOrder(times=3)
+    monkeypatch.setattr(made, "_end", end)
+    assert await made.run() == "end"
+    assert end.moved == [1, 1, 1]  # commits: it is asked when what there was is committed
+    assert len(assembly.clock.waits) == 2
