@@ -217,7 +217,7 @@ def _check_function(agent: Agent) -> None:
 
 
 def _same_key(one: Any, other: Any) -> bool:
-    if isinstance(one, Expression) and isinstance(other, Expression):
+    if isinstance(one, Expression) or isinstance(other, Expression):
         return repr(one) == repr(other)
     # A lambda in the body is a new function each time: what makes it the same one is its code.
     return one is other or getattr(one, "__code__", one) == getattr(other, "__code__", other)

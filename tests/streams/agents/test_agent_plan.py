@@ -214,6 +214,20 @@ def test_group_by_in_the_decorator_and_in_the_body_make_the_same_plan() -> None:
     assert ("repartition", "flights-by-carrier-repartition") in planned(True)
 
 
+def test_an_agent_groups_by_an_expression_beside_a_pipeline_that_groups_by_a_function() -> None:
+    app = App("flights")
+    flights = app.topic("flights", key_type=str, value_type=Flight)
+    flights.stream().group_by(lambda flight: flight.carrier, key_type=str, name="carriers").count(name="count")
+
+    @app.agent(flights, group_by=Flight.carrier)
+    async def watch(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+    names = {node.name for sub in app.plan().subtopologies for node in sub.nodes if node.kind == "repartition"}
+    assert names == {"carriers-repartition", "flights-by-carrier-repartition"}
+
+
 def test_body_with_yield_and_view_is_started_for_its_key() -> None:
     app = App("flights")
 
