@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from streams.config import Settings, load_settings
 from streams.dsl.builder import Builder
@@ -20,6 +20,7 @@ from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import caller, name_of, speaking_for, where
 from streams.graph.optimise import optimise
 from streams.graph.plan import Plan, plan
+from streams.location import Location, Owner, locate, this_worker
 from streams.policies import DeadLetter, Policy, Retry
 from streams.sources import Source
 from streams.topic import TimestampRule, Topic, checked_rule, topic_config
@@ -36,16 +37,23 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def always() -> bool:
+    """Whether a worker leads that is alone."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class AtWork:
     """What a worker lends to the app it runs: where `send` puts records and how it is told, the tasks' tables, the
-    clock (ms).
+    clock (ms); whether it is the one worker that does what only one is to do, and who works on a task, by its id.
     """
 
     outputs: Outputs
     contexts: Callable[[], list[TaskContext]]
     now_ms: Callable[[], int]
     wake: Callable[[], None] = lambda: None
+    is_leader: Callable[[], bool] = always
+    owner: Callable[[str], Owner | None] = this_worker
 
 
 class App:
@@ -69,6 +77,7 @@ class App:
         self.sources: list[Source] = []
         self.timers: list[TimerCall] = []
         self.background: list[Callable[..., Any]] = []
+        self.leader_tasks: list[Callable[..., Any]] = []
         self.reports: dict[str, Callable[[], Iterable[object]]] = {}
         self._tables: dict[str, AgentTable[Any, Any]] = {}
         self._plan: Plan | None = None
@@ -244,33 +253,66 @@ class App:
 
         return decorate
 
-    def timer(self, interval: Duration, *, name: str | None = None) -> Callable[[F], F]:
-        """Decorates a function to be called every `interval` while a worker runs."""
+    def timer(self, interval: Duration, *, name: str | None = None, on_leader: bool = False) -> Callable[[F], F]:
+        """Decorates a function to be called every `interval` while a worker runs.
+
+        With `on_leader` one worker of the app calls it, and its times are multiples of the interval since 1970: those
+        are the same on every worker, so whoever leads next goes on with them.
+        """
         from streams.timers import Timer
 
-        return self._timed(Timer(interval), name)
+        return self._timed(Timer(interval), name, on_leader)
 
-    def crontab(self, expression: str, *, timezone: Any = None, name: str | None = None) -> Callable[[F], F]:
+    def crontab(
+        self, expression: str, *, timezone: Any = None, name: str | None = None, on_leader: bool = False
+    ) -> Callable[[F], F]:
         """Decorates a function to be called at the times of a cron expression; `timezone` is a name or a tzinfo, UTC
-        unless given.
+        unless given. With `on_leader` one worker of the app calls it.
         """
         from streams.timers import Crontab
 
-        return self._timed(Crontab(expression, timezone), name)
+        return self._timed(Crontab(expression, timezone), name, on_leader)
 
-    def _timed(self, schedule: Schedule, name: str | None) -> Callable[[F], F]:
+    def _timed(self, schedule: Schedule, name: str | None, on_leader: bool) -> Callable[[F], F]:
         from streams.timers import TimerCall
 
         def decorate(function: F) -> F:
-            self.timers.append(TimerCall(name or name_of(function), schedule, function, where(function)))
+            self.timers.append(TimerCall(name or name_of(function), schedule, function, where(function), on_leader))
             return function
 
         return decorate
 
-    def task(self, function: F) -> F:
-        """Decorates a coroutine function that runs once, beside the worker's loop."""
-        self.background.append(function)
-        return function
+    @overload
+    def task(self, function: F) -> F: ...
+
+    @overload
+    def task(self, *, on_leader: bool = False) -> Callable[[F], F]: ...
+
+    def task(self, function: F | None = None, *, on_leader: bool = False) -> F | Callable[[F], F]:
+        """Decorates a coroutine function that runs once, beside the worker's loop.
+
+        With `on_leader` one worker of the app runs it: it begins where leadership comes to, once each time, and is
+        cancelled where leadership leaves.
+        """
+
+        def decorate(function: F) -> F:
+            (self.leader_tasks if on_leader else self.background).append(function)
+            return function
+
+        return decorate if function is None else decorate(function)
+
+    def is_leader(self) -> bool:
+        """Whether the worker in this process is the one that does what only one is to do; false without a worker."""
+        return self.worker is not None and self.worker.is_leader()
+
+    def locate(self, table: str, key: Any) -> Location:
+        """Which worker has a key of a table, as far as the worker in this process knows; of a windowed table give the
+        key without the window.
+
+        Raises StreamsError when no worker runs the app here, when there is no such table, and while nobody has the
+        key's partition.
+        """
+        return locate(self, table, key)
 
     def report(self, function: Callable[[], Iterable[object]]) -> Callable[[], Iterable[object]]:
         """Decorates a function that gives rows for the worker to show: a live table, and as JSON lines at the end with

@@ -127,12 +127,15 @@ def _zone(zone: str | tzinfo | None) -> tzinfo:
 
 @dataclass(frozen=True, slots=True)
 class TimerCall:
-    """A function without arguments, and when to call it. `name` and `where` are for messages."""
+    """A function without arguments, and when to call it; with `on_leader` by one worker of the app only. `name` and
+    `where` are for messages.
+    """
 
     name: str
     schedule: Schedule
     function: Callable[[], Any]
     where: str = ""
+    on_leader: bool = False
 
 
 def _next(schedule: Schedule, due_ms: int, now_ms: int) -> int:
@@ -152,26 +155,45 @@ async def call_timer(call: TimerCall) -> None:
         raise UserCodeError(error, step=f"timer {call.name}") from error
 
 
-async def run_timers(calls: Iterable[TimerCall], now_ms: Callable[[], int], sleep: Sleep = asyncio.sleep) -> None:
+def _first(call: TimerCall, now_ms: int) -> int:
+    """When a timer is due for the first time. Of those that only the leader calls every worker keeps the same times, so
+    that a new leader goes on where the old one was.
+    """
+    if call.on_leader and isinstance(call.schedule, Timer):
+        return _next(call.schedule, 0, now_ms)
+    return call.schedule.next_after(now_ms)
+
+
+async def run_timers(
+    calls: Iterable[TimerCall],
+    now_ms: Callable[[], int],
+    sleep: Sleep = asyncio.sleep,
+    is_leader: Callable[[], bool] = lambda: True,
+) -> None:
     """Call the timers when they are due, until cancelled or until one raises (UserCodeError).
 
     A slow timer holds up no other; what falls due while its own last call still runs is left out, and it stays on its
     grid. When one raises, the others are cancelled.
+
+    One for the leader is due everywhere at the same times, and called where `is_leader` says so at that moment: as
+    leadership moves, a time is neither left out nor called for twice, as long as the clocks agree and whoever was the
+    leader has heard that it is no longer.
     """
     try:
         async with asyncio.TaskGroup() as group:
             for call in calls:
-                group.create_task(_run_timer(call, now_ms, sleep), name=f"timer {call.name}")
+                group.create_task(_run_timer(call, now_ms, sleep, is_leader), name=f"timer {call.name}")
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
 
 
-async def _run_timer(call: TimerCall, now_ms: Callable[[], int], sleep: Sleep) -> None:
-    due_ms = call.schedule.next_after(now_ms())
+async def _run_timer(call: TimerCall, now_ms: Callable[[], int], sleep: Sleep, is_leader: Callable[[], bool]) -> None:
+    due_ms = _first(call, now_ms())
     while True:
         while (now := now_ms()) < due_ms:
             if isinstance(call.schedule, Timer):  # a clock that is set back does not hold up what comes by interval
-                due_ms = min(due_ms, now + call.schedule.interval_ms)
+                due_ms = min(due_ms, _first(call, now))
             await sleep((due_ms - now) / 1000)
-        await call_timer(call)
+        if not call.on_leader or is_leader():
+            await call_timer(call)
         due_ms = _next(call.schedule, due_ms, now_ms())

@@ -249,7 +249,7 @@ async def _producer(app: App, transport: Transport) -> Producer:
 async def assemble(app: App, transport: Transport | None, conditions: Conditions) -> Assembly:
     """Plans the app, opens its transport, makes its topics. Raises what is wrong with any of these."""
     plan = app.plan()
-    if not (plan.topics or plan.patterns or app.timers or app.background):
+    if not (plan.topics or plan.patterns or app.timers or app.background or app.leader_tasks):
         raise TopologyError(
             f"app {app.id!r} has no topic, so there is nothing to run: declare one with app.topic(...), and an agent, "
             "a pipeline or a source on it. Is this the app you mean?"

@@ -8,11 +8,15 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from streams.app import always
 from streams.errors import UserCodeError
 from streams.graph.functions import name_of
 
 if TYPE_CHECKING:
     from streams.app import App
+
+LOOK_S = 0.5
+"""How often a task of the leader's looks whether leadership has moved."""
 
 
 class Background:
@@ -27,12 +31,15 @@ class Background:
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Background:
-        if self._app.timers:
+        app = self._app
+        if app.timers:
             from streams.timers import run_timers
 
-            self._begin(run_timers(self._app.timers, self._now_ms), "timers")
-        for function in self._app.background:
+            self._begin(run_timers(app.timers, self._now_ms, is_leader=app.is_leader), "timers")
+        for function in app.background:
             self._begin(_call(function), name_of(function))
+        for function in app.leader_tasks:
+            self._begin(_while_leading(app, function), name_of(function))
         return self
 
     async def __aexit__(
@@ -52,6 +59,31 @@ class Background:
         error = None if task.cancelled() else task.exception()
         if error is not None and not self.failed.done():
             self.failed.set_result(error)
+
+
+async def _while_leading(app: App, function: Callable[..., Any]) -> None:
+    """Calls a function each time that leadership comes here, and cancels the call when leadership leaves."""
+    while True:
+        await _until(app, leading=True)
+        call = asyncio.ensure_future(_call(function))
+        left = asyncio.ensure_future(_until(app, leading=False))
+        try:
+            await asyncio.wait({call, left}, return_when=asyncio.FIRST_COMPLETED)
+            if call.done():
+                call.result()
+            await left
+        finally:
+            for waiting in (call, left):
+                waiting.cancel()
+            await asyncio.gather(call, left, return_exceptions=True)
+
+
+async def _until(app: App, *, leading: bool) -> None:
+    """Returns when leadership is here, or elsewhere. Of a worker that is alone it never moves."""
+    while app.is_leader() is not leading:
+        if app.worker is not None and app.worker.is_leader is always:
+            await asyncio.get_running_loop().create_future()
+        await asyncio.sleep(LOOK_S)
 
 
 async def _call(function: Callable[..., Any]) -> None:

@@ -380,6 +380,15 @@ def test_timers_crontabs_and_tasks_are_declared() -> None:
     @app.task
     async def once() -> None: ...
 
+    @app.task(on_leader=True)
+    async def by_one() -> None: ...
+
+    @app.timer("1s", on_leader=True)
+    async def beat() -> None: ...
+
+    assert [call.on_leader for call in app.timers] == [False, False, False, True]
+    assert app.leader_tasks == [by_one] and not app.is_leader()
+    del app.timers[3]
     assert [(call.name, repr(call.schedule)) for call in app.timers] == [
         ("often", "Timer('30s')"),
         ("mine", "Timer('5m')"),

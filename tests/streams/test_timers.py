@@ -193,6 +193,38 @@ async def test_a_clock_that_is_set_back_does_not_hold_up_a_timer() -> None:
         await running
 
 
+async def test_what_the_leader_calls_goes_on_at_the_same_times_with_the_next_one() -> None:
+    """Two workers, started 3 s apart; leadership moves from one to the other and back."""
+    clock, seen = Clock(), list[tuple[str, int]]()
+    leader = "a"
+
+    def worker(name: str) -> asyncio.Task[None]:
+        schedules = [("timer", Timer(10)), ("cron", Crontab("* * * * *"))]
+        calls = [
+            TimerCall(kind, schedule, lambda kind=kind: seen.append((f"{name} {kind}", clock.now_ms)), on_leader=True)  # type: ignore[misc]
+            for kind, schedule in schedules
+        ]
+        return asyncio.create_task(run_timers(calls, lambda: clock.now_ms, clock.sleep, lambda: leader == name))
+
+    workers = [worker("a")]
+    await clock.advance(3_000)
+    workers.append(worker("b"))
+    await clock.advance(25_000)
+    leader = "b"
+    await clock.advance(45_000)
+    leader = "a"
+    await clock.advance(65_000)
+    assert [(name, at) for name, at in seen if "timer" in name] == [
+        *(("a timer", at) for at in (10_000, 20_000)),
+        *(("b timer", at) for at in (30_000, 40_000)),
+        *(("a timer", at) for at in (50_000, 60_000)),
+    ]
+    assert [(name, at) for name, at in seen if "cron" in name] == [("a cron", 60_000)]
+    for running in workers:
+        running.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+
+
 async def test_a_timer_that_raises_ends_the_loop_with_the_users_line() -> None:
     clock = Clock()
 

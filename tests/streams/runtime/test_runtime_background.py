@@ -13,6 +13,7 @@ import streams
 from streams.app import AtWork
 from streams.errors import StreamsError, TopologyError, UserCodeError
 from streams.operators.outputs import Outputs
+from streams.runtime import background
 from streams.runtime.background import Background
 from streams.runtime.observer import Silent
 from streams.runtime.worker import Worker
@@ -84,6 +85,57 @@ async def test_a_timer_that_fails_ends_the_worker(folder: str) -> None:
         raise OSError("no route")
 
     with pytest.raises(UserCodeError, match="timer fails: OSError: no route"):
+        await asyncio.wait_for(Worker(app, Silent()).run(), 30)
+
+
+# -- what one worker does for all
+
+
+async def test_a_task_of_the_leader_begins_and_ends_with_leadership(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "LOOK_S", 0.001)
+    app = streams.App("beside")
+    leads, seen, told = False, list[str](), asyncio.Event()
+
+    def tell(what: str) -> None:
+        seen.append(what)
+        told.set()
+
+    @app.task(on_leader=True)
+    async def leading() -> None:
+        tell("begins")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            tell("ends")
+
+    async def move(to_here: bool) -> None:
+        nonlocal leads
+        leads = to_here
+        await asyncio.wait_for(told.wait(), 10)
+        told.clear()
+
+    outputs = Outputs(lambda topic: 1, lambda topic: "none")
+    app.worker = AtWork(outputs, list, lambda: 0, is_leader=lambda: leads)
+    async with Background(app, lambda: 0):
+        await asyncio.sleep(0.01)
+        assert seen == []
+        for here in (True, False, True):
+            await move(here)
+        assert seen == ["begins", "ends", "begins"]
+    assert seen == ["begins", "ends", "begins", "ends"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_task_of_the_leader_that_fails_ends_the_worker(folder: str) -> None:
+    app = streams.App("beside", data_dir=folder)
+    app.topic("numbers").stream().for_each(print)
+
+    @app.task(on_leader=True)
+    async def fails() -> None:
+        assert app.is_leader()
+        raise OSError("no route")
+
+    with pytest.raises(UserCodeError, match="task fails: OSError: no route"):
         await asyncio.wait_for(Worker(app, Silent()).run(), 30)
 
 
