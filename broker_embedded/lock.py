@@ -153,10 +153,15 @@ def held_by(folder: Path) -> int | None:
     return pid if isinstance(pid, int) else None
 
 
-def is_held(folder: Path) -> bool:
-    """Whether a living process holds `folder`."""
+def said_by(folder: Path, name: str = LOCK_NAME) -> dict[str, Any]:
+    """What the holder of a folder says of itself in its lock file: pid, program, since, perhaps its address."""
+    return _read(folder / name)
+
+
+def is_held(folder: Path, name: str = LOCK_NAME) -> bool:
+    """Whether a living process holds `folder`. To look is to hold it for a moment: whoever takes it then is refused."""
     try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(folder / name, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

@@ -52,16 +52,16 @@ async def reset(app: App, store: str | None, *, sources: bool, yes: bool, dry_ru
     from streams.cli import FAILED, OK
     from streams.errors import StreamsError
     from streams.runtime.reset import removal_of_all, removal_of_store
-    from streams.runtime.sole_worker import lock_app
+    from streams.runtime.seat import whole_place
     from streams.transport.opening import open_transport
 
     try:
         async with AsyncExitStack() as held:
-            held.callback(lock_app(app.settings).release)
+            workers = held.enter_context(whole_place(app.settings))
             transport, _ = await open_transport(app.settings)
             held.push_async_callback(transport.stop)
             if store is None:
-                removal = await removal_of_all(app, transport, sources=sources)
+                removal = await removal_of_all(app, transport, workers=workers, sources=sources)
             else:
                 removal = await removal_of_store(app, transport, store)
             lines = list(removal.lines())

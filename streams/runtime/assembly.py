@@ -20,7 +20,7 @@ from streams.runtime.parts import Parts
 from streams.runtime.places import Places
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.restore import Restore
-from streams.runtime.topics import Topics, position_topic, transactional_id
+from streams.runtime.topics import Topics, position_topic
 from streams.runtime.totals import Totals
 from streams.transport.contract import Producer, TopicPartition, Transport
 
@@ -43,6 +43,7 @@ class Assembly:
         conditions: Conditions,
         where: str,
         *,
+        name: str,
         opened: AsyncExitStack,
         backends: dict[str, Backend],
         before: Assembly | None = None,
@@ -54,6 +55,7 @@ class Assembly:
         self.topics = topics
         self.producer = producer
         self.where = where
+        self._name = name
         self.conditions = conditions
         self.woken = asyncio.Event()
         self._opened = opened
@@ -216,12 +218,13 @@ class Assembly:
         """
         for error in await self._end_work():
             log.warning("while ending what the last commit left: %s", error)
-        producer = await _producer(self.app, self.transport)
+        producer = await _producer(self.app, self.transport, self._name)
         for task in self.tasks:
             task.stores.abandon()
         self.globals.stores.abandon()
         return Assembly(
             *(self.app, self.plan, self.transport, self.topics, producer, self.conditions, self.where),
+            name=self._name,
             opened=self._opened,
             backends=self._backends,
             before=self,
@@ -240,8 +243,8 @@ def _is_exactly_once(app: App) -> bool:
     return app.settings.processing_guarantee == "exactly_once"
 
 
-async def _producer(app: App, transport: Transport) -> Producer:
-    producer = transport.producer(transactional_id=transactional_id(app.id) if _is_exactly_once(app) else None)
+async def _producer(app: App, transport: Transport, name: str) -> Producer:
+    producer = transport.producer(transactional_id=name if _is_exactly_once(app) else None)
     await producer.start()
     return producer
 
@@ -257,9 +260,9 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
     opened = AsyncExitStack()
     backends: dict[str, Backend] = {}
     try:
-        where = "a given transport"
+        where, name = "a given transport", f"{app.id}-0"
         if transport is None:
-            transport, where = await _open_transport(app, opened)
+            transport, where, name = await _open_transport(app, opened)
         else:
             await transport.start()
         opened.push_async_callback(transport.stop)
@@ -275,8 +278,8 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
             declared=conditions.partitions,
         )
         await topics.prepare()
-        parts = (app, plan, transport, topics, await _producer(app, transport), conditions, where)
-        return Assembly(*parts, opened=opened, backends=backends)
+        parts = (app, plan, transport, topics, await _producer(app, transport, name), conditions, where)
+        return Assembly(*parts, name=name, opened=opened, backends=backends)
     except BaseException:
         for backend in backends.values():
             backend.close()
@@ -284,10 +287,11 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
         raise
 
 
-async def _open_transport(app: App, opened: AsyncExitStack) -> tuple[Transport, str]:
-    """The transport that the settings name, for this worker of the app only."""
-    from streams.runtime.sole_worker import lock_app
+async def _open_transport(app: App, opened: AsyncExitStack) -> tuple[Transport, str, str]:
+    """The transport that the settings name, where it is, and the name of this worker."""
+    from streams.runtime.seat import take_seat
     from streams.transport.opening import open_transport
 
-    opened.callback(lock_app(app.settings).release)
-    return await open_transport(app.settings)
+    seat = take_seat(app.settings, slot=0)
+    opened.callback(seat.release)
+    return *(await open_transport(app.settings)), seat.transactional_id

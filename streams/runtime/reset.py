@@ -8,7 +8,7 @@ have put there.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from streams.config import Settings
 from streams.errors import TopologyError, did_you_mean
 from streams.graph.plan import Plan
 from streams.runtime.folders import state_folder
-from streams.runtime.topics import changelog_names, internal_topics, position_topic, transactional_id
+from streams.runtime.topics import changelog_names, internal_topics, position_topic
 from streams.transport.contract import Committed, GroupIdentity, TopicPartition, Transport
 
 if TYPE_CHECKING:
@@ -65,13 +65,15 @@ class Removal:
             await producer.close()
 
 
-async def removal_of_all(app: App, transport: Transport, *, sources: bool) -> Removal:
-    """Everything of the app; with `sources` also the positions of its sources, which then begin anew as well."""
+async def removal_of_all(app: App, transport: Transport, *, workers: Iterable[str], sources: bool) -> Removal:
+    """Everything of the app; with `sources` also the positions of its sources, which then begin anew as well. What a
+    crash of `workers` has left open is ended.
+    """
     plan, folder = app.plan(), state_folder(app.settings)
-    # Ends what a crash has left open: the offsets would have to be waited for.
-    producer = transport.producer(transactional_id=transactional_id(app.id))
-    await producer.start()
-    await producer.close()
+    for name in workers:  # else the offsets would have to be waited for
+        producer = transport.producer(transactional_id=name)
+        await producer.start()
+        await producer.close()
     positions = [position_topic(app.id, source.name) for source in app.sources] if sources else []
     present = await transport.describe([*_own_topics(plan), *await internal_topics(transport, app.id), *positions])
     return Removal(

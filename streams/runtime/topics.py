@@ -228,11 +228,6 @@ async def internal_topics(transport: Transport, app_id: str) -> list[str]:
     return [name for name in named if not name.startswith(tuple(others))]
 
 
-def transactional_id(app_id: str) -> str:
-    """Of the worker's producer; the same after a restart, which ends the transaction that a crash left."""
-    return f"{app_id}-0"
-
-
 def position_topic(app_id: str, source: str) -> str:
     """Where a source's position is kept."""
     return f"{app_id}-{source}-position"

@@ -11,7 +11,7 @@ from typing import Any
 
 import streams
 from streams import agg
-from streams.runtime.topics import transactional_id
+from streams.runtime.seat import whole_place
 from streams.transport.contract import TopicPartition
 from streams.transport.opening import open_transport
 
@@ -114,11 +114,14 @@ async def fill(data_dir: Any) -> None:
 
 async def records_left(data_dir: Any) -> int:
     """What the source has not fed yet, and what has been fed and not processed, as far as it was committed."""
+    settings = app.settings.with_values({"data_dir": str(data_dir)})
+    with whole_place(settings) as workers:
+        pass
     async with app.client(data_dir=data_dir) as client:
         positions = [int(row.value) async for row in client.read("crash-feed-position")]
-        transport, _ = await open_transport(app.settings.with_values({"data_dir": str(data_dir)}))
-        # Ends the transaction that the killed one left open.
-        await transport.producer(transactional_id=transactional_id(app.id)).start()
+        transport, _ = await open_transport(settings)
+        for name in workers:  # ends the transaction that the killed one left open
+            await transport.producer(transactional_id=name).start()
         tps = [TopicPartition(t.name, p) for t in (sold, orders, prices) for p in range(t.definition.partitions)]
         ends, committed = await transport.latest(tps), await transport.committed(app.id, tps)
         await transport.stop()

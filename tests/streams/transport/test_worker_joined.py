@@ -184,8 +184,8 @@ def test_a_second_worker_of_an_app_is_refused(app: str, served_by: str, start: S
     first, _ = worker(start, app)
     code, _, messages = run(start, app)
     assert code == 1
-    assert f"app '{app}' is at work on ./shop-data already: the folder is in use by process {first.pid} (" in messages
-    assert f"(streams worker {app}:app) since 20" in messages and f"stop it first (kill {first.pid})" in messages
+    assert f"app '{app}' is at work on ./shop-data already: slot 0 is in use by process {first.pid} (" in messages
+    assert f"(streams worker {app}:app) since 20" in messages and f"Stop it first (kill {first.pid})" in messages
     assert "Traceback" not in messages
     first.terminate()
     assert first.wait() == 0, "the second one has not disturbed it"
@@ -210,4 +210,4 @@ def test_a_worker_lets_go_of_its_app_when_it_fails(shop: Path, start: Start) -> 
     (shop / "log").mkdir(parents=True)
     (shop / "log" / "meta.properties").write_text("nothing")
     assert run(start, "shop")[0] == 1
-    FolderLock.take(shop, ".shop.lock").release()
+    FolderLock.take(shop / "seats" / "shop", "slot-0").release()
