@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from broker_embedded.wire.messages.groups import (
 from streams.admin.descriptions import GroupDescription, GroupListing, GroupOffset, MemberDescription
 from streams.transport.contract import Asks, Committed, GroupIdentity, TopicPartition, Transport, TransportError
 from streams.transport.error_codes import check
+from streams.transport.group.protocol import PROTOCOL_TYPE, decode_assignment
 from streams.transport.rows import by_partition, by_topic, offset_commit
 
 _NAMES_LAST = 9  # OffsetCommit and OffsetFetch have names up to here
@@ -69,7 +69,11 @@ async def _describe_classic(asks: Asks, group: str, coordinator: int) -> GroupDe
     check(row.error_code, f"group {group!r}", row.error_message)
     if row.group_state == "Dead":
         raise TransportError(f"there is no group {group!r}")
-    members = [_member(member, assigned_partitions(member.member_assignment)) for member in row.members]
+    is_consumer = row.protocol_type == PROTOCOL_TYPE  # of others nobody knows what their bytes mean
+    members = [
+        _member(member, decode_assignment(bytes(member.member_assignment)).partitions if is_consumer else [])
+        for member in row.members
+    ]
     return GroupDescription(group, "classic", row.group_state, row.protocol_data, coordinator, members)
 
 
@@ -82,25 +86,6 @@ def _consumer_partitions(member: Any) -> list[TopicPartition]:
     return [
         TopicPartition(row.topic_name, index) for row in member.assignment.topic_partitions for index in row.partitions
     ]
-
-
-def assigned_partitions(assignment: bytes) -> list[TopicPartition]:
-    """The partitions in a member's assignment (ConsumerProtocolAssignment): version, topics, user data.
-
-    >>> assigned_partitions(bytes.fromhex("0000 00000001 0001 61 00000002 00000000 00000003 ffffffff"))
-    [TopicPartition(topic='a', partition=0), TopicPartition(topic='a', partition=3)]
-    """
-    if len(assignment) < 6:  # nothing is assigned yet
-        return []
-    (topics,), at = struct.unpack_from(">i", assignment, 2), 6
-    found = []
-    for _ in range(topics):
-        (size,) = struct.unpack_from(">h", assignment, at)
-        name, at = bytes(assignment[at + 2 : at + 2 + size]).decode(), at + 2 + size
-        (count,) = struct.unpack_from(">i", assignment, at)
-        found += [TopicPartition(name, index) for index in struct.unpack_from(f">{count}i", assignment, at + 4)]
-        at += 4 + 4 * count
-    return found
 
 
 async def group_offsets(asks: Asks, transport: Transport, group: str) -> list[GroupOffset]:

@@ -7,11 +7,15 @@ from typing import Any, TypeVar
 
 from broker_embedded.cluster import Cluster
 from broker_embedded.errors import KafkaError
+from broker_embedded.session import RequestContext
 from broker_embedded.wire.messages import Request
 from streams.transport.contract import TopicPartition, UnknownTopicError
 from streams.transport.error_codes import as_transport_error
 
 T = TypeVar("T")
+
+
+_CONTEXT = RequestContext(client_id="streams", in_process=True)
 
 
 class InProcess:
@@ -22,7 +26,7 @@ class InProcess:
 
     async def ask(self, request: Request) -> Any:
         try:
-            return await self._cluster.handle(request)
+            return await self._cluster.handle(request, _CONTEXT)
         except KafkaError as error:
             raise as_transport_error(error.code, type(request).__name__, str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from streams.transport.kafka.requests import WireRequest
@@ -30,5 +31,8 @@ async def send(client: AIOKafkaClient, node: int, request: WireRequest, lane: st
     try:
         return await answer
     except TimeoutError as error:
-        connection.close(reason=CloseReason.CONNECTION_TIMEOUT)  # or the answer would be taken for the next one's
+        connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
         raise RequestTimedOutError from error
+    except asyncio.CancelledError:
+        connection.close(reason=CloseReason.SHUTDOWN)  # the next one would wait for this one's answer
+        raise
