@@ -18,8 +18,8 @@ from streams.runtime.conditions import Conditions
 from streams.runtime.observer import Restoring
 from streams.runtime.parts import Parts
 from streams.runtime.places import Places
-from streams.runtime.queue import PartitionQueue
 from streams.runtime.restore import Restore
+from streams.runtime.tasks import Tasks
 from streams.runtime.topics import Topics, position_topic
 from streams.runtime.totals import Totals
 from streams.transport.contract import Producer, TopicPartition, Transport
@@ -62,15 +62,15 @@ class Assembly:
         self._backends = backends
         self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
-        self._ends: dict[TopicPartition, int] = {}
         self._places = Places(plan, topics, transport)
         self._parts = Parts(app, plan, topics, self._backends, conditions)
         self.extra: Outputs = self._parts.outputs() if before is None else before.extra
-        self.restore: Restore | None = None
         self.globals = self._parts.global_tables(self.extra)
-        self.tasks = self._parts.tasks(self.globals)
-        self.ingests = [self._parts.ingest(source, self.woken.set) for source in app.sources if conditions.sources]
-        self.queue_of: dict[TopicPartition, PartitionQueue] = {}
+        self._tell: Callable[[Restoring], None] = lambda event: None
+        self.restore = Restore(transport, lambda event: self._tell(event))
+        self.work = Tasks(self._parts, self._places, transport, self.restore, self.woken.set)
+        self.tasks, self.ingests = self.work.open, self.work.ingests
+        self.queue_of = self.work.queue_of
         self.commit = Commit(
             producer,
             app.id,
@@ -82,25 +82,31 @@ class Assembly:
             partitions=topics.partitions,
             changelog_of=self._places.changelog_of,
             source_checkpoint=self._places.source_of,
+            coming=lambda: self.work.coming,
         )
 
     # -- opening
 
+    @property
+    def names(self) -> list[str]:
+        """The tasks and sources of the app, those of all its workers together."""
+        return self._parts.names
+
     async def open(self, tell: Callable[[Restoring], None]) -> None:
-        """Restores the stores and opens tasks and sources where the last commit left them; global tables come first."""
+        """Everything there is of the app, restored and open where the last commit left it."""
+        await self.begin(tell)
+        self.work.arrivals.begin(self.names)
+        while self.work.coming:
+            await self.woken.wait()
+            self.woken.clear()
+            self.work.open_ready()
+
+    async def begin(self, tell: Callable[[Restoring], None]) -> None:
+        """Loads the global tables; from here on tasks and sources may come."""
+        self._tell = tell
         await self.globals.load(self.transport, tell)
-        offsets = await self._places.offsets()
-        self.restore = Restore(self.transport, tell)
-        await self.restore.run(self._places.changelogs(self.tasks, offsets))
-        ends = await self.transport.latest(offsets)
-        for task in self.tasks:
-            task.open(offsets, ends)
-            self.queue_of.update({queue.tp: queue for queue in task.queues})
-        for ingest in self.ingests:
-            ingest.open(await self._places.position(ingest.source))
-        self._ends = {tp: ends[tp] for tp in self._outside()}
-        for tp, queue in self.queue_of.items():
-            queue.ends = self.conditions.replay and tp in self._ends
+        if self.conditions.replay:
+            self.work.limits = await self.transport.latest(self._outside())
         self.app.worker = AtWork(
             self.extra,
             lambda: [self.globals.context, *(task.context for task in self.tasks)],
@@ -113,7 +119,7 @@ class Assembly:
     @property
     def records(self) -> int:
         """Records taken from topics, not counting repeats through repartition topics."""
-        return self.earlier.records + sum(task.records for task in self.tasks)
+        return self.earlier.records + self.work.records_before + sum(task.records for task in self.tasks)
 
     @property
     def commits(self) -> int:
@@ -122,12 +128,11 @@ class Assembly:
 
     def totals(self) -> Totals:
         """Everything that is counted, since the start of the worker."""
-        dropped = sum((part.dropped_counts for part in self._parts.failures), self.earlier.dropped)
         return Totals(
             self.records,
             self.commits,
-            self.earlier.restored + (self.restore.records if self.restore is not None else 0),
-            dropped,
+            self.earlier.restored + self.restore.records,
+            self.earlier.dropped + self._parts.dropped(),
         )
 
     def state_memory_bytes(self) -> int:
@@ -141,7 +146,8 @@ class Assembly:
     def _outside(self) -> list[TopicPartition]:
         """Source partitions that others than this app write."""
         own = self.plan.produced | {source.topic.name for source in self.app.sources}
-        return [tp for task in self.tasks for tp in task.positions() if tp.topic not in own]
+        read = {source.topic.name for sub in self.plan.subtopologies for source in sub.sources} - own
+        return [TopicPartition(name, at) for name in sorted(read) for at in range(self.topics.partitions(name))]
 
     def collecting_s(self) -> float:
         """For how many seconds a commit may be put off, because a step is collecting records."""
@@ -159,12 +165,11 @@ class Assembly:
         """All that was there is processed: sources are finished, every partition is read, foreign topics as far as
         they went at start.
         """
-        if not all(ingest.finished for ingest in self.ingests):
+        if self.work.coming or not all(ingest.finished for ingest in self.ingests):
             return False
+        limits = self.work.limits
         return all(
-            queue.consumed >= self._ends[queue.tp]
-            if queue.tp in self._ends
-            else queue.is_empty() and not queue.lagging()
+            queue.consumed >= limits[queue.tp] if queue.tp in limits else queue.is_empty() and not queue.lagging()
             for task in self.tasks
             for queue in task.queues
         )
@@ -173,7 +178,7 @@ class Assembly:
         """Whether records that the app has written are on their way to a task of its: in a transaction whose decision
         its partition has not been told yet.
         """
-        own = {tp: queue.fetch_offset for tp, queue in self.queue_of.items() if tp not in self._ends}
+        own = {tp: queue.fetch_offset for tp, queue in self.queue_of.items() if tp not in self.work.limits}
         if not own:
             return False
         ends = await self.transport.latest(own, "read_uncommitted")
@@ -205,10 +210,7 @@ class Assembly:
     async def _end_work(self) -> list[Exception]:
         """Ends what runs and the producer; the stores stay open, and the transport."""
         errors: list[Exception] = []
-        for ingest in self.ingests:
-            await _attempt(ingest.close, errors)
-        for task in self.tasks:
-            await _attempt(task.close, errors)
+        await self.work.close(lambda close: _attempt(close, errors))
         await _attempt(self.producer.close, errors)
         return errors
 

@@ -11,7 +11,7 @@ read again, so records are repeated, never lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from state.api import Checkpoint
@@ -30,11 +30,15 @@ class Ingests(Protocol):
 
     def has_news(self) -> bool: ...
 
+    def news(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]: ...
+
     def committed(self) -> None: ...
 
 
 class Commit:
-    """Commits all tasks and sources of a worker together."""
+    """Commits all tasks and sources of a worker together. `tasks` and `ingests` are those that are open at the time;
+    while some are `coming`, nobody is called idle.
+    """
 
     def __init__(
         self,
@@ -49,12 +53,13 @@ class Commit:
         partitions: Callable[[str], int],
         changelog_of: Callable[[Task, str], tuple[TopicPartition, str] | None],
         source_checkpoint: Callable[[Task, str], tuple[TopicPartition, str] | None],
+        coming: Callable[[], bool] = lambda: False,
     ) -> None:
         self._producer = producer
         self._group = GroupIdentity(group)
         self._tasks = tasks
         self._ingests = ingests
-        self.parts: list[Task | Ingests] = [*tasks, *ingests]
+        self._coming = coming
         self._extra = extra
         self._marks = marks
         self._transactional = transactional
@@ -64,6 +69,11 @@ class Commit:
         self._ends: dict[TopicPartition, int] = {}
         self._open = False
         self.count = 0
+
+    @property
+    def parts(self) -> list[Task | Ingests]:
+        """Those that have records to send."""
+        return [*self._tasks, *self._ingests]
 
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
@@ -114,7 +124,8 @@ class Commit:
     async def _send_outputs(self) -> None:
         """Markers of stream time go last: a reader is to meet them behind the data of every task."""
         reach("commit: send outputs")
-        quiet = not any(part.outputs.pending_records for part in self.parts) and not any(t.news() for t in self._tasks)
+        sends = any(part.outputs.pending_records for part in self.parts)
+        quiet = not sends and not self._coming() and not any(task.news() for task in self._tasks)
         await self._drain()
         for task in self._tasks:
             task.mark_time(self._marks, self._partitions, quiet=quiet)
@@ -133,9 +144,12 @@ class Commit:
 
     async def _send_offsets(self) -> None:
         reach("commit: send offsets")
-        offsets = {tp: Committed(offset, "") for task in self._tasks for tp, offset in task.news().items()}
-        if offsets:
-            await self._producer.send_offsets(self._group, offsets)
+        moved = {tp: offset for task in self._tasks for tp, offset in task.news().items()}
+        moved |= {tp: offset for ingest in self._ingests for tp, offset in ingest.news(self._ends).items()}
+        # Who changes a table without having read anything is to be known as a member as well.
+        moved = moved or {tp: offset for task in self._tasks for tp, offset in task.positions().items()}
+        if moved:
+            await self._producer.send_offsets(self._group, {tp: Committed(at, "") for tp, at in moved.items()})
 
     async def _end(self) -> None:
         reach("commit: end transaction")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from itertools import count
 from time import perf_counter
 from typing import Any
@@ -23,12 +23,22 @@ from streams.operators.encoding import RecordEncoder
 from streams.operators.outputs import Outputs
 from streams.runtime.executor import TURN_S
 from streams.sources import Position, Source
+from streams.transport.contract import TopicPartition
 
 _NOTHING: Any = object()
 _ROWS_A_LOOK = 64
 """The clock is looked at after this many rows."""
 _INTS = (int, np.int64, np.int32)
 _encode = msgspec.json.Encoder().encode
+
+
+SOURCE = "source:"
+"""How the name of a source begins, among those of tasks."""
+
+
+def named(source: Source) -> str:
+    """The name of a source among those of tasks."""
+    return SOURCE + source.name
 
 
 class Ingest:
@@ -44,6 +54,7 @@ class Ingest:
         wake: Callable[[], None],
     ) -> None:
         self.source = source
+        self.name = named(source)
         self.outputs = outputs
         self.finished = False
         self.records = 0
@@ -56,9 +67,14 @@ class Ingest:
         self._waiting: asyncio.Future[Any] | None = None
         self._position: bytes | None = None
         self._committed: bytes | None = None
+        self._position_end = 0
+        self._wrote = False
 
-    def open(self, position: Any) -> None:
-        """Starts the generator at a position (None: its own default)."""
+    def open(self, position: Any, position_end: int = 0) -> None:
+        """Starts the generator at a position (None: its own default); `position_end` is where the topic that keeps it
+        ends.
+        """
+        self._position_end = position_end
         self._position = self._committed = None if position is None else self._encoded(position)
         takes = inspect.signature(self.source.function).parameters
         arguments = {"position": position} if position is not None and "position" in takes else {}
@@ -169,6 +185,7 @@ class Ingest:
     def _write(self, keys: list[Any], values: list[Any], times: list[int | None]) -> None:
         if not keys:
             return
+        self._wrote = True
         now = self._now_ms()
         if self._event_time is not None:
             name = self._event_time
@@ -192,7 +209,18 @@ class Ingest:
     def prepare(self) -> None:
         """Adds the position to what the commit sends."""
         if self._position != self._committed:
+            self._wrote = True
             self.outputs.add(self._topic, [self.source.name.encode()], [self._position], [self._now_ms()])
 
+    def news(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """How far the topic of its positions is read, if it has records in this commit. Nobody goes on from this, but
+        who is not a member any more, or has another generation, cannot commit it.
+        """
+        if not self._wrote:
+            return {}
+        tp = TopicPartition(self._topic, 0)
+        self._position_end = ends.get(tp, self._position_end)
+        return {tp: self._position_end}
+
     def committed(self) -> None:
-        self._committed = self._position
+        self._committed, self._wrote = self._position, False

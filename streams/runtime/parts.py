@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,23 +10,27 @@ from state.api import Backend
 from state.backends.memory import MemoryBackend
 from state.task_stores import TaskStores
 from streams.graph.nodes import Node
-from streams.graph.plan import Plan, SubTopology
+from streams.graph.plan import Plan
 from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.stored import store_spec
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import task_folder
-from streams.runtime.global_tables import GlobalTables
+from streams.runtime.global_tables import PLACE, GlobalTables
 from streams.runtime.idle_sources import IdleSources
-from streams.runtime.ingest import Ingest
+from streams.runtime.ingest import SOURCE, Ingest, named
 from streams.runtime.stream_time import holding_back
 from streams.runtime.task import Task
 from streams.runtime.topics import Topics, clock_store, position_topic
-from streams.sources import Source
 
 if TYPE_CHECKING:
     from streams.app import App
+
+
+def is_source(name: str) -> bool:
+    """Whether a source of the app is meant, and not a task."""
+    return name.startswith(SOURCE)
 
 
 class Parts:
@@ -42,34 +47,51 @@ class Parts:
         self._backends = backends
         self._conditions = conditions
         self._idle_sources: dict[str, IdleSources] = {}
-        self.failures: list[Failures] = []
+        self._shared: GlobalTables | None = None
+        self._failures: dict[str, Failures] = {}
+        self._dropped: Counter[tuple[str, str]] = Counter()
+        subs = [(sub, partition) for sub in plan.subtopologies for partition in range(topics.tasks[sub.id])]
+        self.tasks = {f"{sub.id}-{partition}": (sub, partition) for sub, partition in subs}
+        """Sub-topology and partition of every task of the app, by name."""
+        self.sources = {named(source): source for source in app.sources if conditions.sources}
 
-    def tasks(self, shared: GlobalTables) -> list[Task]:
-        """One for each sub-topology and partition; all look into the same global tables."""
-        subs = self._plan.subtopologies
-        made = [self._task(sub, partition) for sub in subs for partition in range(self._topics.tasks[sub.id])]
-        for task in made:
-            task.context.views.update(shared.views)
-        return made
+    @property
+    def names(self) -> list[str]:
+        """Everything that the workers of the app share, in the order of the plan."""
+        return [*self.tasks, *self.sources]
+
+    def release(self, name: str) -> None:
+        """Nobody works on this here any more: its stores are closed, its folder is free."""
+        if name in self._failures:
+            self._dropped += self._failures.pop(name).dropped_counts
+        if name in self._backends:
+            self._backends.pop(name).close()
+
+    def dropped(self) -> Counter[tuple[str, str]]:
+        """Records left out so far, by step and reason."""
+        return sum((part.dropped_counts for part in self._failures.values()), self._dropped)
 
     def global_tables(self, outputs: Outputs) -> GlobalTables:
         """The tables that every task sees; `outputs` takes dead letters."""
-        failures = self._failures(outputs)
-        return GlobalTables(self._plan.globals, self._topics, self._backend, outputs, failures, self._conditions.now_ms)
+        failures = self._failures_of(PLACE, outputs)
+        now_ms = self._conditions.now_ms
+        self._shared = GlobalTables(self._plan.globals, self._topics, self._backend, outputs, failures, now_ms)
+        return self._shared
 
     def outputs(self) -> Outputs:
         return Outputs(self._topics.partitions, self._topics.codec)
 
-    def ingest(self, source: Source, wake: Callable[[], None]) -> Ingest:
-        """A source; `wake` is called when an async one has a row."""
-        outputs = self.outputs()
+    def ingest(self, name: str, wake: Callable[[], None]) -> Ingest:
+        """The source of that name; `wake` is called when an async one has a row."""
+        source, outputs = self.sources[name], self.outputs()
         node = Node(name=source.name, where=source.where)
-        encoder = RecordEncoder(source.topic, node, outputs, self._failures(outputs))
-        return Ingest(
-            source, outputs, encoder, position_topic(self._app.id, source.name), self._conditions.now_ms, wake
-        )
+        encoder = RecordEncoder(source.topic, node, outputs, self._failures_of(name, outputs))
+        topic = position_topic(self._app.id, source.name)
+        return Ingest(source, outputs, encoder, topic, self._conditions.now_ms, wake)
 
-    def _task(self, sub: SubTopology, partition: int) -> Task:
+    def task(self, name: str) -> Task:
+        """The task of that name, over its stores as they are."""
+        sub, partition = self.tasks[name]
         outputs = self.outputs()
         idle_ms = 0 if self._conditions.replay else self._settings.source_idle_after_ms
         clock = clock_store(sub, self._app.id)
@@ -80,18 +102,18 @@ class Parts:
             outputs.add(changelogs[store], keys, values, timestamps, partition=partition)
 
         stores = TaskStores(
-            self._backend(f"{sub.id}-{partition}", bool(defs)),
+            self._backend(name, bool(defs)),
             [store_spec(store) for store in defs],
             log,
             max_pending_entries=self._settings.uncommitted_entries_max,
             max_pending_bytes=self._settings.uncommitted_bytes_max,
         )
-        return Task(
+        made = Task(
             sub,
             partition,
             stores=stores,
             outputs=outputs,
-            failures=self._failures(outputs),
+            failures=self._failures_of(name, outputs),
             conditions=self._conditions,
             writers=self._writers[sub.id],
             circle=self._plan.circle(sub),
@@ -102,10 +124,14 @@ class Parts:
             idle_after_ms=None if self._conditions.replay else self._settings.idle_after_ms,
             idle_sources=self._idle_sources.setdefault(sub.id, IdleSources(idle_ms)) if idle_ms else None,
         )
+        if self._shared is not None:
+            made.context.views.update(self._shared.views)
+        return made
 
-    def _failures(self, outputs: Outputs) -> Failures:
-        made = Failures(self._settings.policy, outputs, f"{self._app.id}-dead-letter")
-        self.failures.append(made)
+    def _failures_of(self, name: str, outputs: Outputs) -> Failures:
+        if name in self._failures:
+            self._dropped += self._failures[name].dropped_counts
+        made = self._failures[name] = Failures(self._settings.policy, outputs, f"{self._app.id}-dead-letter")
         return made
 
     def _backend(self, task: str, needed: bool) -> Backend:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from broker_embedded import records
 from streams.graph.plan import Plan
 from streams.runtime.restore import ChangelogPlace
-from streams.runtime.task import Task
+from streams.runtime.task import Start, Task
 from streams.runtime.topics import Topics, clock_store, position_topic
 from streams.sources import Source
 from streams.transport.committed import read_committed
@@ -29,23 +29,29 @@ class Places:
         self._transport = transport
         self._clocks = {sub.id: clock_store(sub, plan.app_id) for sub in plan.subtopologies}
 
-    async def offsets(self) -> dict[TopicPartition, int]:
-        """The committed offset of every source partition; where there is none, the beginning or what its topic says."""
-        tps = [
-            TopicPartition(source.topic.name, partition)
-            for sub in self._plan.subtopologies
-            for source in sub.sources
-            for partition in range(self._topics.partitions(source.topic.name))
+    def sources(self, task: Task) -> list[TopicPartition]:
+        """The partitions that a task reads; of a topic with fewer than the others there may be none for it."""
+        names = (source.topic.name for source in task.sub.sources)
+        return [
+            TopicPartition(name, task.partition) for name in names if task.partition < self._topics.partitions(name)
         ]
+
+    async def starts(self, tasks: Iterable[Task]) -> dict[TopicPartition, Start]:
+        """Where each partition that the tasks read goes on: at the committed offset; where there is none, at the
+        beginning or where its topic says.
+        """
+        tps = [tp for task in tasks for tp in self.sources(task)]
         committed = await self._transport.committed(self._plan.app_id, tps)
         earliest = await self._transport.earliest(tps)
         at_end = {name for name, topic in self._plan.topics.items() if topic.start == "end"}
         new = [tp for tp in tps if tp.topic in at_end and committed[tp] is None]
-        earliest |= await self._transport.latest(new) if new else {}
-        return {tp: _start(committed[tp], earliest[tp]) for tp in tps}
+        ends = await self._transport.latest(new) if new else {}
+        return {
+            tp: Start(ends[tp], is_new=True) if tp in ends else Start(_start(committed[tp], earliest[tp])) for tp in tps
+        }
 
     def changelogs(
-        self, tasks: Iterable[Task], offsets: dict[TopicPartition, int]
+        self, tasks: Iterable[Task], starts: Mapping[TopicPartition, Start]
     ) -> dict[tuple[Task, str], ChangelogPlace]:
         """From where each store of each task is restored; from a source topic only as far as it was committed."""
         places: dict[tuple[Task, str], ChangelogPlace] = {}
@@ -55,7 +61,7 @@ class Places:
                 if own is not None:
                     places[task, store] = ChangelogPlace(*own)
                 elif source is not None:
-                    places[task, store] = ChangelogPlace(*source, end=offsets[source[0]])
+                    places[task, store] = ChangelogPlace(*source, end=starts[source[0]].offset)
         return places
 
     def changelog_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
@@ -77,15 +83,18 @@ class Places:
         info = self._topics.infos[found.source_topic.name]
         return (TopicPartition(info.name, task.partition), info.topic_id) if task.partition < info.partitions else None
 
-    async def position(self, source: Source) -> Any:
-        """The last position committed by a source; None if there is none."""
+    async def position(self, source: Source) -> tuple[Any, int]:
+        """The last position committed by a source, None if there is none, and the end of the topic that keeps it. Waits
+        for what is not decided yet.
+        """
         tp = TopicPartition(position_topic(self._plan.app_id, source.name), 0)
-        begin, end = (await self._transport.earliest([tp]))[tp], (await self._transport.latest([tp]))[tp]
+        begin = (await self._transport.earliest([tp]))[tp]
+        end = (await self._transport.latest([tp], "read_uncommitted"))[tp]
         for at in (max(begin, end - POSITIONS_BACK), begin):
             found = await self._values_between(tp, at, end)
             if found:
-                return msgspec.json.decode(found[-1] or b"null")
-        return None
+                return msgspec.json.decode(found[-1] or b"null"), end
+        return None, end
 
     async def _values_between(self, tp: TopicPartition, at: int, end: int) -> list[bytes | None]:
         values: list[bytes | None] = []

@@ -57,6 +57,10 @@ class PartitionQueue:
             self.end_offset = max(self.end_offset, fetched.last_stable_offset)
         self._settle()
 
+    def stop_at(self, end: int) -> None:
+        """What comes at that offset or later is left alone."""
+        self.ends, self.end_offset = True, max(self.consumed, end)
+
     def is_empty(self) -> bool:
         return not self._decoded and not self._raw
 

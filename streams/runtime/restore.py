@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,55 +31,96 @@ class ChangelogPlace:
 
 
 class Restore:
-    """Brings the stores of all tasks to the end of their changelogs. `records` counts what had to be read."""
+    """Brings the stores of tasks to the end of their changelogs. `records` counts what had to be read."""
 
     def __init__(self, transport: Transport, tell: Callable[[Restoring], None]) -> None:
         self._transport = transport
         self._tell = tell
+        self._under_way: dict[Task, list[Restorer]] = {}
+        self._active: set[Restorer] = set()
         self._begun: dict[tuple[str, str], RestoreEvent] = {}
         self._readers: dict[TopicPartition, Rereading | None] = {}
         self.records = 0
 
-    async def run(self, places: Mapping[tuple[Task, str], ChangelogPlace]) -> None:
-        """Restores what is behind; a store that is whole is left alone."""
+    async def run(
+        self, tasks: Sequence[Task], places: Mapping[tuple[Task, str], ChangelogPlace]
+    ) -> AsyncGenerator[list[Task], None]:
+        """Restores what is behind; a store that is whole is left alone. Gives the tasks as they are ready; several may
+        run at once.
+
+        The end is the high watermark: whoever had a task before may have ended its last transaction so lately that the
+        marker is not everywhere yet. Nothing behind that is read as committed before it is decided.
+        """
         reach("restore: look at checkpoints")
+        self._under_way.update({task: [] for task in tasks})
         tps = [place.tp for place in places.values()]
-        starts, ends = await self._transport.earliest(tps), await self._transport.latest(tps)
+        starts, ends = await self._transport.earliest(tps), await self._transport.latest(tps, "read_uncommitted")
         lost = await undone(self._transport, _changes(places), starts, ends)
-        restorers: dict[TopicPartition, list[Restorer]] = {}
         for (task, store), place in places.items():
-            end = ends[place.tp] if place.end is None else min(place.end, ends[place.tp])
-            restorer = Restorer(
-                task.stores,
-                store,
-                topic_id=place.topic_id,
-                log_start=starts[place.tp],
-                # A store ahead of its group is as wrong as one ahead of its log: both have lost what made it so.
-                log_end=end,
-                undone=any((place.tp, offset) in lost for offset in _reached(task, store)),
-                task=task.id,
-                listener=lambda event, partition=task.partition: self._event(event, partition),  # type: ignore[misc]
-            )
-            restorers.setdefault(place.tp, []).append(restorer)
-            if place.end is not None and not restorer.reached:
-                self._readers[place.tp] = rereading(task, place.tp.topic)
-        await self._read({tp: [r for r in group if not r.reached] for tp, group in restorers.items()})
-        for group in restorers.values():
-            for restorer in group:
-                await self._finish(restorer)
+            if task in self._under_way:
+                self._begin(task, store, place, lost, starts[place.tp], ends[place.tp])
+        if ready := await self._finish_those_at_the_end(tasks):
+            yield ready
+        while behind := self._behind(tasks, places):
+            await self._read(behind)
+            if ready := await self._finish_those_at_the_end(tasks):
+                yield ready
+
+    async def drop(self, task: Task) -> None:
+        """The task is not to be restored any more. What was read of its stores is made to last."""
+        restorers = self._under_way.pop(task, [])
+        self._active.difference_update(restorers)
+        for restorer in restorers:
+            for _ in restorer.save():
+                await asyncio.sleep(0)
+
+    def _begin(
+        self,
+        task: Task,
+        store: str,
+        place: ChangelogPlace,
+        lost: set[tuple[TopicPartition, int]],
+        log_start: int,
+        log_end: int,
+    ) -> None:
+        restorer = Restorer(
+            task.stores,
+            store,
+            topic_id=place.topic_id,
+            log_start=log_start,
+            # A store ahead of its group is as wrong as one ahead of its log: both have lost what made it so.
+            log_end=log_end if place.end is None else min(place.end, log_end),
+            undone=any((place.tp, offset) in lost for offset in _reached(task, store)),
+            task=task.id,
+            listener=lambda event: self._event(event, task.partition),
+        )
+        self._under_way[task].append(restorer)
+        self._active.add(restorer)
+        if place.end is not None and not restorer.reached:
+            self._readers[place.tp] = rereading(task, place.tp.topic)
+
+    def _behind(
+        self, tasks: Sequence[Task], places: Mapping[tuple[Task, str], ChangelogPlace]
+    ) -> dict[TopicPartition, list[Restorer]]:
+        """What is still to be read for these tasks, by changelog."""
+        found: dict[TopicPartition, list[Restorer]] = {}
+        for task in tasks:
+            for restorer in self._under_way.get(task, ()):
+                if not restorer.reached:
+                    found.setdefault(places[task, restorer.store].tp, []).append(restorer)
+        return found
 
     async def _read(self, behind: dict[TopicPartition, list[Restorer]]) -> None:
-        while behind := {tp: left for tp, group in behind.items() if (left := [r for r in group if not r.reached])}:
-            reach("restore: read changelog")
-            positions = {tp: min(restorer.position for restorer in group) for tp, group in behind.items()}
-            fetched = await self._transport.fetch(positions, wait_ms=1_000)
-            for part in fetched:
-                await self._feed(part, behind[part.tp])
+        reach("restore: read changelog")
+        positions = {tp: min(restorer.position for restorer in group) for tp, group in behind.items()}
+        for part in await self._transport.fetch(positions, wait_ms=1_000):
+            await self._feed(part, behind[part.tp])
 
     async def _feed(self, fetched: Fetched, restorers: list[Restorer]) -> None:
         reach("restore: write store")
         reader = self._readers.get(fetched.tp)
         for header, data in read_committed(fetched):
+            restorers = [restorer for restorer in restorers if restorer in self._active]
             offsets, keys, values, times = as_stored(data) if reader is None else reader.rows(data)
             for restorer in restorers:
                 # What was committed of a source topic may end in the middle of a batch.
@@ -91,11 +132,25 @@ class Restore:
         for restorer in restorers:
             restorer.skip(min(fetched.next_offset, restorer.end))
 
-    async def _finish(self, restorer: Restorer) -> None:
-        if restorer.restored_records or restorer.reason:
-            for _ in restorer.finish():
-                await asyncio.sleep(0)
-        reach("restore: done")
+    async def _finish_those_at_the_end(self, tasks: Sequence[Task]) -> list[Task]:
+        ready = []
+        for task in tasks:
+            restorers = self._under_way.get(task)
+            if restorers is not None and all(restorer.reached for restorer in restorers):
+                await self._finish(restorers)
+                if task in self._under_way:
+                    self._active.difference_update(self._under_way.pop(task))
+                    ready.append(task)
+        return ready
+
+    async def _finish(self, restorers: list[Restorer]) -> None:
+        for restorer in restorers:
+            if restorer.restored_records or restorer.reason:
+                for _ in restorer.finish():
+                    await asyncio.sleep(0)
+                    if restorer not in self._active:
+                        return
+            reach("restore: done")
 
     def _event(self, event: RestoreEvent, partition: int) -> None:
         """Tells of a store only once there is a record for it: a log may end with what holds none."""

@@ -39,6 +39,15 @@ from streams.transport.contract import TopicPartition
 ROWS_AT_FIRST = 1_024
 
 
+class Start(NamedTuple):
+    """Where a task reads a partition on. `is_new`: nothing says so but the end of the log as it was just now, and it is
+    to be committed before it can be forgotten.
+    """
+
+    offset: int
+    is_new: bool = False
+
+
 class Mark(NamedTuple):
     """A task's time, its time without that of the circle it is in, and whether it is idle."""
 
@@ -108,16 +117,16 @@ class Task:
         self._rows_max = batch_records_max
         self._rows = min(ROWS_AT_FIRST, batch_records_max)
 
-    def open(self, positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
-        """Opens the operators, when the stores are restored; `positions` says where to read on, `ends` where the logs
-        end now.
+    def open(self, starts: Mapping[TopicPartition, Start], ends: Mapping[TopicPartition, int]) -> None:
+        """Opens the operators, when the stores are restored; `starts` says where to read on, `ends` where the logs end
+        now.
         """
         for source in self.sub.sources:
             tp = TopicPartition(source.topic.name, self.partition)
             operator = self.operators[source.name]
-            if tp in positions and isinstance(operator, SourceOperator):
-                self.queues.append(PartitionQueue(tp, operator, positions[tp], ends[tp]))
-        self._committed = self.positions()
+            if tp in starts and isinstance(operator, SourceOperator):
+                self.queues.append(PartitionQueue(tp, operator, starts[tp].offset, ends[tp]))
+        self._committed = {tp: offset for tp, offset in self.positions().items() if not starts[tp].is_new}
         check_shapes(self.sub.nodes, self.context)
         self._load_times()
         if self._idle_sources is not None:

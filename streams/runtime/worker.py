@@ -175,7 +175,7 @@ class Worker:
             sources=tuple(source.name for source in app.sources),
             agents=tuple(agent.name for agent in app.agents),
             tables=tuple(sorted(assembly.plan.stores)),
-            tasks=len(assembly.tasks),
+            tasks=sum(assembly.topics.tasks.values()),
             guarantee=app.settings.processing_guarantee,
         )
 

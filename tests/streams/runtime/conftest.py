@@ -17,7 +17,7 @@ from streams.operators.outputs import Outputs
 from streams.operators.stored import store_spec
 from streams.policies import Policy, stop
 from streams.runtime.conditions import Conditions
-from streams.runtime.task import Task
+from streams.runtime.task import Start, Task
 from streams.transport.contract import Fetched, TopicPartition
 
 Record = tuple[Any, Any, int]
@@ -84,8 +84,8 @@ class TaskBench:
     async def _sleep(self, seconds: float) -> None: ...
 
     def open(self) -> None:
-        positions = {log.tp: self._starts.get(topic, 0) for topic, log in self.logs.items()}
-        self.task.open(positions, {log.tp: log.end for log in self.logs.values()})
+        starts = {log.tp: Start(self._starts.get(topic, 0)) for topic, log in self.logs.items()}
+        self.task.open(starts, {log.tp: log.end for log in self.logs.values()})
 
     def fetch(self, batches: int = 1, topics: Sequence[str] | None = None) -> int:
         """One fetch for all that the task wants."""

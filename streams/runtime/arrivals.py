@@ -1,0 +1,123 @@
+"""Tasks and sources on their way in: made, restored beside whatever else the worker does, then ready to be opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any, NamedTuple
+
+from streams.runtime.ingest import Ingest
+from streams.runtime.parts import Parts, is_source
+from streams.runtime.places import Places
+from streams.runtime.restore import Restore
+from streams.runtime.steps import reach
+from streams.runtime.task import Task
+from streams.transport.contract import Transport
+
+
+class Ready(NamedTuple):
+    """A task whose stores are whole, or a source whose position is known; `open` lets it go on where it was."""
+
+    name: str
+    made: Task | Ingest
+    open: Callable[[], None]
+
+
+class Arrivals:
+    """Makes and restores what is asked for; calls `wake` when some of it is ready, or cannot be made."""
+
+    def __init__(
+        self, parts: Parts, places: Places, transport: Transport, restore: Restore, wake: Callable[[], None]
+    ) -> None:
+        self._parts = parts
+        self._places = places
+        self._transport = transport
+        self._restore = restore
+        self._wake = wake
+        self.under_way: dict[str, Task | Ingest | None] = {}
+        """What was asked for and not taken, by name; None before it is made."""
+        self._ready: list[Ready] = []
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Sets out to make these."""
+        coming = list(names)
+        self.under_way.update(dict.fromkeys(coming))
+        for name in filter(is_source, coming):
+            self._start(self._bring_source(name))
+        if tasks := [name for name in coming if not is_source(name)]:
+            self._start(self._bring_tasks(tasks))
+
+    def take(self) -> list[Ready]:
+        """What is ready now. Raises what went wrong on the way."""
+        if self._failure is not None:
+            raise self._failure
+        ready, self._ready = self._ready, []
+        for one in ready:
+            del self.under_way[one.name]
+        return ready
+
+    async def drop(self, names: Iterable[str]) -> None:
+        """These are not wanted any more. What was read of their stores is kept for the next one who works on them."""
+        for name in names:
+            made = self.under_way.pop(name, None)
+            self._ready = [one for one in self._ready if one.made is not made]
+            if isinstance(made, Task):
+                await self._restore.drop(made)
+            if made is not None:
+                await made.close()
+                self._parts.release(name)
+
+    async def close(self) -> None:
+        """Ends what is under way. The stores stay open."""
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        for made in self.under_way.values():
+            if isinstance(made, Task):
+                await self._restore.drop(made)
+            if made is not None:
+                await made.close()
+        self.under_way, self._ready = {}, []
+
+    # -- within
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        job = asyncio.create_task(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._ended)
+
+    def _ended(self, job: asyncio.Task[None]) -> None:
+        self._jobs.discard(job)
+        if not job.cancelled() and (error := job.exception()) is not None:
+            self._failure = self._failure or error
+            self._wake()
+
+    async def _bring_tasks(self, names: Sequence[str]) -> None:
+        tasks: list[Task] = []
+        reach("assign: make tasks")
+        for name in names:
+            if name in self.under_way and self.under_way[name] is None:
+                made = self._parts.task(name)
+                self.under_way[name] = made
+                tasks.append(made)
+                await asyncio.sleep(0)
+        starts = await self._places.starts(tasks)
+        places = self._places.changelogs(tasks, starts)
+        async with aclosing(self._restore.run(tasks, places)) as restored:
+            async for ready in restored:
+                ends = await self._transport.latest([tp for task in ready for tp in self._places.sources(task)])
+                self._tell(Ready(task.id, task, partial(task.open, starts, ends)) for task in ready)
+
+    async def _bring_source(self, name: str) -> None:
+        made = self._parts.ingest(name, self._wake)
+        self.under_way[name] = made
+        position, end = await self._places.position(made.source)
+        self._tell([Ready(name, made, partial(made.open, position, end))])
+
+    def _tell(self, ready: Iterable[Ready]) -> None:
+        self._ready += [one for one in ready if self.under_way.get(one.name) is one.made]
+        self._wake()
