@@ -97,6 +97,10 @@ class Arrivals:
             self._wake()
 
     async def _bring_tasks(self, names: Sequence[str]) -> None:
+        async for taken in self._parts.take(names):
+            self._start(self._restore_tasks(taken))
+
+    async def _restore_tasks(self, names: Sequence[str]) -> None:
         tasks: list[Task] = []
         reach("assign: make tasks")
         for name in names:
@@ -105,6 +109,7 @@ class Arrivals:
                 self.under_way[name] = made
                 tasks.append(made)
                 await asyncio.sleep(0)
+        self._parts.let_go(names)
         starts = await self._places.starts(tasks)
         places = self._places.changelogs(tasks, starts)
         async with aclosing(self._restore.run(tasks, places)) as restored:

@@ -8,13 +8,13 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from state.api import Backend
 from streams.app import App, AtWork
 from streams.errors import TopologyError
 from streams.graph.plan import Plan
 from streams.operators.outputs import Outputs
 from streams.runtime.commit import Commit
 from streams.runtime.conditions import Conditions
+from streams.runtime.folders import Folders
 from streams.runtime.observer import Restoring
 from streams.runtime.parts import Parts
 from streams.runtime.places import Places
@@ -45,7 +45,7 @@ class Assembly:
         *,
         name: str,
         opened: AsyncExitStack,
-        backends: dict[str, Backend],
+        folders: Folders,
         before: Assembly | None = None,
     ) -> None:
         self.app = app
@@ -59,11 +59,11 @@ class Assembly:
         self.conditions = conditions
         self.woken = asyncio.Event()
         self._opened = opened
-        self._backends = backends
+        self.folders = folders
         self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
         self._places = Places(plan, topics, transport)
-        self._parts = Parts(app, plan, topics, self._backends, conditions)
+        self._parts = Parts(app, plan, topics, folders, conditions)
         self.extra: Outputs = self._parts.outputs() if before is None else before.extra
         self.globals = self._parts.global_tables(self.extra)
         self._tell: Callable[[Restoring], None] = lambda event: None
@@ -138,7 +138,7 @@ class Assembly:
     def state_memory_bytes(self) -> int:
         """What the stores take in memory: of RocksDB its cache and write buffers, of stores in memory their entries."""
         if self.settings.store == "memory":
-            return sum(backend.size_bytes() for backend in self._backends.values())
+            return sum(backend.size_bytes() for backend in self.folders.backends())
         from state.budget import StateMemory
 
         return StateMemory.shared().memory_bytes()
@@ -185,7 +185,8 @@ class Assembly:
         return any(ends[tp] > offset for tp, offset in own.items())
 
     async def purge(self) -> None:
-        """Deletes what was processed from repartition topics, now and then."""
+        """Deletes what was processed from repartition topics, now and then, and writes down how far stores are."""
+        self.folders.note()
         due = {
             queue.tp: queue.consumed
             for task in self.tasks
@@ -202,8 +203,7 @@ class Assembly:
         """
         self.app.worker = None
         errors = await self._end_work()
-        for backend in self._backends.values():
-            await _attempt(backend.close, errors)
+        errors += self.folders.close_all()
         await _attempt(self._opened.aclose, errors)
         return errors
 
@@ -228,7 +228,7 @@ class Assembly:
             *(self.app, self.plan, self.transport, self.topics, producer, self.conditions, self.where),
             name=self._name,
             opened=self._opened,
-            backends=self._backends,
+            folders=self.folders,
             before=self,
         )
 
@@ -260,7 +260,7 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
             "a pipeline or a source on it. Is this the app you mean?"
         )
     opened = AsyncExitStack()
-    backends: dict[str, Backend] = {}
+    folders = Folders(app.settings)
     try:
         where, name = "a given transport", f"{app.id}-0"
         if transport is None:
@@ -281,10 +281,9 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
         )
         await topics.prepare()
         parts = (app, plan, transport, topics, await _producer(app, transport, name), conditions, where)
-        return Assembly(*parts, name=name, opened=opened, backends=backends)
+        return Assembly(*parts, name=name, opened=opened, folders=folders)
     except BaseException:
-        for backend in backends.values():
-            backend.close()
+        folders.close_all()
         await opened.aclose()
         raise
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from state.api import Backend, Checkpoint, StoreSpec
+from state.api import Checkpoint, StoreSpec
 from state.checkpoint import needs_rebuild
 from state.task_stores import TaskStores
 from streams.batch import Batch
@@ -23,6 +23,7 @@ from streams.operators.outputs import Outputs
 from streams.operators.sources.source import SourceOperator, Undecodable
 from streams.operators.sources.table_source import TableSourceOperator
 from streams.operators.table_view import TableView
+from streams.runtime.folders import GLOBAL, Folders
 from streams.runtime.observer import Restoring
 from streams.runtime.topics import Topics
 from streams.transport.committed import read_committed
@@ -30,8 +31,8 @@ from streams.transport.contract import Fetched, TopicPartition, Transport
 
 log = logging.getLogger(__name__)
 
-PLACE = "global"
-"""The folder of the stores, and the task that errors name; a task's own name ends with a number."""
+PLACE = GLOBAL
+"""The task that errors name; a task's own name ends with a number."""
 
 
 class GlobalTables:
@@ -41,7 +42,7 @@ class GlobalTables:
         self,
         nodes: list[TableSourceNode],
         topics: Topics,
-        make_backend: Callable[[str, bool], Backend],
+        folders: Folders,
         outputs: Outputs,
         failures: Failures,
         now_ms: Callable[[], int],
@@ -49,7 +50,7 @@ class GlobalTables:
         self._topics = topics
         self.outputs = outputs
         specs = [StoreSpec(node.store.name, logged=False) for node in nodes]
-        self.stores = TaskStores(make_backend(PLACE, bool(nodes)), specs, lambda *changes: None)
+        self.stores = TaskStores(folders.backend(PLACE, needed=bool(nodes)), specs, lambda *changes: None)
         self.context = TaskContext(PLACE, -1, self.stores, outputs, failures, now_ms)
         self._tables = {node.store.changelog: TableSourceOperator(node, self.context) for node in nodes}
         self._sources = {node.store.changelog: _source(node, self.context) for node in nodes}

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from state.api import Backend
-from state.backends.memory import MemoryBackend
 from state.task_stores import TaskStores
+from streams.graph.definitions import StoreDef
 from streams.graph.nodes import Node
-from streams.graph.plan import Plan
+from streams.graph.plan import Plan, SubTopology
 from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.stored import store_spec
 from streams.runtime.conditions import Conditions
-from streams.runtime.folders import task_folder
+from streams.runtime.folders import Folders
 from streams.runtime.global_tables import PLACE, GlobalTables
 from streams.runtime.idle_sources import IdleSources
 from streams.runtime.ingest import SOURCE, Ingest, named
@@ -34,17 +33,15 @@ def is_source(name: str) -> bool:
 
 
 class Parts:
-    """`backends` are the stores' places by task: they outlive the tasks, which may be made anew over them."""
+    """`folders` has the stores open: they outlive the tasks, which may be made anew over them."""
 
-    def __init__(
-        self, app: App, plan: Plan, topics: Topics, backends: dict[str, Backend], conditions: Conditions
-    ) -> None:
+    def __init__(self, app: App, plan: Plan, topics: Topics, folders: Folders, conditions: Conditions) -> None:
         self._app = app
         self._settings = app.settings
         self._plan = plan
         self._topics = topics
         self._writers = holding_back(plan, topics.tasks)
-        self._backends = backends
+        self._folders = folders
         self._conditions = conditions
         self._idle_sources: dict[str, IdleSources] = {}
         self._shared: GlobalTables | None = None
@@ -64,8 +61,21 @@ class Parts:
         """Nobody works on this here any more: its stores are closed, its folder is free."""
         if name in self._failures:
             self._dropped += self._failures.pop(name).dropped_counts
-        if name in self._backends:
-            self._backends.pop(name).close()
+        self._folders.close(name)
+
+    async def take(self, names: Iterable[str]) -> AsyncIterator[list[str]]:
+        """Takes the folders of tasks, which another worker of this place may be about to let go; gives those that can
+        be made.
+        """
+        stateful = {name: bool(self._stores(self.tasks[name][0])) for name in names}
+        if free := [name for name in names if not stateful[name]]:
+            yield free
+        async for taken in self._folders.take(name for name in names if stateful[name]):
+            yield taken
+
+    def let_go(self, names: Iterable[str]) -> None:
+        """Frees those folders that were taken for tasks which are not made."""
+        self._folders.let_go(names)
 
     def dropped(self) -> Counter[tuple[str, str]]:
         """Records left out so far, by step and reason."""
@@ -75,7 +85,7 @@ class Parts:
         """The tables that every task sees; `outputs` takes dead letters."""
         failures = self._failures_of(PLACE, outputs)
         now_ms = self._conditions.now_ms
-        self._shared = GlobalTables(self._plan.globals, self._topics, self._backend, outputs, failures, now_ms)
+        self._shared = GlobalTables(self._plan.globals, self._topics, self._folders, outputs, failures, now_ms)
         return self._shared
 
     def outputs(self) -> Outputs:
@@ -94,15 +104,14 @@ class Parts:
         sub, partition = self.tasks[name]
         outputs = self.outputs()
         idle_ms = 0 if self._conditions.replay else self._settings.source_idle_after_ms
-        clock = clock_store(sub, self._app.id)
-        defs = [*sub.stores, clock] if clock is not None else sub.stores
+        clock, defs = clock_store(sub, self._app.id), self._stores(sub)
         changelogs = {store.name: store.changelog for store in defs}
 
         def log(store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
             outputs.add(changelogs[store], keys, values, timestamps, partition=partition)
 
         stores = TaskStores(
-            self._backend(name, bool(defs)),
+            self._folders.backend(name, needed=bool(defs)),
             [store_spec(store) for store in defs],
             log,
             max_pending_entries=self._settings.uncommitted_entries_max,
@@ -134,13 +143,7 @@ class Parts:
         made = self._failures[name] = Failures(self._settings.policy, outputs, f"{self._app.id}-dead-letter")
         return made
 
-    def _backend(self, task: str, needed: bool) -> Backend:
-        if not needed or self._settings.store == "memory":
-            return self._backends.setdefault(task, MemoryBackend())
-        if task not in self._backends:
-            from state.backends.rocks import RocksBackend
-            from state.budget import StateMemory
-
-            StateMemory.shared().resize(self._settings.state_memory_bytes)
-            self._backends[task] = RocksBackend(task_folder(self._settings, task))
-        return self._backends[task]
+    def _stores(self, sub: SubTopology) -> list[StoreDef]:
+        """What the tasks of a sub-topology keep: its stores, and its times."""
+        clock = clock_store(sub, self._app.id)
+        return list(sub.stores) if clock is None else [*sub.stores, clock]

@@ -18,7 +18,7 @@ from state.task_stores import TaskStores
 from streams.config import Settings
 from streams.errors import TopologyError, did_you_mean
 from streams.graph.plan import Plan
-from streams.runtime.folders import state_folder
+from streams.runtime.folders import state_folder, task_folders
 from streams.runtime.topics import changelog_names, internal_topics, position_topic
 from streams.transport.contract import Committed, GroupIdentity, TopicPartition, Transport
 
@@ -100,10 +100,9 @@ async def removal_of_store(app: App, transport: Transport, store: str) -> Remova
 
 
 def local_stores(settings: Settings) -> dict[Path, list[str]]:
-    """The stores in the folder of each task of an app."""
-    folder = state_folder(settings)
+    """The stores in the folders of each task of an app."""
     found: dict[Path, list[str]] = {}
-    for path in sorted(folder.iterdir()) if folder.exists() else []:
+    for path in task_folders(settings):
         with _opened(path) as stores:
             found[path] = stores.undeclared_stores()
     return found

@@ -17,7 +17,7 @@ from streams.app import App
 from streams.client import Client
 from streams.runtime.assembly import Assembly, assemble
 from streams.runtime.conditions import Conditions
-from streams.runtime.folders import task_folder
+from streams.runtime.folders import furthest_folder
 from streams.runtime.topics import position_topic
 from streams.transport.committed import read_committed
 from streams.transport.contract import TopicPartition, Transport
@@ -132,8 +132,8 @@ def _rebuilt(assembly: Assembly) -> Entries:
 def _stored(assembly: Assembly) -> Entries:
     found: Entries = {}
     for task in assembly.tasks:
-        path = task_folder(assembly.settings, task.id)
-        if task.stores.specs and path.exists():
+        path = furthest_folder(assembly.settings, task.id)
+        if task.stores.specs and path is not None:
             backend = RocksBackend(path)
             found |= {f"{task.id}/{store}": _entries(backend, store) for store in task.stores.specs}
             backend.close()

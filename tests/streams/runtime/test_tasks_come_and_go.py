@@ -16,7 +16,7 @@ from broker_embedded import records
 from state.backends.rocks import RocksBackend
 from streams.runtime.assembly import Assembly, assemble
 from streams.runtime.conditions import Conditions
-from streams.runtime.folders import task_folder
+from streams.runtime.folders import state_folder
 from streams.runtime.loop import Loop
 from streams.runtime.observer import Restoring
 from streams.runtime.restore import Restore
@@ -108,7 +108,7 @@ async def test_one_leaves_and_comes_back_while_the_others_go_on(folder: str) -> 
         await worker.work()
         await worker.leave(names[1])
         assert worker.tasks == [names[0], names[2]]
-        RocksBackend(task_folder(app.settings, names[1])).close()  # nobody has it open
+        RocksBackend(state_folder(app.settings) / names[1]).close()  # nobody has it open
         await send(app, 100, 200)
         await worker.work()
         await worker.arrive(names[1])
