@@ -66,6 +66,7 @@ class Commit:
         self._partitions = partitions
         self._changelog_of = changelog_of
         self._source_checkpoint = source_checkpoint
+        self._posted: list[tuple[TopicPartition, int, Awaitable[int]]] = []
         self._ends: dict[TopicPartition, int] = {}
         self._open = False
         self.count = 0
@@ -138,12 +139,19 @@ class Commit:
 
     async def _drain_one(self, outputs: Outputs) -> None:
         for tp, batch, count in outputs.drain():
-            base = await self._producer.send(tp, batch)
-            self._ends[tp] = base + count
+            self._posted.append((tp, count, await self._producer.post(tp, batch)))
             await asyncio.sleep(0)
+
+    async def _arrived(self) -> None:
+        """Everything that was sent is there."""
+        for tp, count, answer in self._posted:
+            self._ends[tp] = await answer + count
+        self._posted.clear()
 
     async def _send_offsets(self) -> None:
         reach("commit: send offsets")
+        if self._ingests or not self._transactional:
+            await self._arrived()  # else records and offsets are on their way together
         moved = {tp: offset for task in self._tasks for tp, offset in task.news().items()}
         moved |= {tp: offset for ingest in self._ingests for tp, offset in ingest.news(self._ends).items()}
         # Who changes a table without having read anything is to be known as a member as well.
@@ -152,6 +160,7 @@ class Commit:
             await self._producer.send_offsets(self._group, {tp: Committed(at, "") for tp, at in moved.items()})
 
     async def _end(self) -> None:
+        await self._arrived()
         reach("commit: end transaction")
         if self._transactional:
             await self._producer.commit()

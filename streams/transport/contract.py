@@ -165,6 +165,13 @@ class Producer(Protocol):
         Raises FencedError, UnknownTopicError, TransportError (too large, disk full, ...).
         """
 
+    async def post(self, tp: TopicPartition, batch: bytearray) -> Awaitable[int]:
+        """As `send`, without waiting for the answer but where too much is under way: that is what is given.
+
+        The batches of a partition are appended in the order of the calls. `commit` waits for all; whether they were
+        taken, only their answers say.
+        """
+
     async def send_offsets(self, group: GroupIdentity, offsets: Mapping[TopicPartition, Committed]) -> None:
         """Positions of `group`, visible when the transaction commits; without a transactional id at once.
 

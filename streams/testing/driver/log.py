@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any, NoReturn
 
 from broker_embedded import records
+from streams.transport.arrived import Arrived
 from streams.transport.contract import (
     Asks,
     Committed,
@@ -243,6 +244,9 @@ class MemoryProducer:
                 partition.undecided = stored.base
             self._written.setdefault(tp, []).append(stored)
         return stored.base
+
+    async def post(self, tp: TopicPartition, batch: bytearray) -> Arrived:
+        return Arrived(await self.send(tp, batch))
 
     async def send_offsets(self, group: GroupIdentity, offsets: Mapping[TopicPartition, Committed]) -> None:
         if self._transactional:

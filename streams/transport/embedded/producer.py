@@ -20,6 +20,7 @@ from broker_embedded.wire.messages.transactions import (
     InitProducerIdRequest,
     InitProducerIdResponse,
 )
+from streams.transport.arrived import Arrived
 from streams.transport.contract import Committed, GroupIdentity, TopicPartition, TransportError, UnknownOutcomeError
 from streams.transport.error_codes import as_transport_error, raise_for
 from streams.transport.producer_state import ProducerState
@@ -84,6 +85,9 @@ class EmbeddedProducer:
             count = records.read_header(batch).last_offset_delta + 1
             self._sequences[tp] = (sequence + count) & _SEQUENCE_MAX
         return row.base_offset
+
+    async def post(self, tp: TopicPartition, batch: bytearray) -> Arrived:
+        return Arrived(await self.send(tp, batch))
 
     async def send_offsets(self, group: GroupIdentity, offsets: Mapping[TopicPartition, Committed]) -> None:
         doing = f"send offsets of group {group.group!r}"

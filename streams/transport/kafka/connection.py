@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from broker_embedded.wire.messages import Request
+from broker_embedded.wire.messages.cluster import ApiVersionsRequest
 from broker_embedded.wire.messages.groups import FindCoordinatorRequest
 from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
@@ -34,6 +35,7 @@ T = TypeVar("T")
 _BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.02, 1.0
 _REFRESH_WITHIN_S = 5.0
 _ANY = -1
+_VERSION = "0.1.0"  # of the client software, for the broker's figures (KIP-511)
 GROUP, TRANSACTION = 0, 1
 _REFUSED = "the Kafka broker at {} does not let this client in"
 # What aiokafka says of a connection that fails, what it means, what to look at.
@@ -82,7 +84,7 @@ class KafkaConnection:
     ) -> None:
         self.bootstrap_servers = bootstrap_servers
         self._request_timeout_ms = request_timeout_ms
-        self._retry_timeout_s = retry_timeout_ms / 1000
+        self.retry_timeout_s = retry_timeout_ms / 1000
         self._client_id = client_id
         self.security = dict(security or {})
         self._find = find
@@ -177,6 +179,11 @@ class KafkaConnection:
                 why = "; ".join(heard) or repr(error)
                 raise ConnectionLostError(f"{type(request).__name__} to broker {node}: {why}") from error
 
+    async def feature(self, name: str) -> int:
+        """The level that the cluster has agreed on for a feature; 0 where it knows none (KIP-584)."""
+        answer = await self.retry(lambda: self.ask(ApiVersionsRequest("streams-engine", _VERSION)))
+        return next((row.max_version_level for row in answer.finalized_features if row.name == name), 0)
+
     async def ask_node(self, request: Request, node: int) -> Any:
         """The answer of one broker."""
         return await self.ask(request, node=node)
@@ -214,7 +221,7 @@ class KafkaConnection:
 
         After `timeout_s` (the connection's, unless given) the error is let through.
         """
-        deadline = time.monotonic() + (self._retry_timeout_s if timeout_s is None else timeout_s)
+        deadline = time.monotonic() + (self.retry_timeout_s if timeout_s is None else timeout_s)
         pause_s = _BACKOFF_FIRST_S
         while True:
             try:
@@ -225,11 +232,11 @@ class KafkaConnection:
                 log.debug("asking again in %.2f s: %s", pause_s, error)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _BACKOFF_MOST_S)
-            self.forget()
-            await self._refresh()
+            await self.refresh()
 
-    async def _refresh(self) -> None:
-        """Learn of brokers anew, once for all who need it just now."""
+    async def refresh(self) -> None:
+        """Forget who leads and coordinates, and learn of brokers anew, once for all who need it just now."""
+        self.forget()
         if self._refreshing is None or self._refreshing.done():
             self._open()
             self._refreshing = asyncio.create_task(self._learn_brokers())

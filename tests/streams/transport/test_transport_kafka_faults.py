@@ -80,6 +80,19 @@ async def hasty(server: RunningBroker) -> AsyncIterator[KafkaTransport]:
     await transport.stop()
 
 
+def speak(transport: KafkaTransport, api_key: int) -> None:
+    """Where a request is of the older protocol of transactions only, that one is spoken."""
+    if api_key in (ADD_PARTITIONS, ADD_OFFSETS):
+        older(transport)
+
+
+def older(transport: KafkaTransport) -> None:
+    async def feature(name: str) -> int:
+        return 1
+
+    transport.connection.feature = feature  # type: ignore[method-assign]
+
+
 def lost(api_key: int, times: int = 1) -> Fault:
     """The request is handled, and its answer never comes."""
     return Fault(api_key, until=asyncio.Event(), after=True, times=times)
@@ -135,6 +148,7 @@ async def transaction(transport: KafkaTransport) -> None:
 
 @pytest.mark.parametrize("api_key", SOME_KEYS)
 async def test_a_lost_answer(api_key: int, server: RunningBroker, patient: KafkaTransport) -> None:
+    speak(patient, api_key)
     server.faults().add(lost(api_key))
     await transaction(patient)
     assert not server.faults().waiting
@@ -142,6 +156,7 @@ async def test_a_lost_answer(api_key: int, server: RunningBroker, patient: Kafka
 
 @pytest.mark.parametrize("api_key", EVERY_KEY)
 async def test_a_late_answer(api_key: int, server: RunningBroker, patient: KafkaTransport) -> None:
+    speak(patient, api_key)
     server.faults().add(Fault(api_key, delay_ms=20, times=2))
     await transaction(patient)
 
@@ -172,8 +187,60 @@ COORDINATOR = (OFFSET_FETCH, INIT_PRODUCER_ID, ADD_PARTITIONS, ADD_OFFSETS, END_
 async def test_an_error_that_passes(
     api_key: int, error: str, after: bool, server: RunningBroker, patient: KafkaTransport
 ) -> None:
+    speak(patient, api_key)
     server.faults().add(Fault(api_key, error=code(error), after=after, times=2))
     await transaction(patient)
+
+
+@pytest.mark.parametrize("api_key", [PRODUCE, *COORDINATOR])
+async def test_the_older_protocol_of_transactions(api_key: int, server: RunningBroker, patient: KafkaTransport) -> None:
+    older(patient)
+    server.faults().add(Fault(api_key, delay_ms=5))
+    await transaction(patient)
+    assert not server.faults().waiting
+
+
+# Many batches
+
+
+@pytest.mark.parametrize("fault", [None, "close", "lost", "NOT_LEADER_OR_FOLLOWER"])
+@pytest.mark.parametrize("transactional", [True, False])
+async def test_many_batches_under_way_are_there_once_and_in_order(
+    fault: str | None, transactional: bool, server: RunningBroker, patient: KafkaTransport
+) -> None:
+    name = f"faults-{next(_numbers)}"
+    await patient.create([TopicSpec(name, 3)])
+    tps = [TopicPartition(name, index) for index in range(3)]
+    producer = patient.producer(transactional_id=f"producer of {name}" if transactional else None)
+    await producer.start()
+    await (producer.begin() if transactional else asyncio.sleep(0))
+    if fault == "lost":
+        server.faults().add(lost(PRODUCE))
+    elif fault == "close":
+        server.faults().add(Fault(PRODUCE, after=True, close=True, times=2))
+    elif fault is not None:
+        server.faults().add(Fault(PRODUCE, error=code(fault), times=2))
+    posted = [(tp, await producer.post(tp, batch(f"{n}", f"{n}b"))) for n in range(20) for tp in tps]
+    offsets: dict[TopicPartition, list[int]] = {}
+    for tp, answer in posted:
+        offsets.setdefault(tp, []).append(await answer)
+    await (producer.commit() if transactional else asyncio.sleep(0))
+    for tp in tps:
+        assert offsets[tp] == list(range(0, 40, 2))
+        assert await read(patient, tp) == [value for n in range(20) for value in (f"{n}", f"{n}b")]
+
+
+async def test_a_batch_that_is_refused_holds_up_no_other(patient: KafkaTransport) -> None:
+    tp = await topic(patient)
+    await patient.alter(tp.topic, {"max.message.bytes": "1000"})
+    producer = patient.producer()
+    await producer.start()
+    large = batch("x" * 2000)
+    answers = [await producer.post(tp, one) for one in (batch("a"), large, batch("b"), batch("c"))]
+    outcomes = await asyncio.gather(*answers, return_exceptions=True)
+    assert isinstance(outcomes.pop(1), TransportError)
+    assert outcomes == [0, 1, 2]
+    assert await read(patient, tp) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("error", ["OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID"])
