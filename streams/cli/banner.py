@@ -21,8 +21,16 @@ def banner(info: Started) -> list[tuple[str, str]]:
         ("broker", info.transport),
         ("data", info.data_dir),
         *((heading, ", ".join(names)) for heading, names in lists.items() if names),
-        ("worker", f"{info.tasks} tasks, {info.guarantee}, pid {os.getpid()}"),
+        *_workers(info),
     ]
+
+
+def _workers(info: Started) -> list[tuple[str, str]]:
+    process = f"{info.guarantee}, pid {os.getpid()}"
+    if info.workers == 1:
+        return [("worker", f"{info.tasks} tasks, {process}")]
+    limit = f": at most {info.tasks} workers have work" if info.workers > info.tasks else ""
+    return [("workers", f"{info.workers} for {info.tasks} tasks{limit}, {process}")]
 
 
 def restoring_line(event: Restoring) -> str:

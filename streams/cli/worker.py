@@ -10,16 +10,21 @@ import click
 from streams.cli.setting_flags import setting_flags
 
 if TYPE_CHECKING:
-    from streams.app import App
-    from streams.cli.watchers import LogLines
+    from streams.cli.watchers import LogLines, Reports
 
 
 @click.command()
 @click.argument("app")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Run so many processes that share the app's partitions, and start again who dies.",
+)
 @click.option("--until-end", is_flag=True, help="Process what is there, then stop; open windows stay open.")
 @click.option("--json", "as_json", is_flag=True, help="Write the app's last report to standard output as JSON lines.")
 @setting_flags
-def command(app: str, until_end: bool, as_json: bool, **flags: Any) -> int:
+def command(app: str, workers: int | None, until_end: bool, as_json: bool, **flags: Any) -> int:
     """Run APP (module:attribute) until it is interrupted, or to the end of its input.
 
     Everything goes to standard error; only --json writes to standard output. SIGTERM and Ctrl-C let it commit what it
@@ -32,8 +37,9 @@ def command(app: str, until_end: bool, as_json: bool, **flags: Any) -> int:
     from streams.cli.loading import load
     from streams.cli.logs import set_up
     from streams.errors import ConfigError
-    from streams.runtime.process import run
+    from streams.supervisor.link import Link
 
+    link = Link.from_environment()
     loaded = load(app)
     try:
         given = {name: value for name, value in flags.items() if value is not None}
@@ -41,18 +47,28 @@ def command(app: str, until_end: bool, as_json: bool, **flags: Any) -> int:
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     set_up(loaded.settings.log_level)
-    watcher = watcher_for(loaded)
+    if link is not None:
+        from streams.cli.supervised import work
+
+        return work(loaded, link, until_end=until_end)
+    if workers is not None:
+        from streams.cli.supervised import supervise
+
+        return supervise(loaded, watcher_for({}), workers, until_end=until_end)
+    from streams.runtime.process import run
+
+    watcher = watcher_for(loaded.reports)
     code = run(loaded, watcher, until_end=until_end)
     watcher.show_final(as_json=as_json)
     return code
 
 
-def watcher_for(app: App) -> LogLines:
+def watcher_for(reports: Reports) -> LogLines:
     """A live view if standard error is a terminal, else log lines."""
     if sys.stderr.isatty():
         from streams.cli.live import LiveView
 
-        return LiveView(app.reports)
+        return LiveView(reports)
     from streams.cli.watchers import LogLines
 
-    return LogLines(app.reports)
+    return LogLines(reports)

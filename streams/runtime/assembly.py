@@ -264,7 +264,7 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
     try:
         where, name = "a given transport", f"{app.id}-0"
         if transport is None:
-            transport, where, name = await _open_transport(app, opened)
+            transport, where, name = await _open_transport(app, opened, conditions)
         else:
             await transport.start()
         opened.push_async_callback(transport.stop)
@@ -288,11 +288,11 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
         raise
 
 
-async def _open_transport(app: App, opened: AsyncExitStack) -> tuple[Transport, str, str]:
+async def _open_transport(app: App, opened: AsyncExitStack, conditions: Conditions) -> tuple[Transport, str, str]:
     """The transport that the settings name, where it is, and the name of this worker."""
     from streams.runtime.seat import take_seat
     from streams.transport.opening import open_transport
 
-    seat = take_seat(app.settings, slot=0)
+    seat = take_seat(app.settings, slot=conditions.slot)
     opened.callback(seat.release)
-    return *(await open_transport(app.settings)), seat.transactional_id
+    return *(await open_transport(app.settings, serves=conditions.serves)), seat.transactional_id

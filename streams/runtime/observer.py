@@ -27,6 +27,7 @@ class Started(NamedTuple):
     tables: tuple[str, ...]
     tasks: int
     guarantee: str  # processing_guarantee
+    workers: int = 1  # processes that share the tasks, those of this supervisor
 
 
 class Restoring(NamedTuple):

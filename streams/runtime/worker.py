@@ -38,7 +38,8 @@ class Worker:
     """Runs one app in this process.
 
     `until_end`: process what is there, then stop, if `end` says so. `now_ms` is the wall clock, `sleep` waits so many
-    seconds before a record is tried again. `transport` None opens the one that the settings name.
+    seconds before a record is tried again. `slot` and `serves` are those of `Conditions`. `transport` None opens the
+    one that the settings name.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Worker:
         *,
         until_end: bool = False,
         end: EndOfInput = Alone(),  # noqa: B008 - it has no state
+        slot: int | None = 0,
+        serves: bool = True,
         now_ms: Callable[[], int] = wall_ms,
         sleep: Sleep = asyncio.sleep,
         transport: Transport | None = None,
@@ -56,6 +59,8 @@ class Worker:
         self.observer = observer
         self._until_end = until_end
         self._end = end
+        self._slot = slot
+        self._serves = serves
         self._now_ms = now_ms
         self._sleep = sleep
         self._transport = transport
@@ -97,7 +102,13 @@ class Worker:
             self.observer.failed(Failed(error, getattr(error, "task", None)))
 
     async def _start(self) -> None:
-        conditions = Conditions(now_ms=self._now_ms, sleep=self._back_off, replay=self._until_end)
+        conditions = Conditions(
+            now_ms=self._now_ms,
+            sleep=self._back_off,
+            replay=self._until_end,
+            slot=self._slot,
+            serves=self._serves,
+        )
         self.assembly = await assemble(self.app, self._transport, conditions)
         self.observer.started(self._info(self.assembly))
         await self.assembly.open(self.observer.restoring)

@@ -27,6 +27,7 @@ _ASK_INTERVAL_S = 0.2
 _WITHIN_S = 10.0
 _ANSWER_WITHIN_S = 3.0
 _TROUBLE_INTERVAL_S = 5.0
+_NOWHERE = "127.0.0.1:0"
 _REQUEST_TIMEOUT_MS = 10_000  # on loopback: what has not come by then does not come
 
 
@@ -70,10 +71,26 @@ async def open_folder(folder: Path, config: BrokerConfig) -> Transport:
         await asyncio.sleep(_ASK_INTERVAL_S)
 
 
-class JoinedTransport(KafkaTransport):
-    """A `Transport` to whoever holds a folder, and heir to the folder."""
+async def join_folder(folder: Path, config: BrokerConfig) -> Transport:
+    """A started transport to whoever holds `folder`, and never its heir. Raises ConnectionLostError when nobody serves
+    the folder for a while.
+    """
+    deadline = asyncio.get_running_loop().time() + _WITHIN_S
+    while True:
+        joined = JoinedTransport(folder, config, served_at(folder) or _NOWHERE, inherits=False)
+        try:
+            await joined.start()
+            return joined
+        except ConnectionLostError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(_ASK_INTERVAL_S)
 
-    def __init__(self, folder: Path, config: BrokerConfig, address: str) -> None:
+
+class JoinedTransport(KafkaTransport):
+    """A `Transport` to whoever holds a folder, and heir to the folder unless it `inherits` nothing."""
+
+    def __init__(self, folder: Path, config: BrokerConfig, address: str, *, inherits: bool = True) -> None:
         meta = read_meta_properties(folder / "meta.properties")
         super().__init__(
             address,
@@ -83,6 +100,7 @@ class JoinedTransport(KafkaTransport):
         )
         self._folder = folder
         self._own = EmbeddedTransport(folder, config=config)
+        self._inherits = inherits
         self._heir: asyncio.Task[None] | None = None
 
     @property
@@ -95,6 +113,8 @@ class JoinedTransport(KafkaTransport):
             return
         await _check_answers(super().address)
         await super().start()
+        if not self._inherits:
+            return
         self._heir = asyncio.create_task(self._inherit())
         self._heir.add_done_callback(_report)
 

@@ -19,24 +19,29 @@ if TYPE_CHECKING:
 _SCHEME = "kafka://"
 
 
-async def open_transport(settings: Settings) -> tuple[Transport, str]:
+async def open_transport(settings: Settings, *, serves: bool = True) -> tuple[Transport, str]:
     """What an app works on, started, and what it is, for people.
 
-    With the embedded broker that is its folder, or the process that holds it. Raises ConfigError, HolderSilentError,
-    ConnectionLostError, FolderInUseError.
+    With the embedded broker that is its folder, or the process that holds it; without `serves` always another process.
+    Raises ConfigError, HolderSilentError, ConnectionLostError, FolderInUseError.
     """
     if settings.broker == "embedded":
-        return await _embedded(settings)
+        return await _embedded(settings, serves)
     kafka = _kafka(settings)
     await kafka.start()
     return kafka, f"Kafka at {settings.broker.removeprefix(_SCHEME)}"
 
 
-async def _embedded(settings: Settings) -> tuple[Transport, str]:
+async def _embedded(settings: Settings, serves: bool) -> tuple[Transport, str]:
+    folder, config, what = _folder(settings), _config(settings), f"embedded broker in {settings.data_dir}"
+    if not serves:
+        from streams.transport.joined import join_folder
+
+        return await join_folder(folder, config), f"{what}, held by process {held_by(folder)}"
+
     from streams.transport.embedded import EmbeddedTransport  # a whole broker: who asks another one does without
     from streams.transport.embedded.sharing import OpenElsewhereError
 
-    folder, config, what = _folder(settings), _config(settings), f"embedded broker in {settings.data_dir}"
     transport = EmbeddedTransport(folder, config=config)
     try:
         await transport.start()

@@ -1,0 +1,69 @@
+"""The command `streams worker` with a supervisor: as the one that starts the others, and as one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.cli.watchers import LogLines, explain
+from streams.runtime.observer import Failed, Progress, Started, Stopped
+from streams.supervisor.link import Link
+from streams.supervisor.messages import Began, Broke, Closed, Moved
+
+if TYPE_CHECKING:
+    from streams.app import App
+    from streams.runtime.observer import Observer
+    from streams.supervisor.supervisor import Plan
+
+
+class ToldLines(LogLines):
+    """Of one of several workers: what all would say, banner and rate and end, it tells its supervisor instead."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__({})
+        self._link = link
+
+    def started(self, info: Started) -> None:
+        self._link.tell(Began(info))
+
+    def progress(self, stats: Progress) -> None:
+        self._link.tell_if_heard(Moved(stats))
+
+    def failed(self, failure: Failed) -> None:
+        super().failed(failure)
+        self._link.tell(Broke(explain(failure.error).partition("\n")[0]))
+
+    def stopped(self, summary: Stopped) -> None:
+        self._link.tell(Closed(summary))
+
+
+def work(app: App, link: Link, *, until_end: bool) -> int:
+    """One of several workers; gives its exit code."""
+    from streams.runtime.process import run
+
+    return run(app, ToldLines(link), until_end=until_end, end=link, slot=link.number - 1, serves=False)
+
+
+def supervise(app: App, observer: Observer, workers: int, *, until_end: bool) -> int:
+    """Several workers, by the command line of this process; gives the exit code."""
+    from streams.supervisor.broker_process import command
+    from streams.supervisor.supervisor import Plan
+
+    broker = command(app.settings) if app.settings.broker == "embedded" else None
+    same = [sys.executable, *sys.orig_argv[1:]]
+    return asyncio.run(_supervise(Plan(workers, same, broker, until_end), observer))
+
+
+async def _supervise(plan: Plan, observer: Observer) -> int:
+    from streams.runtime.signals import first_signal
+    from streams.supervisor.supervisor import Supervisor
+
+    supervisor = Supervisor(plan, observer, out=click.echo, err=lambda line: click.echo(line, err=True))
+    loop = asyncio.get_running_loop()
+    with first_signal(lambda: loop.call_soon_threadsafe(supervisor.stop), again=supervisor.kill) as received:
+        code = await supervisor.run()
+    return 130 if signal.SIGINT in received and code == 0 else code

@@ -1,0 +1,179 @@
+"""Looks after the workers of an app: starts them, starts again who dies, adds up, and ends them together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from streams.runtime.observer import Observer, Reason
+from streams.supervisor.child import Say
+from streams.supervisor.messages import AtEnd, Began, Check, Status
+from streams.supervisor.seat import GaveUpError, Seat
+from streams.supervisor.sums import summary, total
+from streams.supervisor.waves import Waves
+
+TICK_S = 1.0
+
+log = logging.getLogger("streams.supervisor")
+
+
+class Plan(NamedTuple):
+    """What is to run: `workers` processes of `command`; before them and longer than they, that of `broker`."""
+
+    workers: int
+    command: Sequence[str]
+    broker: Sequence[str] | None = None
+    until_end: bool = False
+
+
+async def nothing() -> None:
+    """Nothing to do."""
+
+
+class Supervisor:
+    """Runs a plan. `out` and `err` get the lines that the processes write, those of `err` with who wrote them.
+
+    `before` is awaited when the broker is there and before the first worker is started.
+    """
+
+    def __init__(
+        self, plan: Plan, observer: Observer, *, out: Say, err: Say, before: Callable[[], Awaitable[None]] = nothing
+    ) -> None:
+        self._plan = plan
+        self._observer = observer
+        self._out, self._err = out, err
+        self._before = before
+        self._workers = [self._seat(f"worker {n}", n, plan.command) for n in range(1, plan.workers + 1)]
+        self._broker = None if plan.broker is None else self._seat("the broker", 0, plan.broker)
+        self._began_s = time.monotonic()
+        self._waves = Waves()
+        self._is_known = False
+        self._stopping = asyncio.Event()
+        self._failure: GaveUpError | None = None
+
+    def _seat(self, name: str, number: int, command: Sequence[str]) -> Seat:
+        label = f"[{number or 'broker'}] "
+        return Seat(name, number, command, out=self._out, err=lambda line: self._err(label + line), hear=self._heard)
+
+    async def run(self) -> int:
+        """Until all have ended; gives the exit code: 0, or that of the worker that could not be kept running."""
+        try:
+            await self._run()
+        finally:
+            self.kill()
+        if self._failure is not None:
+            log.error("%s", self._failure)
+        reason = self._reason()
+        self._observer.stopped(summary([seat.counts for seat in self._workers], reason, self._began_s))
+        if self._failure is not None:
+            return max(1, self._failure.code)
+        return 1 if reason == "failed" else 0
+
+    async def _run(self) -> None:
+        broker = asyncio.create_task(self._keep_broker())
+        ticking = asyncio.create_task(self._tick())
+        try:
+            if await self._unless_stopped(self._prepare()):
+                await asyncio.gather(*map(self._keep, self._workers))
+        finally:
+            ticking.cancel()
+            if self._broker is not None:
+                self._broker.stop()
+            await asyncio.gather(ticking, broker, return_exceptions=True)
+
+    async def _prepare(self) -> None:
+        if self._broker is not None:
+            await self._broker.began.wait()
+        await self._before()
+
+    async def _unless_stopped(self, work: Awaitable[None]) -> bool:
+        """Does the work, but for a stop; then the answer is false."""
+        working, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not working.done():
+                working.cancel()
+        await asyncio.gather(working, stop, return_exceptions=True)
+        return not working.cancelled() and working.result() is None
+
+    def _reason(self) -> Reason:
+        codes = {seat.code for seat in self._workers} - {0, None, -signal.SIGTERM}
+        if self._failure is not None or codes:
+            return "failed"
+        return "signal" if self._stopping.is_set() else "end"
+
+    def stop(self) -> None:
+        """Lets the workers commit what they have done and end."""
+        self._stopping.set()
+        for seat in self._workers:
+            seat.stop()
+
+    def kill(self) -> None:
+        """Ends every process at once. May be called by a signal handler."""
+        for seat in (*self._workers, *((self._broker,) if self._broker is not None else ())):
+            seat.signal(signal.SIGKILL)
+
+    # -- processes
+
+    async def _keep(self, seat: Seat) -> None:
+        try:
+            await seat.keep()
+        except GaveUpError as error:
+            self._fail(error)
+        self._look_at_waves()
+
+    async def _keep_broker(self) -> None:
+        if self._broker is not None:
+            try:
+                await self._broker.keep()
+            except GaveUpError as error:
+                self._fail(error)
+
+    def _fail(self, error: GaveUpError) -> None:
+        self._failure = self._failure or error
+        self.stop()
+
+    # -- what they tell
+
+    def _heard(self, seat: Seat, status: Status) -> None:
+        if isinstance(status, Began) and status.info is not None:
+            if not self._is_known:
+                self._is_known = True
+                self._observer.started(status.info._replace(workers=self._plan.workers))
+            self._waves.forget()
+            self._ask()
+        elif isinstance(status, AtEnd):
+            self._waves.answered(seat.number, status.wave, status.moved)
+            self._look_at_waves()
+
+    def _look_at_waves(self) -> None:
+        if not self._plan.until_end:
+            return
+        at_work = {seat.number: seat for seat in self._workers if seat.is_at_work}
+        all_at_end = self._waves.complete(at_work)
+        if all_at_end is False:
+            self._ask()
+        elif all_at_end:
+            for seat in at_work.values():
+                seat.finish()
+
+    def _ask(self) -> None:
+        if self._plan.until_end:
+            for seat in self._workers:
+                seat.tell(Check(self._waves.wave))
+
+    async def _tick(self) -> None:
+        """Adds up what the workers have told."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            counts = [seat.counts for seat in self._workers]
+            if any(each.fresh for each in counts):
+                for each in counts:
+                    each.fresh = False
+                self._observer.progress(total(counts, time.monotonic() - self._began_s))
