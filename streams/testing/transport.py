@@ -12,7 +12,7 @@ One list of small checks makes this file long.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -26,6 +26,7 @@ from streams.transport.contract import (
     Isolation,
     OffsetOutOfRangeError,
     Producer,
+    StaleGenerationError,
     TopicMismatchError,
     TopicPartition,
     TopicSpec,
@@ -33,6 +34,8 @@ from streams.transport.contract import (
     TransportError,
     UnknownTopicError,
 )
+from streams.transport.group.member import GroupMember
+from streams.transport.group.protocol import Assignment, Subscription
 
 Check = Callable[[Transport], Awaitable[None]]
 
@@ -455,6 +458,50 @@ async def a_newer_instance_shuts_older_ones_out(transport: Transport) -> None:
     await new.commit()
     await _settled(transport, tp)
     assert (await _read(transport, tp), await _read(transport, other)) == (["kept"], [])
+
+
+@_check
+async def only_members_commit_for_a_group(transport: Transport) -> None:
+    """Offsets of another generation are refused and the transaction goes on; those of a former member never pass."""
+    (tp,) = await _topic(transport)
+    role, group = _Alone(), _name("group")
+    member = GroupMember(transport.asks, group, role, session_timeout_ms=_LONG_MS)
+    running = asyncio.create_task(member.run())
+    await asyncio.wait([running, *role.waiting], return_when=asyncio.FIRST_COMPLETED)
+    me = member.identity
+    plain, producer = await _producer(transport), await _transaction(transport)
+    for sender in (plain, producer):
+        await _raises(StaleGenerationError, sender.send_offsets(me._replace(generation=99), {tp: Committed(1)}))
+        await _raises(FencedError, sender.send_offsets(me._replace(member_id="nobody"), {tp: Committed(1)}))
+        await sender.send_offsets(me, {tp: Committed(2)})
+    await _raises(FencedError, plain.send_offsets(GroupIdentity(group), {tp: Committed(3)}))
+    await producer.commit()
+    running.cancel()
+    await asyncio.wait([running])
+    await member.leave()
+    await producer.begin()
+    for sender in (plain, producer):
+        await _raises(FencedError, sender.send_offsets(me, {tp: Committed(4)}))
+    await producer.abort()
+    assert await transport.committed(group, [tp]) == {tp: Committed(2)}
+
+
+class _Alone:
+    """The role of a member that shares with nobody."""
+
+    def __init__(self) -> None:
+        self.waiting = [asyncio.get_running_loop().create_future()]
+
+    def subscription(self) -> Subscription:
+        return Subscription()
+
+    async def assign(self, members: Mapping[str, Subscription]) -> Mapping[str, Assignment]:
+        return dict.fromkeys(members, Assignment())
+
+    def assigned(self, assignment: Assignment) -> None:
+        self.waiting[0].set_result(None)
+
+    def lost(self) -> None: ...
 
 
 @_check

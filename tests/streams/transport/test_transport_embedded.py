@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from broker_embedded import records
+from broker_embedded.config import BrokerConfig
 from broker_embedded.faults import Fault, Faults
 from broker_embedded.lock import FolderLock
 from streams.testing.transport import CHECKS, Check, check_transport, run_check
@@ -26,13 +27,14 @@ from streams.transport.contract import (
 )
 from streams.transport.embedded import EmbeddedTransport, FolderInUseError
 
+AT_ONCE = BrokerConfig(group_initial_rebalance_delay_ms=0)
 FLIGHTS = TopicPartition("flights", 0)
 NOW_MS = time.time_ns() // 1_000_000
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_contract(check: Check, tmp_path: Path) -> None:
-    await run_check(check, lambda: EmbeddedTransport(tmp_path))
+    await run_check(check, lambda: EmbeddedTransport(tmp_path, config=AT_ONCE))
 
 
 def batch(*values: str) -> bytearray:
@@ -49,7 +51,7 @@ async def read(transport: EmbeddedTransport, tp: TopicPartition) -> list[str]:
 
 
 async def test_all_checks_in_one_call(tmp_path: Path) -> None:
-    await check_transport(lambda: EmbeddedTransport(tmp_path))
+    await check_transport(lambda: EmbeddedTransport(tmp_path, config=AT_ONCE))
 
 
 async def test_a_broken_promise_is_named(tmp_path: Path) -> None:
