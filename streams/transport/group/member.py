@@ -269,7 +269,7 @@ class GroupMember:
             )
 
     async def _beat(self) -> None:
-        await self._ask(HeartbeatRequest(*self.identity), self._session_timeout_ms // 3)
+        await self._ask(HeartbeatRequest(*self.identity), self._session_timeout_ms * 2 // 3)
 
     async def _beating(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` gives; the member shows that it lives meanwhile. Ends it when another round begins."""
