@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, help="records (default: what the workload says)")
     parser.add_argument("--runs", type=int, default=3, help="rounds; each runs every system once (default: 3)")
     parser.add_argument("--dataset", choices=("events", "messy"), default="events")
-    parser.add_argument("--transport", choices=("embedded",), default="embedded")
+    parser.add_argument("--transport", choices=("embedded", "kafka"), default="embedded")
     parser.add_argument(
         "--peer",
         action="append",

@@ -17,7 +17,7 @@ from benchmarks.plain import PlainEvent
 from benchmarks.workload import Answer, Inputs
 
 if TYPE_CHECKING:
-    from benchmarks.embedded import Log
+    from benchmarks.topics import Log
     from streams import App
 
 N = 1_000_000

@@ -75,7 +75,7 @@ class Dataset:
 
     def key(self, user: int) -> bytes:
         """The key of a user, which is also the text of the field `user`."""
-        return (f"key-{user:07d}" if self.name == "updates" else f"user-{user:05d}").encode()
+        return (f"key-{user:07d}" if self.name in ("updates", "uniform") else f"user-{user:05d}").encode()
 
     def values(self) -> list[bytes]:
         """The JSON values in order of arrival, every partition together: what a bound reads."""
@@ -185,6 +185,12 @@ def _draw_updates(n: int) -> Facts:
     return Facts(np.concatenate(rounds)[:n], amounts, ts, np.ones(n, np.bool_))
 
 
+def _draw_uniform(n: int) -> Facts:
+    rng = np.random.default_rng([7, 3])
+    ts = FIRST_MS + np.arange(n, dtype=np.int64)
+    return Facts(rng.integers(0, max(1, n // 2), n), np.round(rng.uniform(0, 500, n), 2), ts, np.ones(n, np.bool_))
+
+
 def _draw_users(n: int) -> Facts:
     ts = np.full(n, FIRST_MS - 1, np.int64)  # older than every event, so that a join finds every user
     amounts = np.round(np.random.default_rng([7, 2]).uniform(0, 500, n), 2)
@@ -194,6 +200,7 @@ def _draw_users(n: int) -> Facts:
 _DRAW: dict[str, Callable[[int], Facts]] = {
     "events": _draw_events,
     "messy": _draw_messy,
+    "uniform": _draw_uniform,
     "updates": _draw_updates,
     "users": _draw_users,
 }

@@ -13,15 +13,21 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks import workload
+from benchmarks import topics, workload
 from benchmarks.data import CACHE
 from benchmarks.measure import Job
+from benchmarks.workload import memory_bytes
+
+if TYPE_CHECKING:
+    from benchmarks.kafka import Kafka
+    from benchmarks.peers import Service, Variant
 
 Line = dict[str, Any]
 
@@ -44,13 +50,45 @@ class Plan:
     ours: bool = True
     transport: str = "embedded"
     profile: bool = False
+    kafka: Kafka | None = None  # while one runs
+    services: Mapping[str, Service] = field(default_factory=dict)  # processes of peers that go on from run to run
 
     def lines(self) -> Iterator[Line]:
         """One line a run; the order of the systems turns round from round to round."""
         systems = (*(("streams",) if self.ours else ()), *self.peers)
-        for run in range(self.runs):
-            for system in systems if run % 2 == 0 else reversed(systems):
-                yield self._line(system, run)
+        with self._ready(systems) as plan:
+            for run in range(self.runs):
+                for system in systems if run % 2 == 0 else reversed(systems):
+                    yield plan._line(system, run)
+
+    @contextmanager
+    def _ready(self, systems: Sequence[str]) -> Iterator[Plan]:
+        """With all that the runs share: environments of peers, a broker."""
+        if self.transport == "embedded":
+            yield self
+            return
+        from benchmarks import kafka
+        from benchmarks.peers import NAMES, Variant, load
+
+        variants = {variant.peer: variant for system in systems if (variant := Variant.of(system)).peer in NAMES}
+        for name in variants:
+            load(name).prepare()
+        with kafka.started() as broker, ExitStack() as services:
+            plan = replace(self, kafka=broker)
+            yield replace(
+                plan, services={name: plan._warm(v, services) for name, v in variants.items() if load(name).WARM_UP}
+            )
+
+    def _warm(self, variant: Variant, services: ExitStack) -> Service:
+        """The process of a peer that goes on from run to run, warmed up."""
+        from benchmarks.peers import Service, load
+        from benchmarks.peers.measured import PeerRun
+
+        assert self.kafka is not None
+        service = Service.of(load(variant.peer), CACHE / f"{variant.peer}.log")
+        services.callback(service.stop)
+        PeerRun(self.kafka, self.workload, variant, service).warm_up(self.dataset)
+        return service
 
     def _line(self, system: str, run: int) -> Line:
         figures = _RUN[system.partition(":")[0]](self, system)
@@ -125,38 +163,80 @@ def _run_bound(plan: Plan, system: str) -> dict[str, Any]:
 
 
 def _run_streams(plan: Plan, system: str) -> dict[str, Any]:
-    from benchmarks import embedded
-
     module = workload.load(plan.workload)
     inputs = module.inputs(plan.dataset, plan.n)
     (CACHE / "runs").mkdir(parents=True, exist_ok=True)
     data_dir = Path(tempfile.mkdtemp(dir=CACHE / "runs", prefix=f"{plan.workload}-"))
     try:
-        embedded.load(data_dir, inputs, closing=module.CLOSING)
-        if module.CLOCK == "first-record":
-            return _start(data_dir, module, inputs)
-        job = Job(plan.workload, system, plan.dataset, plan.n, str(data_dir), profile=plan.profile)
-        if module.CLOCK == "restore":
-            _measure(replace(job, profile=False))
-            embedded.delete_local_state(data_dir)
-        return _measure(job)
+        if plan.kafka is None:
+            place = topics.Place(data_dir)
+            topics.load(place, inputs, closing=module.CLOSING)
+            return _worker(plan, place, module, inputs)
+        plan.kafka.load(inputs, closing=module.CLOSING)
+        figures = _worker(plan, topics.Place(data_dir, plan.kafka.address), module, inputs)
+        return figures | plan.kafka.figures()
     finally:
+        if plan.kafka is not None:
+            plan.kafka.clean()
         shutil.rmtree(data_dir)
 
 
-def _start(data_dir: Path, module: workload.Workload, inputs: workload.Inputs) -> dict[str, Any]:
-    """The app of `start_app` by the command a user types; the app writes down the moment of its first record."""
-    from benchmarks import embedded
+def _worker(plan: Plan, place: topics.Place, module: workload.Workload, inputs: workload.Inputs) -> dict[str, Any]:
+    if module.CLOCK == "first-record":
+        return _start(place, module, inputs)
+    job = Job(
+        plan.workload,
+        "streams",
+        plan.dataset,
+        plan.n,
+        str(place.data_dir),
+        profile=plan.profile,
+        address=place.address,
+        settings=_settings(place, memory_bytes(module, plan.n)),
+    )
+    if module.CLOCK == "restore":
+        _measure(replace(job, profile=False))
+        topics.delete_local_state(place.data_dir)
+    if plan.kafka is not None:
+        plan.kafka.begin()
+    return _measure(job)
 
-    moment = data_dir / "first-record"
+
+def _settings(place: topics.Place, memory_bytes: int | None = None) -> dict[str, str]:
+    """Settings of an app, as its environment has them."""
+    settings = {"STREAMS_DATA_DIR": str(place.data_dir)}
+    if place.address:
+        settings["STREAMS_BROKER"] = f"kafka://{place.address}"
+    if memory_bytes is not None:
+        settings["STREAMS_STATE_MEMORY_BYTES"] = str(memory_bytes)
+    return settings
+
+
+def _run_peer(plan: Plan, system: str) -> dict[str, Any]:
+    from benchmarks.peers import Variant
+    from benchmarks.peers.measured import PeerRun
+
+    if plan.kafka is None:
+        raise FailedRunError(f"{system} needs a Kafka: --transport kafka")
+    variant = Variant.of(system)
+    run = PeerRun(plan.kafka, plan.workload, variant, plan.services.get(variant.peer))
+    try:
+        return run.measure(plan.dataset, plan.n)
+    except (RuntimeError, TimeoutError) as error:
+        raise FailedRunError(f"{system}: {error}") from error
+
+
+def _start(place: topics.Place, module: workload.Workload, inputs: workload.Inputs) -> dict[str, Any]:
+    """The app of `start_app` by the command a user types; the app writes down the moment of its first record."""
+    moment = place.data_dir / "first-record"
     command = [str(Path(sys.executable).with_name("streams")), "worker", "benchmarks.start_app:app", "--until-end"]
-    environment = os.environ | {"BENCHMARKS_FIRST_RECORD": str(moment), "STREAMS_DATA_DIR": str(data_dir)}
+    environment = os.environ | {"BENCHMARKS_FIRST_RECORD": str(moment), **_settings(place)}
     began = time.monotonic_ns()
     done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise FailedRunError(f"streams worker ended with exit code {done.returncode}: {done.stderr}")
     seconds = (int(moment.read_text()) - began) / 1e9
-    workload.check(module.found(embedded.Log(data_dir, {}), inputs), module.expected(inputs))
+    workload.check(module.found(topics.Log(place, {}), inputs), module.expected(inputs))
     return {"seconds": seconds}
 
 
@@ -166,7 +246,14 @@ def _run_bare_python(plan: Plan, system: str) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - began}
 
 
-_RUN = {"streams": _run_streams, "bound-dict": _run_bound, "bare-python": _run_bare_python}
+_RUN = {
+    "streams": _run_streams,
+    "bound-dict": _run_bound,
+    "bare-python": _run_bare_python,
+    "kafka-streams": _run_peer,
+    "faust": _run_peer,
+    "quix": _run_peer,
+}
 
 
 def _measure(job: Job) -> dict[str, Any]:

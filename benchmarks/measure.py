@@ -6,10 +6,12 @@ The peak of resident memory is this process's alone (VmHWM), read before the ans
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,8 @@ class Job:
     n: int
     data_dir: str = ""
     profile: bool = False
+    address: str = ""  # of a Kafka, else the embedded broker
+    settings: Mapping[str, str] = field(default_factory=dict)  # of the app, by the names of environment variables
 
     def command(self) -> list[str]:
         """The command that measures this job in a process of its own."""
@@ -91,6 +95,7 @@ def _measure_streams(job: Job) -> dict[str, Any]:
 def main(argument: str) -> int:
     """Measures one job and prints its figures; a wrong answer goes to standard error and prints none."""
     job = Job(**json.loads(argument))
+    os.environ.update(job.settings)
     try:
         figures = measure_bound(job) if job.system == "bound-dict" else _measure_streams(job)
     except workload.WrongAnswerError as error:

@@ -13,7 +13,7 @@ from benchmarks.data import Dataset
 from benchmarks.workload import Answer, Inputs
 
 if TYPE_CHECKING:
-    from benchmarks.embedded import Log
+    from benchmarks.topics import Log
     from streams import App
 
 N = 2_000_000

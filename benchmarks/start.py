@@ -16,7 +16,7 @@ from benchmarks.data import Dataset
 from benchmarks.workload import Answer, Inputs
 
 if TYPE_CHECKING:
-    from benchmarks.embedded import Log
+    from benchmarks.topics import Log
 
 N = 1_000
 TARGET = 3.0

@@ -16,7 +16,7 @@ from benchmarks.plain import PlainEvent
 from benchmarks.workload import Answer, Inputs, unique
 
 if TYPE_CHECKING:
-    from benchmarks.embedded import Log
+    from benchmarks.topics import Log
     from streams import App
 
 N = 1_000_000

@@ -14,7 +14,7 @@ from benchmarks.windowed import CLOCK, CLOSING, PEERS, N, answer, bound, expecte
 from benchmarks.workload import Answer, Inputs
 
 if TYPE_CHECKING:
-    from benchmarks.embedded import Log
+    from benchmarks.topics import Log
     from streams import App
 
 __all__ = ["CLOCK", "CLOSING", "PEERS", "TARGET", "N", "answer", "app", "bound", "expected", "found", "inputs"]

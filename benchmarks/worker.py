@@ -13,15 +13,15 @@ from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import embedded, workload
+from benchmarks import workload
 from benchmarks.data import CACHE
 from benchmarks.measure import Job, Stopwatch, peak_rss_mb
 from benchmarks.profile import Sampler
+from benchmarks.topics import Log, Place
 from streams.runtime.observer import Failed, Restoring, Silent
 from streams.runtime.process import run
 from streams.runtime.steps import on_step
-from streams.transport.contract import Fetched
-from streams.transport.embedded import EmbeddedTransport
+from streams.transport.contract import Fetched, Transport
 
 if TYPE_CHECKING:
     from streams import App
@@ -71,7 +71,7 @@ def measure(job: Job) -> dict[str, Any]:
     module = workload.load(job.workload)
     app = module.app(Path(job.data_dir))
     clock = Clock(app, module.CLOCK, Sampler() if job.profile else None)
-    _call_at_first_fetch(clock.begin)
+    _call_at_first_fetch(_transport(job), clock.begin)
     forget = on_step(clock.step)
     code = run(app, clock, until_end=True)
     forget()
@@ -89,13 +89,13 @@ def measure(job: Job) -> dict[str, Any]:
         figures["n"] = sum(records for (store, _), records in clock.restored.items() if store in app.tables)
     if clock.sampler is not None:
         _show(clock.sampler, job)
-    inputs, log = module.inputs(job.dataset, job.n), embedded.Log(job.data_dir, clock.tables)
+    inputs, log = module.inputs(job.dataset, job.n), Log(Place(Path(job.data_dir), job.address), clock.tables)
     workload.check(module.found(log, inputs), module.expected(inputs))
     _check_dead_letters(log, f"{app.id}-dead-letter", inputs)
     return figures
 
 
-def _check_dead_letters(log: embedded.Log, topic: str, inputs: workload.Inputs) -> None:
+def _check_dead_letters(log: Log, topic: str, inputs: workload.Inputs) -> None:
     """Every value that does not decode is in the dead-letter topic, as it was read."""
     cut: Counter[bytes] = Counter()
     for data in inputs.values():
@@ -105,16 +105,28 @@ def _check_dead_letters(log: embedded.Log, topic: str, inputs: workload.Inputs) 
         workload.check(Counter(log.values(topic)), cut)
 
 
-def _call_at_first_fetch(begin: Callable[[], None]) -> None:
+def _transport(job: Job) -> Any:
+    """The class that fetches."""
+    if job.address:
+        from streams.transport.kafka import KafkaTransport
+
+        return KafkaTransport
+    from streams.transport.embedded import EmbeddedTransport
+
+    return EmbeddedTransport
+
+
+def _call_at_first_fetch(transport: Any, begin: Callable[[], None]) -> None:
     """Puts a wrapper around `fetch` that takes itself away, so that no later call pays for it."""
-    original = EmbeddedTransport.fetch
+    original = transport.fetch
 
-    async def first(self: EmbeddedTransport, *args: Any, **options: Any) -> list[Fetched]:
-        EmbeddedTransport.fetch = original  # type: ignore[method-assign]
+    async def first(self: Transport, *args: Any, **options: Any) -> list[Fetched]:
+        transport.fetch = original
         begin()
-        return await original(self, *args, **options)
+        fetched: list[Fetched] = await original(self, *args, **options)
+        return fetched
 
-    EmbeddedTransport.fetch = first  # type: ignore[method-assign]
+    transport.fetch = first
 
 
 def _show(sampler: Sampler, job: Job) -> None:

@@ -7,7 +7,7 @@ answer that the facts give (`expected`), and the answer that the app left behind
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from benchmarks.data import Dataset
 
 if TYPE_CHECKING:
-    from benchmarks.embedded import Log
+    from benchmarks.topics import Log
     from streams import App
 
 Answer = dict[Any, Any]
 Inputs = Mapping[str, Dataset]  # the data set in each topic; the first is the one whose records are counted
 
-NAMES = ("windowed", "windowed-short", "stateless", "agent", "join", "restore", "start")
+NAMES = ("windowed", "windowed-short", "stateless", "agent", "join", "keyed", "restore", "start")
 GRACE = "5s"  # `messy` is late by less
 WINDOW_MS = 10_000
 
@@ -78,6 +78,12 @@ def load(name: str) -> Workload:
     module: Any = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
     workload: Workload = module
     return workload
+
+
+def memory_bytes(module: Workload, n: int) -> int | None:
+    """What the stores may have in memory, where that is part of the workload."""
+    limit: Callable[[int], int] | None = getattr(module, "memory_bytes", None)
+    return limit and limit(n)
 
 
 def unique(pairs: Iterable[tuple[Any, Any]]) -> Answer:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, embedded, harness, windowed, worker, workload
+from benchmarks import data, harness, topics, windowed, worker, workload
 from benchmarks.data import Dataset
-from benchmarks.embedded import Row
 from benchmarks.harness import Plan
 from benchmarks.measure import Job
+from benchmarks.topics import Log, Place, Row
 
 N = 4_000
 
@@ -26,12 +26,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def loaded(folder: Path, name: str, dataset: str) -> Job:
     module = workload.load(name)
-    embedded.load(folder, module.inputs(dataset, N), closing=module.CLOSING)
+    topics.load(Place(folder), module.inputs(dataset, N), closing=module.CLOSING)
     return Job(name, "streams", dataset, N, str(folder))
 
 
 @pytest.mark.parametrize("dataset", ["events", pytest.param("messy", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["windowed", "windowed-short", "stateless", "agent", "join"])
+@pytest.mark.parametrize("name", ["windowed", "windowed-short", "stateless", "agent", "join", "keyed"])
 def test_the_answer_is_right(tmp_path: Path, name: str, dataset: str) -> None:
     figures = worker.measure(loaded(tmp_path / "data", name, dataset))
     assert figures["seconds"] > 0 and figures["cpu_s"] > 0 and figures["peak_rss_mb"] > 5 and figures["commits"] >= 1
@@ -40,7 +40,7 @@ def test_the_answer_is_right(tmp_path: Path, name: str, dataset: str) -> None:
 def test_restore_reads_every_update_again(tmp_path: Path) -> None:
     job = loaded(tmp_path / "data", "restore", "events")
     worker.measure(job)
-    embedded.delete_local_state(Path(job.data_dir))
+    topics.delete_local_state(Path(job.data_dir))
     figures = worker.measure(job)
     assert figures["n"] == N and figures["seconds"] > 0
 
@@ -58,11 +58,11 @@ def test_the_profile_names_our_functions(tmp_path: Path, capfd: pytest.CaptureFi
     assert "Loop.run" in (tmp_path / "profile-stateless-events.txt").read_text()
 
 
-class Left(embedded.Log):
+class Left(Log):
     """A log with given topics."""
 
     def __init__(self, topics: dict[str, list[Row]]) -> None:
-        super().__init__(".", {})
+        super().__init__(Place(Path()), {})
         self.topics = topics
 
     def rows(self, topic: str) -> list[Row]:
@@ -71,7 +71,7 @@ class Left(embedded.Log):
 
 def left_by(folder: Path) -> dict[str, list[Row]]:
     worker.measure(loaded(folder, "windowed", "events"))
-    log = embedded.Log(folder, {})
+    log = Log(Place(folder), {})
     return {topic: log.rows(topic) for topic in ("totals", "windowed-totals-changelog")}
 
 

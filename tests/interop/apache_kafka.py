@@ -89,15 +89,15 @@ def _run(*command: str, cwd: Path) -> None:
         raise RuntimeError(f"{' '.join(command[:3])} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
-class Java:
-    """A JVM that answers in lines on its standard output, writes its log to a file, and ends when its input ends."""
+class LineProcess:
+    """A process that answers in lines on its standard output, logs to a file, and ends when its input ends."""
 
-    def __init__(self, main: str, *args: str, log: Path, options: Sequence[str] = (), jars: str | None = None) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], *, log: Path) -> None:
         self._log = log
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                ["java", *_LOGS, *options, main, *args],
-                env={**os.environ, "CLASSPATH": jars or class_path()},
+                command,
+                env={**os.environ, **environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -152,6 +152,13 @@ class Java:
             if not pipe.closed:
                 with _ignored_broken_pipe():
                     pipe.close()
+
+
+class Java(LineProcess):
+    """A JVM."""
+
+    def __init__(self, main: str, *args: str, log: Path, options: Sequence[str] = (), jars: str | None = None) -> None:
+        super().__init__(["java", *_LOGS, *options, main, *args], {"CLASSPATH": jars or class_path()}, log=log)
 
 
 @contextmanager

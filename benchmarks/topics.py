@@ -1,4 +1,4 @@
-"""The embedded broker from outside the worker: input loaded before the clock starts, topics read after it stopped.
+"""Topics from outside the worker: input loaded before the clock starts, results read after it stopped.
 
 The input is appended as raw record batches, so it is the same bytes for every run and costs no encoding.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,6 @@ from benchmarks.workload import Answer, Inputs, WrongAnswerError
 from broker_embedded import records
 from streams.transport.committed import read_committed
 from streams.transport.contract import TopicPartition, TopicSpec, Transport
-from streams.transport.embedded import EmbeddedTransport
 
 T = TypeVar("T")
 Row = tuple[bytes | None, bytes | None, int]  # key, value, timestamp
@@ -24,8 +24,38 @@ Row = tuple[bytes | None, bytes | None, int]  # key, value, timestamp
 FETCH_BYTES = 16 << 20
 
 
-def load(data_dir: Path, inputs: Inputs, *, closing: bool) -> None:
-    """Makes the topics in the data folder and appends their records, each partition's closing record last."""
+@dataclass(frozen=True)
+class Place:
+    """Where topics are: in the folder of an embedded broker, or where a Kafka listens (host:port)."""
+
+    data_dir: Path
+    address: str = ""
+
+    def run(self, work: Callable[[Transport], Coroutine[Any, Any, T]]) -> T:
+        """What `work` gives, on an event loop of its own."""
+
+        async def run() -> T:
+            transport = self._transport()
+            await transport.start()
+            try:
+                return await work(transport)
+            finally:
+                await transport.stop()
+
+        return asyncio.run(run())
+
+    def _transport(self) -> Transport:
+        if self.address:
+            from streams.transport.kafka import KafkaTransport
+
+            return KafkaTransport(self.address)
+        from streams.transport.embedded import EmbeddedTransport
+
+        return EmbeddedTransport(self.data_dir / "log")
+
+
+def load(place: Place, inputs: Inputs, *, closing: bool) -> None:
+    """Makes the topics and appends their records, each partition's closing record last. They are kept for ever."""
 
     async def append(transport: Transport) -> None:
         await transport.create([TopicSpec(topic, PARTITIONS, {"retention.ms": "-1"}) for topic in inputs])
@@ -38,7 +68,7 @@ def load(data_dir: Path, inputs: Inputs, *, closing: bool) -> None:
                     await producer.send(TopicPartition(topic, partition), bytearray(batch))
         await producer.close()
 
-    _with_transport(data_dir, append)
+    place.run(append)
 
 
 def delete_local_state(data_dir: Path) -> None:
@@ -47,10 +77,10 @@ def delete_local_state(data_dir: Path) -> None:
 
 
 class Log:
-    """What a run left in the topics of a data folder; `tables` are the stores of a restored worker, by name."""
+    """What a run left in its topics; `tables` are the stores of a restored worker, by name."""
 
-    def __init__(self, data_dir: Path | str, tables: Mapping[str, Answer]) -> None:
-        self.data_dir = Path(data_dir)
+    def __init__(self, place: Place, tables: Mapping[str, Answer]) -> None:
+        self.place = place
         self.tables = tables
 
     def rows(self, topic: str) -> list[Row]:
@@ -72,7 +102,11 @@ class Log:
                     positions[fetched.tp] = fetched.next_offset
             return [row for tp in tps for row in rows[tp]]
 
-        return _with_transport(self.data_dir, read)
+        return self.place.run(read)
+
+    def topics(self) -> list[str]:
+        """The names of all topics."""
+        return self.place.run(lambda transport: transport.topics())
 
     def values(self, topic: str) -> Iterator[bytes]:
         """The committed values of a topic, none of which may be null."""
@@ -85,15 +119,3 @@ class Log:
         """The live entries of a changelog or compacted topic: the last value of each key, deletions left out."""
         last = {key: value for key, value, _ in self.rows(topic) if key is not None}
         return {key: value for key, value in last.items() if value is not None}
-
-
-def _with_transport(data_dir: Path, work: Callable[[Transport], Coroutine[Any, Any, T]]) -> T:
-    async def run() -> T:
-        transport = EmbeddedTransport(data_dir / "log")
-        await transport.start()
-        try:
-            return await work(transport)
-        finally:
-            await transport.stop()
-
-    return asyncio.run(run())

@@ -1,0 +1,120 @@
+"""An Apache Kafka for the runs of one workload: started and warmed up, its input loaded once, cleaned between runs.
+
+It has the JVM settings of its own start script and its data on the same disk as ours. Topics of input are kept for
+ever: their records are years old, and Kafka deletes by record time.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.broker_process import Running, running
+from benchmarks.data import CACHE, PARTITIONS, Dataset
+from benchmarks.topics import FETCH_BYTES, Place, load
+from benchmarks.workload import Inputs
+from broker_embedded import records
+from streams.transport.contract import TopicPartition, TopicSpec, Transport
+
+WARM_UP_PASSES = 2
+TRANSACTION_BATCHES = 50
+"""So many batches a transaction while the broker warms up."""
+SETTINGS = {
+    "log.segment.delete.delay.ms": "1000",  # what a run leaves behind is gone before the next
+    "group.min.session.timeout.ms": "1000",
+}
+INTERNAL = {"__consumer_offsets", "__transaction_state"}
+
+
+class Kafka:
+    """A broker that runs."""
+
+    def __init__(self, broker: Running, folder: Path) -> None:
+        self._broker = broker
+        self._data_dir = folder / "data"
+        self.place = Place(folder, broker.address)
+        self._cpu_s = 0.0
+        self._inputs: set[str] = set()
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+        return self._broker.address
+
+    def begin(self) -> None:
+        """From here on count `cpu_s` and `peak_rss_mb` of `figures`."""
+        self._cpu_s = self._broker.cpu_s
+        Path(f"/proc/{self._broker.pid}/clear_refs").write_text("5")  # VmHWM begins anew (proc(5))
+
+    def figures(self) -> dict[str, float]:
+        """What the broker took since `begin`."""
+        return {"broker_cpu_s": self._broker.cpu_s - self._cpu_s, "broker_peak_rss_mb": self._broker.peak_mb}
+
+    def load(self, inputs: Inputs, *, closing: bool) -> None:
+        """Makes the topics that are not there yet, and appends their records."""
+        load(self.place, {topic: data for topic, data in inputs.items() if topic not in self._inputs}, closing=closing)
+        self._inputs.update(inputs)
+
+    def ends(self, topic: str) -> dict[TopicPartition, int]:
+        """The end of each partition."""
+        tps = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+        return self.place.run(lambda transport: transport.latest(tps))
+
+    def clean(self) -> None:
+        """Removes what a run left: all topics but the inputs, and all groups."""
+
+        async def remove(transport: Transport) -> None:
+            from streams.admin import Admin
+
+            keep = self._inputs | INTERNAL
+            await transport.delete([topic for topic in await transport.topics() if topic not in keep])
+            admin = Admin(transport)
+            empty = await admin.list_groups(states=["Empty", "Dead"])
+            await admin.delete_groups(*(listing.group_id for listing in empty))
+
+        self.place.run(remove)
+
+    def log_bytes(self) -> int:
+        """Bytes in the log, the inputs left out: results, changelogs, positions, transactions."""
+        found = 0
+        for folder in os.scandir(self._data_dir):
+            if folder.is_dir() and folder.name.rpartition("-")[0] not in self._inputs:
+                found += sum(entry.stat().st_size for entry in os.scandir(folder) if entry.name.endswith(".log"))
+        return found
+
+
+@contextmanager
+def started() -> Iterator[Kafka]:
+    """A broker in a new folder, warmed up."""
+    (CACHE / "runs").mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=CACHE / "runs", prefix="kafka-") as folder,
+        running("kafka", Path(folder), SETTINGS) as broker,
+    ):
+        kafka = Kafka(broker, Path(folder))
+        kafka.place.run(_warm_up)
+        kafka.clean()
+        yield kafka
+
+
+async def _warm_up(transport: Transport) -> None:
+    """Writes two million records in transactions, and reads them: the first run two to three times slower through a JVM
+    than the rest."""
+    await transport.create([TopicSpec("warm-up", PARTITIONS)])
+    producer = transport.producer(transactional_id="warm-up")
+    await producer.start()
+    data = Dataset("events", 1_000_000)
+    for partition in range(PARTITIONS):
+        batches = [batch for _, batch in records.batches(data.batches(partition) * WARM_UP_PASSES)]
+        for at in range(0, len(batches), TRANSACTION_BATCHES):
+            await producer.begin()
+            for batch in batches[at : at + TRANSACTION_BATCHES]:
+                await producer.send(TopicPartition("warm-up", partition), bytearray(batch))
+            await producer.commit()
+    await producer.close()
+    positions = {TopicPartition("warm-up", partition): 0 for partition in range(PARTITIONS)}
+    while found := await transport.fetch(positions, max_bytes=FETCH_BYTES, wait_ms=100):
+        positions |= {fetched.tp: fetched.next_offset for fetched in found}
