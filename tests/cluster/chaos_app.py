@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import chaos_hooks
-
 import streams
 from streams import agg
+from tests.cluster import chaos_hooks
 
 PARTITIONS = 4
 SHOP_PARTITIONS = 3

@@ -20,10 +20,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise, takewhile
 from typing import Any, NamedTuple
 
-from chaos_app import JOIN_MS, PARTITIONS, WINDOW_MS
-from chaos_input import Record, part_start
-
 from streams.partitioner import partition_for
+from tests.cluster.chaos_app import JOIN_MS, PARTITIONS, WINDOW_MS
+from tests.cluster.chaos_input import Record, part_start
 
 OUTPUTS = ("large", "spent-changes", "settled", "sales-closed", "visits-so-far", "places", "numbers")
 
@@ -213,7 +212,7 @@ def _of_one(key: Any, found: Any, wanted: Any) -> str:
             f"{key}: {len(found)} records, {len(wanted)} expected; they differ from place {at} on: "
             f"{found[at : at + 3]}, expected {wanted[at : at + 3]}"
         )
-    return f"{key}: {found!r}, expected {wanted!r}"[:600]
+    return f"{key}: {repr(found)[:300]}, expected {repr(wanted)[:300]}"
 
 
 def _more(keys: Sequence[Any]) -> list[str]:

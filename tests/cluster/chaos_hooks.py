@@ -5,6 +5,7 @@ With CLUSTER_EVENTS in its environment a worker adds a line to that file for wha
 
 - `step`: a step of a commit or a restore (`streams.runtime.steps`), with what was processed up to then
 - `started`, `restoring`, `failed`, `stopped`: what an observer is told
+- `seat`: the transactional id of a producer
 
 With CLUSTER_TRAPS, a folder, it stops at a step when there is a file of that step's name, until it is taken away. Who
 meets a trap has it alone: it renames the file, with its process id in the new name.
@@ -23,6 +24,7 @@ from typing import Any
 
 from streams.cli.watchers import LogLines
 from streams.runtime.steps import on_step
+from streams.transport.kafka.producer import KafkaProducer
 
 HELD_MAX_S = 30.0
 
@@ -75,7 +77,18 @@ def telling(kind: str, method: Callable[[Any, Any], None]) -> Callable[[Any, Any
     return told
 
 
+def seated(init: Callable[..., None]) -> Callable[..., None]:
+    @wraps(init)
+    def made(self: Any, connection: Any, transactional_id: str | None, *more: Any, **named: Any) -> None:
+        init(self, connection, transactional_id, *more, **named)
+        if transactional_id is not None:
+            tell("seat", transactional_id)
+
+    return made
+
+
 if events is not None:
+    KafkaProducer.__init__ = seated(KafkaProducer.__init__)  # type: ignore[method-assign]
     file = os.open(events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for kind in ("started", "restoring", "failed", "stopped"):
         setattr(LogLines, kind, telling(kind, getattr(LogLines, kind)))

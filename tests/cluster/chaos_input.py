@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any, NamedTuple
 
-from chaos_app import JOIN_MS, Item, Order, Payment
+from tests.cluster.chaos_app import JOIN_MS, Item, Order, Payment
 
 PART_MS = 3_600_000
 FIRST_MS = 1_700_006_400_000  # a full hour

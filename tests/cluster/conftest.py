@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from tests.cluster.kafka_cluster import KafkaCluster, running_cluster
+from tests.cluster.proxied_cluster import ProxiedCluster, running_proxied_cluster
 from tests.interop import apache_kafka
 
 
@@ -34,15 +35,13 @@ def one_broker(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def _three_brokers(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    with running_cluster(tmp_path_factory.mktemp("three-brokers")) as cluster:
+def _three_brokers(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedCluster]:
+    with running_proxied_cluster(tmp_path_factory.mktemp("three-brokers")) as cluster:
         yield cluster
 
 
 @pytest.fixture
-def three_brokers(_three_brokers: KafkaCluster) -> Iterator[KafkaCluster]:
-    """Apache Kafka of three brokers; what a test has killed comes back behind it."""
+def three_brokers(_three_brokers: ProxiedCluster) -> Iterator[ProxiedCluster]:
+    """Apache Kafka of three brokers; what a test has killed or cut is back behind it."""
     yield _three_brokers
-    for node in sorted(_three_brokers.away):
-        _three_brokers.restart(node)
-    _three_brokers.wait_until_in_sync()
+    _three_brokers.mend()

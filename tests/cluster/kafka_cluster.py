@@ -38,7 +38,15 @@ class KafkaCluster:
     Not started; `running_cluster` does that. All methods block: under asyncio, call them by `asyncio.to_thread`.
     """
 
-    def __init__(self, folder: Path, brokers: int = 3, config: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        brokers: int = 3,
+        config: Mapping[str, str] | None = None,
+        *,
+        of_node: Callable[[int], Mapping[str, str]] = lambda node: {},
+    ) -> None:
+        """`of_node` gives what only one node has."""
         ids = range(1, brokers + 1)
         voters = ",".join(f"{node}@127.0.0.1:{free_port()}" for node in ids)
         common = (
@@ -47,7 +55,9 @@ class KafkaCluster:
             | {"controller.quorum.voters": voters, "cluster.id": _cluster_id()}
             | dict(config or {})
         )
-        self.nodes = {node: ApacheKafka(folder / str(node), common | {"node.id": str(node)}) for node in ids}
+        self.nodes = {
+            node: ApacheKafka(folder / str(node), common | {"node.id": str(node)} | dict(of_node(node))) for node in ids
+        }
         self.away: set[int] = set()
         self._admin: Any = None
 

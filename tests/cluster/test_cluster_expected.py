@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from chaos_app import PARTITIONS, app
-from chaos_expected import OUTPUTS, Comparable, Row, differences, expected, found, is_through
-from chaos_input import Record, closing, records
 
 from streams.partitioner import partition_for
 from streams.testing import Driver
 from streams.testing.driver import TopicRecord
+from tests.cluster.chaos_app import PARTITIONS, app
+from tests.cluster.chaos_expected import OUTPUTS, Comparable, Row, differences, expected, found, is_through
+from tests.cluster.chaos_input import Record, closing, records
 
 PARTS = 2
 SENT: list[Record] = [record for part in range(PARTS) for record in islice(records(1, part), 700)]

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from proxy import Proxy, running_loop
+from tests.cluster.proxy import Proxy, running_loop
 
 
 @pytest.fixture

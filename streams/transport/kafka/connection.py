@@ -269,7 +269,21 @@ class KafkaConnection:
         return {name: self._topics[name] for name in names if name in self._topics}
 
     async def _learn_topics(self, names: Sequence[str]) -> None:
-        for row in (await self._metadata(names)).topics:
+        """Brokers hear of a new topic one after the other: what one does not know is asked of the others."""
+        answer = await self._metadata(names)
+        self._remember(answer)
+        others = [broker.node_id for broker in answer.brokers] if len(answer.brokers) > 1 else []
+        for node in others:
+            missing = [name for name in names if name not in self._topics]
+            if not missing:
+                return
+            try:
+                self._remember(await self._metadata(missing, node, int(1000 * _REFRESH_WITHIN_S)))
+            except ConnectionLostError as error:
+                log.debug("%s", error)
+
+    def _remember(self, answer: MetadataResponse) -> None:
+        for row in answer.topics:
             if row.error_code not in MISSING:
                 check(row.error_code, f"topic {row.name!r}")
                 leaders = {found.partition_index: found.leader_id for found in row.partitions}
@@ -280,9 +294,12 @@ class KafkaConnection:
         names = None if names is None else list(names)
         return await self.retry(lambda: self._metadata(names))
 
-    async def _metadata(self, names: Sequence[str] | None) -> MetadataResponse:
+    async def _metadata(
+        self, names: Sequence[str] | None, node: int = _ANY, timeout_ms: int | None = None
+    ) -> MetadataResponse:
         rows = None if names is None else [MetadataRequestTopic(name) for name in names]
-        answer: MetadataResponse = await self.ask(MetadataRequest(rows, allow_auto_topic_creation=False))
+        request = MetadataRequest(rows, allow_auto_topic_creation=False)
+        answer: MetadataResponse = await self.ask(request, node=node, timeout_ms=timeout_ms)
         self._check_answer(answer)  # aiokafka may have connected again by itself
         return answer
 

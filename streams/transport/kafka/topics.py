@@ -18,7 +18,7 @@ from broker_embedded.wire.messages.configs import (
 )
 from broker_embedded.wire.messages.topics import CreateTopicsRequest, DeleteTopicsRequest, DeleteTopicState
 from streams.transport.contract import TopicInfo, TopicSpec
-from streams.transport.error_codes import RetryError, check
+from streams.transport.error_codes import MISSING, RetryError, check
 from streams.transport.kafka.connection import KafkaConnection
 from streams.transport.rows import alter_topic, missing_topics
 
@@ -35,15 +35,23 @@ class KafkaTopics:
         return sorted(row.name or "" for row in (await self._connection.metadata(None)).topics)
 
     async def describe(self, topics: Iterable[str]) -> dict[str, TopicInfo]:
+        names = list(topics)
+        return await self._connection.retry(lambda: self._describe(names))
+
+    async def _describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         self._connection.forget()
-        known = await self._connection.topics(topics)
+        known = await self._connection.topics(names)
         if not known:
             return {}
         request = DescribeConfigsRequest([DescribeConfigsResource(RESOURCE_TOPIC, name) for name in known])
         configs = {}
         # Whoever may read and write may yet not see configs: there are none then.
         hidden = TopicAuthorizationFailedError.info.code
-        for result in await self._retry(request, lambda answer: answer.results, lambda row: row.resource_name, hidden):
+        for result in (await self._connection.ask(request)).results:
+            if result.error_code in MISSING:  # brokers hear of what is made and deleted one after the other
+                raise RetryError(f"topic {result.resource_name!r}: one broker knows it and another one does not")
+            if result.error_code != hidden:
+                check(result.error_code, f"topic {result.resource_name!r}", result.error_message)
             rows = [row for row in result.configs if row.config_source == _SET_ON_TOPIC and row.value is not None]
             configs[result.resource_name] = {row.name: row.value for row in rows}
         return {
