@@ -58,6 +58,8 @@ class Assembly:
         self._name = name
         self.conditions = conditions
         self.woken = asyncio.Event()
+        self.asking: set[str] = set()
+        """The tasks whose agents wait for the answer of another."""
         self._opened = opened
         self.folders = folders
         self.earlier = Totals() if before is None else before.totals()

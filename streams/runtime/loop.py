@@ -17,6 +17,7 @@ from streams.runtime.assembly import Assembly
 from streams.runtime.end_of_input import Alone, EndOfInput
 from streams.runtime.executor import TURN_S
 from streams.runtime.observer import Reason
+from streams.runtime.turns import Turns
 
 WAIT_MS = 1_000
 """How long an idle fetch waits; new data, a stop or a timer's records end it sooner."""
@@ -36,7 +37,7 @@ class Interrupted(StreamsError):
 
 
 class Loop:
-    """Runs the tasks and sources of an assembly."""
+    """Runs the tasks and sources of an assembly. `alone`: nobody else writes to the log."""
 
     def __init__(
         self,
@@ -46,12 +47,15 @@ class Loop:
         until_end: bool,
         progress: Callable[[int, float], None],
         end: EndOfInput = Alone(),  # noqa: B008 - it has no state
+        alone: bool = False,
     ) -> None:
         self._assembly = assembly
         self._stopping = stopping
         self._until_end = until_end
         self._end = end
         self._progress = progress
+        self._alone = alone
+        self._turns = Turns(lambda: assembly.asking)
         self._commit_interval_s = assembly.settings.commit_interval_ms / 1000
         self._committed_s = time.monotonic()
         self._commit_cost_s = 0.0
@@ -65,15 +69,17 @@ class Loop:
             return await self._run()
         except Interrupted:
             return "signal"
+        finally:
+            await self._turns.cancel()
 
     async def _run(self) -> Reason:
         while not self._stopping.is_set():
             worked = await self.round()
             self._report()
-            if worked:
+            if worked or self._turns:
                 if self._over_bound() or self._asked() or self._interval_is_over():
                     await self.commit()
-                await asyncio.sleep(0)
+                await (asyncio.sleep(0) if worked else self.go_on())
             elif await self._idle():
                 return "end"
         await self.commit()
@@ -82,13 +88,30 @@ class Loop:
     async def round(self) -> bool:
         """One fetch, and a turn of each; false when there was nothing to do."""
         got = await self._fetch(0)
-        return bool(await self._turns() or got)
+        return bool(await self._all_turns() or got)
 
-    async def _turns(self) -> int:
+    @property
+    def waits(self) -> bool:
+        """Whether a turn goes on whose agent waits for something."""
+        return bool(self._turns)
+
+    async def go_on(self) -> None:
+        """Lets turns go on that wait, until there is something else to do."""
+        woken = self._assembly.woken
+        stop, wake = asyncio.ensure_future(self._stopping.wait()), asyncio.ensure_future(woken.wait())
+        try:
+            await self._turns.progress(stop, wake, look=not self._alone)
+        finally:
+            woken.clear()
+            for waiting in (stop, wake):
+                waiting.cancel()
+            await asyncio.gather(stop, wake, return_exceptions=True)
+
+    async def _all_turns(self) -> int:
         worked = 0
         yielded_s = time.monotonic()
         for task in self._assembly.tasks:
-            worked += await task.turn()
+            worked += await self._turns.take(task)
             await self._send_early(task.outputs)
             if time.monotonic() - yielded_s > TURN_S:
                 await asyncio.sleep(0)
@@ -106,7 +129,8 @@ class Loop:
 
     async def _fetch(self, wait_ms: int) -> int:
         shared = self._assembly.globals
-        wanted = {queue.tp: queue.fetch_offset for task in self._assembly.tasks for queue in task.wants()}
+        tasks = [task for task in self._assembly.tasks if task not in self._turns]
+        wanted = {queue.tp: queue.fetch_offset for task in tasks for queue in task.wants()}
         wanted |= shared.positions
         if not wanted:
             return 0
@@ -172,7 +196,8 @@ class Loop:
         return now >= self._put_off_s
 
     async def commit(self) -> None:
-        """Commits, if there is anything new."""
+        """Commits, if there is anything new, when the agents are through with what they have."""
+        await self._finish_turns()
         self._put_off_s = None
         await self._assembly.globals.save()
         if not self._assembly.commit.has_news():
@@ -183,6 +208,17 @@ class Loop:
         self._committed_s = time.monotonic()
         self._commit_cost_s = self._committed_s - started
         log.debug("commit %d: %.1f ms", self._assembly.commits, 1000 * self._commit_cost_s)
+
+    async def _finish_turns(self) -> None:
+        while True:
+            self._turns.close()
+            if not self._turns:
+                await self._turns.hand_over(self._assembly.tasks)
+            if not self._turns:
+                break
+            if not await self.round():
+                await self.go_on()
+        self._turns.open()
 
     def _report(self) -> None:
         now = time.monotonic()

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from time import process_time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from state.task_stores import TaskStores
 from streams.batch import Batch
 from streams.errors import failing_in
 from streams.graph.emission import told_at_once
+from streams.graph.nodes import AgentNode
 from streams.graph.plan import NO_CIRCLE, Circle, SubTopology
 from streams.operators.base import NO_TIME, Operator, TaskContext
 from streams.operators.clocks import Clocks
@@ -35,6 +36,9 @@ from streams.runtime.idle_sources import IdleSources
 from streams.runtime.queue import PartitionQueue
 from streams.runtime.stream_time import WriterTimes, marker, read_marker, time_bound
 from streams.transport.contract import TopicPartition
+
+if TYPE_CHECKING:
+    from streams.operators.agents.agent import AgentOperator
 
 ROWS_AT_FIRST = 1_024
 
@@ -97,6 +101,7 @@ class Task:
         )
         self.operators: dict[str, Operator[Any]] = {node.name: operator_for(node, self.context) for node in sub.nodes}
         self.context.operators = self.operators
+        self.has_agents = any(isinstance(node, AgentNode) for node in sub.nodes)
         self.executor = Executor(sub, self.operators, self._forget_expired, self._due)
         self.context.run_within = self.executor.run_within
         self._punctuated = False
@@ -153,6 +158,23 @@ class Task:
         """
         with failing_in(self.id):
             return await self._turn() + await self._go_idle() + await self._punctuate()
+
+    def has_work(self) -> bool:
+        """Whether a turn has records to process, or a call that is due."""
+        due = self.next_wall_ms
+        return any(not queue.is_empty() for queue in self.queues) or (due is not None and due <= self.context.now_ms())
+
+    def collects(self) -> bool:
+        """Whether an agent is collecting a list."""
+        return any(agent.collects for agent in self._agents())
+
+    async def hand_over(self) -> int:
+        """Gives agents the lists that they collect as they are."""
+        with failing_in(self.id):
+            return await self.executor.run((agent.node.name, agent.flush) for agent in self._agents())
+
+    def _agents(self) -> list[AgentOperator]:
+        return [cast("AgentOperator", one) for one in self.operators.values() if isinstance(one.node, AgentNode)]
 
     async def _turn(self) -> int:
         """A run, or several where partitions take turns; until one is empty, as a fetch may have more of it."""

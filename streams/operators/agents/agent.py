@@ -90,6 +90,11 @@ class AgentOperator(Operator[AgentNode]):
         return self._go_on() if holding or any(run.failure for run in self._runs) else None
 
     @property
+    def collects(self) -> bool:
+        """Whether the function is collecting a list."""
+        return any(run.feed.holds for run in self._runs)
+
+    @property
     def pending(self) -> int | None:
         """Up to when (wall clock, ms) a commit may be put off for a list to fill; None when no list asks for it."""
         return min((at for run in self._runs if (at := run.feed.deadline_ms) is not None), default=None)

@@ -27,7 +27,7 @@ class Running:
 
     def __init__(self, assembly: Assembly, background: Background, loop: VirtualLoop, clock: Clock) -> None:
         self.assembly = assembly
-        self._rounds = Loop(assembly, asyncio.Event(), until_end=False, progress=lambda records, rate: None)
+        self._rounds = Loop(assembly, asyncio.Event(), until_end=False, progress=lambda records, rate: None, alone=True)
         self._background = background
         self._loop = loop
         self._clock = clock
@@ -54,8 +54,9 @@ class Running:
         """
         await self._loop.quiet()
         for _ in range(COMMITS_MAX):
-            while await self._rounds.round():
-                pass
+            while await self._rounds.round() or self._rounds.waits:
+                if self._rounds.waits:
+                    await self._rounds.go_on()
             self._raise_failure()
             if not commit or self.assembly.collecting_s() > 0:
                 return

@@ -32,6 +32,7 @@ class FakeTask:
         self.pending = None
         self.context = SimpleNamespace(commit_asked=False)
         self.asked = 0
+        self.has_agents = False
 
     async def turn(self) -> int:
         done = self.runs.pop(0) if self.runs else 0
@@ -66,6 +67,7 @@ class FakeAssembly:
         self.tasks = tasks
         self.globals = NoGlobals()
         self.ingests: list[Any] = []
+        self.asking: set[str] = set()
         self.settings = streams.App("loop", commit_interval_ms=interval_ms).settings
         self.woken = asyncio.Event()
         self.commit = self
