@@ -49,6 +49,8 @@ T = TypeVar("T")
 _PAUSE_S = 0.1
 _LATE_MS = 5_000  # how much later than the rebalance timeout an answer may come
 _LEAVE_WITHIN_S = 5.0
+_HEARTBEAT_LEAST_MS = 5_000  # a broker that has just started is slow
+_REASON_MOST = 255  # characters, as Kafka's clients do (KIP-800)
 _MEMBER_ID_REQUIRED = errors.MemberIdRequiredError.info.code
 _UNKNOWN_MEMBER_ID = errors.UnknownMemberIdError.info.code
 _EXPELLED = (_UNKNOWN_MEMBER_ID, errors.IllegalGenerationError.info.code)
@@ -71,7 +73,7 @@ class Role(Protocol):
         """What it tells the one that assigns; asked before each join."""
 
     async def assign(self, members: Mapping[str, Subscription]) -> Mapping[str, Assignment]:
-        """Who gets what, by member id: asked of the member that leads."""
+        """Who gets what, by member id: asked of the member that leads. Cancelled when another round begins."""
 
     def assigned(self, assignment: Assignment) -> None:
         """What it is given, in each generation."""
@@ -168,7 +170,10 @@ class GroupMember:
             raise self._over
 
     async def leave(self) -> None:
-        """Give the seat up: the others share at once what this one had. Call it when `run` has ended."""
+        """Give the seat up: the others share at once what this one had. Call it when `run` has ended.
+
+        Where the coordinator does not hear of it within some seconds, the log says so, and the session ends it.
+        """
         if not self._may_be_in:
             return
         self._may_be_in = False
@@ -176,7 +181,7 @@ class GroupMember:
         try:
             async with asyncio.timeout(_LEAVE_WITHIN_S):
                 await _send_away(self._asks, self._group, [row], ignored=(_UNKNOWN_MEMBER_ID, _FENCED))
-        except (TimeoutError, RetryError, ConnectionLostError) as error:
+        except (TimeoutError, TransportError) as error:
             log.warning(
                 "%s: its coordinator does not hear that the member leaves (%r); the others wait for the end of its "
                 "session, %.0f s",
@@ -230,7 +235,7 @@ class GroupMember:
         while True:
             request = JoinGroupRequest(
                 *(self._group, self._session_timeout_ms, self._member_id, PROTOCOL_TYPE, protocols),
-                *(self._rebalance_timeout_ms, self._instance_id, why),
+                *(self._rebalance_timeout_ms, self._instance_id, why[:_REASON_MOST]),
             )
             answer: JoinGroupResponse = await self._ask(request, self._rebalance_timeout_ms + _LATE_MS)
             if answer.error_code == 0:
@@ -269,7 +274,7 @@ class GroupMember:
             )
 
     async def _beat(self) -> None:
-        await self._ask(HeartbeatRequest(*self.identity), self._session_timeout_ms * 2 // 3)
+        await self._ask(HeartbeatRequest(*self.identity), max(self._session_timeout_ms // 3, _HEARTBEAT_LEAST_MS))
 
     async def _beating(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` gives; the member shows that it lives meanwhile. Ends it when another round begins."""

@@ -203,14 +203,17 @@ class KafkaConnection:
         timeout_ms: int | None = None,
     ) -> Any:
         """The answer of the broker that coordinates a group or a transactional id."""
-        node = await self.coordinator(name, kind)
+        node = await self.coordinator(name, kind, timeout_ms=timeout_ms)
         return await self.ask(request, node=node, lane=lane, last_version=last_version, timeout_ms=timeout_ms)
 
-    async def coordinator(self, name: str, kind: int = GROUP) -> int:
-        """The id of that broker."""
+    async def coordinator(self, name: str, kind: int = GROUP, *, timeout_ms: int | None = None) -> int:
+        """The id of that broker. The broker that is asked for it may be silent: no longer than usual, nor than
+        `timeout_ms`.
+        """
         node = self._coordinators.get((kind, name))
         if node is None:
-            answer = await self.ask(FindCoordinatorRequest(kind, [name]))
+            within_ms = min(timeout_ms or self._request_timeout_ms, self._request_timeout_ms)
+            answer = await self.ask(FindCoordinatorRequest(kind, [name]), timeout_ms=within_ms)
             row = answer.coordinators[0]
             check(row.error_code, f"coordinator of {name!r}", row.error_message)
             node = self._coordinators[kind, name] = row.node_id

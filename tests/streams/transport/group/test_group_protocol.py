@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.transport.contract import TopicPartition, TransportError
@@ -25,6 +25,7 @@ with warnings.catch_warnings():  # it reads its schemas by a call that is deprec
     warnings.simplefilter("ignore", DeprecationWarning)
     from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 
+SOME = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 VERSIONS = range(NEWEST + 1)
 topics = st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters="._-"), min_size=1, max_size=20)
 partitions = st.lists(st.builds(TopicPartition, topics, st.integers(0, 2**31 - 1)), max_size=8, unique=True)
@@ -51,18 +52,21 @@ def known_in(version: int, subscription: Subscription) -> Subscription:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@SOME
 @given(subscription=subscriptions)
 def test_a_subscription_is_read_as_it_was_written(version: int, subscription: Subscription) -> None:
     assert decode_subscription(encode_subscription(subscription, version)) == known_in(version, subscription)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@SOME
 @given(assignment=assignments)
 def test_an_assignment_is_read_as_it_was_written(version: int, assignment: Assignment) -> None:
     assert decode_assignment(encode_assignment(assignment, version)) == assignment
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@SOME
 @given(subscription=subscriptions)
 def test_subscriptions_have_the_bytes_of_kafka_python(version: int, subscription: Subscription) -> None:
     row = ConsumerProtocolSubscription.TopicPartition
@@ -79,6 +83,7 @@ def test_subscriptions_have_the_bytes_of_kafka_python(version: int, subscription
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@SOME
 @given(assignment=assignments)
 def test_assignments_have_the_bytes_of_kafka_python(version: int, assignment: Assignment) -> None:
     row = ConsumerProtocolAssignment.TopicPartition
@@ -92,6 +97,7 @@ def test_assignments_have_the_bytes_of_kafka_python(version: int, assignment: As
     assert encode_assignment(assignment, version) == theirs.encode(version=version)
 
 
+@SOME
 @given(subscription=subscriptions, assignment=assignments)
 def test_aiokafka_reads_and_writes_the_same(subscription: Subscription, assignment: Assignment) -> None:
     said = ConsumerProtocolMemberMetadata(0, subscription.topics, subscription.userdata or None)
@@ -100,6 +106,7 @@ def test_aiokafka_reads_and_writes_the_same(subscription: Subscription, assignme
     assert given.partitions() == list(assignment.partitions)
 
 
+@SOME
 @given(subscription=subscriptions, more=st.binary(min_size=1, max_size=20))
 def test_versions_of_the_future_are_read_as_far_as_they_are_known(subscription: Subscription, more: bytes) -> None:
     data = encode_subscription(subscription)
