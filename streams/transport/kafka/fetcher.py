@@ -1,42 +1,76 @@
-"""Fetches from a cluster: raw batches, as views of the answers' bytes."""
+"""Fetches from a cluster: raw batches, as views of the answers' bytes, read ahead of whoever asks.
+
+What is handed out has its next fetch under way at once, so that a broker looks for it, or waits for it, while it is
+worked on. An answer is kept by partition and offset: who goes on elsewhere finds nothing there, and asks. Each leader
+is asked by itself, on connections of its own, as a fetch that waits holds up what is behind it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from broker_embedded import records
 from broker_embedded.errors import OffsetOutOfRangeError as OutOfRange
 from broker_embedded.wire.messages.records import FetchPartition, FetchRequest, FetchTopic, PartitionData
-from streams.transport.contract import Fetched, Isolation, OffsetOutOfRangeError, TopicPartition
-from streams.transport.error_codes import check_leader
+from streams.transport.contract import Fetched, Isolation, OffsetOutOfRangeError, TopicPartition, TransportError
+from streams.transport.error_codes import RetryError, check_leader
 from streams.transport.kafka.connection import KafkaConnection, KafkaTopic
 from streams.transport.kafka.offsets import KafkaOffsets
 from streams.transport.rows import ISOLATION
 from streams.transport.turns import Turns
 
+_AHEAD_WAIT_MS = 500
+"""How long a broker waits for data that nobody has asked for yet (Kafka's fetch.max.wait.ms)."""
+_AHEAD_BYTES_MOST = 64 << 20
+_AHEAD_S = 30.0
+"""What nobody has asked for by then is let go."""
+_REQUESTS_MOST = 8
+"""Fetches under way to one broker."""
+
+
+class Limits(NamedTuple):
+    """How much is read at a time, and for whom."""
+
+    isolation: Isolation
+    max_bytes: int
+    partition_max_bytes: int
+
+
+class Place(NamedTuple):
+    """What is asked for."""
+
+    tp: TopicPartition
+    offset: int
+    limits: Limits
+
 
 class KafkaFetcher:
-    """Fetches that wait do so on connections of their own."""
+    """`fetch` is the transport's."""
 
     def __init__(self, connection: KafkaConnection, offsets: KafkaOffsets, longest_wait_ms: int) -> None:
         self._connection = connection
         self._offsets = offsets
         self._longest_wait_ms = longest_wait_ms
-        self._lanes: list[str] = []
-        self._lanes_made = 0
-        self._turns = Turns()
-        self.waiting: set[asyncio.Future[Any]] = set()
+        self._lanes: dict[int, list[str]] = defaultdict(list)
+        self._requests: Counter[int] = Counter()
+        self._turns, self._turns_ahead = Turns(), Turns()
+        self._here: dict[Place, tuple[float, Fetched | Exception]] = {}
+        self._under_way: dict[Place, asyncio.Task[None]] = {}
+        self._ends: dict[tuple[TopicPartition, Isolation], int] = {}
+        self.waiting: set[asyncio.Task[None]] = set()
         """What was asked and not answered yet, whether or not somebody waits for it."""
 
     async def stop(self) -> None:
         """End what is asked, when the connection is stopped."""
-        waiting = set(self.waiting)
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=1)
+        if self.waiting:
+            _, late = await asyncio.wait(set(self.waiting), timeout=1)
             for one in late:
                 one.cancel()
+        self._here.clear()
 
     async def fetch(
         self,
@@ -47,77 +81,183 @@ class KafkaFetcher:
         isolation: Isolation,
         wait_ms: int,
     ) -> list[Fetched]:
-        def request(topics: list[tuple[KafkaTopic, list[int]]]) -> FetchRequest:
-            return FetchRequest(
-                max_wait_ms=min(wait_ms, self._longest_wait_ms),
-                max_bytes=max_bytes,
-                isolation_level=ISOLATION[isolation],
-                topics=[
-                    FetchTopic(
-                        topic.name,
-                        topic.id,
-                        [
-                            FetchPartition(index, positions[TopicPartition(topic.name, index)], partition_max_bytes)
-                            for index in indexes
-                        ],
-                    )
-                    for topic, indexes in topics
-                ],
-            )
+        limits = Limits(isolation, max_bytes, partition_max_bytes)
+        places = [Place(tp, offset, limits) for tp, offset in positions.items()]
+        until_s = time.monotonic() + wait_ms / 1000
+        asked: set[asyncio.Task[None]] = set()
+        while True:
+            if found := self._take(places):
+                await self._read_ahead(found, limits)
+                return found
+            left_s = until_s - time.monotonic()
+            if left_s > 0 or not asked:
+                new = [place for place in self._turns.next(places) if place not in self._under_way]
+                asked |= await self._ask(new, left_s)
+            pending = {task for place in places if (task := self._awaited(place, asked, left_s)) is not None}
+            if not pending and left_s > 0:
+                pending = set(self.waiting)  # its leader has too many
+            if not pending:
+                return []
+            await asyncio.wait(pending, timeout=left_s if left_s > 0 else None, return_when=asyncio.FIRST_COMPLETED)
 
-        async def ask() -> list[Fetched]:
-            leaders = await self._connection.by_leader(self._turns.next(list(positions)))
-            asked = [
-                self._fetch(node, request(topics), [topic for topic, _ in topics]) for node, topics in leaders.items()
-            ]
-            fetched = []
-            for rows in await asyncio.gather(*asked):
-                for tp, row in rows:
-                    if row.error_code:
-                        await self._raise_fetch_error(tp, positions[tp], row.error_code)
-                    found = _fetched(tp, positions[tp], row)
-                    if found.next_offset > positions[tp]:
-                        fetched.append(found)
-            return fetched
+    def _take(self, places: Iterable[Place]) -> list[Fetched]:
+        """What is here. Raises what came instead for one of them."""
+        found = []
+        for place in places:
+            _, here = self._here.pop(place, (0.0, None))
+            if isinstance(here, Exception):
+                raise here
+            if here is not None:
+                found.append(here)
+        return found
 
-        return await self._connection.retry(ask)
+    def _awaited(self, place: Place, asked: set[asyncio.Task[None]], left_s: float) -> asyncio.Task[None] | None:
+        """The fetch of a place, if it is to be waited for: there is time, it was asked for just now, or there is data
+        for sure.
+        """
+        task = self._under_way.get(place)
+        known = place.offset < self._ends.get((place.tp, place.limits.isolation), 0)
+        return task if left_s > 0 or task in asked or known else None
+
+    async def _read_ahead(self, found: Sequence[Fetched], limits: Limits) -> None:
+        now_s = time.monotonic()
+        for place in [place for place, (at_s, _) in self._here.items() if now_s - at_s > _AHEAD_S]:
+            del self._here[place]
+        held = sum(len(data) for _, here in self._here.values() if isinstance(here, Fetched) for data in here.data)
+        if held < _AHEAD_BYTES_MOST:
+            places = [Place(fetched.tp, fetched.next_offset, limits) for fetched in found]
+            new = [place for place in places if place not in self._under_way and place not in self._here]
+            await self._ask(self._turns_ahead.next(new), _AHEAD_WAIT_MS / 1000)
+
+    # Asking
+
+    async def _ask(self, places: list[Place], wait_s: float) -> set[asyncio.Task[None]]:
+        """Fetches of places on their way, one for each leader that has not too many already."""
+        if not places:
+            return set()
+        wait_ms = min(max(0, int(wait_s * 1000)), self._longest_wait_ms)
+        topics = await self._connection.topics({place.tp.topic for place in places})
+        groups: dict[int, list[Place]] = {}
+        for place in places:
+            if place in self._under_way:
+                continue  # somebody else was faster
+            leaders = topics[place.tp.topic].leaders if place.tp.topic in topics else {}
+            groups.setdefault(leaders.get(place.tp.partition, -1), []).append(place)
+        made = set()
+        for node, group in groups.items():
+            if self._requests[node] < _REQUESTS_MOST:
+                made.add(self._begin(node, group, wait_ms))
+        return made
+
+    def _begin(self, node: int, places: list[Place], wait_ms: int) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._bring(places, wait_ms))
+        self._requests[node] += 1
+        self._under_way |= dict.fromkeys(places, task)
+        self.waiting.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._requests[node] -= 1
+            self.waiting.discard(task)
+            for place in places:
+                self._under_way.pop(place, None)
+
+        task.add_done_callback(done)
+        return task
+
+    async def _bring(self, places: list[Place], wait_ms: int) -> None:
+        """Puts what brokers answer where `fetch` finds it."""
+        found: Mapping[Place, Fetched | Exception]
+        try:
+            found = await self._connection.retry(lambda: self._fetch_all(places, wait_ms))
+        except TransportError as error:
+            found = dict.fromkeys(places, error)
+        now_s = time.monotonic()
+        for place, here in found.items():
+            self._here[place] = (now_s, here)
+            self._under_way.pop(place, None)
+
+    async def _fetch_all(self, places: Sequence[Place], wait_ms: int) -> dict[Place, Fetched | Exception]:
+        """From one leader, or from several if it has changed since."""
+        place_of = {place.tp: place for place in places}
+        leaders = await self._connection.by_leader(place_of)
+        asked = [self._fetch(node, topics, place_of, wait_ms) for node, topics in leaders.items()]
+        found: dict[Place, Fetched | Exception] = {}
+        passing: RetryError | None = None
+        for rows in await asyncio.gather(*asked):
+            for tp, row in rows:
+                place = place_of[tp]
+                try:
+                    here = await self._read(place, row)
+                except RetryError as error:
+                    passing = error
+                except TransportError as error:
+                    found[place] = error
+                else:
+                    if here.next_offset > place.offset:
+                        found[place] = here
+        if passing is not None:
+            self._connection.forget()
+            if not found:
+                raise passing
+        return found
+
+    async def _read(self, place: Place, row: PartitionData) -> Fetched:
+        if row.error_code == OutOfRange.info.code:
+            tp = place.tp
+            earliest, latest = await self._offsets.earliest([tp]), await self._offsets.latest([tp], "read_uncommitted")
+            raise OffsetOutOfRangeError(tp, place.offset, earliest[tp], latest[tp])
+        check_leader(row.error_code, str(place.tp))
+        here = _fetched(place.tp, place.offset, row)
+        is_committed = place.limits.isolation == "read_committed"
+        end = row.last_stable_offset if is_committed else row.high_watermark
+        self._ends[place.tp, place.limits.isolation] = end
+        return here
 
     async def _fetch(
-        self, node: int, request: FetchRequest, topics: Sequence[KafkaTopic]
+        self,
+        node: int,
+        topics: Sequence[tuple[KafkaTopic, list[int]]],
+        place_of: Mapping[TopicPartition, Place],
+        wait_ms: int,
     ) -> list[tuple[TopicPartition, PartitionData]]:
         """One fetch on a connection that no other fetch waits on."""
-        if not self._lanes:
-            self._lanes_made += 1
-            self._lanes.append(f"fetch-{self._lanes_made}")
-        lane = self._lanes.pop()
-
-        def arrived(done: asyncio.Future[Any]) -> None:
-            self.waiting.discard(done)
-            self._lanes.append(lane)
-            if not done.cancelled():
-                done.exception()  # is raised below, unless nobody waits any more
-
-        fetching = asyncio.ensure_future(self._connection.ask(request, node=node, lane=lane))
-        self.waiting.add(fetching)
-        fetching.add_done_callback(arrived)
-        answer = await asyncio.shield(fetching)  # whoever gives up leaves the lane taken until the broker answers
+        lanes = self._lanes[node]
+        lane = lanes.pop() if lanes else f"fetch-{self._requests[node]}-{time.monotonic_ns()}"
+        try:
+            answer = await self._connection.ask(_request(topics, place_of, wait_ms), node=node, lane=lane)
+        finally:
+            lanes.append(lane)
         check_leader(answer.error_code, "fetch")
-        names = {topic.id: topic.name for topic in topics}
+        names = {topic.id: topic.name for topic, _ in topics}
         return [
             (TopicPartition(topic.topic or names[topic.topic_id], row.partition_index), row)
             for topic in answer.responses
             for row in topic.partitions
         ]
 
-    async def _raise_fetch_error(self, tp: TopicPartition, offset: int, code: int) -> None:
-        if code == OutOfRange.info.code:
-            earliest, latest = (
-                (await self._offsets.earliest([tp]))[tp],
-                (await self._offsets.latest([tp], "read_uncommitted"))[tp],
+
+def _request(
+    topics: Sequence[tuple[KafkaTopic, list[int]]], place_of: Mapping[TopicPartition, Place], wait_ms: int
+) -> FetchRequest:
+    limits = next(iter(place_of.values())).limits
+    return FetchRequest(
+        max_wait_ms=wait_ms,
+        max_bytes=limits.max_bytes,
+        isolation_level=ISOLATION[limits.isolation],
+        topics=[
+            FetchTopic(
+                topic.name,
+                topic.id,
+                [
+                    FetchPartition(
+                        index, place_of[TopicPartition(topic.name, index)].offset, limits.partition_max_bytes
+                    )
+                    for index in indexes
+                ],
             )
-            raise OffsetOutOfRangeError(tp, offset, earliest, latest)
-        self._connection.forget()
-        check_leader(code, str(tp))
+            for topic, indexes in topics
+        ],
+    )
 
 
 def _fetched(tp: TopicPartition, start: int, row: PartitionData) -> Fetched:
