@@ -39,6 +39,10 @@ _HAS_MEMBERS = (
 """What a commit from outside is answered while there are members."""
 
 
+class UnknownGroupError(TransportError):
+    """There is no such group."""
+
+
 async def list_groups(asks: Asks, *, states: Sequence[str], kinds: Sequence[str]) -> list[GroupListing]:
     found = []
     for node in await asks.nodes():
@@ -52,7 +56,7 @@ async def list_groups(asks: Asks, *, states: Sequence[str], kinds: Sequence[str]
 
 
 async def describe_group(asks: Asks, group: str) -> GroupDescription:
-    """A group of either protocol. Raises TransportError for one that is not there."""
+    """A group of either protocol. Raises UnknownGroupError."""
     coordinator = await asks.coordinator(group)
     answer = await asks.ask_coordinator(ConsumerGroupDescribeRequest([group]), group)
     (row,) = answer.groups
@@ -66,9 +70,10 @@ async def describe_group(asks: Asks, group: str) -> GroupDescription:
 
 async def _describe_classic(asks: Asks, group: str, coordinator: int) -> GroupDescription:
     (row,) = (await asks.ask_coordinator(DescribeGroupsRequest([group]), group)).groups
-    check(row.error_code, f"group {group!r}", row.error_message)
-    if row.group_state == "Dead":
-        raise TransportError(f"there is no group {group!r}")
+    if row.error_code != GroupIdNotFoundError.info.code:
+        check(row.error_code, f"group {group!r}", row.error_message)
+    if row.error_code or row.group_state == "Dead":
+        raise UnknownGroupError(f"there is no group {group!r}")
     is_consumer = row.protocol_type == PROTOCOL_TYPE  # of others nobody knows what their bytes mean
     members = [
         _member(member, decode_assignment(bytes(member.member_assignment)).partitions if is_consumer else [])

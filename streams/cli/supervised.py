@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.cli.watchers import LogLines, explain
+from streams.cli.watchers import SAYS_IT_ALL, LogLines, explain
 from streams.runtime.observer import Failed, Progress, Started, Stopped
 from streams.supervisor.link import Link
 from streams.supervisor.messages import Began, Broke, Closed, Moved
@@ -48,6 +48,21 @@ def work(app: App, link: Link, *, until_end: bool) -> int:
     return run(app, ToldLines(link), until_end=until_end, end=link, slot=link.number - 1, serves=False)
 
 
+def report(app: App, *, as_json: bool) -> int:
+    """The reports when all workers have ended; gives the exit code."""
+    from streams.cli import FAILED, OK
+    from streams.runtime.reporting import report
+
+    watcher = LogLines(app.reports)
+    try:
+        asyncio.run(report(app, watcher, serves=False))
+    except SAYS_IT_ALL as error:
+        click.echo(f"Error: {error}", err=True)
+        return FAILED
+    watcher.show_final(as_json=as_json)
+    return OK
+
+
 def supervise(app: App, observer: Observer, workers: int, *, until_end: bool) -> int:
     """Several workers, by the command line of this process; gives the exit code."""
     from streams.supervisor.broker_process import command
@@ -55,7 +70,7 @@ def supervise(app: App, observer: Observer, workers: int, *, until_end: bool) ->
 
     broker = command(app.settings) if app.settings.broker == "embedded" else None
     same = [sys.executable, *sys.orig_argv[1:]]
-    return asyncio.run(_supervise(Plan(workers, same, broker, until_end), observer))
+    return asyncio.run(_supervise(Plan(workers, same, broker, until_end, bool(app.reports)), observer))
 
 
 async def _supervise(plan: Plan, observer: Observer) -> int:

@@ -48,8 +48,10 @@ def command(app: str, workers: int | None, until_end: bool, as_json: bool, **fla
         raise click.UsageError(str(error)) from None
     set_up(loaded.settings.log_level)
     if link is not None:
-        from streams.cli.supervised import work
+        from streams.cli.supervised import report, work
 
+        if link.number == 0:
+            return report(loaded, as_json=as_json)
         return work(loaded, link, until_end=until_end)
     if workers is not None:
         from streams.cli.supervised import supervise

@@ -55,7 +55,7 @@ class Assembly:
         self.topics = topics
         self.producer = producer
         self.where = where
-        self._name = name
+        self.name = name
         self.conditions = conditions
         self.woken = asyncio.Event()
         self.asking: set[str] = set()
@@ -222,13 +222,13 @@ class Assembly:
         """
         for error in await self._end_work():
             log.warning("while ending what the last commit left: %s", error)
-        producer = await _producer(self.app, self.transport, self._name)
+        producer = await _producer(self.app, self.transport, self.name)
         for task in self.tasks:
             task.stores.abandon()
         self.globals.stores.abandon()
         return Assembly(
             *(self.app, self.plan, self.transport, self.topics, producer, self.conditions, self.where),
-            name=self._name,
+            name=self.name,
             opened=self._opened,
             folders=self.folders,
             before=self,

@@ -8,41 +8,58 @@ have put there.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from state.task_stores import TaskStores
+from streams.admin.descriptions import MemberDescription
+from streams.admin.groups import UnknownGroupError, describe_group, group_offsets, set_offsets
 from streams.config import Settings
-from streams.errors import TopologyError, did_you_mean
+from streams.errors import StreamsError, TopologyError, did_you_mean
 from streams.graph.plan import Plan
 from streams.runtime.folders import state_folder, task_folders
 from streams.runtime.topics import changelog_names, internal_topics, position_topic
-from streams.transport.contract import Committed, GroupIdentity, TopicPartition, Transport
+from streams.transport.contract import TopicPartition, Transport
+from streams.transport.group.member import remove_members
 
 if TYPE_CHECKING:
     from streams.app import App
 
 
+class WorkersThereError(StreamsError):
+    """The app's group has members, which would write their own over what is taken away."""
+
+    def __init__(self, group: str, members: Sequence[MemberDescription]) -> None:
+        names = ", ".join(f"{member.instance_id or member.member_id} at {member.host}" for member in members)
+        super().__init__(
+            f"app {group!r} is at work: its group has the members {names}. Stop them there first (SIGTERM, Ctrl-C); "
+            "one that was killed is taken for gone when its session is over (session_timeout_ms, by default 45 s)."
+        )
+        self.members = members
+
+
 @dataclass(slots=True)
 class Removal:
-    """What is to go. `offsets` go back to the beginning, `topics` and `folders` are deleted, and each of `stores` is
-    removed from a task's folder.
+    """What is to go. `members` of the group have ended and are not known to have; `offsets` go back to the beginning,
+    `topics` and `folders` are deleted, and each of `stores` is removed from a task's folder.
     """
 
     group: str
+    members: list[str] = field(default_factory=list)
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     topics: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     stores: list[tuple[Path, str]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.offsets or self.topics or self.folders or self.stores)
+        return bool(self.members or self.offsets or self.topics or self.folders or self.stores)
 
     def lines(self) -> Iterator[str]:
         """For people, one line each."""
+        yield from (f"member {member} of group {self.group}, which has ended" for member in self.members)
         for topic in dict.fromkeys(tp.topic for tp in self.offsets):
             yield f"offsets of group {self.group} in {topic}: back to the beginning"
         yield from (f"topic {topic}" for topic in self.topics)
@@ -50,34 +67,41 @@ class Removal:
         yield from (f"store {store} in {folder}" for folder, store in self.stores)
 
     async def carry_out(self, transport: Transport) -> None:
-        """Interrupted, it can be begun again."""
+        """Interrupted, it can be begun again. Offsets come first: they are refused to a group with members."""
+        await remove_members(transport.asks, self.group, self.members)
+        if self.offsets:
+            await transport.asks.retry(lambda: set_offsets(transport.asks, self.group, self.offsets))
+        await transport.delete(self.topics)
         for folder in self.folders:
             shutil.rmtree(folder)
         for folder, store in self.stores:
             with _opened(folder) as stores:
                 stores.drop_store(store)
-        await transport.delete(self.topics)
-        if self.offsets:
-            producer = transport.producer()
-            await producer.start()
-            offsets = {tp: Committed(at) for tp, at in self.offsets.items()}
-            await producer.send_offsets(GroupIdentity(self.group), offsets)
-            await producer.close()
 
 
-async def removal_of_all(app: App, transport: Transport, *, workers: Iterable[str], sources: bool) -> Removal:
-    """Everything of the app; with `sources` also the positions of its sources, which then begin anew as well. What a
-    crash of `workers` has left open is ended.
-    """
-    plan, folder = app.plan(), state_folder(app.settings)
-    for name in workers:  # else the offsets would have to be waited for
+async def end_transactions(transport: Transport, workers: Iterable[str]) -> None:
+    """Ends what a crash of `workers`, by their transactional ids, has left open: else new offsets wait for it."""
+    for name in workers:
         producer = transport.producer(transactional_id=name)
         await producer.start()
         await producer.close()
+
+
+async def removal_of_all(app: App, transport: Transport, *, workers: Collection[str], sources: bool) -> Removal:
+    """Everything of the app; with `sources` also the positions of its sources, which then begin anew as well. Looks
+    only. `workers` are members of the group of whom it is known that they have ended.
+
+    Raises WorkersThereError while there are others.
+    """
+    plan, folder = app.plan(), state_folder(app.settings)
+    members = await _members(transport, app.id)
+    if at_work := [member for member in members if member.instance_id not in workers]:
+        raise WorkersThereError(app.id, at_work)
     positions = [position_topic(app.id, source.name) for source in app.sources] if sources else []
     present = await transport.describe([*_own_topics(plan), *await internal_topics(transport, app.id), *positions])
     return Removal(
         app.id,
+        members=[member.instance_id for member in members if member.instance_id is not None],
         offsets=await _offsets(app, transport),
         topics=sorted(present),
         folders=[folder] if folder.exists() else [],
@@ -124,12 +148,19 @@ def _own_topics(plan: Plan) -> list[str]:
     return [*changelogs, *(node.topic.name for sub in plan.subtopologies for node in sub.repartitions)]
 
 
+async def _members(transport: Transport, group: str) -> Sequence[MemberDescription]:
+    try:
+        return (await transport.asks.retry(lambda: describe_group(transport.asks, group))).members
+    except UnknownGroupError:
+        return []
+
+
 async def _offsets(app: App, transport: Transport) -> dict[TopicPartition, int]:
     """The beginning of each partition of the topics that the app reads and has committed an offset of."""
-    read = {source.topic.name for sub in app.plan().subtopologies for source in sub.sources}
-    infos = await transport.describe([name for name in read if not app.plan().topics[name].internal])
-    tps = [TopicPartition(info.name, partition) for info in infos.values() for partition in range(info.partitions)]
-    committed = await transport.committed(app.id, tps)
-    earliest = await transport.earliest(tps)
-    moved = [tp for tp, position in committed.items() if position is not None and position.offset > earliest[tp]]
-    return {tp: earliest[tp] for tp in sorted(moved)}
+    plan = app.plan()
+    read = {source.topic.name for sub in plan.subtopologies for source in sub.sources}
+    outside = {name for name in read if not plan.topics[name].internal}
+    committed = await transport.asks.retry(lambda: group_offsets(transport.asks, transport, app.id))
+    found = {row.partition: row.offset for row in committed if row.partition.topic in outside and row.offset}
+    earliest = await transport.earliest(found)
+    return {tp: earliest[tp] for tp in sorted(found) if found[tp] > earliest[tp]}

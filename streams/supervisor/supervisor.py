@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from streams.runtime.observer import Observer, Reason
-from streams.supervisor.child import Say
+from streams.supervisor.child import Child, Say
 from streams.supervisor.messages import AtEnd, Began, Check, Status
+from streams.supervisor.restarts import how
 from streams.supervisor.seat import GaveUpError, Seat
 from streams.supervisor.sums import summary, total
 from streams.supervisor.waves import Waves
@@ -22,12 +23,15 @@ log = logging.getLogger("streams.supervisor")
 
 
 class Plan(NamedTuple):
-    """What is to run: `workers` processes of `command`; before them and longer than they, that of `broker`."""
+    """What is to run: `workers` processes of `command`, and when they have ended one more, number 0, for the `reports`;
+    before them all and longer than they, that of `broker`.
+    """
 
     workers: int
     command: Sequence[str]
     broker: Sequence[str] | None = None
     until_end: bool = False
+    reports: bool = False
 
 
 async def nothing() -> None:
@@ -54,6 +58,7 @@ class Supervisor:
         self._is_known = False
         self._stopping = asyncio.Event()
         self._failure: GaveUpError | None = None
+        self._reporter: Child | None = None
 
     def _seat(self, name: str, number: int, command: Sequence[str]) -> Seat:
         label = f"[{number or 'broker'}] "
@@ -66,12 +71,24 @@ class Supervisor:
         finally:
             self.kill()
         if self._failure is not None:
-            log.error("%s", self._failure)
-        reason = self._reason()
-        self._observer.stopped(summary([seat.counts for seat in self._workers], reason, self._began_s))
-        if self._failure is not None:
             return max(1, self._failure.code)
-        return 1 if reason == "failed" else 0
+        return 1 if self._reason() == "failed" else 0
+
+    def _tell_the_end(self) -> None:
+        if self._failure is not None:
+            log.error("%s", self._failure)
+        counts = [seat.counts for seat in self._workers]
+        self._observer.stopped(summary(counts, self._reason(), self._began_s))
+
+    async def _report(self) -> None:
+        """Lets one process show what all have done together."""
+        if self._plan.reports and self._is_known and self._reason() != "failed":
+            self._reporter = await Child.start(
+                self._plan.command, 0, out=self._out, err=self._err, hear=lambda status: None
+            )
+            if code := await self._reporter.ended():
+                self._failure = GaveUpError(f"the report has failed: {how(code)}", code)
+                log.error("%s", self._failure)
 
     async def _run(self) -> None:
         broker = asyncio.create_task(self._keep_broker())
@@ -79,6 +96,8 @@ class Supervisor:
         try:
             if await self._unless_stopped(self._prepare()):
                 await asyncio.gather(*map(self._keep, self._workers))
+            self._tell_the_end()
+            await self._report()
         finally:
             ticking.cancel()
             if self._broker is not None:
@@ -116,8 +135,9 @@ class Supervisor:
 
     def kill(self) -> None:
         """Ends every process at once. May be called by a signal handler."""
-        for seat in (*self._workers, *((self._broker,) if self._broker is not None else ())):
-            seat.signal(signal.SIGKILL)
+        for process in (*self._workers, self._broker, self._reporter):
+            if process is not None:
+                process.signal(signal.SIGKILL)
 
     # -- processes
 

@@ -134,6 +134,39 @@ def test_a_dry_run_only_shows(shop: Path, call: Call) -> None:
     assert (shop / "shop-data/state/shop").exists()
 
 
+def test_a_dry_run_shows_what_then_is_removed(shop: Path, call: Call) -> None:
+    assert amount(call) == [45]
+    _, shown, _ = call("reset", "shop:app", "--dry-run", "--sources")
+    assert call("reset", "shop:app", "--yes", "--sources") == (0, shown, "Removed.\n")
+    assert call("reset", "shop:app", "--dry-run", "--sources")[1].startswith("shop has nothing to remove")
+
+
+def test_a_dry_run_leaves_nothing_behind(shop: Path, call: Call) -> None:
+    before = sorted(shop.rglob("*"))
+    assert call("reset", "shop:app", "--dry-run")[:2] == (0, "shop has nothing to remove in ./shop-data\n")
+    assert [path for path in sorted(shop.rglob("*")) if "__pycache__" not in path.parts] == before
+
+
+def test_members_elsewhere_are_named_and_nothing_is_removed(shop: Path, call: Call) -> None:
+    assert amount(call) == [45]
+
+    async def beside() -> tuple[int, str, str]:
+        async with streams.Client(data_dir=shop / "shop-data") as client:
+            await client.send("extra", value=b"one")
+            member = aiter(client.subscribe("extra", group="shop"))
+            await anext(member)
+            try:
+                return await asyncio.to_thread(call, "reset", "shop:app", "--yes")
+            finally:
+                await member.aclose()
+
+    code, _, errors = asyncio.run(beside())
+    assert code == 1
+    assert "app 'shop' is at work: its group has the members " in errors and "Stop them there first" in errors
+    assert (shop / "shop-data/state/shop").exists()
+    assert amount(call) == [45]
+
+
 @pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, False), ("n\n", 1, True), ("", 2, True)])
 def test_it_asks(shop: Path, call: Call, answer: str, code: int, left: bool) -> None:
     assert amount(call) == [45]

@@ -2,6 +2,7 @@
 
 begin | move:RECORDS | say:TEXT | write:TEXT (without an end of line) | broke:TEXT | exit:CODE | die | block | hold
 end: answers when it is asked whether it is at the end, and ends when it is told
+report:TEXT: of number 0 all that it does, of the others nothing
 lock:FILE (with its number): held until it is gone
 wait: until SIGTERM, then as a worker ends
 once:FILE: in the first process of a worker that comes here it goes on, in a later one it waits
@@ -55,6 +56,12 @@ class Process:
     def say(self, text: str) -> None:
         print(text, flush=True)
         print(text, file=sys.stderr, flush=True)
+
+    def report(self, text: str) -> int | None:
+        if self.link.number != 0:
+            return None
+        self.say(text)
+        return 0
 
     def write(self, text: str) -> None:
         os.write(2, text.encode())

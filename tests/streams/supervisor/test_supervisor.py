@@ -173,6 +173,13 @@ async def test_the_broker_comes_first_and_ends_last() -> None:
     assert order == ["broker", "before", "worker"]
 
 
+async def test_the_report_is_that_of_one_process_when_all_have_ended() -> None:
+    running = Running(2, "report:the sum", "begin", "move:1", "wait", reports=True)
+    stop_at(running, 2)
+    assert await running.run() == 0
+    assert running.out == ["the sum"]
+
+
 async def test_a_broker_that_is_killed_is_started_again() -> None:
     running = Running(1, "begin", "wait", broker=["begin", "say:again", "once:killed", "die"])
     running.when("again", lambda: running.when("again", running.supervisor.stop))
