@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, NamedTuple
@@ -25,17 +25,32 @@ class Ready(NamedTuple):
     open: Callable[[], None]
 
 
+Followed = Callable[[str, Callable[[], bool]], Awaitable[Task | None]]
+"""Gives a task that is followed here, with its stores near the end, if it is still asked for then; else None."""
+
+
+async def nobody(name: str, expected: Callable[[], bool]) -> None:
+    """Where nothing is followed."""
+
+
 class Arrivals:
     """Makes and restores what is asked for; calls `wake` when some of it is ready, or cannot be made."""
 
     def __init__(
-        self, parts: Parts, places: Places, transport: Transport, restore: Restore, wake: Callable[[], None]
+        self,
+        parts: Parts,
+        places: Places,
+        transport: Transport,
+        restore: Restore,
+        wake: Callable[[], None],
+        followed: Followed = nobody,
     ) -> None:
         self._parts = parts
         self._places = places
         self._transport = transport
         self._restore = restore
         self._wake = wake
+        self._followed = followed
         self.under_way: dict[str, Task | Ingest | None] = {}
         """What was asked for and not taken, by name; None before it is made."""
         self._ready: list[Ready] = []
@@ -93,8 +108,12 @@ class Arrivals:
     def _ended(self, job: asyncio.Task[None]) -> None:
         self._jobs.discard(job)
         if not job.cancelled() and (error := job.exception()) is not None:
-            self._failure = self._failure or error
-            self._wake()
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Has `take` raise this."""
+        self._failure = self._failure or error
+        self._wake()
 
     async def _bring_tasks(self, names: Sequence[str]) -> None:
         async for taken in self._parts.take(names):
@@ -104,8 +123,9 @@ class Arrivals:
         tasks: list[Task] = []
         reach("assign: make tasks")
         for name in names:
-            if name in self.under_way and self.under_way[name] is None:
-                made = self._parts.task(name)
+            followed = await self._followed(name, partial(self._is_to_be_made, name))
+            if self._is_to_be_made(name):
+                made = followed or self._parts.task(name)
                 self.under_way[name] = made
                 tasks.append(made)
                 await asyncio.sleep(0)
@@ -122,6 +142,9 @@ class Arrivals:
         self.under_way[name] = made
         position, end = await self._places.position(made.source)
         self._tell([Ready(name, made, partial(made.open, position, end))])
+
+    def _is_to_be_made(self, name: str) -> bool:
+        return name in self.under_way and self.under_way[name] is None
 
     def _tell(self, ready: Iterable[Ready]) -> None:
         self._ready += [one for one in ready if self.under_way.get(one.name) is one.made]

@@ -19,6 +19,7 @@ from streams.runtime.observer import Restoring
 from streams.runtime.parts import Parts
 from streams.runtime.places import Places
 from streams.runtime.restore import Restore
+from streams.runtime.standby import Standbys
 from streams.runtime.tasks import Tasks
 from streams.runtime.topics import Topics, position_topic
 from streams.runtime.totals import Totals
@@ -70,7 +71,17 @@ class Assembly:
         self.globals = self._parts.global_tables(self.extra)
         self._tell: Callable[[Restoring], None] = lambda event: None
         self.restore = Restore(transport, lambda event: self._tell(event))
-        self.work = Tasks(self._parts, self._places, transport, self.restore, self.woken.set)
+        self.standbys = Standbys(
+            self._parts,
+            self._places,
+            transport,
+            folders,
+            acceptable_lag=10_000,
+            warm=lambda name: None,
+            is_busy=lambda: not all(task.drained() for task in self.tasks),
+            failed=lambda error: self.work.arrivals.fail(error),
+        )
+        self.work = Tasks(self._parts, self._places, transport, self.restore, self.woken.set, self.standbys.give)
         self.tasks, self.ingests = self.work.open, self.work.ingests
         self.queue_of = self.work.queue_of
         self.commit = Commit(
@@ -213,6 +224,7 @@ class Assembly:
         """Ends what runs and the producer; the stores stay open, and the transport."""
         errors: list[Exception] = []
         await self.work.close(lambda close: _attempt(close, errors))
+        await _attempt(self.standbys.close, errors)
         await _attempt(self.producer.close, errors)
         return errors
 

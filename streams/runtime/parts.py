@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from state.task_stores import TaskStores
 from streams.graph.definitions import StoreDef
 from streams.graph.nodes import Node
-from streams.graph.plan import Plan, SubTopology
+from streams.graph.plan import Plan
 from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
@@ -67,7 +67,7 @@ class Parts:
         """Takes the folders of tasks, which another worker of this place may be about to let go; gives those that can
         be made.
         """
-        stateful = {name: bool(self._stores(self.tasks[name][0])) for name in names}
+        stateful = {name: bool(self.stores(name)) for name in names}
         if free := [name for name in names if not stateful[name]]:
             yield free
         async for taken in self._folders.take(name for name in names if stateful[name]):
@@ -104,7 +104,7 @@ class Parts:
         sub, partition = self.tasks[name]
         outputs = self.outputs()
         idle_ms = 0 if self._conditions.replay else self._settings.source_idle_after_ms
-        clock, defs = clock_store(sub, self._app.id), self._stores(sub)
+        clock, defs = clock_store(sub, self._app.id), self.stores(name)
         changelogs = {store.name: store.changelog for store in defs}
 
         def log(store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
@@ -143,7 +143,8 @@ class Parts:
         made = self._failures[name] = Failures(self._settings.policy, outputs, f"{self._app.id}-dead-letter")
         return made
 
-    def _stores(self, sub: SubTopology) -> list[StoreDef]:
-        """What the tasks of a sub-topology keep: its stores, and its times."""
+    def stores(self, name: str) -> list[StoreDef]:
+        """What a task keeps: the stores of its sub-topology, and its times."""
+        sub, _ = self.tasks[name]
         clock = clock_store(sub, self._app.id)
         return list(sub.stores) if clock is None else [*sub.stores, clock]

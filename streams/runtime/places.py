@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from broker_embedded import records
-from streams.graph.plan import Plan
+from streams.graph.plan import Plan, SubTopology
 from streams.runtime.restore import ChangelogPlace
 from streams.runtime.task import Start, Task
 from streams.runtime.topics import Topics, clock_store, position_topic
@@ -18,6 +18,16 @@ from streams.transport.contract import Committed, TopicPartition, Transport
 
 POSITIONS_BACK = 100
 """The last position of a source is looked for among the last so many offsets first."""
+
+
+class OfTask(Protocol):
+    """A task, or what is known of one that nobody has made here."""
+
+    @property
+    def sub(self) -> SubTopology: ...
+
+    @property
+    def partition(self) -> int: ...
 
 
 class Places:
@@ -64,7 +74,7 @@ class Places:
                     places[task, store] = ChangelogPlace(*source, end=starts[source[0]].offset)
         return places
 
-    def changelog_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
+    def changelog_of(self, task: OfTask, store: str) -> tuple[TopicPartition, str] | None:
         """The changelog partition of a store and the topic's id; None for a table that its own topic serves."""
         found = self._plan.stores.get(store)
         if found is not None and found.source_topic is not None:
@@ -73,7 +83,7 @@ class Places:
         name = found.changelog if found is not None else clock.changelog if clock is not None else ""
         return TopicPartition(name, task.partition), self._topics.infos[name].topic_id
 
-    def source_of(self, task: Task, store: str) -> tuple[TopicPartition, str] | None:
+    def source_of(self, task: OfTask, store: str) -> tuple[TopicPartition, str] | None:
         """The partition of the topic that serves a table as changelog, and the topic's id; None if it has its own, or
         for a task beside a larger topic, to which the table's has no such partition.
         """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,12 +31,25 @@ class ChangelogPlace:
     end: int | None = None
 
 
-class Restore:
-    """Brings the stores of tasks to the end of their changelogs. `records` counts what had to be read."""
+async def _breathe(spent_s: float) -> None:
+    """Lets the event loop run."""
+    await asyncio.sleep(0)
 
-    def __init__(self, transport: Transport, tell: Callable[[Restoring], None]) -> None:
+
+class Restore:
+    """Brings the stores of tasks to the end of their changelogs. `records` counts what had to be read. After each piece
+    of work it awaits `pause`, which is told how many seconds it took.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        tell: Callable[[Restoring], None],
+        pause: Callable[[float], Awaitable[None]] = _breathe,
+    ) -> None:
         self._transport = transport
         self._tell = tell
+        self._pause = pause
         self._under_way: dict[Task, list[Restorer]] = {}
         self._active: set[Restorer] = set()
         self._begun: dict[tuple[str, str], RestoreEvent] = {}
@@ -51,6 +65,16 @@ class Restore:
         The end is the high watermark: whoever had a task before may have ended its last transaction so lately that the
         marker is not everywhere yet. Nothing behind that is read as committed before it is decided.
         """
+        await self.begin(tasks, places)
+        if ready := await self._finish_those_at_the_end(tasks):
+            yield ready
+        while behind := self._behind(tasks, places):
+            await self._read(behind)
+            if ready := await self._finish_those_at_the_end(tasks):
+                yield ready
+
+    async def begin(self, tasks: Sequence[Task], places: Mapping[tuple[Task, str], ChangelogPlace]) -> None:
+        """Looks how far the stores of tasks are. One that cannot go on from there is emptied."""
         reach("restore: look at checkpoints")
         self._under_way.update({task: [] for task in tasks})
         tps = [place.tp for place in places.values()]
@@ -59,12 +83,10 @@ class Restore:
         for (task, store), place in places.items():
             if task in self._under_way:
                 self._begin(task, store, place, lost, starts[place.tp], ends[place.tp])
-        if ready := await self._finish_those_at_the_end(tasks):
-            yield ready
-        while behind := self._behind(tasks, places):
-            await self._read(behind)
-            if ready := await self._finish_those_at_the_end(tasks):
-                yield ready
+
+    def restorers(self, task: Task) -> list[Restorer]:
+        """Of a task that was begun and neither finished nor dropped."""
+        return self._under_way.get(task, [])
 
     async def drop(self, task: Task) -> None:
         """The task is not to be restored any more. What was read of its stores is made to last."""
@@ -96,7 +118,7 @@ class Restore:
         )
         self._under_way[task].append(restorer)
         self._active.add(restorer)
-        if place.end is not None and not restorer.reached:
+        if place.end is not None:
             self._readers[place.tp] = rereading(task, place.tp.topic)
 
     def _behind(
@@ -114,12 +136,14 @@ class Restore:
         reach("restore: read changelog")
         positions = {tp: min(restorer.position for restorer in group) for tp, group in behind.items()}
         for part in await self._transport.fetch(positions, wait_ms=1_000):
-            await self._feed(part, behind[part.tp])
+            await self.feed(part, behind[part.tp])
 
-    async def _feed(self, fetched: Fetched, restorers: list[Restorer]) -> None:
+    async def feed(self, fetched: Fetched, restorers: list[Restorer]) -> None:
+        """Puts what a fetch brought of one changelog into stores, each as far as it is to go."""
         reach("restore: write store")
         reader = self._readers.get(fetched.tp)
         for header, data in read_committed(fetched):
+            began_s = time.perf_counter()
             restorers = [restorer for restorer in restorers if restorer in self._active]
             offsets, keys, values, times = as_stored(data) if reader is None else reader.rows(data)
             for restorer in restorers:
@@ -128,8 +152,8 @@ class Restore:
                 position = max(restorer.position, min(header.next_offset, restorer.end))
                 restorer.feed(position, keys[start:stop], values[start:stop], times[start:stop])  # type: ignore[arg-type]
             self.records += len(keys)
-            await asyncio.sleep(0)
-        for restorer in restorers:
+            await self._pause(time.perf_counter() - began_s)
+        for restorer in self._active.intersection(restorers):
             restorer.skip(min(fetched.next_offset, restorer.end))
 
     async def _finish_those_at_the_end(self, tasks: Sequence[Task]) -> list[Task]:

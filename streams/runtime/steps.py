@@ -1,4 +1,4 @@
-"""The steps of a commit, a restore and a rebalance by name, and a seam where a test may make any of them fail.
+"""The steps of commits, restores, rebalances and standbys by name, and a seam where a test may make any of them fail.
 
 Exactly-once is a statement about what may happen between two of these steps; tests crash at each (`reach`), so a step
 that is missing here is a step that was never tried.
@@ -31,6 +31,12 @@ REBALANCE_STEPS = (
     "assign: make tasks",
     "assign: open",
     "revoke: close",
+)
+
+STANDBY_STEPS = (
+    "standby: follow",
+    "standby: save",
+    "standby: give",
 )
 
 _observers: list[Callable[[str], None]] = []

@@ -131,6 +131,7 @@ class Task:
             operator = self.operators[source.name]
             if tp in starts and isinstance(operator, SourceOperator):
                 self.queues.append(PartitionQueue(tp, operator, starts[tp].offset, ends[tp]))
+        self._busy_ms = self.context.now_ms()
         self._committed = {tp: offset for tp, offset in self.positions().items() if not starts[tp].is_new}
         check_shapes(self.sub.nodes, self.context)
         self._load_times()

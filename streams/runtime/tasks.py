@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from streams.runtime.arrivals import Arrivals
+from streams.runtime.arrivals import Arrivals, Followed, nobody
 from streams.runtime.ingest import Ingest
 from streams.runtime.parts import Parts
 from streams.runtime.places import Places
@@ -23,11 +23,17 @@ class Tasks:
     """
 
     def __init__(
-        self, parts: Parts, places: Places, transport: Transport, restore: Restore, wake: Callable[[], None]
+        self,
+        parts: Parts,
+        places: Places,
+        transport: Transport,
+        restore: Restore,
+        wake: Callable[[], None],
+        followed: Followed = nobody,
     ) -> None:
         self._parts = parts
         self._order = {name: place for place, name in enumerate(parts.names)}
-        self.arrivals = Arrivals(parts, places, transport, restore, wake)
+        self.arrivals = Arrivals(parts, places, transport, restore, wake, followed)
         self.open: list[Task] = []
         self.ingests: list[Ingest] = []
         self.queue_of: dict[TopicPartition, PartitionQueue] = {}

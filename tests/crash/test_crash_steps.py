@@ -11,13 +11,13 @@ from conftest import Life, Undisturbed
 from crash_compare import assert_equal, assert_nothing_wiped, assert_same, assert_sound, recomputed, results
 
 import streams.runtime
-from streams.runtime.steps import COMMIT_STEPS, REBALANCE_STEPS, RESTORE_STEPS
+from streams.runtime.steps import COMMIT_STEPS, REBALANCE_STEPS, RESTORE_STEPS, STANDBY_STEPS
 
 
 def test_the_tables_of_steps_are_complete() -> None:
     sources = Path(streams.runtime.__path__[0]).rglob("*.py")
     reached = {step for path in sources for step in re.findall(r'^\s+reach\("(.+)"\)$', path.read_text(), re.MULTILINE)}
-    assert reached == {*COMMIT_STEPS, *RESTORE_STEPS, *REBALANCE_STEPS}
+    assert reached == {*COMMIT_STEPS, *RESTORE_STEPS, *REBALANCE_STEPS, *STANDBY_STEPS}
 
 
 def test_an_undisturbed_run_gives_what_plain_python_gives(undisturbed: Undisturbed) -> None:

@@ -1,0 +1,335 @@
+"""Tasks that others work on, followed here: their stores go along with the changelogs, so that this worker can go on
+with any of them at once (Kafka Streams' StandbyTask).
+
+A standby is a task that is made and not opened. Its stores are fed as in a restore, and checkpointed with what they are
+fed; only the end moves. Where it is given to this worker it is handed over as it is: what a restore reads then is what
+was added since. A table that its own topic serves is followed as far as the group has committed: what lies behind that
+is still to be processed.
+
+A task that *warms up* is followed in the same way, in order to move here: once it is near the end, that is told.
+
+What follows takes a bounded share of the time, so that those tasks that this worker works on go on as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from state.restore import LOAD_RECORDS, Restorer
+from streams.runtime.folders import Folders
+from streams.runtime.parts import Parts
+from streams.runtime.places import Places
+from streams.runtime.restore import ChangelogPlace, Restore
+from streams.runtime.steps import reach
+from streams.runtime.task import Task
+from streams.transport.contract import Fetched, OffsetOutOfRangeError, TopicPartition, Transport, TransportError
+
+log = logging.getLogger("streams.worker")
+
+SHARE = 0.2
+"""Of the time that this may take while tasks have something to do."""
+WAIT_MS = 500
+"""How long a fetch waits for more."""
+SAVE_S = 15.0
+"""What was read is made to last after so long: a crash costs reading that again."""
+LIMIT_S = 1.0
+"""How often it is asked up to where a topic is committed that serves a table."""
+TELL_AGAIN_S = 30.0
+_FETCH_BYTES = 4 << 20
+_TRY_AGAIN_S = 1.0
+
+
+class _Followed(NamedTuple):
+    """A task, where the changelog of each of its stores is, and who may write to them: one at a time."""
+
+    task: Task
+    places: Mapping[str, ChangelogPlace]
+    lock: asyncio.Lock
+
+    def limited(self, store: str) -> bool:
+        """Whether a store is read only as far as the group has committed."""
+        return self.places[store].end is not None
+
+
+class Standbys:
+    """Follows the tasks that it is told to.
+
+    `acceptable_lag` is how many records a task that warms up may lack; `warm` is told of one that lacks no more, while
+    it stays one. `is_busy` says whether this worker has other things to do, `failed` is told what went wrong.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        places: Places,
+        transport: Transport,
+        folders: Folders,
+        *,
+        acceptable_lag: int,
+        warm: Callable[[str], None],
+        is_busy: Callable[[], bool],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._parts, self._places, self._transport, self._folders = parts, places, transport, folders
+        self._acceptable_lag = acceptable_lag
+        self._warm = warm
+        self._is_busy = is_busy
+        self._failed = failed
+        self._reading = Restore(transport, lambda event: None, self._pause)
+        self._wanted: set[str] = set()
+        self._warming: set[str] = set()
+        self._kept: set[str] = set()
+        self._followed: dict[str, _Followed] = {}
+        self._changing: set[str] = set()
+        """Those that are being begun or ended."""
+        self._told_s: dict[str, float] = {}
+        self._unsaved: set[str] = set()
+        self._saved_s = self._limits_s = time.monotonic()
+        self._changed = asyncio.Condition()
+        self._more = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tasks that are followed now."""
+        return tuple(sorted(self._followed))
+
+    @property
+    def records(self) -> int:
+        """How many records of changelogs were read."""
+        return self._reading.records
+
+    def lags(self) -> dict[str, int]:
+        """How many records each lacks."""
+        return {name: self._lag(name) for name in self._followed}
+
+    def want(self, standby: Iterable[str], warm_up: Iterable[str] = (), keep: Collection[str] = ()) -> None:
+        """These are to be followed from now on, and no others; those that are to `keep` wait for `give`."""
+        self._warming = set(warm_up)
+        self._wanted = {*standby, *self._warming} & self._parts.tasks.keys()
+        self._kept = set(keep)
+        self._settle()
+
+    async def give(self, name: str, expected: Callable[[], bool]) -> Task | None:
+        """Hands a task over to whoever works on it from now on, if he still does when it is ready; None if it is not
+        followed. It is not wanted any more then, until `want` says so again.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: name not in self._changing)
+        if not expected():
+            return None
+        self._wanted.discard(name)
+        if name not in self._followed:
+            return None
+        reach("standby: give")
+        log.info("task %s: its standby goes to work, %d records behind", name, self._lag(name))
+        self._changing.add(name)
+        async with self._changes({name}):
+            task = await self._taken_out(name)
+            if expected():
+                return task
+            await self._closed(task)
+        return None
+
+    async def close(self) -> None:
+        """Follows nothing any more. The stores stay open."""
+        self._wanted = self._kept = set()
+        jobs = [*self._jobs, *([] if self._following is None else [self._following])]
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        while self._followed:
+            task = self._followed.popitem()[1].task
+            await self._reading.drop(task)
+            await task.close()
+
+    # -- beginning and ending
+
+    def _settle(self) -> None:
+        """Begins and ends what is to be, but for those that are being begun or ended: they come here when they are."""
+        going = self._followed.keys() - self._wanted - self._kept - self._changing
+        coming = self._wanted - self._followed.keys() - self._changing
+        if going:
+            self._change(going, self._end(going))
+        if coming:
+            self._change(coming, self._begin(sorted(coming)))
+        if self._wanted and (self._following is None or self._following.done()):
+            self._following = asyncio.create_task(self._follow(), name="standbys")
+            self._following.add_done_callback(self._ended)
+
+    def _change(self, names: Collection[str], work: Coroutine[Any, Any, None]) -> None:
+        self._changing |= set(names)
+        job = asyncio.create_task(self._changed_by(set(names), work))
+        self._jobs.add(job)
+        job.add_done_callback(self._ended)
+
+    async def _changed_by(self, names: set[str], work: Coroutine[Any, Any, None]) -> None:
+        async with self._changes(names):
+            await work
+
+    @asynccontextmanager
+    async def _changes(self, names: set[str]) -> AsyncIterator[None]:
+        """Until its end these are being begun or ended."""
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._changing -= names
+                self._changed.notify_all()
+        self._more.set()
+        self._settle()
+
+    def _ended(self, job: asyncio.Task[None]) -> None:
+        self._jobs.discard(job)
+        if not job.cancelled() and (error := job.exception()) is not None:
+            self._failed(error)
+
+    async def _begin(self, names: list[str]) -> None:
+        """Takes the folders and looks how far they are."""
+        async for taken in self._parts.take(names):
+            tasks = [self._parts.task(name) for name in taken if name in self._wanted | self._kept]
+            self._parts.let_go(taken)
+            places = self._places.changelogs(tasks, await self._places.starts(tasks))
+            await self._reading.begin(tasks, places)
+            for task in tasks:
+                own = {store: place for (of, store), place in places.items() if of is task}
+                self._followed[task.id] = _Followed(task, own, asyncio.Lock())
+                log.info("task %s is followed, %d records behind", task.id, self._lag(task.id))
+            self._more.set()
+
+    async def _end(self, names: Iterable[str]) -> None:
+        for name in names:
+            await self._closed(await self._taken_out(name))
+
+    async def _taken_out(self, name: str) -> Task:
+        """A task that is followed no more, all that was read of it made to last."""
+        followed = self._followed.pop(name)
+        async with followed.lock:
+            await self._reading.drop(followed.task)
+        return followed.task
+
+    async def _closed(self, task: Task) -> None:
+        await task.close()
+        self._parts.release(task.id)
+
+    # -- following
+
+    async def _follow(self) -> None:
+        while self._wanted or self._followed:
+            self._more.clear()
+            try:
+                await self._move_limits()
+                for part in await self._fetched():
+                    await self._take(part)
+            except OffsetOutOfRangeError as error:
+                self._look_again(error)
+            except TransportError as error:
+                log.warning("standbys wait a little: %s", error)
+                await asyncio.sleep(_TRY_AGAIN_S)
+            await self._save()
+            self._tell_warm()
+            self._folders.note()
+            await asyncio.sleep(0)
+
+    async def _fetched(self) -> list[Fetched]:
+        """What there is of the changelogs; waits a little for more, but not when others are to be followed."""
+        positions = {tp: min(restorer.position for restorer in group) for tp, group in self._readers().items()}
+        fetch = asyncio.ensure_future(self._fetch(positions))
+        more = asyncio.ensure_future(self._more.wait())
+        try:
+            await asyncio.wait({fetch, more}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in (fetch, more):
+                waiting.cancel()
+            await asyncio.gather(fetch, more, return_exceptions=True)
+        return [] if fetch.cancelled() else fetch.result()
+
+    async def _fetch(self, positions: Mapping[TopicPartition, int]) -> list[Fetched]:
+        if positions:
+            return await self._transport.fetch(positions, max_bytes=_FETCH_BYTES, wait_ms=WAIT_MS)
+        await asyncio.sleep(WAIT_MS / 1000)
+        return []
+
+    def _readers(self) -> dict[TopicPartition, list[Restorer]]:
+        """The stores that read each changelog, but for those that have all that they may have."""
+        found: dict[TopicPartition, list[Restorer]] = {}
+        for followed in self._followed.values():
+            for restorer in self._reading.restorers(followed.task):
+                if not (followed.limited(restorer.store) and restorer.reached):
+                    found.setdefault(followed.places[restorer.store].tp, []).append(restorer)
+        return found
+
+    async def _take(self, part: Fetched) -> None:
+        reach("standby: follow")
+        for name, followed in self._followed.items():
+            for restorer in self._reading.restorers(followed.task):
+                if followed.places[restorer.store].tp == part.tp:
+                    self._unsaved.add(name)
+                    if not followed.limited(restorer.store):
+                        restorer.end = max(restorer.end, part.high_watermark)
+        await self._reading.feed(part, self._readers().get(part.tp, []))
+
+    async def _move_limits(self) -> None:
+        """Asks up to where those topics are committed that serve tables."""
+        now_s = time.monotonic()
+        limited = [one for one in self._followed.values() if any(map(one.limited, one.places))]
+        if not limited or now_s - self._limits_s < LIMIT_S:
+            return
+        self._limits_s = now_s
+        starts = await self._places.starts([one.task for one in limited])
+        for one in limited:
+            for restorer in self._reading.restorers(one.task):
+                if one.limited(restorer.store):
+                    restorer.end = max(restorer.end, starts[one.places[restorer.store].tp].offset)
+
+    async def _save(self) -> None:
+        """Makes what was read last, now and then. While there is much to read, what fills a buffer lasts anyway."""
+        if time.monotonic() - self._saved_s < SAVE_S:
+            return
+        reach("standby: save")
+        self._saved_s = time.monotonic()
+        for name in [name for name in self._unsaved & self._followed.keys() if self._lag(name) < LOAD_RECORDS]:
+            self._unsaved.discard(name)
+            if (followed := self._followed.get(name)) is not None:
+                async with followed.lock:
+                    for restorer in self._reading.restorers(followed.task):
+                        for _ in restorer.save():
+                            await asyncio.sleep(0)
+
+    def _look_again(self, error: OffsetOutOfRangeError) -> None:
+        """The log begins later than a store is, or was made anew: those that read it begin once more."""
+        names = {
+            name
+            for name, one in self._followed.items()
+            if name not in self._changing and error.tp in (place.tp for place in one.places.values())
+        }
+        log.warning("%s: followed from where the log is now: %s", ", ".join(sorted(names)), error)
+        self._change(names, self._end(names))
+
+    async def _pause(self, spent_s: float) -> None:
+        await asyncio.sleep(spent_s * (1 / SHARE - 1) if self._is_busy() else 0)
+
+    # -- telling
+
+    def _lag(self, name: str) -> int:
+        return self._lag_of(self._followed[name])
+
+    def _lag_of(self, followed: _Followed) -> int:
+        restorers = self._reading.restorers(followed.task)
+        return sum(max(0, restorer.end - restorer.position) for restorer in restorers)
+
+    def _tell_warm(self) -> None:
+        """Tells of those that may move here; again after a while, if they have not moved."""
+        now_s = time.monotonic()
+        for name in self._warming & self._followed.keys():
+            told_s = self._told_s.get(name)
+            if self._lag(name) <= self._acceptable_lag and (told_s is None or now_s - told_s >= TELL_AGAIN_S):
+                self._told_s[name] = now_s
+                log.info("task %s is warm: it lacks %d records", name, self._lag(name))
+                self._warm(name)
