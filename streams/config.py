@@ -136,6 +136,65 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=0,
         ),
     ] = 0
+    num_standby_replicas: Annotated[
+        int,
+        _setting(
+            "So many other data folders keep a copy of each table up to date, to go on from when a worker is gone.",
+            "num.standby.replicas",
+            ge=0,
+        ),
+    ] = 0
+    acceptable_recovery_lag: Annotated[
+        int,
+        _setting(
+            "A task with tables moves to a worker whose copy lacks no more than so many records.",
+            "acceptable.recovery.lag",
+            ge=0,
+        ),
+    ] = 10_000
+    max_warmup_replicas: Annotated[
+        int,
+        _setting("So many copies at a time are brought near the end for tasks to move.", "max.warmup.replicas", ge=1),
+    ] = 2
+    session_timeout_ms: Annotated[
+        int,
+        _setting(
+            "A worker of which the group has not heard for so long is given up, and its tasks go to the others.",
+            "session.timeout.ms",
+            ge=1,
+        ),
+    ] = 45_000
+    heartbeat_interval_ms: Annotated[
+        int,
+        _setting(
+            "How often a worker tells its group that it lives, and hears that tasks are to be shared anew.",
+            "heartbeat.interval.ms",
+            ge=1,
+        ),
+    ] = 3_000
+    rebalance_timeout_ms: Annotated[
+        int,
+        _setting(
+            "So long the others wait for a worker when tasks are shared anew: a record must not take longer.",
+            "max.poll.interval.ms",
+            ge=1,
+        ),
+    ] = 300_000
+    transaction_timeout_ms: Annotated[
+        int,
+        _setting(
+            "A transaction that is open for longer is ended by the broker: its worker has died, or stands still.",
+            "transaction.timeout.ms",
+            ge=1,
+        ),
+    ] = 10_000
+    leave_on_stop: Annotated[
+        bool | None,
+        _setting(
+            "Whether a worker that stops gives its tasks to the others at once. Default: only if it will not be known "
+            "when it comes back, as in a new data folder.",
+        ),
+    ] = None
     default_partitions: Annotated[
         int, _setting("Partitions of a topic that the app makes and that doesn't say how many.", "num.partitions", ge=1)
     ] = 1

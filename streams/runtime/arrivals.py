@@ -66,6 +66,11 @@ class Arrivals:
         if tasks := [name for name in coming if not is_source(name)]:
             self._start(self._bring_tasks(tasks))
 
+    @property
+    def due(self) -> bool:
+        """Whether `take` has something to say."""
+        return bool(self._ready) or self._failure is not None
+
     def take(self) -> list[Ready]:
         """What is ready now. Raises what went wrong on the way."""
         if self._failure is not None:

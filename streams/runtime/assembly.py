@@ -1,4 +1,6 @@
-"""Everything a worker runs, put together: transport, topics, producer, stores, tasks, sources, commit."""
+"""Everything a worker runs: transport, topics, producer, stores, tasks, sources, commit. `assembling.py` puts it
+together.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +9,26 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 
 from streams.app import App, AtWork
-from streams.errors import TopologyError
 from streams.graph.plan import Plan
 from streams.operators.outputs import Outputs
 from streams.runtime.commit import Commit
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import Folders
+from streams.runtime.membership import LostMembershipError, Membership
 from streams.runtime.observer import Restoring
 from streams.runtime.parts import Parts
 from streams.runtime.places import Places
 from streams.runtime.restore import Restore
 from streams.runtime.standby import Standbys
+from streams.runtime.steps import reach
 from streams.runtime.tasks import Tasks
-from streams.runtime.topics import Topics, position_topic
+from streams.runtime.topics import Topics
 from streams.runtime.totals import Totals
-from streams.transport.contract import Producer, TopicPartition, Transport
+from streams.transport.contract import GroupIdentity, Producer, TopicPartition, Transport
 
 log = logging.getLogger("streams.worker")
 
@@ -32,7 +37,9 @@ PURGE_RECORDS = 100_000
 
 
 class Assembly:
-    """The parts of a running worker. Made by `assemble`."""
+    """The parts of a running worker. `membership` is its part in the group of the app; without it all tasks there are
+    are its own.
+    """
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class Assembly:
         name: str,
         opened: AsyncExitStack,
         folders: Folders,
+        membership: Membership | None = None,
         before: Assembly | None = None,
     ) -> None:
         self.app = app
@@ -61,6 +69,9 @@ class Assembly:
         self.woken = asyncio.Event()
         self.asking: set[str] = set()
         """The tasks whose agents wait for the answer of another."""
+        self.membership = membership
+        if membership is not None:
+            membership.wake = self.woken.set
         self._opened = opened
         self.folders = folders
         self.earlier = Totals() if before is None else before.totals()
@@ -86,7 +97,6 @@ class Assembly:
         self.queue_of = self.work.queue_of
         self.commit = Commit(
             producer,
-            app.id,
             self.tasks,
             self.ingests,
             self.extra,
@@ -96,6 +106,8 @@ class Assembly:
             changelog_of=self._places.changelog_of,
             source_checkpoint=self._places.source_of,
             coming=lambda: self.work.coming,
+            identity=(lambda: GroupIdentity(app.id)) if membership is None else membership.identity,
+            settled=None if membership is None else membership.settled,
         )
 
     # -- opening
@@ -126,6 +138,51 @@ class Assembly:
             self.conditions.now_ms,
             self.woken.set,
         )
+        if self.membership is not None:
+            leads, owner = self.membership.is_leader, self.membership.owner
+            self.app.worker = replace(self.app.worker, is_leader=leads, owner=owner)
+            self.work.arrivals.begin(self.membership.owned)
+
+    # -- coming and going
+
+    @property
+    def due(self) -> bool:
+        """Whether something comes or goes now."""
+        return self.work.due or (self.membership is not None and self.membership.due)
+
+    async def share(self, commit: Callable[[], Awaitable[None]]) -> None:
+        """Gives back what is to go, begins what is new, opens what is ready. Call it between two rounds.
+
+        Raises LostMembershipError, and what `commit` raises.
+        """
+        membership = self.membership
+        if membership is not None:
+            membership.check()
+            if going := membership.to_give_back():
+                reach("revoke: commit")
+                await commit()
+                await self.work.give_up(going)
+                membership.check()
+                reach("revoke: join again")
+                membership.gave_back(going)
+            self.work.arrivals.begin(membership.take())
+        self.work.open_ready()
+
+    async def gather(self) -> None:
+        """Until everything is here, if it is this worker's alone. One of several begins with what it has."""
+        assert self.membership is not None
+        try:
+            await self.share(self._commit)
+            while self.work.coming and self.membership.owned.issuperset(self.names):
+                await self.woken.wait()
+                self.woken.clear()
+                await self.share(self._commit)
+        except LostMembershipError:
+            self.membership.due = True  # the loop comes to it
+
+    async def _commit(self) -> None:
+        if self.commit.has_news():
+            await self.commit.run()
 
     # -- while running
 
@@ -178,7 +235,7 @@ class Assembly:
         """All that was there is processed: sources are finished, every partition is read, foreign topics as far as
         they went at start.
         """
-        if self.work.coming or not all(ingest.finished for ingest in self.ingests):
+        if self.work.coming or self.due or not all(ingest.finished for ingest in self.ingests):
             return False
         limits = self.work.limits
         return all(
@@ -210,13 +267,15 @@ class Assembly:
             await self.transport.delete_records(due)
             self._purged.update(due)
 
-    async def close(self) -> list[Exception]:
-        """Lets everything go. What was not committed is dropped: it will be read again. Gives what went wrong, having
-        closed the rest all the same.
+    async def close(self, *, leave: bool = True) -> list[Exception]:
+        """Lets everything go; with `leave` the others get at once what this worker had. What was not committed is
+        dropped: it will be read again. Gives what went wrong, having closed the rest all the same.
         """
         self.app.worker = None
         errors = await self._end_work()
         errors += self.folders.close_all()
+        if self.membership is not None:
+            await _attempt(partial(self.membership.end, leave=leave), errors)
         await _attempt(self._opened.aclose, errors)
         return errors
 
@@ -234,15 +293,20 @@ class Assembly:
         """
         for error in await self._end_work():
             log.warning("while ending what the last commit left: %s", error)
-        producer = await _producer(self.app, self.transport, self.name)
+        producer = await start_producer(self.app, self.transport, self.name)
         for task in self.tasks:
             task.stores.abandon()
         self.globals.stores.abandon()
+        if self.membership is not None:
+            for name in set(self.names) - self.membership.owned:
+                self._parts.release(name)
+            self.membership.dropped()
         return Assembly(
             *(self.app, self.plan, self.transport, self.topics, producer, self.conditions, self.where),
             name=self.name,
             opened=self._opened,
             folders=self.folders,
+            membership=self.membership,
             before=self,
         )
 
@@ -259,54 +323,10 @@ def _is_exactly_once(app: App) -> bool:
     return app.settings.processing_guarantee == "exactly_once"
 
 
-async def _producer(app: App, transport: Transport, name: str) -> Producer:
-    producer = transport.producer(transactional_id=name if _is_exactly_once(app) else None)
+async def start_producer(app: App, transport: Transport, name: str) -> Producer:
+    """The producer of the worker of that name; what the one before has left open is ended."""
+    timeout_ms = app.settings.transaction_timeout_ms
+    own = name if _is_exactly_once(app) else None
+    producer = transport.producer(transactional_id=own, transaction_timeout_ms=timeout_ms)
     await producer.start()
     return producer
-
-
-async def assemble(app: App, transport: Transport | None, conditions: Conditions) -> Assembly:
-    """Plans the app, opens its transport, makes its topics. Raises what is wrong with any of these."""
-    plan = app.plan()
-    if not (plan.topics or plan.patterns or app.timers or app.background or app.leader_tasks):
-        raise TopologyError(
-            f"app {app.id!r} has no topic, so there is nothing to run: declare one with app.topic(...), and an agent, "
-            "a pipeline or a source on it. Is this the app you mean?"
-        )
-    opened = AsyncExitStack()
-    folders = Folders(app.settings)
-    try:
-        where, name = "a given transport", f"{app.id}-0"
-        if transport is None:
-            transport, where, name = await _open_transport(app, opened, conditions)
-        else:
-            await transport.start()
-        opened.push_async_callback(transport.stop)
-        if plan.patterns:
-            app.match_topics(await transport.topics())
-            plan = app.plan()
-        topics = Topics(
-            plan,
-            transport,
-            data_dir=str(app.settings.data_dir),
-            default_partitions=app.settings.default_partitions,
-            positions=[position_topic(app.id, source.name) for source in app.sources],
-            declared=conditions.partitions,
-        )
-        await topics.prepare()
-        parts = (app, plan, transport, topics, await _producer(app, transport, name), conditions, where)
-        return Assembly(*parts, name=name, opened=opened, folders=folders)
-    except BaseException:
-        folders.close_all()
-        await opened.aclose()
-        raise
-
-
-async def _open_transport(app: App, opened: AsyncExitStack, conditions: Conditions) -> tuple[Transport, str, str]:
-    """The transport that the settings name, where it is, and the name of this worker."""
-    from streams.runtime.seat import take_seat
-    from streams.transport.opening import open_transport
-
-    seat = take_seat(app.settings, slot=conditions.slot)
-    opened.callback(seat.release)
-    return *(await open_transport(app.settings, serves=conditions.serves)), seat.transactional_id

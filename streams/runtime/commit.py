@@ -18,7 +18,7 @@ from state.api import Checkpoint
 from streams.operators.outputs import Outputs
 from streams.runtime.steps import reach
 from streams.runtime.task import Task
-from streams.transport.contract import Committed, GroupIdentity, Producer, TopicPartition
+from streams.transport.contract import Committed, GroupIdentity, Producer, StaleGenerationError, TopicPartition
 
 
 class Ingests(Protocol):
@@ -38,12 +38,14 @@ class Ingests(Protocol):
 class Commit:
     """Commits all tasks and sources of a worker together. `tasks` and `ingests` are those that are open at the time;
     while some are `coming`, nobody is called idle.
+
+    `identity` says as whom it commits in the group; where that is of a generation that is over, `settled` waits until
+    there is a new one. The transaction stays open meanwhile.
     """
 
     def __init__(
         self,
         producer: Producer,
-        group: str,
         tasks: Sequence[Task],
         ingests: Sequence[Ingests],
         extra: Outputs,
@@ -53,10 +55,13 @@ class Commit:
         partitions: Callable[[str], int],
         changelog_of: Callable[[Task, str], tuple[TopicPartition, str] | None],
         source_checkpoint: Callable[[Task, str], tuple[TopicPartition, str] | None],
-        coming: Callable[[], bool] = lambda: False,
+        coming: Callable[[], bool],
+        identity: Callable[[], GroupIdentity],
+        settled: Callable[[int], Awaitable[None]] | None,
     ) -> None:
         self._producer = producer
-        self._group = GroupIdentity(group)
+        self._identity = identity
+        self._settled = settled
         self._tasks = tasks
         self._ingests = ingests
         self._coming = coming
@@ -79,6 +84,11 @@ class Commit:
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
         return self._open or bool(self._extra.pending_records) or any(part.has_news() for part in self.parts)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something was sent that is not committed."""
+        return self._open
 
     async def run(self) -> None:
         """All steps in order."""
@@ -156,8 +166,16 @@ class Commit:
         moved |= {tp: offset for ingest in self._ingests for tp, offset in ingest.news(self._ends).items()}
         # Who changes a table without having read anything is to be known as a member as well.
         moved = moved or {tp: offset for task in self._tasks for tp, offset in task.positions().items()}
-        if moved:
-            await self._producer.send_offsets(self._group, {tp: Committed(at, "") for tp, at in moved.items()})
+        offsets = {tp: Committed(at, "") for tp, at in moved.items()}
+        while offsets:
+            identity = self._identity()
+            try:
+                await self._producer.send_offsets(identity, offsets)
+                return
+            except StaleGenerationError:
+                if self._settled is None:
+                    raise
+                await self._settled(identity.generation)
 
     async def _end(self) -> None:
         await self._arrived()

@@ -32,8 +32,9 @@ def declared(topic: TopicDef) -> int | None:
 class Conditions:
     """`now_ms` is the clock, `sleep` waits before a record is tried again. `emit`: when results leave of a step that
     does not say. `partitions` tells how many a topic is to have, None where that is open. In a `replay` nobody is idle:
-    what a partition lacks may still come. Without `sources` nobody feeds the topics from within. `slot` is the seat
-    that the worker is to have; with `serves` it may be the one that holds the folder of the built-in broker.
+    what a partition lacks may still come. Without `sources` nobody feeds the topics from within. Who `shares` works as
+    a member of the app's group, others beside it. `slot` is the seat that the worker is to have, None the first that is
+    free; with `serves` it may be the one that holds the folder of the built-in broker.
     """
 
     now_ms: Callable[[], int] = wall_ms
@@ -42,5 +43,6 @@ class Conditions:
     partitions: Callable[[TopicDef], int | None] = declared
     replay: bool = False
     sources: bool = True
-    slot: int | None = 0
+    shares: bool = False
+    slot: int | None = None
     serves: bool = True

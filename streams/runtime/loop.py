@@ -74,6 +74,8 @@ class Loop:
 
     async def _run(self) -> Reason:
         while not self._stopping.is_set():
+            if self._assembly.due:
+                await self._assembly.share(self.commit)
             worked = await self.round()
             self._report()
             if worked or self._turns:
@@ -133,6 +135,7 @@ class Loop:
         wanted = {queue.tp: queue.fetch_offset for task in tasks for queue in task.wants()}
         wanted |= shared.positions
         if not wanted:
+            await asyncio.sleep(wait_ms / 1000)
             return 0
         fetched = await self._assembly.transport.fetch(wanted, wait_ms=wait_ms)
         for part in fetched:

@@ -23,7 +23,7 @@ def run(
     *,
     until_end: bool = False,
     end: EndOfInput | None = None,
-    slot: int | None = 0,
+    slot: int | None = None,
     serves: bool = True,
 ) -> int:
     """Runs an app until its end or a signal; returns the exit code: 0 fine, 1 failed, 130 interrupted by SIGINT.

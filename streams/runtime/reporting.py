@@ -10,7 +10,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from streams.admin.groups import UnknownGroupError, describe_group
-from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.assembling import assemble
+from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
 from streams.runtime.observer import Observer
 from streams.runtime.seat import free_slots

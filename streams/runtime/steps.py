@@ -30,7 +30,9 @@ RESTORE_STEPS = (
 REBALANCE_STEPS = (
     "assign: make tasks",
     "assign: open",
+    "revoke: commit",
     "revoke: close",
+    "revoke: join again",
 )
 
 STANDBY_STEPS = (

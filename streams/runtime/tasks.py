@@ -46,6 +46,11 @@ class Tasks:
         """Whether some are on their way."""
         return bool(self.arrivals.under_way)
 
+    @property
+    def due(self) -> bool:
+        """Whether `open_ready` has something to do."""
+        return self.arrivals.due
+
     def open_ready(self) -> bool:
         """Opens those that are ready; whether there were any. Raises what went wrong on the way."""
         ready = self.arrivals.take()

@@ -15,11 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from streams.operators.base import NO_TIME
-from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.assembling import assemble
+from streams.runtime.assembly import Assembly
 from streams.runtime.background import Background
 from streams.runtime.conditions import Conditions, Sleep, wall_ms
 from streams.runtime.end_of_input import Alone, EndOfInput
 from streams.runtime.loop import Interrupted, Loop
+from streams.runtime.membership import LostMembershipError
 from streams.runtime.observer import Dropped, Failed, Observer, Progress, Reason, Started, Stopped
 from streams.runtime.totals import Totals
 from streams.transport.contract import FencedError, UnknownOutcomeError
@@ -49,7 +51,7 @@ class Worker:
         *,
         until_end: bool = False,
         end: EndOfInput = Alone(),  # noqa: B008 - it has no state
-        slot: int | None = 0,
+        slot: int | None = None,
         serves: bool = True,
         now_ms: Callable[[], int] = wall_ms,
         sleep: Sleep = asyncio.sleep,
@@ -68,6 +70,7 @@ class Worker:
         self._started_s = time.monotonic()
         self.assembly: Assembly | None = None
         self.loop: Loop | None = None
+        self._member: asyncio.Task[None]
 
     def stop(self) -> None:
         """Asks the worker to commit what it has done and end."""
@@ -86,7 +89,7 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - raised below, when everything is closed
             failure = error
             self._tell(error)
-        for left_open in [] if self.assembly is None else await self.assembly.close():
+        for left_open in await self._close(reason):
             log.warning("while closing: %s", left_open)
             if failure is None:
                 failure = left_open
@@ -97,6 +100,12 @@ class Worker:
             raise failure
         return summary
 
+    async def _close(self, reason: Reason) -> list[Exception]:
+        if self.assembly is None:
+            return []
+        membership = self.assembly.membership
+        return await self.assembly.close(leave=membership is None or reason == "end" or not membership.stays)
+
     def _tell(self, error: BaseException) -> None:
         if isinstance(error, Exception):
             self.observer.failed(Failed(error, getattr(error, "task", None)))
@@ -106,12 +115,16 @@ class Worker:
             now_ms=self._now_ms,
             sleep=self._back_off,
             replay=self._until_end,
+            shares=True,
             slot=self._slot,
             serves=self._serves,
         )
         self.assembly = await assemble(self.app, self._transport, conditions)
         self.observer.started(self._info(self.assembly))
-        await self.assembly.open(self.observer.restoring)
+        await self.assembly.begin(self.observer.restoring)
+        assert self.assembly.membership is not None
+        self._member = await self.assembly.membership.join()
+        await self.assembly.gather()
 
     async def _until_stopped(self, work: Awaitable[None]) -> bool:
         """Does the work, but for a stop: then it is cancelled, and the answer is true."""
@@ -132,7 +145,8 @@ class Worker:
         async with background:
             working = asyncio.ensure_future(self._process())
             try:
-                await asyncio.wait({working, background.failed}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+                ends = {working, background.failed, self._member}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
             finally:  # whoever cancels the worker closes what the loop works on
                 if not working.done():
                     self._stopping.set()
@@ -141,6 +155,8 @@ class Worker:
                         await working
             if background.failed.done():
                 raise background.failed.result()
+            if self._member.done():  # another process has the seat, or the group does not take it
+                self._member.result()
             return working.result()
 
     async def _process(self) -> Reason:
@@ -159,12 +175,14 @@ class Worker:
             try:
                 return await self.loop.run()
             except (UnknownOutcomeError, FencedError) as error:
-                in_a_row = 1 if assembly.commit.count else in_a_row + 1
+                if not isinstance(error, LostMembershipError) or assembly.records > assembly.earlier.records:
+                    in_a_row = 1 if assembly.commit.count else in_a_row + 1
                 if in_a_row > UNKNOWN_OUTCOMES_MAX:
                     raise
                 log.warning("going on from the last commit, as the log tells it: %s", error)
             self.assembly = await assembly.again()
-            await self.assembly.open(self.observer.restoring)
+            await self.assembly.begin(self.observer.restoring)
+            await self.assembly.gather()
 
     def _look_again(self) -> None:
         """Ends the waiting of a loop that has nothing to do."""

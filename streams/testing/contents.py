@@ -15,7 +15,8 @@ from state.backends.rocks import RocksBackend
 from state.keys import unstamp
 from streams.app import App
 from streams.client import Client
-from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.assembling import assemble
+from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import furthest_folder
 from streams.runtime.topics import position_topic

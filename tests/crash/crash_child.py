@@ -60,7 +60,9 @@ def offsets_apart(commit: Commit) -> list[Callable[[], Awaitable[None]]]:
             for tp, offset in rows
         ]
         if topics:
-            await commit._producer._handle(OffsetCommitRequest(commit._group.group, topics=topics))  # type: ignore[attr-defined]
+            group, generation, member, instance = commit._identity()
+            request = OffsetCommitRequest(group, generation, member, instance, topics=topics)
+            await commit._producer._handle(request)  # type: ignore[attr-defined]
 
     return [send_offsets if step == commit._send_offsets else step for step in steps(commit)]
 

@@ -77,7 +77,7 @@ def test_policies_in_code(policy: policies.Policy) -> None:
         ({"processing.guarante": "x"}, r"Did you mean 'processing\.guarantee'\?"),
         ({"zzz": 1}, "no setting is called 'zzz'"),
         ({"origins": {}}, "no setting is called 'origins'"),
-        ({"num.standby.replicas": 1}, "no setting is called 'num.standby.replicas'"),
+        ({"num.stream.threads": 1}, "no setting is called 'num.stream.threads'"),
         ({"commit_interval_ms": "soon"}, "commit_interval_ms='soon': Expected `int`, got `str`"),
         ({"commit_interval_ms": "5"}, "Expected `int`, got `str`"),
         ({"commit_interval_ms": 0}, "Expected `int` >= 1"),

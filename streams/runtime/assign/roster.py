@@ -39,7 +39,8 @@ class MemberAssignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """What a worker is to do.
 
     `warm_up` tasks are followed like `standby` ones, and become active here once their state is near the end.
-    `leads` is true for one worker of the app. `where` has the name of the worker of each task.
+    `leads` is true for one worker of the app. `where` has the name of the worker of each task, `hosts` the host of each
+    worker.
     """
 
     active: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class MemberAssignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     warm_up: tuple[str, ...] = ()
     leads: bool = False
     where: dict[str, str] = {}
+    hosts: dict[str, str] = {}
     topology: str = ""
 
 

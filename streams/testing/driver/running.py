@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 
 from streams.app import App
-from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.assembling import assemble
+from streams.runtime.assembly import Assembly
 from streams.runtime.background import Background
 from streams.runtime.conditions import Conditions
 from streams.runtime.loop import Loop

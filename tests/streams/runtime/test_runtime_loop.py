@@ -65,6 +65,7 @@ class FakeAssembly:
 
     def __init__(self, tasks: list[FakeTask], *, interval_ms: int = 1_000, cost_s: float = 0.0) -> None:
         self.tasks = tasks
+        self.due = False
         self.globals = NoGlobals()
         self.ingests: list[Any] = []
         self.asking: set[str] = set()

@@ -14,7 +14,8 @@ import pytest
 import streams
 from broker_embedded import records
 from state.backends.rocks import RocksBackend
-from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.assembling import assemble
+from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import state_folder
 from streams.runtime.loop import Loop
