@@ -16,7 +16,8 @@ import pytest
 import streams
 from state.backends.rocks import RocksBackend
 from streams.runtime import standby as standby_module
-from streams.runtime.assembly import Assembly, assemble
+from streams.runtime.assembling import assemble
+from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import dormant, state_folder
 from streams.runtime.lags import Lags
@@ -308,7 +309,7 @@ FOLLOWER = """
 import asyncio, os, signal, sys
 from test_standby import counting
 from streams.runtime import standby
-from streams.runtime.assembly import assemble
+from streams.runtime.assembling import assemble
 from streams.runtime.conditions import Conditions
 from streams.runtime.steps import on_step
 from streams.transport.opening import open_transport
