@@ -1,20 +1,24 @@
-"""`@app.agent`: a coroutine of the user's over a stream, as a part of the topology."""
+"""`@app.agent`: a coroutine of the user's over a stream, as a part of the topology, and as a service."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, overload
 
-from streams.errors import ConfigError, TopologyError
+from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.expressions import Expression
 from streams.graph.definitions import TopicDef, check_name
 from streams.graph.functions import caller, name_of, where
 from streams.graph.nodes import AgentNode, Node, RepartitionNode, SelectKeyNode, SourceNode
 from streams.policies import Policy
+from streams.rpc.calls import Calls
 
 if TYPE_CHECKING:
+    from streams.agent_stream import Stream as AgentStream
     from streams.app import App
     from streams.dsl.builder import Builder
     from streams.dsl.stream import Stream
@@ -25,13 +29,34 @@ Grouping = tuple[Any, str | None]
 """The key of a `group_by` (a field or a function), and its name."""
 
 
-class Agent:
-    """What `@app.agent` makes of a function: calling it calls the function, `send` and `cast` write to its topic.
+V = TypeVar("V")
+R = TypeVar("R")
+
+
+class AgentDecorator(Protocol):
+    """What `@app.agent(...)` is: of a function over a stream of `V` that yields `R` it makes an agent of both."""
+
+    @overload
+    def __call__(self, function: Callable[[AgentStream[V]], AsyncIterator[R]]) -> Agent[V, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[[AgentStream[V]], Awaitable[None]]) -> Agent[V, NoReturn]: ...
+
+    @overload
+    def __call__(self, function: Callable[..., Any]) -> Agent[Any, Any]: ...
+
+    def __call__(self, function: Callable[..., Any]) -> Agent[Any, Any]: ...
+
+
+class Agent(Calls[V, R], Generic[V, R]):
+    """What `@app.agent` makes of a function: calling it calls the function, `send` and `cast` write to its topic, `ask`
+    and the like ask it and wait for what it yields (`streams.rpc.calls.Calls`).
 
     `topic` is a topic, several, or None for one of the agent's own, `<app id>-<name>`. `sink` is a topic, another
     agent, a function of the yielded value, plain or async, or several of them. `tables` are the tables it uses, where
     they cannot be found by name. With `concurrency` the function runs that many times in each task; records are dealt
-    out by key, and stay in order for each key.
+    out by key, and stay in order for each key. `reply_type` is the type of its answers; without it, that which its
+    function is annotated with (`AsyncIterator[Price]`), or that of its sinks.
 
     >>> from streams.app import App
     >>> app = App("flights")
@@ -56,6 +81,7 @@ class Agent:
         tables: Iterable[Table[Any, Any]] | None = None,
         concurrency: int = 1,
         on_error: Policy | None = None,
+        reply_type: Any = None,
     ) -> None:
         self.app = app
         self.function = function
@@ -68,6 +94,7 @@ class Agent:
         self._group_by = group_by
         self._tables = list(tables or ())
         self._grouping: Grouping | None = None
+        self._reply_type = reply_type
         _check_function(self)
 
     def __repr__(self) -> str:
@@ -81,13 +108,63 @@ class Agent:
         """The (first) topic that the agent reads, and that `send` writes to."""
         return self.topics[0]
 
-    async def send(self, *, key: Any = None, value: Any = None, **options: Any) -> Any:
-        """Writes a record to the agent's topic; `options` are those of `app.send`: `timestamp=`, `headers=`."""
+    async def send(
+        self,
+        *,
+        key: Any = None,
+        value: Any = None,
+        reply_to: Any = None,
+        correlation_id: str | None = None,
+        headers: Iterable[tuple[str, bytes]] = (),
+        **options: Any,
+    ) -> Any:
+        """Writes a record to the agent's topic, in the worker's transaction; `options` are those of `app.send`:
+        `timestamp=`, `headers=`. With `reply_to`, a topic or agent, what it yields first for the record goes there,
+        with the `correlation_id` in the header "kafka_correlationId"; but not in the transaction.
+        """
+        given = list(headers)
+        if reply_to is not None:
+            from streams.rpc.messages import Request, headers_of
+
+            topic = reply_to.topic if isinstance(reply_to, Agent) else reply_to
+            name = topic if isinstance(topic, str) else topic.name
+            asks = Request(name, correlation_id.encode() if correlation_id is not None else os.urandom(16))
+            given += [(header, data or b"") for header, data in headers_of(asks)]
+        if given:
+            options["headers"] = given
         return await self.app.send(self.topic, key=key, value=value, **options)
 
-    async def cast(self, value: Any = None, *, key: Any = None, **options: Any) -> Any:
+    async def cast(self, value: V | None = None, *, key: Any = None, **options: Any) -> Any:
         """`send`, value first."""
         return await self.send(key=key, value=value, **options)
+
+    def ask(
+        self,
+        value: V,
+        *,
+        key: Any = None,
+        partition: int | None = None,
+        timestamp: int | None = None,
+        headers: Any = (),
+        timeout: Any = None,
+    ) -> asyncio.Future[R]:
+        """See `Calls.ask`; from other agents, timers and tasks of the app. Raises StreamsError when no worker runs it
+        in this process: there `client.agent(name)` asks.
+        """
+        from streams.rpc.questions import question, seconds
+        from streams.table import running
+
+        worker = self.app.worker
+        if worker is None or worker.rpc is None:
+            raise StreamsError(
+                f"ask of agent {self.name!r}: no worker runs {self.app.id!r} in this process. Outside a worker use "
+                f"`async with app.client() as client: await client.agent({self.name!r}).ask(...)`."
+            )
+        time = worker.now_ms() if timestamp is None else timestamp
+        asked = question(self, value, key, partition, time, headers)
+        agent_at_work = running.get(None)
+        task = None if agent_at_work is None else agent_at_work.task
+        return worker.rpc().ask(asked, seconds(timeout, self.app.settings), task)
 
     # -- what the plan needs
 
@@ -109,6 +186,22 @@ class Agent:
         """The type of what it yields, as far as its topics say."""
         types = {topic.value_type for topic in self._sink_topics() if isinstance(topic, TopicDef)}
         return types.pop() if len(types) == 1 else None
+
+    @property
+    def reply_type(self) -> Any:
+        """The type of its answers; None for anything."""
+        if self._reply_type is None:
+            from streams.discovery import yielded_type
+
+            self._reply_type = yielded_type(self.function)
+        return self.output_type if self._reply_type is None else self._reply_type
+
+    @property
+    def yields(self) -> bool:
+        """Whether there are answers at all."""
+        from streams.discovery import plain_function
+
+        return inspect.isasyncgenfunction(plain_function(self.function))
 
     def _sink_topics(self) -> list[TopicDef | str]:
         topics = [sink.topic if isinstance(sink, Agent) else sink for sink in self.sinks if sink not in self.functions]
@@ -203,7 +296,7 @@ def _topics(app: App, given: Any, own: str) -> list[Topic]:
     return list(dict.fromkeys(map(app.topic_of, several)))
 
 
-def _check_function(agent: Agent) -> None:
+def _check_function(agent: Agent[Any, Any]) -> None:
     from streams.discovery import plain_function
 
     plain = plain_function(agent.function)
@@ -234,7 +327,7 @@ def _shared_source(nodes: list[Node], parent: Node, key: Any, name: str | None) 
     return None
 
 
-def _grouping_in_body(agent: Agent) -> Grouping | None:
+def _grouping_in_body(agent: Agent[Any, Any]) -> Grouping | None:
     """Starts the function with a stream that only listens, up to its first iteration.
 
     Raises TopologyError when the body groups twice, or does not come to its first iteration without an event loop.

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import islice
 from operator import length_hint
 from time import perf_counter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -45,6 +45,16 @@ class Piece(NamedTuple):
 _NOTHING = Batch(offsets=np.zeros(0, np.int64), timestamps=np.zeros(0, np.int64))
 
 
+class Watcher(Protocol):
+    """Wants to know when certain rows are done."""
+
+    def rows_until(self, piece: Piece) -> int:
+        """How many rows of a piece are to be given out together, at most."""
+
+    def done(self, pieces: list[Piece]) -> None:
+        """The body had these, and asks for more."""
+
+
 class Feed:
     """`on_idle` is called when the body asks for more than there is; `now_ms` is the wall clock.
 
@@ -69,8 +79,13 @@ class Feed:
         self._slice_rows = 256
         self._turn_began = self._slice_began = 0.0
         self.deadline_ms: int | None = None
+        self._watcher: Watcher | None = None
 
     # -- for the operator
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Who is told what is done, from now on; None: nobody."""
+        self._watcher = watcher
 
     def give(self, batch: Batch, stream_time: Int64Array) -> None:
         """More rows; a body that waits for them goes on at the event loop's next turn."""
@@ -120,6 +135,11 @@ class Feed:
         cursor = self.cursor
         return self.last_row if cursor is None else self.rows_max - length_hint(cursor)
 
+    @property
+    def has_list(self) -> bool:
+        """Whether the body has a list, and not one row."""
+        return bool(self._given)
+
     # -- for the views
 
     async def rows(self, face: Face) -> Iterator[Any]:
@@ -129,6 +149,9 @@ class Feed:
             await self._ask()
         await self._breathe()
         piece = self._next(self._slice_rows)
+        if self._watcher is not None and (rows := self._watcher.rows_until(piece)) < piece.stop - piece.start:
+            self._waiting.appendleft(piece.cut(piece.start + rows, piece.stop))
+            piece = piece.cut(piece.start, piece.start + rows)
         cursor, items = face(piece.batch, piece.start, piece.stop)
         self.piece_at_hand, self.cursor, self.rows_max = piece, cursor, len(piece.batch) - 1
         return islice(items, piece.stop - piece.start)
@@ -175,6 +198,8 @@ class Feed:
 
     def _settle(self) -> None:
         """The body asks for more: what it had is done."""
+        if self._watcher is not None:
+            self._watcher.done(self.current())
         self._given = []
         if self.cursor is not None:
             self.last_row = self.row

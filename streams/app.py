@@ -26,10 +26,11 @@ from streams.sources import Source
 from streams.topic import TimestampRule, Topic, checked_rule, topic_config
 
 if TYPE_CHECKING:
-    from streams.agent import Agent
+    from streams.agent import Agent, AgentDecorator
     from streams.client import Client
     from streams.operators.base import TaskContext
     from streams.operators.outputs import Outputs
+    from streams.rpc.worker import WorkerRpc
     from streams.store import Store, StoreKind
     from streams.table import Table as AgentTable
     from streams.timers import Schedule, TimerCall
@@ -45,7 +46,8 @@ def always() -> bool:
 @dataclass(frozen=True, slots=True)
 class AtWork:
     """What a worker lends to the app it runs: where `send` puts records and how it is told, the tasks' tables, the
-    clock (ms); whether it is the one worker that does what only one is to do, and who works on a task, by its id.
+    clock (ms); whether it is the one worker that does what only one is to do, and who works on a task, by its id; what
+    asks and answers.
     """
 
     outputs: Outputs
@@ -54,6 +56,7 @@ class AtWork:
     wake: Callable[[], None] = lambda: None
     is_leader: Callable[[], bool] = always
     owner: Callable[[str], Owner | None] = this_worker
+    rpc: Callable[[], WorkerRpc] | None = None
 
 
 class App:
@@ -73,7 +76,7 @@ class App:
         self.settings: Settings = load_settings(id, settings)
         self.builder = Builder(id)
         self.topics: dict[str, Topic] = {}
-        self.agents: list[Agent] = []
+        self.agents: list[Agent[Any, Any]] = []
         self.sources: list[Source] = []
         self.timers: list[TimerCall] = []
         self.background: list[Callable[..., Any]] = []
@@ -165,14 +168,17 @@ class App:
         tables: Iterable[Any] | None = None,
         concurrency: int = 1,
         on_error: Policy | None = None,
-    ) -> Callable[[Callable[..., Any]], Agent]:
-        """Decorates a coroutine over a stream: `async for value in stream`; what it yields goes to the sinks."""
+        reply_type: Any = None,
+    ) -> AgentDecorator:
+        """Decorates a coroutine over a stream: `async for value in stream`; what it yields goes to the sinks, and to
+        whoever asks it.
+        """
         from streams.agent import Agent
 
         _refuse_function("agent", topic)
 
-        def decorate(function: Callable[..., Any]) -> Agent:
-            made = Agent(
+        def decorate(function: Callable[..., Any]) -> Agent[Any, Any]:
+            made: Agent[Any, Any] = Agent(
                 self,
                 function,
                 topic=topic,
@@ -182,6 +188,7 @@ class App:
                 tables=tables,
                 concurrency=concurrency,
                 on_error=on_error,
+                reply_type=reply_type,
             )
             self.agents.append(made)
             return made

@@ -195,6 +195,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "when it comes back, as in a new data folder.",
         ),
     ] = None
+    ask_timeout_ms: Annotated[int, _setting("So long the answer of an agent is waited for (`agent.ask`).", ge=1)] = (
+        30_000
+    )
     default_partitions: Annotated[
         int, _setting("Partitions of a topic that the app makes and that doesn't say how many.", "num.partitions", ge=1)
     ] = 1

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from streams.table import Table
+
+_YIELDING = (AsyncIterator, AsyncGenerator, AsyncIterable)
 
 
 def find_tables(function: Callable[..., Any]) -> list[Table[Any, Any]]:
@@ -30,6 +32,23 @@ def names_used(function: Callable[..., Any]) -> set[str]:
     """Every global and attribute that a function's code names, with those of functions within it."""
     plain = plain_function(function)
     return set() if plain is None else {name for code in _codes(plain.__code__) for name in code.co_names}
+
+
+def yielded_type(function: Callable[..., Any]) -> Any:
+    """What an agent's function is annotated to yield, as in `-> AsyncIterator[Price]`; None if that is not to be had.
+
+    >>> async def double(stream) -> AsyncIterator[int]: yield 2
+    >>> yielded_type(double)
+    <class 'int'>
+    """
+    plain = plain_function(function)
+    try:
+        returned = get_type_hints(plain).get("return")
+    except (NameError, TypeError, AttributeError):  # it names what is known to type checkers only
+        return None
+    arguments = get_args(returned)
+    found = arguments[0] if arguments and get_origin(returned) in _YIELDING else None
+    return None if found is Any or isinstance(found, TypeVar) else found
 
 
 def plain_function(function: Callable[..., Any]) -> FunctionType | None:

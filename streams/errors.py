@@ -211,6 +211,65 @@ class UserCodeError(RecordError):
         self.__cause__ = cause
 
 
+class AskError(RecordError):
+    """An agent was asked, and there is no answer. In an agent that asks, it goes to that one's error policy."""
+
+
+class AskTimeoutError(AskError, TimeoutError):
+    """No answer came in time."""
+
+    def __init__(self, agent: str, topic: str, timeout_s: float) -> None:
+        super().__init__(
+            f"agent {agent!r} did not answer within {timeout_s:g} s. Does a worker run it? It reads {topic!r}, and "
+            "answers with what it yields; what it has before it comes first. The request stays in the topic, so it may "
+            "yet be processed. More time: ask(..., timeout=), or the setting ask_timeout_ms."
+        )
+        self.agent = agent
+
+
+class NoReplyError(AskError):
+    """The agent was done with the request, and had yielded nothing for it.
+
+    >>> raise NoReplyError("watch")
+    Traceback (most recent call last):
+    streams.errors.NoReplyError: agent 'watch' was done with the request and yielded nothing for it: ...
+    """
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(
+            f"agent {agent!r} was done with the request and yielded nothing for it: there is no answer. An agent that "
+            "is asked yields for each record, if only None; use `cast` where no answer is wanted."
+        )
+        self.agent = agent
+
+
+class AgentFailedError(AskError):
+    """The agent that was asked failed at the request; `kind` is the class of its error. What becomes of the record is
+    up to the agent's error policy.
+
+    >>> raise AgentFailedError("price", "KeyError: 'tea'", kind="KeyError", topic="shop-price", partition=0, offset=3)
+    Traceback (most recent call last):
+    streams.errors.AgentFailedError: agent price, shop-price-0 @ 3: KeyError: 'tea'
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        reason: str,
+        *,
+        kind: str,
+        step: str | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        offset: int | None = None,
+        line: str | None = None,
+    ) -> None:
+        place = f"agent {agent}" if step in (None, agent) else f"agent {agent}, {step}"
+        super().__init__(reason, step=place, topic=topic, partition=partition, offset=offset, line=line)
+        self.agent = agent
+        self.kind = kind
+
+
 class TaskFailedError(StreamsError):
     """A task stopped at an error that no record is to blame for; it is the `__cause__`."""
 

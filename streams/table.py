@@ -36,6 +36,10 @@ class Running(Protocol):
     views: dict[str, TableView]
     undo: Undo
 
+    @property
+    def task(self) -> str:
+        """The id of the task that it runs in."""
+
     def moment(self) -> int:
         """The timestamp (ms) of the record at hand."""
 

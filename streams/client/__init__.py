@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from streams.client.records import ClientRecord, decoded, time_ms
 from streams.client.sending import Sender, Sent, Unsent
@@ -30,15 +30,22 @@ from streams.transport.contract import (
     TopicPartition,
     TopicSpec,
     Transport,
+    UnknownTopicError,
 )
 from streams.transport.opening import open_transport
 
 if TYPE_CHECKING:
     from streams.admin import Admin
+    from streams.agent import Agent
     from streams.app import App
+    from streams.client.agent import AgentCalls
     from streams.client.subscription import Subscription
+    from streams.rpc.asker import Asker
 
 __all__ = ["Client", "ClientRecord", "Sent"]
+
+V = TypeVar("V")
+R = TypeVar("R")
 
 Start = int | str | datetime
 
@@ -73,6 +80,7 @@ class Client:
         self._tables: dict[str, ClientTable] = {}
         self._subscriptions: list[Subscription] = []
         self._partitions: dict[str, int] = {}
+        self._asker: Asker | None = None
 
     async def start(self) -> Client:
         """What `async with` does, where no block fits: in a notebook, at the start of a web service. Gives itself."""
@@ -90,6 +98,8 @@ class Client:
             closing.callback(self._forget)
             for subscription in self._subscriptions:
                 closing.push_async_callback(subscription.close)
+            if self._asker is not None:
+                closing.push_async_callback(self._asker.close)
             closing.push_async_callback(self._open_sender().close)
 
     async def __aenter__(self) -> Client:
@@ -105,7 +115,7 @@ class Client:
         return f"<client of {folder if broker == 'embedded' else broker}{', not open' * (self._transport is None)}>"
 
     def _forget(self) -> None:
-        self._transport = None
+        self._transport = self._asker = None
         self._subscriptions.clear()
         self._tables.clear()
 
@@ -279,6 +289,27 @@ class Client:
             self._tables[name] = ClientTable(self._open(), stores[name])
         return self._tables[name]
 
+    # -- agents
+
+    def agent(self, agent: str | Agent[V, R]) -> AgentCalls[V, R]:
+        """An agent of the app, to be asked: `await client.agent("price").ask("tea")`; also `cast`, `map`, `kvmap`,
+        `join` and `kvjoin`.
+
+        Raises TopologyError for a name that the app does not have.
+        """
+        from streams.client.agent import AgentCalls
+
+        agents: dict[str, Agent[Any, Any]] = {} if self._app is None else {one.name: one for one in self._app.agents}
+        name = agent if isinstance(agent, str) else agent.name
+        if name not in agents:
+            raise TopologyError(f"the app has no agent {name!r}; it has {', '.join(sorted(agents)) or 'none'}")
+        if self._asker is None:
+            from streams.rpc.asker import Asker
+
+            assert self._app is not None
+            self._asker = Asker(self._open(), self._open_sender(), self._app.id)
+        return AgentCalls(self, agents[name], self._asker, self._settings)
+
     # -- topics
 
     def _definition(self, topic: Any) -> tuple[str, TopicDef]:
@@ -294,6 +325,10 @@ class Client:
         transport = self._open()
         found = await transport.describe(missing)
         absent = [self._definition(name)[1] for name in missing if name not in found]
+        if internal := [topic.name for topic in absent if topic.internal]:
+            raise UnknownTopicError(
+                f"{', '.join(internal)} is not there yet: the app's worker makes it at its first start"
+            )
         specs = [TopicSpec(t.name, t.partitions or self._settings.default_partitions, t.config) for t in absent]
         await transport.create(specs)
         found |= await transport.describe([spec.name for spec in specs])

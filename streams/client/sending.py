@@ -89,9 +89,9 @@ class Sender:
         self._turn += 1
         found: dict[TopicPartition, list[Unsent]] = {}
         for row in unsent:
-            count = self._partitions[row.topic]
             partition = row.partition
             if partition is None:
+                count = self._partitions[row.topic]
                 partition = self._turn % count if row.key is None else partition_for(row.key, count)
             found.setdefault(TopicPartition(row.topic, partition), []).append(row)
         return found

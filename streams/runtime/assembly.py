@@ -7,10 +7,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from streams.app import App, AtWork
 from streams.graph.plan import Plan
@@ -29,6 +30,9 @@ from streams.runtime.tasks import Tasks
 from streams.runtime.topics import Topics
 from streams.runtime.totals import Totals
 from streams.transport.contract import GroupIdentity, Producer, TopicPartition, Transport
+
+if TYPE_CHECKING:
+    from streams.rpc.worker import WorkerRpc
 
 log = logging.getLogger("streams.worker")
 
@@ -67,11 +71,10 @@ class Assembly:
         self.name = name
         self.conditions = conditions
         self.woken = asyncio.Event()
-        self.asking: set[str] = set()
-        """The tasks whose agents wait for the answer of another."""
         self.membership = membership
         if membership is not None:
             membership.wake = self.woken.set
+        self._rpc: WorkerRpc | None = None if before is None else before._rpc
         self._opened = opened
         self.folders = folders
         self.earlier = Totals() if before is None else before.totals()
@@ -137,6 +140,7 @@ class Assembly:
             lambda: [self.globals.context, *(task.context for task in self.tasks)],
             self.conditions.now_ms,
             self.woken.set,
+            rpc=self.rpc,
         )
         if self.membership is not None:
             leads, owner = self.membership.is_leader, self.membership.owner
@@ -184,7 +188,20 @@ class Assembly:
         if self.commit.has_news():
             await self.commit.run()
 
+    def rpc(self) -> WorkerRpc:
+        """What asks agents for the app's code, and answers for its agents."""
+        if self._rpc is None:
+            from streams.rpc.worker import WorkerRpc  # who neither asks nor answers does without
+
+            self._rpc = WorkerRpc(self.app, self.transport, self.topics.partitions, self.conditions.now_ms)
+        return self._rpc
+
     # -- while running
+
+    @property
+    def asking(self) -> Collection[str]:
+        """The tasks whose agents wait for the answer of another."""
+        return () if self._rpc is None else self._rpc.asking
 
     @property
     def records(self) -> int:
@@ -273,6 +290,8 @@ class Assembly:
         """
         self.app.worker = None
         errors = await self._end_work()
+        if self._rpc is not None:
+            await _attempt(self._rpc.close, errors)
         errors += self.folders.close_all()
         if self.membership is not None:
             await _attempt(partial(self.membership.end, leave=leave), errors)

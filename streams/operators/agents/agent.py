@@ -23,7 +23,7 @@ from streams.errors import RecordError, StreamsError, UserCodeError
 from streams.graph.nodes import AgentNode
 from streams.operators.agents.agent_run import AgentRun, Yielded
 from streams.operators.base import NO_TIME, Blocked, Operator, TaskContext
-from streams.operators.failures import TryAgain
+from streams.operators.failures import TryAgain, described
 from streams.operators.table_view import TableView
 from streams.origin import Origin
 
@@ -134,16 +134,28 @@ class AgentOperator(Operator[AgentNode]):
         return self._settled
 
     def _failed(self, run: AgentRun, error: Exception) -> None:
-        if isinstance(error, StreamsError) and not isinstance(error, RecordError):
-            raise error  # the app is at fault, not a record: no policy makes that good
         current = run.feed.current()
+        if isinstance(error, StreamsError) and not isinstance(error, RecordError):
+            self._tell_who_asked(run, current, error)
+            raise error  # the app is at fault, not a record: no policy makes that good
         if not current:
             raise UserCodeError(error, step=self.node.name) from error
         try:
             self._ask_policy(current, error)
         except TryAgain as again:
             raise Blocked(self.context.sleep(again.delay_s), lambda: self._again(run)) from None
+        except Exception:
+            self._tell_who_asked(run, current, error)
+            raise
+        self._tell_who_asked(run, current, error)
         run.restart(again=False)
+
+    def _tell_who_asked(self, run: AgentRun, current: list[Piece], error: Exception) -> None:
+        """Of records that are not tried again."""
+        if run.answers:
+            for piece in current:
+                for row in range(piece.start, piece.stop):
+                    run.failed_at(piece.batch, row, described(UserCodeError(error), self.node, piece.batch, row))
 
     def _again(self, run: AgentRun) -> Batch | None:
         run.restart(again=True)
@@ -175,7 +187,12 @@ class AgentOperator(Operator[AgentNode]):
         rows = [row for _, row, _ in yielded]
         keys = batch.keys
         values = [value for _, _, value in yielded]
-        return batch.expand(rows, [keys[row] for row in rows], values, self.node.agent.output_type)
+        made = batch.expand(rows, [keys[row] for row in rows], values, self.node.agent.output_type)
+        if made.headers is not None and any(run.answers for run in self._runs):
+            from streams.rpc.messages import without_request
+
+            made.headers = [without_request(headers) for headers in made.headers]
+        return made
 
 
 def _by_batch(yielded: list[Yielded]) -> list[list[Yielded]]:

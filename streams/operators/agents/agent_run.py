@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from streams.agent_feed import Feed, Piece
 from streams.agent_stream import Stream
 from streams.batch import Batch, Int64Array
-from streams.errors import StreamsError
+from streams.errors import RecordError, StreamsError
 from streams.graph.nodes import AgentNode
 from streams.operators.base import TaskContext
 from streams.table import Row, running
 
 if TYPE_CHECKING:
     from streams.operators.table_view import TableView, Undo
+    from streams.rpc.answering import Answering
 
 
 Yielded: TypeAlias = tuple[Batch, int, Any]
@@ -59,6 +60,7 @@ class AgentRun:
         self._piece: Piece | None = None
         self._row = -1
         self._timestamps: list[int] = []
+        self._answering: Answering | None = None
 
     # -- life
 
@@ -105,6 +107,8 @@ class AgentRun:
         try:
             async for value in made:
                 self._yielded.append((feed.piece_at_hand.batch, feed.row, value))
+                if self._answering is not None:
+                    self._answering.yielded(value)
                 for sink in self._sinks:
                     result = sink(value)
                     if inspect.isawaitable(result):
@@ -138,6 +142,30 @@ class AgentRun:
         self._origin = None if origin is None else (batch, *origin)
         self._work()
         self.feed.give(batch, times)
+        if batch.headers is not None:
+            self._look_for_requests(batch)
+
+    def _look_for_requests(self, batch: Batch) -> None:
+        """Answers begin with the first of the records that is a request."""
+        if self._answering is None:
+            from streams.rpc.answering import Answering
+            from streams.rpc.messages import request_of
+
+            worker = self._node.agent.app.worker
+            if worker is None or worker.rpc is None or not any(map(request_of, batch.headers or ())):
+                return
+            self._answering = Answering(self.feed, worker.rpc().replies_of(self._node.agent))
+        self._answering.given(batch)
+
+    @property
+    def answers(self) -> bool:
+        """Whether there may have been requests among its records."""
+        return self._answering is not None
+
+    def failed_at(self, batch: Batch, row: int, error: RecordError) -> None:
+        """Tells who has asked that the function failed at a record and is not given it again."""
+        if self._answering is not None:
+            self._answering.failed(batch, row, error)
 
     def hand_over(self) -> None:
         self._work()
@@ -163,6 +191,8 @@ class AgentRun:
 
     def _take_back(self) -> None:
         """Undoes what the function did for the records it failed at."""
+        if self._answering is not None:
+            self._answering.take_back()
         for view, entry, old, timestamp, new in reversed(self.undo if self._at_hand() else []):
             view.undo(entry, old, timestamp, new)
         self.undo.clear()
@@ -172,7 +202,12 @@ class AgentRun:
         while self._sent and _is_among(self._sent[-1], current):
             self._sent.pop()
 
-    # -- for tables, and for `app.send`
+    # -- for tables, for `app.send` and for `ask`
+
+    @property
+    def task(self) -> str:
+        """The id of the task that it runs in."""
+        return self._context.task
 
     def send(self, row: Row) -> None:
         """With the record at hand; at once by what goes on in the background after the last record was done."""
