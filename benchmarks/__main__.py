@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         ours=not options.only_peers,
         transport=options.transport,
         profile=options.profile,
+        rate=options.rate,
     )
     lines: list[dict[str, Any]] = []
     try:
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="bound-dict (this workload's loop), bound-dict:LOOP (another's), bare-python; may be repeated",
     )
+    parser.add_argument("--rate", type=int, default=1_000, help="records a second, for latency (default: 1,000)")
     parser.add_argument("--only-peers", action="store_true", help="leave our worker out")
     parser.add_argument("--profile", action="store_true", help="sample our worker and print where its time goes")
     parser.add_argument("--record", action="store_true", help=f"append the lines to {HISTORY.name}")

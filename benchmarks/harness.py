@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Line = dict[str, Any]
 
+TIMES = {"start": ("seconds",), "latency": ("p50_ms", "p99_ms")}
+"""Workloads whose figures are times: less is better."""
 BARE = ("-c", "import asyncio, numpy")
 
 
@@ -50,6 +52,7 @@ class Plan:
     ours: bool = True
     transport: str = "embedded"
     profile: bool = False
+    rate: int = 1_000  # records a second, for `latency`
     kafka: Kafka | None = None  # while one runs
     services: Mapping[str, Service] = field(default_factory=dict)  # processes of peers that go on from run to run
 
@@ -101,7 +104,7 @@ class Plan:
             "dataset": self.dataset,
             "n": n,
             "run": run,
-            "events_per_s": None if self.workload == "start" else round(n / seconds),
+            "events_per_s": None if self.workload in TIMES else round(n / seconds),
             **{name: round(figure, 4) for name, figure in figures.items()},
             "versions": versions(),
             "answer_ok": True,
@@ -111,9 +114,9 @@ class Plan:
 def summary(plan: Plan, lines: Sequence[Line]) -> Line:
     """Medians of each system, and ours as a share of each peer: the median, smallest and largest of the rounds' ratios.
 
-    For `start` the ratio is of times, so less is better.
+    For `start` and `latency` the ratio is of times, so less is better.
     """
-    figure = "seconds" if plan.workload == "start" else "events_per_s"
+    figure, *more = TIMES.get(plan.workload, ("events_per_s",))
     by_system: dict[str, list[Line]] = defaultdict(list)
     for line in sorted(lines, key=lambda line: int(line["run"])):
         by_system[line["system"]].append(line)
@@ -125,10 +128,9 @@ def summary(plan: Plan, lines: Sequence[Line]) -> Line:
         "dataset": plan.dataset,
         "n": plan.n,
         "runs": plan.runs,
-        "medians": {system: _medians(of, (figure, "peak_rss_mb", "cpu_s")) for system, of in by_system.items()},
-        "ratio": {
-            peer: _spread([a[figure] / b[figure] for a, b in zip(ours, by_system[peer], strict=True)]) for peer in peers
-        },
+        "medians": {system: _medians(of, (figure, *more, "peak_rss_mb", "cpu_s")) for system, of in by_system.items()},
+        "ratio": {peer: _ratios(ours, by_system[peer], figure) for peer in peers},
+        **{f"{name}_ratio": {peer: _ratios(ours, by_system[peer], name) for peer in peers} for name in more},
         "cpu_ratio": {
             peer: _spread([_per_cpu(a) / _per_cpu(b) for a, b in zip(ours, by_system[peer], strict=True)])
             for peer in peers
@@ -136,6 +138,10 @@ def summary(plan: Plan, lines: Sequence[Line]) -> Line:
         },
         "target": {module.PEERS[0]: module.TARGET},
     }
+
+
+def _ratios(ours: Sequence[Line], theirs: Sequence[Line], figure: str) -> dict[str, float]:
+    return _spread([a[figure] / b[figure] for a, b in zip(ours, theirs, strict=True)])
 
 
 def _per_cpu(line: Line) -> float:
@@ -168,6 +174,8 @@ def _run_streams(plan: Plan, system: str) -> dict[str, Any]:
     (CACHE / "runs").mkdir(parents=True, exist_ok=True)
     data_dir = Path(tempfile.mkdtemp(dir=CACHE / "runs", prefix=f"{plan.workload}-"))
     try:
+        if module.CLOCK == "latency":
+            return _latency(plan)
         if plan.kafka is None:
             place = topics.Place(data_dir)
             topics.load(place, inputs, closing=module.CLOSING)
@@ -179,6 +187,16 @@ def _run_streams(plan: Plan, system: str) -> dict[str, Any]:
         if plan.kafka is not None:
             plan.kafka.clean()
         shutil.rmtree(data_dir)
+
+
+def _latency(plan: Plan) -> dict[str, Any]:
+    from benchmarks import latency
+
+    if plan.kafka is None:
+        raise FailedRunError("latency needs a Kafka: --transport kafka")
+    plan.kafka.create(latency.INPUT, latency.OUTPUT)
+    with latency.worker(plan.kafka) as pid:
+        return latency.measure(plan.kafka, pid, "latency", plan.rate)
 
 
 def _worker(plan: Plan, place: topics.Place, module: workload.Workload, inputs: workload.Inputs) -> dict[str, Any]:
@@ -221,7 +239,7 @@ def _run_peer(plan: Plan, system: str) -> dict[str, Any]:
     variant = Variant.of(system)
     run = PeerRun(plan.kafka, plan.workload, variant, plan.services.get(variant.peer))
     try:
-        return run.measure(plan.dataset, plan.n)
+        return run.latency(plan.rate) if plan.workload == "latency" else run.measure(plan.dataset, plan.n)
     except (RuntimeError, TimeoutError) as error:
         raise FailedRunError(f"{system}: {error}") from error
 

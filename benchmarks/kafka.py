@@ -18,6 +18,7 @@ from benchmarks.topics import FETCH_BYTES, Place, load
 from benchmarks.workload import Inputs
 from broker_embedded import records
 from streams.transport.contract import TopicPartition, TopicSpec, Transport
+from tests.interop.apache_kafka import BROKER
 
 WARM_UP_PASSES = 2
 TRANSACTION_BATCHES = 50
@@ -58,6 +59,11 @@ class Kafka:
         load(self.place, {topic: data for topic, data in inputs.items() if topic not in self._inputs}, closing=closing)
         self._inputs.update(inputs)
 
+    def create(self, *topics: str) -> None:
+        """Makes empty topics that go with the run."""
+        specs = [TopicSpec(topic, PARTITIONS, {"retention.ms": "-1"}) for topic in topics]
+        self.place.run(lambda transport: transport.create(specs))
+
     def ends(self, topic: str) -> dict[TopicPartition, int]:
         """The end of each partition."""
         tps = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
@@ -77,13 +83,45 @@ class Kafka:
 
         self.place.run(remove)
 
+    def commits(self, group: str) -> int:
+        """How often the group has committed offsets since the broker started: with a transaction or without.
+
+        Each transaction with offsets ends with one marker in the partition of the group.
+        """
+
+        async def count(transport: Transport) -> int:
+            offsets = int(BROKER["offsets.topic.num.partitions"])
+            tp = TopicPartition("__consumer_offsets", java_hash(group) % offsets)
+            positions, markers, plain = await transport.earliest([tp]), 0, 0
+            while found := await transport.fetch(positions, max_bytes=FETCH_BYTES, isolation="read_uncommitted"):
+                for header, _ in (pair for fetched in found for data in fetched.data for pair in records.batches(data)):
+                    markers += header.is_control
+                    plain += not header.is_transactional
+                positions = {fetched.tp: fetched.next_offset for fetched in found}
+            return markers or plain
+
+        return self.place.run(count)
+
     def log_bytes(self) -> int:
         """Bytes in the log, the inputs left out: results, changelogs, positions, transactions."""
         found = 0
         for folder in os.scandir(self._data_dir):
-            if folder.is_dir() and folder.name.rpartition("-")[0] not in self._inputs:
+            topic, _, suffix = folder.name.rpartition("-")
+            if folder.is_dir() and topic not in self._inputs and suffix != "delete":
                 found += sum(entry.stat().st_size for entry in os.scandir(folder) if entry.name.endswith(".log"))
         return found
+
+
+def java_hash(text: str) -> int:
+    """What Kafka's group coordinator takes the partition of a group from: Java's hash without its sign.
+
+    >>> java_hash("windowed"), java_hash("latency")
+    (1115378545, 46576386)
+    """
+    value = 0
+    for letter in text:
+        value = (31 * value + ord(letter)) & 0xFFFFFFFF
+    return abs(value - (1 << 32) if value >> 31 else value)
 
 
 @contextmanager

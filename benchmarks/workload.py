@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Answer = dict[Any, Any]
 Inputs = Mapping[str, Dataset]  # the data set in each topic; the first is the one whose records are counted
 
-NAMES = ("windowed", "windowed-short", "stateless", "agent", "join", "keyed", "restore", "start")
+NAMES = ("windowed", "windowed-short", "stateless", "agent", "join", "keyed", "restore", "start", "latency")
 GRACE = "5s"  # `messy` is late by less
 WINDOW_MS = 10_000
 
@@ -48,7 +48,7 @@ class Workload(Protocol):
     TARGET: float  # share of the peer's figure to reach in one process without `fast`
     PEERS: tuple[str, ...]  # the systems measured beside ours; the target is a share of the first
     CLOSING: bool  # whether each partition ends with a record that closes its windows
-    CLOCK: Literal["commits", "restore", "first-record"]  # what the time spans, see `benchmarks.measure`
+    CLOCK: Literal["commits", "restore", "first-record", "latency"]  # what the time spans, see `benchmarks.measure`
 
     def inputs(self, dataset: str, n: int) -> Inputs:
         """The topics and what is in them."""

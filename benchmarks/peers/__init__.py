@@ -11,7 +11,7 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,10 +33,10 @@ class PeerMissingError(Exception):
 
 @dataclass(frozen=True)
 class Variant:
-    """A peer and how it is set: `kafka-streams:1:at_least_once`.
+    """A peer and how it is set: `kafka-streams:1:at_least_once:commit=30` (threads, guarantee, commit interval in ms).
 
     >>> Variant.of("kafka-streams:1")
-    Variant(peer='kafka-streams', threads=1, guarantee='exactly_once')
+    Variant(peer='kafka-streams', threads=1, guarantee='exactly_once', commit_ms=100)
     >>> Variant.of("quix").guarantee
     'at_least_once'
     """
@@ -44,14 +44,21 @@ class Variant:
     peer: str
     threads: int = 2
     guarantee: str = "exactly_once"
+    commit_ms: int = 100
 
     @classmethod
     def of(cls, system: str) -> Variant:
         peer, *words = system.split(":")
-        threads = next((int(word) for word in words if word.isdigit()), 2)
         usual = "exactly_once" if peer == "kafka-streams" else "at_least_once"
-        guarantee = next((word for word in words if not word.isdigit()), usual)
-        return cls(peer, threads, guarantee)
+        variant = cls(peer, guarantee=usual)
+        for word in words:
+            if word.isdigit():
+                variant = replace(variant, threads=int(word))
+            elif word.startswith("commit="):
+                variant = replace(variant, commit_ms=int(word.removeprefix("commit=")))
+            else:
+                variant = replace(variant, guarantee=word)
+        return variant
 
 
 @dataclass
@@ -66,7 +73,7 @@ class Job:
     n: int
     threads: int
     guarantee: str
-    commit_ms: int = 100
+    commit_ms: int
     linger_ms: int = 5
     cache_bytes: int = 64 << 20
     block_cache_bytes: int = 0  # 0: the peer's default

@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import workload
+from benchmarks import latency, workload
 from benchmarks.broker_process import cpu_s, peak_mb
 from benchmarks.data import CACHE
 from benchmarks.kafka import Kafka
@@ -67,6 +67,15 @@ class PeerRun:
                 workload.check(found, self._module.expected(inputs))
         return {"n": n, **figures}
 
+    def latency(self, rate: int) -> Figures:
+        """The figures of records that come one by one."""
+        with self._place(latency.INPUT, 0) as job:
+            self._kafka.create(latency.INPUT, latency.OUTPUT)
+            with self._running(replace(job, linger_ms=0)) as service:
+                figures = latency.measure(self._kafka, service.pid, job.app, rate)
+                self._stop(service)
+        return figures
+
     def warm_up(self, dataset: str) -> None:
         """The same work once, over as many records as are not to count."""
         with self._job(dataset, self._peer.WARM_UP) as job:
@@ -80,21 +89,19 @@ class PeerRun:
         self._kafka.load(
             {topic if name == first else name: data for name, data in inputs.items()}, closing=self._module.CLOSING
         )
-        state = tempfile.mkdtemp(dir=CACHE / "runs", prefix="peer-")
-        app = Path(state).name
-        try:
-            job = Job(
-                self._workload,
-                self._kafka.address,
-                app,
-                state,
-                topic,
-                n,
-                self._variant.threads,
-                self._variant.guarantee,
-            )
+        with self._place(topic, n) as job:
             memory = workload.memory_bytes(self._module, n)
             yield job if memory is None else replace(job, cache_bytes=memory // 2, block_cache_bytes=memory // 2)
+
+    @contextmanager
+    def _place(self, topic: str, n: int) -> Iterator[Job]:
+        """A job with a name and a folder of its own. Topics and groups are removed after it."""
+        state, how = tempfile.mkdtemp(dir=CACHE / "runs", prefix="peer-"), self._variant
+        app = Path(state).name
+        try:
+            yield Job(
+                self._workload, self._kafka.address, app, state, topic, n, how.threads, how.guarantee, how.commit_ms
+            )
         finally:
             self._kafka.clean()
             shutil.rmtree(state)
@@ -118,10 +125,14 @@ class PeerRun:
             done_ns = wait_committed(self._kafka, job.app, self._kafka.ends(job.input))
             figures = {"seconds": (done_ns - first_ns) / 1e9, "cpu_s": cpu_s(service.pid) - began_cpu_s}
             figures |= {"peak_rss_mb": peak_mb(service.pid), **self._kafka.figures()}
-            if service is self._service:
-                service.tell({"do": "stop"})
-                service.hear("stopped", STOP_S)
+            self._stop(service)
         return figures
+
+    def _stop(self, service: Service) -> None:
+        """Ends the job of a process that goes on."""
+        if service is self._service:
+            service.tell({"do": "stop"})
+            service.hear("stopped", STOP_S)
 
     def _restore(self, job: Job) -> Figures:
         """The table is made, its local state removed, and the app started again."""

@@ -1,6 +1,6 @@
 """The loop that owns the flow: fetch, a turn for each task and source, commit when it is time.
 
-A commit comes at once when the input is drained, unless commits already cost more than a tenth of the time; at the
+A commit comes at once when the input is drained, unless commits already take their share of the processor; at the
 latest after `commit_interval_ms`; and earlier when too much is uncommitted. Between turns the event loop is let run.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from streams.errors import StreamsError
 from streams.operators.outputs import Outputs
@@ -21,8 +22,9 @@ from streams.runtime.turns import Turns
 
 WAIT_MS = 1_000
 """How long an idle fetch waits; new data, a stop or a timer's records end it sooner."""
-COMMIT_SHARE = 0.1
-"""Commits may take up to this share of the time."""
+COMMIT_SHARE = 0.5
+"""While there is little to do, commits may take up to this share of a processor, so that results do not wait for the
+interval. Waiting for a broker's answer takes nothing from anybody."""
 OUTPUTS_EARLY = 4_000
 """Records waiting in memory at which they are sent ahead of the commit. Few enough that they are encoded while they are
 in the processor's cache: with 50,000 a join took an eighth longer."""
@@ -59,6 +61,7 @@ class Loop:
         self._commit_interval_s = assembly.settings.commit_interval_ms / 1000
         self._committed_s = time.monotonic()
         self._commit_cost_s = 0.0
+        self._commit_cpu_s = 0.0
         self._put_off_s: float | None = None
         self._progress_s = time.monotonic()
         self._progress_records = assembly.records
@@ -149,13 +152,13 @@ class Loop:
         """Nothing to process: commit, or wait for something. True at the end of the input."""
         assembly = self._assembly
         if assembly.commit.has_news():
-            wait_s = max(
-                self._committed_s + self._commit_cost_s / COMMIT_SHARE - time.monotonic(), assembly.collecting_s()
-            )
-            if wait_s <= 0 or self._until_end:
+            early_s = self._committed_s + self._commit_cpu_s / COMMIT_SHARE - time.monotonic()
+            if self._until_end or max(early_s, assembly.collecting_s()) <= 0:
                 await self.commit()
-                return False
-            await self._wait(min(wait_s, self._commit_interval_s, assembly.until_due_s()))
+            elif early_s > 0:
+                await self._pause(min(early_s, self._commit_interval_s, assembly.until_due_s()))
+            else:
+                await self._wait(min(assembly.collecting_s(), self._commit_interval_s, assembly.until_due_s()))
             return False
         if self._until_end and assembly.at_end() and not await assembly.expects_more():
             totals = assembly.totals()
@@ -164,21 +167,28 @@ class Loop:
         await self._wait(min(WAIT_MS / 1000, assembly.until_due_s()))
         return False
 
+    async def _pause(self, seconds: float) -> None:
+        """Until records of a timer, a stop, or the time is over. Data may wait: it could not be committed yet, and to
+        fetch what comes record by record costs more than all that is done with it."""
+        await self._first_of(seconds)
+
     async def _wait(self, seconds: float) -> None:
         """Until there is data, records of a timer, a stop, or the time is over."""
         fetch = asyncio.ensure_future(self._fetch(max(1, int(seconds * 1000))))
+        await self._first_of(seconds, fetch)
+        if not fetch.cancelled():
+            fetch.result()
+
+    async def _first_of(self, seconds: float, *more: asyncio.Future[Any]) -> None:
         stop = asyncio.ensure_future(self._stopping.wait())
         wake = asyncio.ensure_future(self._assembly.woken.wait())
         try:
-            await asyncio.wait({fetch, stop, wake}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*more, stop, wake}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._assembly.woken.clear()
-            for waiting in (fetch, stop, wake):
+            for waiting in (*more, stop, wake):
                 waiting.cancel()
-            results = await asyncio.gather(fetch, stop, wake, return_exceptions=True)
-        error = results[0]
-        if isinstance(error, Exception) and not isinstance(error, asyncio.CancelledError):
-            raise error
+            await asyncio.gather(*more, stop, wake, return_exceptions=True)
 
     def _asked(self) -> bool:
         """Whether a processor wants a commit."""
@@ -205,12 +215,18 @@ class Loop:
         await self._assembly.globals.save()
         if not self._assembly.commit.has_news():
             return
-        started = time.monotonic()
+        started, started_cpu = time.monotonic(), time.thread_time()
         await self._assembly.commit.run()
         await self._assembly.purge()
         self._committed_s = time.monotonic()
+        self._commit_cpu_s = time.thread_time() - started_cpu
         self._commit_cost_s = self._committed_s - started
-        log.debug("commit %d: %.1f ms", self._assembly.commits, 1000 * self._commit_cost_s)
+        log.debug(
+            "commit %d: %.1f ms, %.1f of them at work",
+            self._assembly.commits,
+            1000 * self._commit_cost_s,
+            1000 * self._commit_cpu_s,
+        )
 
     async def _finish_turns(self) -> None:
         while True:

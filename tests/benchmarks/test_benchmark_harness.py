@@ -97,7 +97,7 @@ def test_every_workload_has_the_names_of_its_contract(name: str) -> None:
     assert all(hasattr(module, wanted) for wanted in workload.Workload.__annotations__)
     inputs = module.inputs("events", 100)
     assert len(next(iter(inputs.values())).facts) == 100
-    assert set(module.expected(inputs)) != set()
+    assert module.CLOCK == "latency" or set(module.expected(inputs)) != set()
     assert all(isinstance(topic, str) and dataset.name in data._DRAW for topic, dataset in inputs.items())
 
 
