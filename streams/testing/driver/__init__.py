@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -27,6 +28,7 @@ from streams.testing.driver.virtual_loop import VirtualLoop
 from streams.transport.contract import TopicSpec
 
 if TYPE_CHECKING:
+    from streams.agent import Agent
     from streams.app import App
     from streams.topic import Topic
 
@@ -209,6 +211,30 @@ TopicRecord(key='ada', value=2, timestamp=7, headers=())]
         batches = self._form(name).encode(rows, self.log.partitions(name), partition, self.clock.now_ms)
         for tp, batch in batches.items():
             self.log.append(tp, batch)
+
+    def ask(
+        self, agent: str | Agent[Any, Any], value: Any, *, key: Any = None, timeout: Duration | None = None, **more: Any
+    ) -> Any:
+        """Asks an agent as `agent.ask` does, and gives its answer; the clock goes on as far as that takes.
+
+        Raises what `agent.ask` raises: AgentFailedError, NoReplyError, AskTimeoutError. An error that stops the app is
+        raised as it is, as by `pipe`.
+        """
+        agents = {one.name: one for one in self.app.agents}
+        name = agent if isinstance(agent, str) else agent.name
+        if name not in agents:
+            raise StreamsError(f"the app has no agent {name!r}.{did_you_mean(name, agents)}")
+        running, asked = self._alive(), agents[name]
+        answers: list[asyncio.Future[Any]] = []
+
+        async def ask() -> None:
+            answers.append(asked.ask(value, key=key, timeout=timeout, **more))
+            await running.until(answers[0])
+
+        self._run(ask())
+        if not answers[0].done():
+            raise StreamsError(f"the app died before agent {name!r} had answered")
+        return answers[0].result()
 
     def advance(self, wall: Duration) -> None:
         """Lets the wall clock go on by a duration. Timers and crontabs are called at their times on the way; what looks

@@ -6,6 +6,7 @@ transaction has written is taken out again if it is aborted.
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class MemoryLog:
         self._partitions: dict[TopicPartition, Partition] = {}
         self._offsets: dict[str, dict[TopicPartition, Committed]] = {}
         self._numbers = count()
+        self._waiting: set[asyncio.Future[None]] = set()
 
     # -- for whoever drives the app
 
@@ -80,7 +82,14 @@ class MemoryLog:
         stored = Stored(partition.end, partition.end + header.count, next(self._numbers), memoryview(batch))
         partition.batches.append(stored)
         partition.end = stored.stop
+        self._tell_who_waits()
         return stored
+
+    def _tell_who_waits(self) -> None:
+        waiting, self._waiting = self._waiting, set()
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
     def partition(self, tp: TopicPartition) -> Partition:
         """Raises UnknownTopicError."""
@@ -113,6 +122,11 @@ class MemoryLog:
         """Takes batches out: their transaction was aborted."""
         partition = self.partition(tp)
         partition.batches = [batch for batch in partition.batches if not any(batch is one for one in aborted)]
+
+    def decided(self, tp: TopicPartition) -> None:
+        """The transaction that wrote to a partition has ended."""
+        self.partition(tp).undecided = None
+        self._tell_who_waits()
 
     def commit_offsets(self, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
         """Moves a group."""
@@ -203,7 +217,17 @@ class MemoryLog:
         isolation: Isolation = "read_committed",
         wait_ms: int = 0,
     ) -> list[Fetched]:
-        """All that is there, at once: nobody else writes while somebody waits here."""
+        """All that is there. Who waits does so until there is something, however long: no time goes by here."""
+        while not (found := self._found(positions)) and wait_ms:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiting.discard(waiter)
+        return found
+
+    def _found(self, positions: Mapping[TopicPartition, int]) -> list[Fetched]:
         found = []
         for tp, offset in positions.items():
             partition = self.partition(tp)
@@ -269,5 +293,5 @@ class MemoryProducer:
 
     def _decided(self) -> None:
         for tp in self._written:
-            self._log.partition(tp).undecided = None
+            self._log.decided(tp)
         self._written, self._offsets = {}, {}

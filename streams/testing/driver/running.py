@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from streams.app import App
 from streams.runtime.assembling import assemble
@@ -53,8 +54,8 @@ class Running:
         """Processes all there is, to the end; commits until a commit brings nothing new. What is being collected by
         time is left to its time. Raises StuckError when that takes COMMITS_MAX commits.
         """
-        await self._loop.quiet()
         for _ in range(COMMITS_MAX):
+            await self._loop.quiet()
             while await self._rounds.round() or self._rounds.waits:
                 if self._rounds.waits:
                     await self._rounds.go_on()
@@ -78,6 +79,15 @@ class Running:
         """Commits now, whatever is being collected, and processes what comes of it."""
         await self._rounds.commit()
         await self.settle()
+
+    async def until(self, answer: asyncio.Future[Any]) -> None:
+        """Processes, and lets the clock go on to what is due, until there is an answer."""
+        await self.settle()
+        while not answer.done():
+            due_ms = await self._next_due()
+            if due_ms is not None:
+                self._clock.now_ms = max(self._clock.now_ms, due_ms)
+            await self.settle()
 
     async def move_to(self, at_ms: int) -> None:
         """Lets the clock go on, with a stop wherever a timer is due or the time to collect is over."""
