@@ -19,6 +19,7 @@ from streams.operators.outputs import Outputs
 from streams.runtime.commit import Commit
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import Folders
+from streams.runtime.lags import Lags
 from streams.runtime.membership import LostMembershipError, Membership
 from streams.runtime.observer import Restoring
 from streams.runtime.parts import Parts
@@ -74,6 +75,7 @@ class Assembly:
         self.membership = membership
         if membership is not None:
             membership.wake = self.woken.set
+            membership.lags, membership.followed = lambda: self.lags(), lambda: self.standbys.wanted
         self._rpc: WorkerRpc | None = None if before is None else before._rpc
         self._opened = opened
         self.folders = folders
@@ -90,11 +92,12 @@ class Assembly:
             self._places,
             transport,
             folders,
-            acceptable_lag=10_000,
-            warm=lambda name: None,
+            acceptable_lag=app.settings.acceptable_recovery_lag,
+            warm=lambda name: None if membership is None else membership.rejoin(f"{name} is warm"),
             is_busy=lambda: not all(task.drained() for task in self.tasks),
             failed=lambda error: self.work.arrivals.fail(error),
         )
+        self.lags = Lags(app.settings, self._parts, self._places, transport, self.standbys.lags)
         self.work = Tasks(self._parts, self._places, transport, self.restore, self.woken.set, self.standbys.give)
         self.tasks, self.ingests = self.work.open, self.work.ingests
         self.queue_of = self.work.queue_of
@@ -145,6 +148,7 @@ class Assembly:
         if self.membership is not None:
             leads, owner = self.membership.is_leader, self.membership.owner
             self.app.worker = replace(self.app.worker, is_leader=leads, owner=owner)
+            await self.lags.start()
             self.work.arrivals.begin(self.membership.owned)
 
     # -- coming and going
@@ -169,8 +173,13 @@ class Assembly:
                 membership.check()
                 reach("revoke: join again")
                 membership.gave_back(going)
+            self._follow(membership)
             self.work.arrivals.begin(membership.take())
         self.work.open_ready()
+
+    def _follow(self, membership: Membership) -> None:
+        told, here = membership.told, membership.owned | membership.wanted
+        self.standbys.want(set(told.standby) - here, set(told.warm_up) - here, keep=here | membership.expected)
 
     async def gather(self) -> None:
         """Until everything is here, if it is this worker's alone. One of several begins with what it has."""
@@ -303,6 +312,7 @@ class Assembly:
         errors: list[Exception] = []
         await self.work.close(lambda close: _attempt(close, errors))
         await _attempt(self.standbys.close, errors)
+        await _attempt(self.lags.close, errors)
         await _attempt(self.producer.close, errors)
         return errors
 

@@ -105,12 +105,12 @@ class Folders:
         """All that are open."""
         return list(self._open.values())
 
-    async def take(self, tasks: Iterable[str]) -> AsyncIterator[list[str]]:
+    async def take(self, tasks: Iterable[str], wait_s: float | None = None) -> AsyncIterator[list[str]]:
         """Takes the folders of tasks and gives those it has, first all that are free; where another process has one, it
-        waits a little. `backend` opens them.
+        waits for so long, by default a little. `backend` opens them.
         """
         waiting = list(tasks)
-        until_s = time.monotonic() + WAIT_S
+        until_s = time.monotonic() + (WAIT_S if wait_s is None else wait_s)
         while waiting:
             patient = time.monotonic() < until_s
             taken = [task for task in waiting if self._in_memory or self._take(task, patient=patient)]

@@ -6,7 +6,9 @@ lack is known from the ends of their changelogs. That of tasks which this worker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from state.api import Checkpoint
@@ -15,7 +17,14 @@ from streams.graph.plan import SubTopology
 from streams.runtime.folders import dormant
 from streams.runtime.parts import Parts
 from streams.runtime.places import Places
-from streams.transport.contract import TopicPartition, Transport
+from streams.transport.contract import TopicPartition, Transport, TransportError
+
+LOOK_S = 30.0
+"""How often it is looked what lies at the place."""
+FIRST_LOOK_S = 1.0
+"""So long a start waits for the first look, which the offsets of a transaction may hold up that nobody ends."""
+
+log = logging.getLogger(__name__)
 
 
 class _Task(NamedTuple):
@@ -48,26 +57,48 @@ class Lags:
         self._settings, self._parts, self._places, self._transport = settings, parts, places, transport
         self._followed = followed
         self._dormant: dict[str, int] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     def __call__(self) -> dict[str, int]:
         return {**self._dormant, **self._followed()}
 
+    async def start(self) -> None:
+        """Looks, and from here on again and again until `close`."""
+        looked = asyncio.Event()
+        self._looking = asyncio.create_task(self._keep_looking(looked), name="lags")
+        first = asyncio.ensure_future(looked.wait())
+        await asyncio.wait({first, self._looking}, timeout=FIRST_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+        first.cancel()
+
+    async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
     async def look(self) -> None:
         """Looks what lies at this place, and how far the changelogs are by now."""
         found = dormant(self._settings)
-        logs = [
-            log for task, offsets in found.items() if task in self._parts.tasks for log in self._logs(task, offsets)
-        ]
-        tps = {log.tp for log in logs}
-        starts, ends = await self._transport.earliest(tps), await self._transport.latest(tps)
-        committed = await self._transport.committed(self._settings.id, {log.tp for log in logs if log.by_group})
-        ends |= {tp: starts[tp] if at is None else at.offset for tp, at in committed.items()}
-        self._dormant = {log.task: 0 for log in logs}
-        for log in logs:
-            self._dormant[log.task] += max(0, ends[log.tp] - max(log.offset, starts[log.tp]))
+        logs = [one for name in self._parts.tasks.keys() & found.keys() for one in self._logs(name, found[name])]
+        if logs:
+            tps, by_group = {one.tp for one in logs}, {one.tp for one in logs if one.by_group}
+            starts, ends = await self._transport.earliest(tps), await self._transport.latest(tps)
+            committed = await self._transport.committed(self._settings.id, by_group) if by_group else {}
+            ends |= {tp: starts[tp] if at is None else at.offset for tp, at in committed.items()}
+        lags = {one.task: 0 for one in logs}
+        for one in logs:
+            lags[one.task] += max(0, ends[one.tp] - max(one.offset, starts[one.tp]))
+        self._dormant = lags
 
-    def _logs(self, name: str, offsets: Mapping[str, Checkpoint]) -> list[_Log]:
-        logs = []
+    async def _keep_looking(self, looked: asyncio.Event) -> None:
+        while True:
+            try:
+                await self.look()
+            except TransportError as error:
+                log.debug("how far the state is that lies here was not to be learned: %s", error)
+            looked.set()
+            await asyncio.sleep(LOOK_S)
+
+    def _logs(self, name: str, offsets: Mapping[str, Checkpoint]) -> Iterator[_Log]:
         task = _Task(*self._parts.tasks[name])
         for store in self._parts.stores(name):
             own, source = self._places.changelog_of(task, store.name), self._places.source_of(task, store.name)
@@ -75,5 +106,4 @@ class Lags:
                 tp, topic_id = found
                 at = offsets.get(store.name)
                 offset = at.offset if at is not None and at.topic_id == topic_id else 0
-                logs.append(_Log(name, tp, offset, by_group=own is None))
-        return logs
+                yield _Log(name, tp, offset, by_group=own is None)

@@ -36,7 +36,7 @@ class LostMembershipError(FencedError):
 
 class Membership:
     """Of the worker in `seat`. `wake` is called when there is something to do; `lags` says how far the state is that
-    lies at its place (`MemberInfo.lags`).
+    lies at its place, and `followed` which tasks it follows (`MemberInfo`).
     """
 
     def __init__(
@@ -45,14 +45,11 @@ class Membership:
         inventory: Inventory,
         asks: Asks,
         seat: Seat,
-        *,
-        lags: Callable[[], dict[str, int]] = dict,
     ) -> None:
         self._inventory = inventory
         self._name, self._place = seat.instance_id, seat.place
         self.stays = not _leaves(settings, seat)
         """Whether its seat is kept for it when it stops."""
-        self._lags = lags
         self._rules = Rules(
             settings.num_standby_replicas, settings.acceptable_recovery_lag, settings.max_warmup_replicas
         )
@@ -63,6 +60,8 @@ class Membership:
         self.due = False
         """Whether there is something to begin or to end."""
         self.wake: Callable[[], None] = lambda: None
+        self.lags: Callable[[], dict[str, int]] = dict
+        self.followed: Callable[[], tuple[str, ...]] = tuple
         self._is_joining = True
         self._is_lost = False
         self._round = 0
@@ -109,6 +108,11 @@ class Membership:
     def wanted(self) -> set[str]:
         """What it is to work on, as far as it knows that."""
         return self.owned if self._is_lost else self._inventory.partitions.keys() & set(self.told.active)
+
+    @property
+    def expected(self) -> set[str]:
+        """What is to come here, once who has it gives it back."""
+        return {task for task, name in self.told.where.items() if name == self._name}
 
     def is_leader(self) -> bool:
         """Whether it is the one of the app's workers that does what only one is to do."""
@@ -174,7 +178,8 @@ class Membership:
             host=socket.gethostname(),
             subs=self._inventory.subs,
             active=tuple(sorted(self.owned)),
-            lags=self._lags(),
+            standby=self.followed(),
+            lags=self.lags(),
             leads=self.is_leader(),
             topology=self._inventory.topology,
             round=self._round,

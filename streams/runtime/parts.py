@@ -63,14 +63,14 @@ class Parts:
             self._dropped += self._failures.pop(name).dropped_counts
         self._folders.close(name)
 
-    async def take(self, names: Iterable[str]) -> AsyncIterator[list[str]]:
-        """Takes the folders of tasks, which another worker of this place may be about to let go; gives those that can
-        be made.
+    async def take(self, names: Iterable[str], wait_s: float | None = None) -> AsyncIterator[list[str]]:
+        """Takes the folders of tasks, which another worker of this place may be about to let go, and gives those that
+        can be made (`Folders.take`).
         """
         stateful = {name: bool(self.stores(name)) for name in names}
         if free := [name for name in names if not stateful[name]]:
             yield free
-        async for taken in self._folders.take(name for name in names if stateful[name]):
+        async for taken in self._folders.take([name for name in names if stateful[name]], wait_s):
             yield taken
 
     def let_go(self, names: Iterable[str]) -> None:

@@ -39,6 +39,8 @@ SAVE_S = 15.0
 """What was read is made to last after so long: a crash costs reading that again."""
 LIMIT_S = 1.0
 """How often it is asked up to where a topic is committed that serves a table."""
+HAND_OVER_S = 60.0
+"""How long another worker of this place may take to let go of a task that is to be followed: there is no hurry."""
 TELL_AGAIN_S = 30.0
 _FETCH_BYTES = 4 << 20
 _TRY_AGAIN_S = 1.0
@@ -99,6 +101,11 @@ class Standbys:
     def names(self) -> tuple[str, ...]:
         """The tasks that are followed now."""
         return tuple(sorted(self._followed))
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The tasks that are followed, or are about to be."""
+        return tuple(sorted(self._wanted))
 
     @property
     def records(self) -> int:
@@ -192,7 +199,7 @@ class Standbys:
 
     async def _begin(self, names: list[str]) -> None:
         """Takes the folders and looks how far they are."""
-        async for taken in self._parts.take(names):
+        async for taken in self._parts.take(names, HAND_OVER_S):
             tasks = [self._parts.task(name) for name in taken if name in self._wanted | self._kept]
             self._parts.let_go(taken)
             places = self._places.changelogs(tasks, await self._places.starts(tasks))

@@ -1,0 +1,208 @@
+"""Workers at places of their own, which follow each other's tasks: what moves has its tables there already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+import streams
+from streams.client import Client
+from streams.runtime.assembly import Assembly
+from streams.runtime.observer import Silent
+from streams.runtime.standby import Standbys
+from streams.runtime.worker import Worker
+from streams.transport.contract import Fetched
+from streams.transport.group.member import remove_members
+from streams.transport.opening import open_transport
+
+KEYS = 499
+PARTITIONS = 4
+STORES = ["rocksdb", "memory"]
+
+
+def counting(place: str, **settings: Any) -> streams.App:
+    app = streams.App(
+        "follows", data_dir=place, commit_interval_ms=5, heartbeat_interval_ms=50, session_timeout_ms=6_000, **settings
+    )
+    numbers = app.topic("numbers", key_type=str, value_type=int, partitions=PARTITIONS)
+    out = app.topic("out", key_type=str, value_type=int, partitions=1)
+    numbers.stream().group_by_key().count(name="counts").emit("update").to_stream().to(out)
+    return app
+
+
+class Running:
+    """A worker at work in this event loop, over the broker in another's folder."""
+
+    def __init__(self, app: streams.App, **options: Any) -> None:
+        self.app = app
+        self.worker = Worker(app, Silent(), **options)
+        self.ended = asyncio.ensure_future(self.worker.run())
+
+    @property
+    def assembly(self) -> Assembly:
+        assert self.worker.assembly is not None
+        return self.worker.assembly
+
+    @property
+    def tasks(self) -> set[str]:
+        return set() if self.worker.assembly is None else {task.id for task in self.assembly.tasks}
+
+    @property
+    def followed(self) -> dict[str, int]:
+        return {} if self.worker.assembly is None else self.assembly.standbys.lags()
+
+    async def stop(self, *, leave: bool = True) -> None:
+        """Ends as it is told to; without leaving as one that dies, which commits nothing and tells nobody."""
+        if leave:
+            self.worker.stop()
+            await asyncio.wait_for(self.ended, 30)
+            return
+        assert self.assembly.membership is not None
+        self.assembly.membership.stays = True
+        self.ended.cancel()
+        await asyncio.gather(self.ended, return_exceptions=True)
+
+
+class Cluster:
+    """Workers at places by name, and what goes in and out."""
+
+    def __init__(self, folder: str, client: Client, broker: streams.App, settings: dict[str, Any]) -> None:
+        self.running: list[Running] = []
+        self._folder, self._client, self._broker, self._settings = folder, client, broker, settings
+        self.sent = 0
+
+    async def start(self, place: str) -> Running:
+        transport, _ = await open_transport(self._broker.settings)
+        self.running.append(Running(counting(f"{self._folder}/{place}", **self._settings), transport=transport))
+        return self.running[-1]
+
+    async def send(self, count: int) -> None:
+        rows = [(f"k{n % KEYS}", n) for n in range(self.sent, self.sent + count)]
+        self.sent += count
+        await self._client.send_many("numbers", rows)
+
+    async def results(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        async for record in self._client.read("out"):
+            found.setdefault(record.key, []).append(record.value)
+        return found
+
+    async def processed(self) -> None:
+        """Until there is a result for all that was sent, which are those of a single worker."""
+        async with asyncio.timeout(40):
+            while sum(map(len, (await self.results()).values())) < self.sent:
+                self.look()
+                await asyncio.sleep(0.05)
+        expected = {f"k{k}": list(range(1, len(range(k, self.sent, KEYS)) + 1)) for k in range(KEYS)}
+        assert await self.results() == expected
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(40):
+            while not condition():
+                self.look()
+                await asyncio.sleep(0.01)
+
+    def look(self) -> None:
+        """Raises what ended a worker."""
+        for one in self.running:
+            if one.ended.done() and not one.ended.cancelled():
+                one.ended.result()
+
+
+@asynccontextmanager
+async def cluster(folder: str, **settings: Any) -> AsyncIterator[Cluster]:
+    broker = counting(f"{folder}/broker")
+    async with broker.client() as client:
+        made = Cluster(folder, client, broker, settings)
+        await made.send(0)
+        yield made
+        for one in made.running:
+            if not one.ended.done():
+                await one.stop()
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_a_killed_worker_is_replaced_by_its_standbys(folder: str, store: str) -> None:
+    async with cluster(folder, store=store, num_standby_replicas=1) as app:
+        first, second = await app.start("a"), await app.start("b")
+        await app.until(lambda: len(first.tasks) == len(second.tasks) == 2)
+        await app.send(5_000)
+        await app.processed()
+        await app.until(lambda: first.followed.keys() == second.tasks and second.followed.keys() == first.tasks)
+        await app.until(lambda: not any([*first.followed.values(), *second.followed.values()]))
+        await app.send(100)
+        name = first.assembly.name
+        await first.stop(leave=False)
+        await remove_members(second.assembly.transport.asks, "follows", [name])  # as at the end of its session
+        await app.until(lambda: len(second.tasks) == PARTITIONS)
+        await app.processed()
+        assert second.assembly.restore.records <= 200, "not what was there before"
+        await app.send(100)
+        await app.processed()
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_a_task_moves_when_it_is_warm_and_is_worked_on_until_then(
+    folder: str, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, feed = asyncio.Event(), Standbys._take
+
+    async def waits(self: Standbys, part: Fetched) -> None:
+        await gate.wait()
+        await feed(self, part)
+
+    monkeypatch.setattr(Standbys, "_take", waits)
+    async with cluster(folder, store=store, acceptable_recovery_lag=50) as app:
+        first = await app.start("a")
+        await app.until(lambda: len(first.tasks) == PARTITIONS)
+        await app.send(4_000)
+        await app.processed()
+        second = await app.start("b")
+        await app.until(lambda: len(second.followed) == 2)
+        assert all(lag > 50 for lag in second.followed.values())
+        await app.send(500)
+        await app.processed()
+        assert (len(first.tasks), second.tasks) == (PARTITIONS, set())
+        gate.set()
+        await app.until(lambda: len(first.tasks) == len(second.tasks) == 2)
+        assert second.assembly.restore.records <= 100
+        await app.send(500)
+        await app.processed()
+        assert second.followed == {}
+
+
+async def test_a_worker_that_comes_back_has_its_tables(folder: str) -> None:
+    async with cluster(folder, leave_on_stop=True) as app:
+        first, second = await app.start("a"), await app.start("b")
+        await app.until(lambda: len(first.tasks) == len(second.tasks) == 2)
+        await app.send(3_000)
+        await app.processed()
+        had = second.tasks
+        await second.stop()
+        await app.until(lambda: len(first.tasks) == PARTITIONS)
+        await app.send(200)
+        await app.processed()
+        again = await app.start("b")
+        await app.until(lambda: again.tasks == had)
+        assert again.assembly.restore.records <= 400, "what was added meanwhile, with what it moved for"
+        await app.send(200)
+        await app.processed()
+
+
+async def test_workers_of_one_place_follow_nothing_of_each_other(folder: str) -> None:
+    async with cluster(folder, num_standby_replicas=1) as app:
+        first, second = await app.start("a"), await app.start("a")
+        await app.until(lambda: len(first.tasks) == len(second.tasks) == 2)
+        await app.send(1_000)
+        await app.processed()
+        assert first.followed == second.followed == {}
+        third = await app.start("b")
+        await app.until(lambda: len(third.tasks | third.followed.keys()) == PARTITIONS)
+        await second.stop()
+        await app.until(lambda: len(first.tasks | third.tasks) == PARTITIONS)
+        await app.send(500)
+        await app.processed()
