@@ -51,11 +51,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _setting("How to get into the cluster.", "security.protocol"),
     ] = "PLAINTEXT"
     sasl_mechanism: Annotated[
-        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], _setting("How to prove who one is.", "sasl.mechanism")
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"],
+        _setting("How to prove who one is.", "sasl.mechanism"),
     ] = "PLAIN"
     sasl_username: Annotated[str, _setting("The user, with SASL.", "sasl.username")] = ""
     sasl_password: Annotated[
         str, _setting("The user's password; better in the environment than in code.", "sasl.password")
+    ] = ""
+    sasl_kerberos_service_name: Annotated[
+        str, _setting("The brokers' Kerberos service, with GSSAPI.", "sasl.kerberos.service.name")
+    ] = "kafka"
+    sasl_kerberos_domain_name: Annotated[
+        str,
+        _setting("The brokers' Kerberos domain, with GSSAPI. Default: the host of each.", "sasl.kerberos.domain.name"),
+    ] = ""
+    sasl_oauth_token_provider: Annotated[
+        Any,
+        _setting(
+            "Gives the token, with OAUTHBEARER: a function, async or not, that returns it; as text, module:function.",
+            "sasl.oauth.token.provider",
+        ),
     ] = ""
     ssl_ca_location: Annotated[
         str, _setting("PEM file of whom to trust, with TLS. Default: the system's.", "ssl.ca.location")
@@ -74,6 +89,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "ssl.endpoint.identification.algorithm",
         ),
     ] = "https"
+    ssl_cipher_suites: Annotated[
+        str, _setting("Ciphers that TLS may use, as OpenSSL names them. Default: Python's.", "ssl.cipher.suites")
+    ] = ""
+    ssl_context: Annotated[
+        Any,
+        _setting(
+            "A ready ssl.SSLContext, in place of all settings of TLS; as text, module:name of it or of a function that "
+            "makes it.",
+            "ssl.context",
+        ),
+    ] = ""
+    client_id: Annotated[
+        str, _setting("What the cluster calls this client in its logs and quotas. Default: the app's id.", "client.id")
+    ] = ""
+    request_timeout_ms: Annotated[
+        int, _setting("So long an answer of the cluster is waited for.", "request.timeout.ms", ge=1)
+    ] = 30_000
+    retry_timeout_ms: Annotated[
+        int,
+        _setting(
+            "So long a request is sent again while its error is of the kind that passes.",
+            "default.api.timeout.ms",
+            ge=1,
+        ),
+    ] = 60_000
+    reconnect_backoff_ms: Annotated[
+        int,
+        _setting(
+            "Before a request is sent again the first time; then twice as long each time.", "reconnect.backoff.ms", ge=1
+        ),
+    ] = 20
+    reconnect_backoff_max_ms: Annotated[int, _setting("The longest such pause.", "reconnect.backoff.max.ms", ge=1)] = (
+        1_000
+    )
+    metadata_max_age_ms: Annotated[
+        int,
+        _setting("Who leads which partition is asked again after so long, at the latest.", "metadata.max.age.ms", ge=1),
+    ] = 300_000
+    connections_max_idle_ms: Annotated[
+        int, _setting("A connection without use is closed after so long.", "connections.max.idle.ms", ge=1)
+    ] = 540_000
     data_dir: Annotated[
         str,
         _setting(
@@ -201,6 +257,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_partitions: Annotated[
         int, _setting("Partitions of a topic that the app makes and that doesn't say how many.", "num.partitions", ge=1)
     ] = 1
+    replication_factor: Annotated[
+        int,
+        _setting(
+            "Replicas of the topics that the app makes on a cluster; -1: as many as its brokers give by default.",
+            "replication.factor",
+            ge=-1,
+        ),
+    ] = -1
+    min_insync_replicas: Annotated[
+        int | None,
+        _setting(
+            "So many replicas of such a topic have to have a record before it is written. Default: the brokers'.",
+            "min.insync.replicas",
+        ),
+    ] = None
+    topic_configs: Annotated[
+        Mapping[str, Mapping[str, str]],
+        _setting(
+            "Configs of topics that the app makes, by name of the topic, with Kafka's names, replication.factor too. "
+            "They go before all else that is said of them. As text: JSON."
+        ),
+    ] = {}
     topology_optimization: Annotated[
         str,
         _setting(
@@ -333,6 +411,8 @@ def _value(info: SettingInfo, given: str, value: Any, origin: Origin) -> Any:
         value = f"kafka://{value}"
     if info.name == "processing_guarantee" and value == "exactly_once_v2":
         value = "exactly_once"
+    if info.name == "topic_configs":
+        value = _topic_configs(value, source)
     try:
         made = msgspec.convert(value, info.type, strict=origin == "code")
         if info.name == "topology_optimization":
@@ -342,6 +422,21 @@ def _value(info: SettingInfo, given: str, value: Any, origin: Origin) -> Any:
         return made
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}={value!r}: {error}. {info.description}") from None
+
+
+def _topic_configs(value: Any, source: str) -> Any:
+    """Numbers and truth values as Kafka writes them; text is JSON."""
+    try:
+        found = msgspec.json.decode(value) if isinstance(value, str) else value
+        rows = {topic: dict(configs) for topic, configs in found.items()}
+    except (msgspec.DecodeError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f'{source}={value!r}: {error}. Give configs by topic: {{"orders": {{"segment.bytes": "1048576"}}}}.'
+        ) from None
+    return {
+        topic: {name: str(one).lower() if isinstance(one, bool) else str(one) for name, one in configs.items()}
+        for topic, configs in rows.items()
+    }
 
 
 def _policy(value: Any, source: str) -> Any:

@@ -28,10 +28,10 @@ from streams.transport.contract import (
     Isolation,
     OffsetOutOfRangeError,
     TopicPartition,
-    TopicSpec,
     Transport,
     UnknownTopicError,
 )
+from streams.transport.making import Making
 from streams.transport.opening import open_transport
 
 if TYPE_CHECKING:
@@ -329,7 +329,8 @@ class Client:
             raise UnknownTopicError(
                 f"{', '.join(internal)} is not there yet: the app's worker makes it at its first start"
             )
-        specs = [TopicSpec(t.name, t.partitions or self._settings.default_partitions, t.config) for t in absent]
+        making = Making.of(self._settings)
+        specs = [making.spec(t.name, t.partitions or self._settings.default_partitions, t.config) for t in absent]
         await transport.create(specs)
         found |= await transport.describe([spec.name for spec in specs])
         self._partitions.update({name: info.partitions for name, info in found.items()})

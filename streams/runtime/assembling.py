@@ -15,6 +15,7 @@ from streams.runtime.membership import Membership
 from streams.runtime.seat import Seat, take_seat
 from streams.runtime.topics import Topics, position_topic
 from streams.transport.contract import Transport
+from streams.transport.making import Making
 
 
 async def assemble(app: App, transport: Transport | None, conditions: Conditions) -> Assembly:
@@ -70,6 +71,7 @@ async def _topics(app: App, plan: Plan, transport: Transport, conditions: Condit
         default_partitions=app.settings.default_partitions,
         positions=[position_topic(app.id, source.name) for source in app.sources],
         declared=conditions.partitions,
+        making=Making.of(app.settings),
     )
     await topics.prepare()
     return topics

@@ -6,6 +6,7 @@ take the number of the tasks that write them; changelogs have one partition a ta
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 
@@ -14,7 +15,11 @@ from streams.graph.definitions import KEPT_FOREVER, StoreDef, TopicDef
 from streams.graph.meetings import check_counts, co_partitioned, meetings
 from streams.graph.plan import Plan, SubTopology
 from streams.runtime.conditions import declared
+from streams.runtime.topic_fit import check_fit, weaknesses
 from streams.transport.contract import TopicInfo, TopicPartition, TopicSpec, Transport
+from streams.transport.making import Making
+
+log = logging.getLogger("streams.worker")
 
 _INTERNAL = ("-changelog", "-repartition")
 CHANGELOG_CONFIG = {"cleanup.policy": "compact", **KEPT_FOREVER}
@@ -35,6 +40,7 @@ class Topics:
         default_partitions: int,
         positions: Iterable[str] = (),
         declared: Callable[[TopicDef], int | None] = declared,
+        making: Making | None = None,
     ) -> None:
         self._plan = plan
         self._data_dir = data_dir
@@ -42,6 +48,7 @@ class Topics:
         self._default_partitions = default_partitions
         self._positions = list(positions)
         self._declared = declared
+        self._making = making or Making()
         self.infos: dict[str, TopicInfo] = {}
         self.tasks: dict[str, int] = {}
         """Sub-topology id to number of tasks."""
@@ -49,8 +56,8 @@ class Topics:
     async def prepare(self) -> None:
         """Makes the topics that are missing.
 
-        Raises PartitionCountError, StoreRenamedError, RepartitionRenamedError, or TopologyError when topics that are
-        read together differ in partitions.
+        Raises PartitionCountError, StoreRenamedError, RepartitionRenamedError, InternalTopicError, or TopologyError
+        when topics that are read together differ in partitions.
         """
         await self._external()
         await self._repartitions()
@@ -75,7 +82,9 @@ class Topics:
                 raise PartitionCountError(name, expected=count or 0, found=found[name].partitions, declared=True)
         missing = [topic for name, topic in wanted.items() if name not in found]
         default = self._default_partitions
-        await self._ensure([TopicSpec(t.name, self._declared(t) or default, t.config) for t in missing])
+        specs = [self._making.spec(t.name, self._declared(t) or default, t.config) for t in missing]
+        await self._transport.create(specs)
+        self.infos.update(await self._transport.describe([spec.name for spec in specs]))
         self.infos.update(found)
 
     async def _repartitions(self) -> None:
@@ -101,7 +110,7 @@ class Topics:
 
     def _repartition(self, topic: TopicDef, sub: SubTopology) -> TopicSpec:
         partitions = self._given(topic) or self._met(topic) or self.tasks[sub.id]
-        return TopicSpec(topic.name, partitions, topic.config | REPARTITION_CONFIG)
+        return self._making.spec(topic.name, partitions, topic.config | REPARTITION_CONFIG)
 
     def _given(self, topic: TopicDef) -> int:
         """How many a topic has, or says that it has; 0 where both are open."""
@@ -135,8 +144,9 @@ class Topics:
         names = {sub.id: changelog_names(sub, self._plan.app_id) for sub in self._plan.subtopologies}
         await self._check_renamed({name for group in names.values() for name in group})
         for sub in self._plan.subtopologies:
-            await self._ensure([TopicSpec(n, self.tasks[sub.id], CHANGELOG_CONFIG) for n in names[sub.id]], sub)
-        await self._ensure([TopicSpec(name, 1, CHANGELOG_CONFIG) for name in self._positions])
+            count = self.tasks[sub.id]
+            await self._ensure([self._making.spec(n, count, CHANGELOG_CONFIG) for n in names[sub.id]], sub)
+        await self._ensure([self._making.spec(name, 1, CHANGELOG_CONFIG) for name in self._positions])
 
     async def _check_renamed(self, changelogs: set[str]) -> None:
         app_id = self._plan.app_id
@@ -171,13 +181,19 @@ class Topics:
         return sum(ends[tp] - (starts[tp] if (at := done[tp]) is None else at.offset) for tp in tps)
 
     async def _ensure(self, specs: list[TopicSpec], sub: SubTopology | None = None) -> None:
-        """Makes those that are missing. `sub` is the sub-topology that they belong to."""
+        """Makes internal topics that are missing, and looks at those that are there. `sub` is the sub-topology that
+        they belong to.
+        """
         names = [spec.name for spec in specs]
         found = await self._transport.describe(names)
         for spec in specs:
             info = found.get(spec.name)
             if info is not None and info.partitions != spec.partitions:
                 raise self._changed_count(spec, info, sub)
+            if info is not None:
+                check_fit(spec, info)
+                for weakness in weaknesses(spec, info):
+                    log.warning("%s", weakness)
         await self._transport.create([spec for spec in specs if spec.name not in found])
         self.infos.update(await self._transport.describe(names))
 

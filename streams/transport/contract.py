@@ -38,21 +38,30 @@ class TopicPartition(NamedTuple):
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic as it should be. `configs` are Kafka's topic configs by their dotted names."""
+    """A topic as it should be. `configs` are Kafka's topic configs by their dotted names.
+
+    A `replication_factor` of -1 is the cluster's default; a broker that is alone keeps one replica, whatever is said.
+    """
 
     name: str
     partitions: int = 1
     configs: Mapping[str, str] = field(default_factory=dict)
+    replication_factor: int = -1
 
 
 @dataclass(frozen=True)
 class TopicInfo:
-    """A topic as it is. Deleted and made again it has another `topic_id`; `configs` are those set on the topic."""
+    """A topic as it is. Deleted and made again it has another `topic_id`; `configs` are those set on the topic.
+
+    `defaults` are what holds for some of the others, where the broker tells.
+    """
 
     name: str
     topic_id: str
     partitions: int
     configs: Mapping[str, str] = field(default_factory=dict)
+    replication_factor: int = 1
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 class Committed(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from broker_embedded.lock import FolderInUseError, held_by
 from streams.config import Settings, settings_info
@@ -98,13 +98,17 @@ def _kafka(settings: Settings) -> Transport:
         )
     from streams.transport.kafka import KafkaTransport
     from streams.transport.kafka.security import NAMES, security_of
+    from streams.transport.kafka.timing import Timing
 
     return KafkaTransport(
-        settings.broker.removeprefix(_SCHEME), client_id=settings.id, security=security_of(_given(settings, NAMES))
+        settings.broker.removeprefix(_SCHEME),
+        client_id=settings.client_id or settings.id,
+        security=security_of(_given(settings, NAMES)),
+        **{name: getattr(settings, name) for name in Timing.__dataclass_fields__},
     )
 
 
-def _given(settings: Settings, names: Collection[str]) -> dict[str, str]:
+def _given(settings: Settings, names: Collection[str]) -> dict[str, Any]:
     """The settings of the connection by Kafka's names, those that differ from their defaults."""
     known = [info for info in settings_info() if info.kafka in names]
-    return {info.kafka: str(value) for info in known if (value := getattr(settings, info.name)) != info.default}
+    return {info.kafka: value for info in known if (value := getattr(settings, info.name)) != info.default}

@@ -103,7 +103,10 @@ def missing_topics(specs: Sequence[TopicSpec], there: Mapping[str, int]) -> list
             raise TopicMismatchError(spec.name, spec.partitions, there[spec.name])
     return [
         CreatableTopic(
-            spec.name, spec.partitions, configs=[CreatableTopicConfig(*item) for item in spec.configs.items()]
+            spec.name,
+            spec.partitions,
+            spec.replication_factor,
+            configs=[CreatableTopicConfig(*item) for item in spec.configs.items()],
         )
         for spec in specs
         if spec.name not in there

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,7 @@ class EmbeddedTransport(LogOffsets):
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         known = self.cluster.topics
         there = {spec.name: known[spec.name].partition_count for spec in specs if spec.name in known}
-        if rows := missing_topics(specs, there):
+        if rows := missing_topics([replace(spec, replication_factor=-1) for spec in specs], there):
             answer = await self._ask(CreateTopicsRequest(rows))
             for result in answer.topics:
                 raise_for(result.error_code, f"topic {result.name!r}", result.error_message)

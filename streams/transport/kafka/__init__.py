@@ -14,6 +14,7 @@ from streams.transport.kafka.connection import KafkaConnection
 from streams.transport.kafka.fetcher import KafkaFetcher
 from streams.transport.kafka.offsets import KafkaOffsets
 from streams.transport.kafka.producer import KafkaProducer
+from streams.transport.kafka.timing import Timing
 from streams.transport.kafka.topics import KafkaTopics
 from streams.transport.log_offsets import LogOffsets
 
@@ -21,8 +22,7 @@ from streams.transport.log_offsets import LogOffsets
 class KafkaTransport(LogOffsets):
     """A `Transport` over the wire. `security` is what aiokafka's client takes.
 
-    A request without an answer for `request_timeout_ms` is sent again, as is one whose error passes by itself, until
-    `retry_timeout_ms` are over. `find` and `cluster_id`: see `KafkaConnection`.
+    `timing` are fields of `Timing` by name. `find` and `cluster_id`: see `KafkaConnection`.
 
     >>> import asyncio
     >>> import broker_embedded
@@ -48,24 +48,23 @@ class KafkaTransport(LogOffsets):
         bootstrap_servers: str,
         *,
         client_id: str = "streams",
-        request_timeout_ms: int = 30_000,
-        retry_timeout_ms: int = 60_000,
         security: Mapping[str, Any] | None = None,
         find: Callable[[], str] | None = None,
         cluster_id: str | None = None,
+        **timing: int,
     ) -> None:
+        times = Timing(**timing)
         self.connection = KafkaConnection(
             bootstrap_servers,
             client_id=client_id,
-            request_timeout_ms=request_timeout_ms,
-            retry_timeout_ms=retry_timeout_ms,
+            timing=times,
             security=security,
             find=find,
             cluster_id=cluster_id,
         )
         self._topics = KafkaTopics(self.connection)
         self._offsets = KafkaOffsets(self.connection)
-        self._fetcher = KafkaFetcher(self.connection, self._offsets, longest_wait_ms=request_timeout_ms // 2)
+        self._fetcher = KafkaFetcher(self.connection, self._offsets, longest_wait_ms=times.request_timeout_ms // 2)
 
     @property
     def asks(self) -> KafkaConnection:

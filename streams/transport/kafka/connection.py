@@ -24,6 +24,7 @@ from streams.transport.error_codes import MISSING, RetryError, check
 from streams.transport.kafka import patience
 from streams.transport.kafka.logs import quietly
 from streams.transport.kafka.requests import WireRequest
+from streams.transport.kafka.timing import Timing
 
 if TYPE_CHECKING:
     from aiokafka.client import AIOKafkaClient
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.02, 1.0
 _REFRESH_WITHIN_S = 5.0
 _ANY = -1
 _VERSION = "0.1.0"  # of the client software, for the broker's figures (KIP-511)
@@ -41,8 +41,8 @@ _REFUSED = "the Kafka broker at {} does not let this client in"
 # What aiokafka says of a connection that fails, what it means, what to look at.
 _FAILURES = (
     ("UnsupportedSaslMechanism", _REFUSED, "has its listener this sasl_mechanism?"),
-    ("Authentication", _REFUSED, "are user and password right?"),
-    ("Sasl", _REFUSED, "are user and password right?"),
+    ("Authentication", _REFUSED, "are user and password, or the token, right?"),
+    ("Sasl", _REFUSED, "are user and password, or the token, right?"),
     (
         "CERTIFICATE_VERIFY_FAILED",
         "the certificate of the Kafka broker at {} does not pass",
@@ -58,11 +58,12 @@ class ConnectionLostError(TransportError):
 
 
 class KafkaTopic(msgspec.Struct, frozen=True):
-    """A topic as the cluster's metadata has it: its id, and the leader of each partition."""
+    """A topic as the cluster's metadata has it: its id, the leader of each partition, how many replicas there are."""
 
     name: str
     id: Any
     leaders: dict[int, int]
+    replicas: int = 1
 
 
 class KafkaConnection:
@@ -76,15 +77,15 @@ class KafkaConnection:
         bootstrap_servers: str,
         *,
         client_id: str = "streams",
-        request_timeout_ms: int = 30_000,
-        retry_timeout_ms: int = 60_000,
+        timing: Timing | None = None,
         security: Mapping[str, Any] | None = None,
         find: Callable[[], str] | None = None,
         cluster_id: str | None = None,
     ) -> None:
         self.bootstrap_servers = bootstrap_servers
-        self._request_timeout_ms = request_timeout_ms
-        self.retry_timeout_s = retry_timeout_ms / 1000
+        self._timing = timing or Timing()
+        self._request_timeout_ms = self._timing.request_timeout_ms
+        self.retry_timeout_s = self._timing.retry_timeout_ms / 1000
         self._client_id = client_id
         self.security = dict(security or {})
         self._find = find
@@ -92,6 +93,7 @@ class KafkaConnection:
         self._client: AIOKafkaClient | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._topics: dict[str, KafkaTopic] = {}
+        self._learned_s = time.monotonic()
         self._coordinators: dict[tuple[int, str], int] = {}
 
     async def start(self) -> None:
@@ -109,6 +111,8 @@ class KafkaConnection:
                 bootstrap_servers=address,
                 client_id=self._client_id,
                 request_timeout_ms=self._request_timeout_ms,
+                metadata_max_age_ms=self._timing.metadata_max_age_ms,
+                connections_max_idle_ms=self._timing.connections_max_idle_ms,
                 **self.security,
             )
             try:
@@ -225,16 +229,17 @@ class KafkaConnection:
         After `timeout_s` (the connection's, unless given) the error is let through.
         """
         deadline = time.monotonic() + (self.retry_timeout_s if timeout_s is None else timeout_s)
-        pause_s = _BACKOFF_FIRST_S
+        attempt = 0
         while True:
             try:
                 return await ask()
             except (ConnectionLostError, RetryError) as error:
+                pause_s = self._timing.pause_s(attempt)
                 if time.monotonic() + pause_s > deadline:
                     raise
                 log.debug("asking again in %.2f s: %s", pause_s, error)
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _BACKOFF_MOST_S)
+            attempt += 1
             await self.refresh()
 
     async def refresh(self) -> None:
@@ -266,6 +271,8 @@ class KafkaConnection:
     async def topics(self, names: Iterable[str]) -> dict[str, KafkaTopic]:
         """Those of `names` that exist, from memory where they are known. Raises TransportError for a forbidden one."""
         names = list(names)
+        if time.monotonic() - self._learned_s > self._timing.metadata_max_age_ms / 1000:
+            self._topics.clear()
         missing = [name for name in names if name not in self._topics]
         if missing:
             await self.retry(lambda: self._learn_topics(missing))
@@ -286,11 +293,14 @@ class KafkaConnection:
                 log.debug("%s", error)
 
     def _remember(self, answer: MetadataResponse) -> None:
+        if not self._topics:
+            self._learned_s = time.monotonic()
         for row in answer.topics:
             if row.error_code not in MISSING:
                 check(row.error_code, f"topic {row.name!r}")
                 leaders = {found.partition_index: found.leader_id for found in row.partitions}
-                self._topics[row.name or ""] = KafkaTopic(row.name or "", row.topic_id, leaders)
+                replicas = min((len(found.replica_nodes) for found in row.partitions), default=1)
+                self._topics[row.name or ""] = KafkaTopic(row.name or "", row.topic_id, leaders, replicas)
 
     async def metadata(self, names: Iterable[str] | None) -> MetadataResponse:
         """What the cluster says of topics, or of all; none is made by asking."""

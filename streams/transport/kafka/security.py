@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import ConfigError, did_you_mean
@@ -22,6 +24,11 @@ NAMES = {
     "ssl.key.location": None,
     "ssl.key.password": None,
     "ssl.endpoint.identification.algorithm": None,
+    "ssl.cipher.suites": None,
+    "ssl.context": None,
+    "sasl.kerberos.service.name": None,
+    "sasl.kerberos.domain.name": None,
+    "sasl.oauth.token.provider": None,
 }
 _TYPES = ("ssl.truststore.type", "ssl.keystore.type")
 _JAAS = "sasl.jaas.config"
@@ -51,7 +58,7 @@ def translated(properties: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def security_of(properties: Mapping[str, str]) -> dict[str, Any]:
+def security_of(properties: Mapping[str, Any]) -> dict[str, Any]:
     """What aiokafka's clients need for `properties`, by the names in `NAMES`; empty for none.
 
     Raises ConfigError for settings that do not fit together.
@@ -63,27 +70,83 @@ def security_of(properties: Mapping[str, str]) -> dict[str, Any]:
     protocol = properties.get("security.protocol", "PLAINTEXT")
     found: dict[str, Any] = {} if protocol == "PLAINTEXT" else {"security_protocol": protocol}
     if protocol.startswith("SASL"):
-        if not properties.get("sasl.username") or not properties.get("sasl.password"):
-            raise ConfigError(f"security.protocol={protocol} needs a user: sasl.username and sasl.password")
-        found["sasl_mechanism"] = properties.get("sasl.mechanism", "PLAIN")
-        found["sasl_plain_username"] = properties["sasl.username"]
-        found["sasl_plain_password"] = properties["sasl.password"]
+        mechanism = properties.get("sasl.mechanism", "PLAIN")
+        found |= {"sasl_mechanism": mechanism} | _MECHANISMS.get(mechanism, _user)(protocol, properties)
     if protocol.endswith("SSL"):
         found["ssl_context"] = _ssl_context(properties)
     return found
 
 
-def _ssl_context(properties: Mapping[str, str]) -> ssl.SSLContext:
+def _user(protocol: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    if not properties.get("sasl.username") or not properties.get("sasl.password"):
+        raise ConfigError(f"security.protocol={protocol} needs a user: sasl.username and sasl.password")
+    return {
+        "sasl_plain_username": properties["sasl.username"],
+        "sasl_plain_password": properties["sasl.password"],
+    }
+
+
+def _kerberos(protocol: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    if find_spec("gssapi") is None:
+        raise ConfigError(
+            "sasl.mechanism=GSSAPI speaks Kerberos by the package gssapi, which is not here: `pip install gssapi` (it "
+            "needs the system's Kerberos library), and get a ticket with `kinit`."
+        )
+    return {
+        "sasl_kerberos_service_name": properties.get("sasl.kerberos.service.name", "kafka"),
+        "sasl_kerberos_domain_name": properties.get("sasl.kerberos.domain.name") or None,
+    }
+
+
+def _token(protocol: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    given = properties.get("sasl.oauth.token.provider")
+    if not given:
+        raise ConfigError(
+            "sasl.mechanism=OAUTHBEARER needs sasl.oauth.token.provider: a function, async or not, that returns one."
+        )
+    from streams.transport.kafka.tokens import provider
+
+    return {"sasl_oauth_token_provider": provider(named("sasl.oauth.token.provider", given))}
+
+
+_MECHANISMS = {"GSSAPI": _kerberos, "OAUTHBEARER": _token}
+
+
+def named(setting: str, value: Any) -> Any:
+    """What text names as module:attribute; anything else is what is meant itself. Raises ConfigError.
+
+    >>> named("ssl.context", "ssl:create_default_context").__name__
+    'create_default_context'
+    """
+    if not isinstance(value, str):
+        return value
+    module, _, attribute = value.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{setting}={value!r} is to be module:attribute: {error}") from error
+
+
+def _ssl_context(properties: Mapping[str, Any]) -> ssl.SSLContext:
     import ssl
 
+    if ready := properties.get("ssl.context"):
+        made = named("ssl.context", ready)
+        context = made if isinstance(made, ssl.SSLContext) else made()
+        if not isinstance(context, ssl.SSLContext):
+            raise ConfigError(f"ssl.context is {type(context).__name__}, and is to be an ssl.SSLContext.")
+        return context
     trusted, certificate = properties.get("ssl.ca.location"), properties.get("ssl.certificate.location")
     try:
         context = ssl.create_default_context(cafile=trusted)
         if certificate:
             key = properties.get("ssl.key.location")
             context.load_cert_chain(certificate, key, properties.get("ssl.key.password"))
+        if ciphers := properties.get("ssl.cipher.suites"):
+            context.set_ciphers(ciphers)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"TLS ({', '.join(filter(None, (trusted, certificate)))}): {error}") from error
+        what = ", ".join(filter(None, (trusted, certificate, properties.get("ssl.cipher.suites"))))
+        raise ConfigError(f"TLS ({what}): {error}") from error
     if properties.get("ssl.endpoint.identification.algorithm", "https") == "":
         context.check_hostname = False
     return context

@@ -16,13 +16,20 @@ from broker_embedded.wire.messages.configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
 )
-from broker_embedded.wire.messages.topics import CreateTopicsRequest, DeleteTopicsRequest, DeleteTopicState
-from streams.transport.contract import TopicInfo, TopicSpec
+from broker_embedded.wire.messages.topics import (
+    CreatableTopic,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    DeleteTopicState,
+)
+from streams.transport.contract import TopicInfo, TopicSpec, TransportError
 from streams.transport.error_codes import MISSING, RetryError, check
 from streams.transport.kafka.connection import KafkaConnection
+from streams.transport.kafka.refused import refused
 from streams.transport.rows import alter_topic, missing_topics
 
 _SET_ON_TOPIC = 1  # config source: DYNAMIC_TOPIC_CONFIG
+_TOLD = ("cleanup.policy", "retention.ms", "retention.bytes", "min.insync.replicas")
 
 
 class KafkaTopics:
@@ -44,7 +51,8 @@ class KafkaTopics:
         if not known:
             return {}
         request = DescribeConfigsRequest([DescribeConfigsResource(RESOURCE_TOPIC, name) for name in known])
-        configs = {}
+        configs: dict[str, dict[str, str]] = {}
+        defaults: dict[str, dict[str, str]] = {}
         # Whoever may read and write may yet not see configs: there are none then.
         hidden = TopicAuthorizationFailedError.info.code
         for result in (await self._connection.ask(request)).results:
@@ -52,10 +60,15 @@ class KafkaTopics:
                 raise RetryError(f"topic {result.resource_name!r}: one broker knows it and another one does not")
             if result.error_code != hidden:
                 check(result.error_code, f"topic {result.resource_name!r}", result.error_message)
-            rows = [row for row in result.configs if row.config_source == _SET_ON_TOPIC and row.value is not None]
-            configs[result.resource_name] = {row.name: row.value for row in rows}
+            rows = [row for row in result.configs if row.value is not None]
+            name = result.resource_name
+            configs[name] = {row.name: row.value for row in rows if row.config_source == _SET_ON_TOPIC}
+            defaults[name] = {
+                row.name: row.value for row in rows if row.name in _TOLD and row.name not in configs[name]
+            }
         return {
-            name: TopicInfo(name, str(topic.id), len(topic.leaders), configs[name]) for name, topic in known.items()
+            name: TopicInfo(name, str(topic.id), len(topic.leaders), configs[name], topic.replicas, defaults[name])
+            for name, topic in known.items()
         }
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
@@ -64,9 +77,20 @@ class KafkaTopics:
         rows = missing_topics(specs, {name: len(topic.leaders) for name, topic in known.items()})
         if not rows:
             return
-        there = TopicAlreadyExistsError.info.code  # somebody else was faster
-        await self._retry(CreateTopicsRequest(rows), lambda answer: answer.topics, lambda row: row.name, there)
+        asked = {spec.name: spec for spec in specs}
+        await self._connection.retry(lambda: self._create(rows, asked))
         await self._connection.retry(lambda: self._see([row.name for row in rows]))
+
+    async def _create(self, rows: list[CreatableTopic], asked: Mapping[str, TopicSpec]) -> None:
+        for result in (await self._connection.ask(CreateTopicsRequest(rows))).topics:
+            if result.error_code == TopicAlreadyExistsError.info.code:
+                continue  # somebody else was faster
+            try:
+                check(result.error_code, f"topic {result.name!r}", result.error_message)
+            except RetryError:
+                raise
+            except TransportError as error:
+                raise refused(asked[result.name], result.error_code, error) from None
 
     async def _see(self, names: Sequence[str]) -> None:
         """Wait until the cluster knows new topics, and who leads them."""

@@ -142,7 +142,7 @@ async def test_a_broker_that_stays_away_is_an_error(tmp_path: Path) -> None:
         await client.send("numbers", value=b"0")
     transport = client._transport
     assert isinstance(transport, KafkaTransport)
-    transport.connection._retry_timeout_s = 0.1
+    transport.connection.retry_timeout_s = 0.1
     for answer in [client.send("numbers", value=b"1"), client.send("others", value=b"1")]:
         with pytest.raises(ConnectionLostError):
             await answer

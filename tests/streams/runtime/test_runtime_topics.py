@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 import streams
-from streams.errors import PartitionCountError, RepartitionRenamedError, StoreRenamedError, TopologyError
+from streams.config import load_settings
+from streams.errors import ConfigError, PartitionCountError, RepartitionRenamedError, StoreRenamedError, TopologyError
+from streams.runtime.topic_fit import InternalTopicError
 from streams.runtime.topics import Topics, clock_store, position_topic
 from streams.transport.contract import Committed, TopicInfo, TopicPartition, TopicSpec
+from streams.transport.making import Making
 
 Build = Callable[[streams.App, Any], Any]
 
@@ -33,7 +36,8 @@ class Broker:
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         for spec in specs:
             assert spec.name not in self.infos
-            self.infos[spec.name] = TopicInfo(spec.name, spec.name, spec.partitions, spec.configs)
+            replicas = max(1, spec.replication_factor)
+            self.infos[spec.name] = TopicInfo(spec.name, spec.name, spec.partitions, spec.configs, replicas)
             self.made.append(spec)
 
     async def committed(self, group: str, tps: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed | None]:
@@ -47,13 +51,20 @@ class Broker:
 
 
 async def prepared(
-    build: Build, broker: Broker | None = None, *, default: int = 1, **topic: Any
+    build: Build, broker: Broker | None = None, *, default: int = 1, making: Making | None = None, **topic: Any
 ) -> tuple[Topics, Broker]:
     app = streams.App("shop")
     build(app, app.topic("orders", key_type=str, value_type=int, **topic))
     broker = broker or Broker()
     sources = [position_topic(app.id, source.name) for source in app.sources]
-    topics = Topics(app.plan(), broker, data_dir="./shop-data", default_partitions=default, positions=sources)  # type: ignore[arg-type]
+    topics = Topics(
+        app.plan(),
+        broker,  # type: ignore[arg-type]
+        data_dir="./shop-data",
+        default_partitions=default,
+        positions=sources,
+        making=making,
+    )
     await topics.prepare()
     return topics, broker
 
@@ -243,3 +254,64 @@ def test_who_has_a_use_for_time() -> None:
         "shop-orders-clocks-changelog",
         "shop-shop-wide-repartition-clocks-changelog",
     ]
+
+
+@pytest.mark.parametrize(
+    ("topic", "configs", "says"),
+    [
+        ("shop-sizes-changelog", {"cleanup.policy": "delete"}, r"cleanup\.policy=delete.*cleanup\.policy=compact"),
+        (
+            "shop-sizes-changelog",
+            {"cleanup.policy": "compact,delete", "retention.ms": "1000"},
+            r"retention\.ms=1000",
+        ),
+        ("shop-by-size-repartition", {"cleanup.policy": "compact"}, r"cleanup\.policy=compact.*cleanup\.policy=delete"),
+        ("shop-by-size-repartition", {"cleanup.policy": "delete", "retention.bytes": "9"}, r"retention\.bytes=-1"),
+    ],
+)
+async def test_a_topic_that_would_lose_records_is_named(topic: str, configs: dict[str, str], says: str) -> None:
+    broker = Broker()
+    broker.infos[topic] = TopicInfo(topic, topic, 4, configs)
+    with pytest.raises(InternalTopicError, match=f"topic '{topic}' has .*{says}"):
+        await prepared(by_size, broker, partitions=4)
+
+
+async def test_defaults_of_the_broker_count() -> None:
+    broker = Broker()
+    broker.infos["shop-sizes-changelog"] = TopicInfo(
+        "shop-sizes-changelog", "1", 4, {}, 3, {"cleanup.policy": "delete"}
+    )
+    with pytest.raises(InternalTopicError, match=r"cleanup\.policy=delete"):
+        await prepared(by_size, broker, partitions=4)
+
+
+async def test_what_is_asked_for_may_lose_records() -> None:
+    asked = {"shop-sizes-changelog": {"cleanup.policy": "compact,delete", "retention.ms": "1000"}}
+    broker = Broker()
+    _, broker = await prepared(by_size, broker, making=Making(configs=asked), partitions=4)
+    await prepared(by_size, broker, making=Making(configs=asked), partitions=4)
+
+
+async def test_what_is_weaker_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    _, broker = await prepared(by_size, partitions=4)
+    await prepared(by_size, broker, making=Making(3, 2), partitions=4)
+    assert "'shop-by-size-repartition' has a replica in 1 broker and 3 are asked for" in caplog.text
+    assert "orders' has" not in caplog.text
+
+
+async def test_topics_are_made_with_replicas() -> None:
+    making = Making(3, 2, {"shop-sizes-changelog": {"replication.factor": "2", "segment.bytes": "1048576"}})
+    _, broker = await prepared(by_size, making=making, partitions=4)
+    assert {spec.replication_factor for spec in broker.made if spec.name != "shop-sizes-changelog"} == {3}
+    changelog = next(spec for spec in broker.made if spec.name == "shop-sizes-changelog")
+    assert changelog.replication_factor == 2
+    assert changelog.configs["segment.bytes"] == "1048576"
+    assert changelog.configs["min.insync.replicas"] == "2"
+
+
+@pytest.mark.parametrize(("factor", "in_sync"), [(0, None), (1, 2), (3, 0)])
+def test_replicas_that_nothing_could_be_written_with(factor: int, in_sync: int | None) -> None:
+    values = {"broker": "kafka://a:9092", "replication_factor": factor, "min_insync_replicas": in_sync}
+    with pytest.raises(ConfigError, match="do not go together"):
+        Making.of(load_settings("shop", values, environment={}))
+    assert Making.of(load_settings("shop", values | {"broker": "embedded"}, environment={})).replication_factor == -1
