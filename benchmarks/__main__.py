@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks import workload
 from benchmarks.harness import FailedRunError, Plan, summary
+from benchmarks.peers import PeerMissingError
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 
@@ -31,6 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
         from benchmarks import driver
 
         return driver.main(arguments[1:])
+    if arguments[:1] == ["compare"]:
+        from benchmarks import compare
+
+        return compare.main(arguments[1:])
+    if arguments[:1] == ["profile"]:
+        arguments = [*arguments[1:], "--profile", "--runs", "1", "--only-ours"]
     options = _parser().parse_args(arguments)
     module = workload.load(options.workload)
     plan = Plan(
@@ -38,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         dataset=options.dataset,
         n=options.n or module.N,
         runs=options.runs,
-        peers=tuple(options.peer or module.PEERS),
+        peers=() if options.only_ours else tuple(options.peer or module.PEERS),
         ours=not options.only_peers,
         transport=options.transport,
         profile=options.profile,
@@ -49,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         for line in plan.lines():
             lines.append(line)
             print(json.dumps(line), flush=True)
-    except (FailedRunError, workload.WrongAnswerError) as error:
+    except (FailedRunError, PeerMissingError, workload.WrongAnswerError) as error:
         print(error, file=sys.stderr)
         return 1
     lines.append(summary(plan, lines))
@@ -78,10 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         "--peer",
         action="append",
         metavar="NAME",
-        help="bound-dict (this workload's loop), bound-dict:LOOP (another's), bare-python; may be repeated",
+        help="bound-dict (this workload's loop), bound-dict:LOOP (another's), bare-python; on Kafka also "
+        "kafka-streams, quix, faust, each with :THREADS, :exactly_once, :at_least_once, :commit=MS; may be repeated",
     )
     parser.add_argument("--rate", type=int, default=1_000, help="records a second, for latency (default: 1,000)")
     parser.add_argument("--only-peers", action="store_true", help="leave our worker out")
+    parser.add_argument("--only-ours", action="store_true", help="leave the peers out")
     parser.add_argument("--profile", action="store_true", help="sample our worker and print where its time goes")
     parser.add_argument("--record", action="store_true", help=f"append the lines to {HISTORY.name}")
     return parser

@@ -82,6 +82,12 @@ class Plan:
                 plan, services={name: plan._warm(v, services) for name, v in variants.items() if load(name).WARM_UP}
             )
 
+    def _warms(self, peer: str) -> bool:
+        """Whether its process goes on from run to run; where its start is measured it does not."""
+        from benchmarks.peers import load
+
+        return bool(load(peer).WARM_UP) and workload.load(self.workload).CLOCK != "first-record"
+
     def _warm(self, variant: Variant, services: ExitStack) -> Service:
         """The process of a peer that goes on from run to run, warmed up."""
         from benchmarks.peers import Service, load
@@ -106,7 +112,7 @@ class Plan:
             "run": run,
             "events_per_s": None if self.workload in TIMES else round(n / seconds),
             **{name: round(figure, 4) for name, figure in figures.items()},
-            "versions": versions(),
+            "versions": versions() | _versions_of(system),
             "answer_ok": True,
         }
 
@@ -282,6 +288,14 @@ def _measure(job: Job) -> dict[str, Any]:
         )
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def _versions_of(system: str) -> dict[str, str]:
+    """What a peer is."""
+    from benchmarks.peers import NAMES, load
+
+    peer = system.partition(":")[0]
+    return dict(load(peer).VERSIONS) if peer in NAMES else {}
 
 
 @cache

@@ -48,7 +48,7 @@ class Collector(threading.Thread):
         while not self._stopping.is_set():
             for message in self._consumer.consume(1_000, 0.05):
                 if message.error() is None:
-                    now_ns, event = time.monotonic_ns(), json.loads(message.value())
+                    now_ns, event = time.monotonic_ns(), json.loads(message.value() or b"")
                     self.came.append((event["ts"], now_ns, event["amount"]))
         self._consumer.close()
 

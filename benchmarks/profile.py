@@ -1,7 +1,7 @@
 """A sampling profiler for a run in this process: where the main thread's processor time goes.
 
-`python -m benchmarks windowed --profile` looks at our worker a thousand times a second (SIGALRM) and prints tables by
-package, by function and by line. A sample weighs as much processor time as went by since the one before: a signal that
+`python -m benchmarks profile windowed` looks at our worker a thousand times a second (SIGALRM) and prints tables by
+layer, package, function and line. A sample weighs as much processor time as went by since the one before: a signal that
 arrives within a long compiled call is handled once, when the call is over. Time inside other libraries, compiled
 (msgspec, numpy, RocksDB) or not, is booked on the line of this repository that called them; the package table alone
 tells them apart. The stacks go to a file in the collapsed form that speedscope and flamegraph.pl read.
@@ -23,6 +23,33 @@ ROOT = f"{Path(__file__).resolve().parents[1]}/"
 Place = tuple[str, int, str]  # file, line, function
 Stack = tuple[Place, ...]  # outermost first
 Namer = Callable[[Stack], set[str]]
+
+# Of a stack, from the inside out, the first file that is in here says which layer it is.
+LAYERS = {
+    "streams/transport/kafka/sender": "produce",
+    "streams/transport/kafka/outbox": "produce",
+    "streams/transport/kafka/producer": "produce",
+    "streams/transport/embedded/producer": "produce",
+    "streams/transport": "fetch",
+    "streams/runtime/queue": "fetch",
+    "broker_embedded/records/encoder": "encode",
+    "broker_embedded/records/decoder": "parse",
+    "broker_embedded/records": "",  # used by both: whoever calls it says
+    "broker_embedded": "broker",
+    "streams/operators/sources": "parse",
+    "streams/operators/encoding": "encode",
+    "streams/operators/outputs": "encode",
+    "streams/lane": "encode",
+    "streams/partitioner": "encode",
+    "streams/operators": "work",
+    "streams/kernels": "work",
+    "streams/expressions": "work",
+    "state/layers/logged": "changelog",
+    "state": "state",
+    "streams/runtime/commit": "commit",
+    "streams/runtime": "runtime",
+    "benchmarks": "benchmark",
+}
 
 _LIBRARIES = ("site-packages/", f"lib/python{sys.version_info.major}.{sys.version_info.minor}/")
 
@@ -69,6 +96,7 @@ class Sampler:
         """The tables as text: a place's share of the samples itself, and together with what it calls."""
         tables = [
             f"{self.total_ns / 1e9:.2f} s of processor time",
+            self._table("itself   layer", top, lambda stack: {layer(stack)}),
             self._table("itself   package", top, lambda stack: {_package(stack[-1])}),
             self._table("itself   function", top, lambda stack: {_function(_innermost(stack))}),
             self._table("itself   line", top, lambda stack: {_line(_innermost(stack))}),
@@ -89,6 +117,16 @@ class Sampler:
         for stack, ns in self.stacks.items():
             collapsed[";".join(_function(place) for place in stack)] += ns // 1000
         path.write_text("".join(f"{line} {us}\n" for line, us in collapsed.most_common()), encoding="utf-8")
+
+
+def layer(stack: Stack) -> str:
+    """The layer of `LAYERS` that a stack is in."""
+    for place in reversed(stack):
+        file = place[0].removeprefix(ROOT)
+        found = next((layer for prefix, layer in LAYERS.items() if file.startswith(prefix)), "")
+        if found:
+            return found
+    return "event loop"
 
 
 def _ours(place: Place) -> bool:

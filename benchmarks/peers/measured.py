@@ -10,11 +10,11 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks import latency, workload
 from benchmarks.broker_process import cpu_s, peak_mb
@@ -60,7 +60,7 @@ class PeerRun:
         """The figures of a run over `n` records, or as many as the peer is given; its answer is right."""
         n = min(n, self._peer.RECORDS)
         with self._job(dataset, n) as job:
-            figures = self._restore(job) if self._module.CLOCK == "restore" else self._commits(job)
+            figures = self._MEASURE[self._module.CLOCK](self, job)
             if self._workload in self._peer.FOUND:
                 inputs = self._module.inputs(dataset, n)
                 found = self._peer.FOUND[self._workload](Log(self._kafka.place, {}), inputs, job.app)
@@ -152,3 +152,17 @@ class PeerRun:
         workload.check({name: stopped[name] for name in whole}, whole)
         seconds = (restored["ended_ns"] - restored["began_ns"]) / 1e9
         return {"seconds": seconds, **figures, "n": restored["records"]}
+
+    def _start(self, job: Job) -> Figures:
+        """From the start of the process to its first record."""
+        began_ns = time.monotonic_ns()
+        with self._running(job) as service:
+            first_ns = service.hear("first", START_S)["ns"]
+            wait_committed(self._kafka, job.app, self._kafka.ends(job.input))
+            return {"seconds": (first_ns - began_ns) / 1e9, "peak_rss_mb": peak_mb(service.pid)}
+
+    _MEASURE: ClassVar[Mapping[str, Callable[[PeerRun, Job], Figures]]] = {
+        "commits": _commits,
+        "restore": _restore,
+        "first-record": _start,
+    }

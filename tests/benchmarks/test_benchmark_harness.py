@@ -105,12 +105,27 @@ def test_the_sampler_books_time_in_libraries_on_the_line_that_called_them(tmp_pa
     sampler = Sampler()
     ours, numpy = (f"{profile.ROOT}streams/app.py", 1, "run"), ("/x/site-packages/numpy/core.py", 3, "mean")
     sampler.stacks.update({(ours, numpy): 3000, (ours,): 1000})
-    packages, functions, lines, within = sampler.report().split("\n\n")[1:]
+    layers, packages, functions, lines, within = sampler.report().split("\n\n")[1:]
+    assert layers.splitlines()[1:] == [" 100.0%  event loop"]
     assert packages.splitlines()[1:] == ["  75.0%  numpy/core", "  25.0%  streams/app"]
     assert functions.splitlines()[1:] == within.splitlines()[1:] == [" 100.0%  streams/app.py:run"]
     assert lines.splitlines()[1].startswith(" 100.0%  streams/app.py:1  ")
     sampler.write(tmp_path / "stacks.txt")
     assert (tmp_path / "stacks.txt").read_text().splitlines()[0] == "streams/app.py:run;numpy/core.py:mean 3"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["streams/runtime/loop.py", "streams/runtime/commit.py", "state/layers/logged.py"], "changelog"),
+        (["streams/runtime/loop.py", "streams/transport/kafka/sender.py", "/lib/asyncio/streams.py"], "produce"),
+        (["streams/runtime/task.py", "streams/operators/sources/source.py", "/site-packages/msgspec.py"], "parse"),
+        (["/lib/asyncio/base_events.py"], "event loop"),
+    ],
+)
+def test_a_stack_is_in_the_layer_of_its_innermost_file(files: list[str], expected: str) -> None:
+    stack = tuple((file if file.startswith("/") else profile.ROOT + file, 1, "f") for file in files)
+    assert profile.layer(stack) == expected
 
 
 def test_the_sampler_sees_a_busy_function() -> None:
