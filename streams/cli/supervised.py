@@ -16,6 +16,7 @@ from streams.supervisor.messages import Began, Broke, Closed, Moved
 
 if TYPE_CHECKING:
     from streams.app import App
+    from streams.config import Settings
     from streams.runtime.observer import Observer
     from streams.supervisor.supervisor import Plan
 
@@ -70,14 +71,26 @@ def supervise(app: App, observer: Observer, workers: int, *, until_end: bool) ->
 
     broker = command(app.settings) if app.settings.broker == "embedded" else None
     same = [sys.executable, *sys.orig_argv[1:]]
-    return asyncio.run(_supervise(Plan(workers, same, broker, until_end, bool(app.reports)), observer))
+    try:
+        app.plan()  # what is wrong with it is said once, and not by each of them
+        plan = Plan(workers, same, broker, until_end, bool(app.reports))
+        return asyncio.run(_supervise(plan, observer, app.settings))
+    except SAYS_IT_ALL as error:
+        raise click.ClickException(str(error)) from error
 
 
-async def _supervise(plan: Plan, observer: Observer) -> int:
+async def _supervise(plan: Plan, observer: Observer, settings: Settings) -> int:
     from streams.runtime.signals import first_signal
+    from streams.supervisor.scaling import give_up_seats
     from streams.supervisor.supervisor import Supervisor
 
-    supervisor = Supervisor(plan, observer, out=click.echo, err=lambda line: click.echo(line, err=True))
+    supervisor = Supervisor(
+        plan,
+        observer,
+        out=click.echo,
+        err=lambda line: click.echo(line, err=True),
+        before=lambda: give_up_seats(settings, plan.workers),
+    )
     loop = asyncio.get_running_loop()
     with first_signal(lambda: loop.call_soon_threadsafe(supervisor.stop), again=supervisor.kill) as received:
         code = await supervisor.run()

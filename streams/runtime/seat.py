@@ -138,6 +138,27 @@ def free_slots(settings: Settings) -> list[int]:
         return [slot for slot in _slots(folder) if slot not in taken]
 
 
+def free_seats(settings: Settings) -> dict[int, str]:
+    """The names (`instance_id`) of those slots.
+
+    >>> import tempfile
+    >>> from streams.config import load_settings
+    >>> settings = load_settings("shop", {"data_dir": tempfile.mkdtemp()}, environment={})
+    >>> free_seats(settings)
+    {}
+    >>> seat = take_seat(settings, 3)
+    >>> seat.release()
+    >>> free_seats(settings) == {3: seat.instance_id}
+    True
+    """
+    slots = free_slots(settings)
+    if not slots:
+        return {}
+    with _alone(settings) as folder:
+        place = _place(folder)
+    return {slot: instance_id(settings.id, place, slot) for slot in slots}
+
+
 @contextmanager
 def whole_place(settings: Settings) -> Iterator[list[str]]:
     """All of the place: nobody works there, and nobody begins to until the end. Gives the names (`instance_id`) of all
