@@ -263,6 +263,8 @@ class Assembly:
         """
         if self.work.coming or self.due or not all(ingest.finished for ingest in self.ingests):
             return False
+        if self.membership is not None and not self.membership.is_settled:
+            return False
         limits = self.work.limits
         return all(
             queue.consumed >= limits[queue.tp] if queue.tp in limits else queue.is_empty() and not queue.lagging()

@@ -64,7 +64,7 @@ class Membership:
         self.followed: Callable[[], tuple[str, ...]] = tuple
         self._is_joining = True
         self._is_lost = False
-        self._round = 0
+        self._round = self._told_round = 0
         self._checked_topology = False
         self._joined = asyncio.Event()
         self._member = GroupMember(
@@ -113,6 +113,13 @@ class Membership:
     def expected(self) -> set[str]:
         """What is to come here, once who has it gives it back."""
         return {task for task, name in self.told.where.items() if name == self._name}
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has all that it is to have and no round is going on or asked for, as far as it knows: a task that
+        goes from one worker to another is for a while with neither.
+        """
+        return not (self._is_joining or self._is_lost or self.due) and self._told_round == self._round
 
     def is_leader(self) -> bool:
         """Whether it is the one of the app's workers that does what only one is to do."""
@@ -172,6 +179,7 @@ class Membership:
 
     def subscription(self) -> Subscription:
         self._is_joining = True
+        self._told_round = self._round
         told = MemberInfo(
             name=self._name,
             place=self._place,

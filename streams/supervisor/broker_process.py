@@ -19,6 +19,8 @@ from streams.supervisor.link import Link
 from streams.supervisor.messages import Began
 from streams.transport.opening import open_transport
 
+JOIN_WITHIN_MS = 500
+"""Workers that are started together differ by less: they share their tasks once, not anew with each that comes."""
 _YOUNG_OBJECTS = 20_000
 _TOLD = ("data_dir", "flush_on_commit", "log_level")
 
@@ -46,7 +48,7 @@ def main(arguments: list[str]) -> None:
 async def _serve(settings: Settings, link: Link | None) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     with first_signal(lambda: loop.call_soon_threadsafe(stopped.set)):
-        transport, _ = await open_transport(settings)
+        transport, _ = await open_transport(settings, join_within_ms=JOIN_WITHIN_MS)
         gc.freeze()  # as `streams broker` does: a full collection keeps all workers waiting, and finds little
         gc.set_threshold(_YOUNG_OBJECTS, 10, 100)
         try:

@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 _SCHEME = "kafka://"
 
 
-async def open_transport(settings: Settings, *, serves: bool = True) -> tuple[Transport, str]:
+async def open_transport(settings: Settings, *, serves: bool = True, join_within_ms: int = 0) -> tuple[Transport, str]:
     """What an app works on, started, and what it is, for people.
 
     With the embedded broker that is its folder, or the process that holds it; without `serves` always another process.
-    Raises ConfigError, HolderSilentError, ConnectionLostError, FolderInUseError.
+    A group that was empty waits there for more members, `join_within_ms` from each to the next: groups on one machine
+    are small, and nobody wants to wait for the first record. Raises ConfigError, HolderSilentError,
+    ConnectionLostError, FolderInUseError.
     """
     if settings.broker == "embedded":
-        return await _embedded(settings, serves)
+        return await _embedded(settings, serves, join_within_ms)
     kafka = _kafka(settings)
     await kafka.start()
     return kafka, f"Kafka at {settings.broker.removeprefix(_SCHEME)}"
 
 
-async def _embedded(settings: Settings, serves: bool) -> tuple[Transport, str]:
-    folder, config, what = _folder(settings), _config(settings), f"embedded broker in {settings.data_dir}"
+async def _embedded(settings: Settings, serves: bool, join_within_ms: int) -> tuple[Transport, str]:
+    folder, config = _folder(settings), _config(settings, join_within_ms)
+    what = f"embedded broker in {settings.data_dir}"
     if not serves:
         from streams.transport.joined import join_folder
 
@@ -81,13 +84,14 @@ def in_data_dir(settings: Settings) -> Iterator[None]:
         ) from error
 
 
-def _config(settings: Settings) -> BrokerConfig:
+def _config(settings: Settings, join_within_ms: int) -> BrokerConfig:
     from broker_embedded.config import BrokerConfig
     from streams.transport.embedded import TOPIC_DEFAULTS
 
-    # Groups on one machine are small, and nobody wants to wait for the first record.
     return BrokerConfig(
-        topic_defaults=TOPIC_DEFAULTS, sync_on_commit=settings.flush_on_commit, group_initial_rebalance_delay_ms=0
+        topic_defaults=TOPIC_DEFAULTS,
+        sync_on_commit=settings.flush_on_commit,
+        group_initial_rebalance_delay_ms=join_within_ms,
     )
 
 
