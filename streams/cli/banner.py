@@ -28,7 +28,7 @@ def banner(info: Started) -> list[tuple[str, str]]:
 def _workers(info: Started) -> list[tuple[str, str]]:
     process = f"{info.guarantee}, pid {os.getpid()}"
     if info.workers == 1:
-        return [("worker", f"{info.tasks} tasks, {process}")]
+        return [("worker", f"{info.tasks} tasks for at most {info.tasks} workers, {process}")]
     limit = f": at most {info.tasks} workers have work" if info.workers > info.tasks else ""
     return [("workers", f"{info.workers} for {info.tasks} tasks{limit}, {process}")]
 

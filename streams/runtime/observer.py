@@ -25,7 +25,7 @@ class Started(NamedTuple):
     sources: tuple[str, ...]
     agents: tuple[str, ...]
     tables: tuple[str, ...]
-    tasks: int
+    tasks: int  # and sources, of all workers of the app: more workers than these have nothing to do
     guarantee: str  # processing_guarantee
     workers: int = 1  # processes that share the tasks, those of this supervisor
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -157,6 +157,15 @@ def free_seats(settings: Settings) -> dict[int, str]:
     with _alone(settings) as folder:
         place = _place(folder)
     return {slot: instance_id(settings.id, place, slot) for slot in slots}
+
+
+def forget_seats(settings: Settings, slots: Iterable[int]) -> None:
+    """Nobody is to come back to these slots: unless somebody has one now, it is as if nobody ever had."""
+    with _alone(settings) as folder:
+        taken = _holders(folder)
+        for slot in slots:
+            if slot not in taken:
+                (folder / f"{_SLOT}{slot}").unlink(missing_ok=True)
 
 
 @contextmanager

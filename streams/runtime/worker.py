@@ -204,7 +204,7 @@ class Worker:
             sources=tuple(source.name for source in app.sources),
             agents=tuple(agent.name for agent in app.agents),
             tables=tuple(sorted(assembly.plan.stores)),
-            tasks=sum(assembly.topics.tasks.values()),
+            tasks=len(assembly.names),
             guarantee=app.settings.processing_guarantee,
         )
 

@@ -41,7 +41,8 @@ def main(arguments: list[str]) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%X"
     )
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in ("asyncio", *([] if settings.log_level == "debug" else ["broker_embedded"])):
+        logging.getLogger(name).setLevel(logging.WARNING)  # who joins a group its members say themselves
     asyncio.run(_serve(settings, link))
 
 

@@ -8,6 +8,7 @@ import logging
 import pytest
 from rich.console import Console
 
+from streams.cli.banner import banner
 from streams.cli.live import LiveView
 from streams.cli.report import text_table
 from streams.cli.watchers import LogLines, explain
@@ -74,3 +75,17 @@ def test_a_table_says_how_many_rows_it_leaves_out() -> None:
         "(27 rows before these)",
     ]
     assert text_table([]) == "(no rows)"
+
+
+@pytest.mark.parametrize(
+    ("workers", "says"),
+    [
+        (1, "4 tasks for at most 4 workers, exactly_once_v2, pid "),
+        (3, "3 for 4 tasks, exactly_once_v2, pid "),
+        (6, "6 for 4 tasks: at most 4 workers have work, exactly_once_v2, pid "),
+    ],
+)
+def test_the_banner_says_how_many_workers_have_work(workers: int, says: str) -> None:
+    heading, text = banner(STARTED._replace(workers=workers))[-1]
+    assert heading == ("worker" if workers == 1 else "workers")
+    assert text.startswith(says)

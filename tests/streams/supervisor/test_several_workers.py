@@ -1,0 +1,82 @@
+"""`streams worker --workers N`: the answer of one worker, whoever is killed meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.streams.supervisor.shop import ROWS, SOLD, Shop, until
+
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture
+def shop(folder: str) -> Iterator[Shop]:
+    with ExitStack() as stack:
+        yield Shop(Path(folder), stack)
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=SLOW), 2, pytest.param(4, marks=SLOW)])
+def test_the_answer_of_one_worker(shop: Shop, workers: int) -> None:
+    found, said = shop.run("shop:app", "--workers", str(workers))
+    assert found == SOLD
+    assert shop.bills() == list(range(ROWS))
+    assert len(set(re.findall(r"^\[(\d)\] pid", said, re.MULTILINE))) == workers, "all of them worked"
+
+
+@SLOW
+@pytest.mark.parametrize("app", ["examples.word_count:app", "examples.flights:app"])
+def test_examples(shop: Shop, app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMS_MAX_TASK_IDLE_MS", "1000")  # planes before flights, whoever feeds them
+    alone = shop.run(app, "--data-dir", "alone")[0]
+    for workers in ("2", "4"):
+        assert shop.run(app, "--data-dir", workers, "--workers", workers)[0] == alone
+
+
+@pytest.mark.parametrize("who", ["a worker", pytest.param("the broker", marks=SLOW)])
+def test_who_is_killed_is_started_again_and_nothing_counts_twice(shop: Shop, who: str) -> None:
+    process = shop.start("shop:app", "--workers", "2", "--until-end", "--json")
+    at_work = until(process, r"at \d00", r"pid (\d+) at")
+    pid = int(at_work.group(1)) if who == "a worker" else shop.holder()
+    os.kill(pid, signal.SIGKILL)
+    until(process, rf"\(pid {pid}\) has ended: SIGKILL. It is started again")
+    output, said = process.communicate()
+    assert process.returncode == 0, said
+    assert [json.loads(line) for line in output.splitlines()] == SOLD
+    assert shop.bills() == list(range(ROWS))
+
+
+@SLOW
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_stopped_and_gone_on_with_fewer(shop: Shop, number: signal.Signals, code: int) -> None:
+    process = shop.start("shop:app", "--workers", "3")
+    until(process, r"at \d00")
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode == code
+    found, said = shop.run("shop:app", "--workers", "2")
+    assert found == SOLD
+    assert shop.bills() == list(range(ROWS))
+    assert re.search("seats given up: shop-[0-9a-f]{8}-2$", said, re.MULTILINE)
+
+
+@SLOW
+def test_workers_whose_supervisor_is_killed_commit_and_end(shop: Shop) -> None:
+    process = shop.start("shop:app", "--workers", "2")
+    until(process, r"at \d00")
+    process.kill()
+    process.communicate()
+    for slot in (0, 1):
+        with open(shop.data / "seats" / "shop" / f"slot-{slot}") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # when its worker is gone
+    found, _ = shop.run("shop:app", "--workers", "2")
+    assert found == SOLD
+    assert shop.bills() == list(range(ROWS))
