@@ -48,6 +48,7 @@ def collect(assembly: Assembly) -> Iterator[Metric]:
     | `streams_commits_total` | commits |
     | `streams_restore_records_total` | changelog records read to restore stores |
     | `streams_state_memory_bytes` | memory of the stores |
+    | `streams_standby_lag_records{task}` | what the copy of a task lacks that another worker works on |
     """
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
@@ -60,3 +61,7 @@ def collect(assembly: Assembly) -> Iterator[Metric]:
     yield CounterMetricFamily("streams_commits", "Commits.", totals.commits)
     yield CounterMetricFamily("streams_restore_records", "Records read to restore stores.", totals.restored)
     yield GaugeMetricFamily("streams_state_memory_bytes", "Memory of the stores.", assembly.state_memory_bytes())
+    lags = GaugeMetricFamily("streams_standby_lag_records", "Records that a standby lacks.", labels=("task",))
+    for task, lag in sorted(assembly.standbys.lags().items()):
+        lags.add_metric((task,), lag)
+    yield lags

@@ -76,9 +76,11 @@ class Lags:
             await asyncio.gather(self._looking, return_exceptions=True)
 
     async def look(self) -> None:
-        """Looks what lies at this place, and how far the changelogs are by now."""
+        """Looks what lies at this place, and how far the changelogs are by now. Of a task with short changelogs a place
+        lacks little even if nothing of it lies there.
+        """
         found = dormant(self._settings)
-        logs = [one for name in self._parts.tasks.keys() & found.keys() for one in self._logs(name, found[name])]
+        logs = [one for name in self._parts.tasks for one in self._logs(name, found.get(name, {}))]
         if logs:
             tps, by_group = {one.tp for one in logs}, {one.tp for one in logs if one.by_group}
             starts, ends = await self._transport.earliest(tps), await self._transport.latest(tps)
@@ -87,7 +89,8 @@ class Lags:
         lags = {one.task: 0 for one in logs}
         for one in logs:
             lags[one.task] += max(0, ends[one.tp] - max(one.offset, starts[one.tp]))
-        self._dormant = lags
+        small = self._settings.acceptable_recovery_lag
+        self._dormant = {name: lag for name, lag in lags.items() if name in found or lag <= small}
 
     async def _keep_looking(self, looked: asyncio.Event) -> None:
         while True:

@@ -42,6 +42,7 @@ LIMIT_S = 1.0
 HAND_OVER_S = 60.0
 """How long another worker of this place may take to let go of a task that is to be followed: there is no hurry."""
 TELL_AGAIN_S = 30.0
+REPORT_S = 30.0
 _FETCH_BYTES = 4 << 20
 _TRY_AGAIN_S = 1.0
 
@@ -91,7 +92,7 @@ class Standbys:
         """Those that are being begun or ended."""
         self._told_s: dict[str, float] = {}
         self._unsaved: set[str] = set()
-        self._saved_s = self._limits_s = time.monotonic()
+        self._saved_s = self._limits_s = self._reported_s = time.monotonic()
         self._changed = asyncio.Condition()
         self._more = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -241,6 +242,7 @@ class Standbys:
                 await asyncio.sleep(_TRY_AGAIN_S)
             await self._save()
             self._tell_warm()
+            self._report()
             self._folders.note()
             await asyncio.sleep(0)
 
@@ -330,6 +332,13 @@ class Standbys:
     def _lag_of(self, followed: _Followed) -> int:
         restorers = self._reading.restorers(followed.task)
         return sum(max(0, restorer.end - restorer.position) for restorer in restorers)
+
+    def _report(self) -> None:
+        """A line now and then, while something is behind."""
+        lags = self.lags()
+        if any(lags.values()) and time.monotonic() - self._reported_s >= REPORT_S:
+            self._reported_s = time.monotonic()
+            log.info("%d tasks are followed, %d records behind, %d read", len(lags), sum(lags.values()), self.records)
 
     def _tell_warm(self) -> None:
         """Tells of those that may move here; again after a while, if they have not moved."""

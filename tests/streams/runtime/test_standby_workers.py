@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 import streams
 from streams.client import Client
+from streams.observe.metrics import registry
 from streams.runtime.assembly import Assembly
 from streams.runtime.observer import Silent
 from streams.runtime.standby import Standbys
@@ -134,6 +136,9 @@ async def test_a_killed_worker_is_replaced_by_its_standbys(folder: str, store: s
         await app.processed()
         await app.until(lambda: first.followed.keys() == second.tasks and second.followed.keys() == first.tasks)
         await app.until(lambda: not any([*first.followed.values(), *second.followed.values()]))
+        (followed, *_) = sorted(first.tasks)
+        shown = generate_latest(registry(second.worker)).decode()
+        assert f'streams_standby_lag_records{{task="{followed}"}} 0.0' in shown
         await app.send(100)
         name = first.assembly.name
         await first.stop(leave=False)
