@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.cluster import chaos_faults
 from tests.cluster.chaos_app import PARTITIONS
 from tests.cluster.chaos_expected import OUTPUTS, differences, expected, found, is_through
-from tests.cluster.chaos_input import closing
+from tests.cluster.chaos_input import INPUTS, closing, records
 from tests.cluster.feeder import Feeder, make_topics
 from tests.cluster.fleet import Fleet
 from tests.cluster.judge import Judge, read_all, undecided
@@ -61,10 +61,11 @@ class Chaos:
 
     def run(self) -> list[str]:
         """What differs from an undisturbed run, in words."""
-        make_topics(self.cluster.bootstrap)
+        make_topics(self.cluster.bootstrap, INPUTS | OUTPUT_PARTITIONS)
         self._began_s = time.monotonic()
-        self._fleet = Fleet(self.cluster, self.folder, settings={"NUM_STANDBY_REPLICAS": str(self.standbys)})
-        self._feeder = Feeder(self.cluster.bootstrap, RECORDS_PER_S)
+        settings = {"NUM_STANDBY_REPLICAS": str(self.standbys)}
+        self._fleet = Fleet(self.cluster, self.folder, "tests.cluster.chaos_app:app", "chaos", settings)
+        self._feeder = Feeder(self.cluster.bootstrap, RECORDS_PER_S, INPUTS)
         try:
             self._fleet.add()
             self._fleet.add()
@@ -91,7 +92,7 @@ class Chaos:
         """The parts of the input, one when the app is through with the other; how many there were."""
         for part in itertools.count():
             self._say(f"part {part}")
-            self._feeder.start(self.seed, part)
+            self._feeder.start(records(self.seed, part))
             self._follow(judge, PART_S)
             self._feeder.stop()
             if not self._is_through(judge, part) or time.monotonic() >= until_s:

@@ -12,11 +12,14 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any, NamedTuple
 
-from tests.cluster.chaos_app import JOIN_MS, Item, Order, Payment
+from tests.cluster.chaos_app import JOIN_MS, PARTITIONS, SHOP_PARTITIONS, Item, Order, Payment
 
 PART_MS = 3_600_000
 FIRST_MS = 1_700_006_400_000  # a full hour
 STEP_MS = 20
+
+INPUTS = {"orders": PARTITIONS, "payments": PARTITIONS, "items": PARTITIONS, "shops": SHOP_PARTITIONS}
+"""Partitions by topic."""
 
 USERS, PRODUCTS, ITEMS, SHOPS = 41, 13, 37, 11
 

@@ -1,22 +1,17 @@
-"""Feeds the app under chaos, with the client of another library: acks of all replicas, no record lost or twice."""
+"""Feeds an app, with the client of another library: acks of all replicas, no record lost or twice."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.partitioner import partition_for
-from tests.cluster.chaos_app import PARTITIONS, SHOP_PARTITIONS
-from tests.cluster.chaos_expected import OUTPUTS
-from tests.cluster.chaos_input import Record, records
-
-INPUTS = {"orders": PARTITIONS, "payments": PARTITIONS, "items": PARTITIONS, "shops": SHOP_PARTITIONS}
-"""Partitions by topic."""
+from tests.cluster.chaos_input import Record
 
 FLUSH_MAX_S = 120.0
 
@@ -24,7 +19,8 @@ FLUSH_MAX_S = 120.0
 class Feeder:
     """Sends records from a thread, at a rate, and remembers them in `sent`."""
 
-    def __init__(self, bootstrap: str, records_per_s: float) -> None:
+    def __init__(self, bootstrap: str, records_per_s: float, partitions: Mapping[str, int]) -> None:
+        """`partitions` says how many each topic has."""
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -36,19 +32,20 @@ class Feeder:
             }
         )
         self._records_per_s = records_per_s
+        self._partitions = partitions
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.sent: list[Record] = []
         self.failures: list[str] = []
 
-    def start(self, seed: int, part: int) -> None:
-        """Begins a part of the input."""
+    def start(self, given: Iterator[Record]) -> None:
+        """Begins to send these, of which there need be no end."""
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, args=(records(seed, part),), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(given,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the part; everything is acknowledged then."""
+        """Sends no more; what was sent is acknowledged then."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
@@ -82,7 +79,7 @@ class Feeder:
             key=record.key.encode(),
             value=None if record.value is None else msgspec.json.encode(record.value),
             timestamp=record.timestamp,
-            partition=partition_for(record.key.encode(), INPUTS[record.topic]),
+            partition=partition_for(record.key.encode(), self._partitions[record.topic]),
             on_delivery=self._delivered,
         )
         self.sent.append(record)
@@ -92,10 +89,9 @@ class Feeder:
             self.failures.append(f"{message.topic()}-{message.partition()}: {error}")
 
 
-def make_topics(bootstrap: str) -> None:
-    """Makes the input topics, and the outputs, of which a judge wants to read before there is a worker."""
+def make_topics(bootstrap: str, partitions: Mapping[str, int]) -> None:
+    """Makes topics that keep everything. Outputs too: a judge wants to read of them before there is a worker."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    config = {"retention.ms": "-1"}
-    counts = INPUTS | dict.fromkeys(OUTPUTS, PARTITIONS)
-    for made in admin.create_topics([NewTopic(name, count, config=config) for name, count in counts.items()]).values():
+    wanted = [NewTopic(name, count, config={"retention.ms": "-1"}) for name, count in partitions.items()]
+    for made in admin.create_topics(wanted).values():
         made.result(30)

@@ -19,29 +19,36 @@ class Fleet:
         self,
         cluster: ProxiedCluster,
         folder: Path,
-        app_id: str = "chaos",
+        target: str,
+        app_id: str,
         settings: Mapping[str, str] | None = None,
     ) -> None:
+        """`target` ("module:app") runs as `app_id`."""
         self.cluster = cluster
         self.app_id = app_id
         self._folder = folder
-        self._settings = {"ID": app_id, **(settings or {})}
+        self._target = target
+        self._settings = dict(settings or {})
         self.workers: list[WorkerProcess] = []
         self.gone: list[WorkerProcess] = []
         """Those that were asked to end."""
 
-    def add(self) -> WorkerProcess | None:
-        """One more, if there are not enough; one that has left comes back first, with what it has kept."""
+    def add(self, *, trap: str | None = None) -> WorkerProcess | None:
+        """One more, if there are not enough; one that has left comes back first, with what it has kept. `trap` is a
+        step at which it is to be held.
+        """
         if len(self.workers) >= WORKERS_MAX:
             return None
         worker = self.gone.pop(0) if self.gone else self._new()
+        if trap is not None:
+            worker.set_trap(trap)
         worker.start()
         self.workers.append(worker)
         return worker
 
     def _new(self) -> WorkerProcess:
         name = f"worker-{len(self.workers) + len(self.gone) + 1}"
-        return WorkerProcess(name, self._folder / name, self.cluster.proxied, self._settings)
+        return WorkerProcess(name, self._target, self._folder / name, self.cluster.proxied, self.app_id, self._settings)
 
     def remove(self, worker: WorkerProcess) -> None:
         """Asks it to end. Raises when it does not, or not well."""
@@ -67,7 +74,7 @@ class Fleet:
         worker.set_trap(step)
         try:
             try:
-                wait_for(lambda: worker.is_held(step), f"{worker} at {step!r}", within_s)
+                wait_for(lambda: worker.is_held(step), lambda: f"{worker} at {step!r}", within_s)
                 yield True
             except TimeoutError:
                 yield False
@@ -77,6 +84,7 @@ class Fleet:
     def check(self) -> None:
         """Raises AssertionError for a worker that has ended by itself."""
         for worker in self.workers:
+            # Asked twice: another thread may just be killing it.
             ended = worker.is_wanted and not worker.is_alive and worker.is_wanted
             assert not ended, f"{worker} has ended by itself, with {worker.code}\n{worker.tail()}"
 

@@ -1,4 +1,4 @@
-"""Workers of the app under chaos as their users start them: `streams worker`, each a process with a log of its own."""
+"""Workers as their users start them: `streams worker`, each a process with a log of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streams.config import settings_info
 KNOWN = {info.name for info in settings_info()}
 
 ROOT = Path(__file__).parent.parent.parent
-COMMAND = (str(Path(sys.executable).with_name("streams")), "worker", "tests.cluster.chaos_app:app")
+STREAMS = str(Path(sys.executable).with_name("streams"))
 SETTINGS = {
     "SESSION_TIMEOUT_MS": "6000",
     "HEARTBEAT_INTERVAL_MS": "500",
@@ -28,13 +28,17 @@ SETTINGS = {
 
 
 class WorkerProcess:
-    """A worker over a data folder; started again, it goes on with that.
+    """A worker of the app `target` ("module:app") over a data folder; started again, it goes on with that.
 
     `log` is what it has written in all its lives, and `events` what it has told (`chaos_hooks`).
     """
 
-    def __init__(self, name: str, folder: Path, broker: str, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, target: str, folder: Path, broker: str, app_id: str, settings: Mapping[str, str]
+    ) -> None:
+        """`settings` are by the names of their environment variables, without STREAMS_."""
         self.name = name
+        self._command = (STREAMS, "worker", target)
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "log"
@@ -46,13 +50,10 @@ class WorkerProcess:
             "PYTHONPATH": str(ROOT),
             "CLUSTER_EVENTS": str(self._events),
             "CLUSTER_TRAPS": str(self.traps),
+            "CLUSTER_APP": app_id,
             "STREAMS_BROKER": f"kafka://{broker}",
             "STREAMS_DATA_DIR": str(folder / "data"),
-            **{
-                f"STREAMS_{name}": value
-                for name, value in {**SETTINGS, **(settings or {})}.items()
-                if name.lower() in KNOWN
-            },
+            **{f"STREAMS_{name}": value for name, value in {**SETTINGS, **settings}.items() if name.lower() in KNOWN},
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.is_wanted = False
@@ -66,7 +67,7 @@ class WorkerProcess:
     def start(self) -> None:
         assert not self.is_alive
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(COMMAND, env=self._environment, cwd=ROOT, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._command, env=self._environment, cwd=ROOT, stdout=log, stderr=log)
         self.is_wanted = True
 
     @property
@@ -177,10 +178,10 @@ class WorkerProcess:
         return f"--- {self.log}\n" + "\n".join(text.splitlines()[-lines:])
 
 
-def wait_for(condition: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
-    """Returns when `condition` holds. Raises TimeoutError."""
+def wait_for(condition: Callable[[], bool], what: Callable[[], object], within_s: float = 60.0) -> None:
+    """Returns when `condition` holds. Raises TimeoutError, which says `what` did not come."""
     until = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > until:
-            raise TimeoutError(f"not within {within_s:.0f} s: {what}")
+            raise TimeoutError(f"not within {within_s:.0f} s: {what()}")
         time.sleep(0.05)
