@@ -93,7 +93,7 @@ class Fleet:
         for worker in self.workers:
             worker.terminate()
         for worker in self.workers:
-            worker.stop()
+            worker.wait()
 
     def end(self) -> None:
         """Whatever they are at, they are gone."""

@@ -157,7 +157,7 @@ def test_a_rolling_restart_of_all_workers_replays_nothing(new_story: NewStory) -
         worker.stop()
         restarted = time.monotonic()
         worker.start()
-        wait_for(lambda: processes(worker, restarted) == before[worker.name], lambda: f"{worker} has its tasks again")  # noqa: B023
+        wait_for(lambda: processes(worker, restarted) == before[worker.name], lambda: f"{worker} has its tasks")  # noqa: B023
     story.stop_sending()
     story.wait_for_results()
     assert [worker.restored(began) for worker in story.fleet.workers] == [{}, {}, {}]
@@ -213,7 +213,7 @@ def test_tasks_that_stay_go_on_while_a_rebalance_waits(new_story: NewStory) -> N
     of = wait_for_shares(story, 2)
     frozen.freeze()
     story.worker()
-    wait_for(lambda: bool(story.fleet.workers[-1].events("started")), "the new worker has begun")
+    wait_for(lambda: bool(story.fleet.workers[-1].events("started")), lambda: "the new worker has begun")
     for _ in range(3):
         story.send(240)
         story.wait_for_results(of[stays.name])
@@ -231,7 +231,7 @@ def test_tasks_that_stay_go_on_while_others_are_made(new_story: NewStory) -> Non
     story.send(600)
     wait_for_shares(story, 2)
     new = story.worker(trap="assign: make tasks")
-    wait_for(lambda: new.is_held("assign: make tasks"), f"{new} makes its tasks\n{story.logs()}", 90)
+    wait_for(lambda: new.is_held("assign: make tasks"), lambda: f"{new} makes its tasks\n{story.logs()}", 90)
     story.send(240)
     story.wait_for_results_of(4)
     new.release("assign: make tasks")

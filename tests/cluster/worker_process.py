@@ -92,9 +92,13 @@ class WorkerProcess:
         self.is_wanted = False
         self.process.terminate()
 
-    def stop(self, within_s: float = 60.0) -> None:
-        """Asks it to end, and waits. Raises TimeoutError when it does not, AssertionError when it says it failed."""
+    def stop(self) -> None:
+        """Asks it to end, and waits."""
         self.terminate()
+        self.wait()
+
+    def wait(self, within_s: float = 60.0) -> None:
+        """Until it has ended. Raises TimeoutError when it does not, AssertionError when it says that it failed."""
         assert self.process is not None
         try:
             code = self.process.wait(within_s)
