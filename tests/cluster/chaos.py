@@ -70,6 +70,8 @@ class Chaos:
             self._fleet.add()
             self._fleet.add()
             return self._run()
+        except Exception:  # noqa: BLE001 - told with all the rest
+            return [traceback.format_exc()]
         finally:
             self._fleet.end()
 
@@ -151,6 +153,7 @@ class Chaos:
                 self._feeder.send(closing(parts, round))
                 wanted = expected(self._feeder.sent, closed_before=parts)
                 judge.read(CLOSING_ROUND_S)
+                self._fleet.check()
                 if time.monotonic() > until or not differences(found(judge.rows), wanted):
                     return
         finally:

@@ -95,6 +95,8 @@ class KafkaConnection:
         self._topics: dict[str, KafkaTopic] = {}
         self._learned_s = time.monotonic()
         self._coordinators: dict[tuple[int, str], int] = {}
+        self._nodes: set[int] = set()
+        """Ids of all brokers that were ever there."""
 
     async def start(self) -> None:
         """Connect, unless it is done. Raises ConnectionLostError when no bootstrap server answers."""
@@ -279,20 +281,26 @@ class KafkaConnection:
         return {name: self._topics[name] for name in names if name in self._topics}
 
     async def _learn_topics(self, names: Sequence[str]) -> None:
-        """Brokers hear of a new topic one after the other: what one does not know is asked of the others."""
-        answer = await self._metadata(names)
-        self._remember(answer)
-        others = [broker.node_id for broker in answer.brokers] if len(answer.brokers) > 1 else []
-        for node in others:
-            missing = [name for name in names if name not in self._topics]
-            if not missing:
-                return
+        """Brokers hear of a new topic one after the other, and one that has just started may not have heard of any: what
+        one does not know is asked of the others. A topic is not there when most brokers say so.
+        """
+        missing, said, lost = list(names), 0, None
+        first = self._open().get_random_node()
+        for node in [first if first is not None else _ANY, *sorted(self._nodes - {first})]:
             try:
                 self._remember(await self._metadata(missing, node, int(1000 * _REFRESH_WITHIN_S)))
             except ConnectionLostError as error:
-                log.debug("%s", error)
+                lost = error
+                continue
+            said += 1
+            missing = [name for name in names if name not in self._topics]
+            if not missing:
+                return
+        if 2 * said <= len(self._nodes):
+            raise lost or RetryError(f"topics {', '.join(missing)}: one broker of several does not know them")
 
     def _remember(self, answer: MetadataResponse) -> None:
+        self._nodes.update(broker.node_id for broker in answer.brokers)
         if not self._topics:
             self._learned_s = time.monotonic()
         for row in answer.topics:
