@@ -275,40 +275,47 @@ class KafkaConnection:
         names = list(names)
         if time.monotonic() - self._learned_s > self._timing.metadata_max_age_ms / 1000:
             self._topics.clear()
-        missing = [name for name in names if name not in self._topics]
-        if missing:
-            await self.retry(lambda: self._learn_topics(missing))
-        return {name: self._topics[name] for name in names if name in self._topics}
+        found = {name: self._topics[name] for name in names if name in self._topics}
+        missing = [name for name in names if name not in found]
+        if missing:  # while this is awaited, somebody else may forget what was known
+            found |= await self.retry(lambda: self._learn_topics(missing))
+        return found
 
-    async def _learn_topics(self, names: Sequence[str]) -> None:
-        """Brokers hear of a new topic one after the other, and one that has just started may not have heard of any: what
+    async def _learn_topics(self, names: Sequence[str]) -> dict[str, KafkaTopic]:
+        """Brokers hear of a new topic one after the other, and one that has just started may have heard of none: what
         one does not know is asked of the others. A topic is not there when most brokers say so.
         """
+        found: dict[str, KafkaTopic] = {}
         missing, said, lost = list(names), 0, None
         first = self._open().get_random_node()
         for node in [first if first is not None else _ANY, *sorted(self._nodes - {first})]:
             try:
-                self._remember(await self._metadata(missing, node, int(1000 * _REFRESH_WITHIN_S)))
+                answer = await self._metadata(missing, node, int(1000 * _REFRESH_WITHIN_S))
             except ConnectionLostError as error:
                 lost = error
                 continue
             said += 1
-            missing = [name for name in names if name not in self._topics]
+            found |= self._remember(answer)
+            missing = [name for name in names if name not in found]
             if not missing:
-                return
+                return found
         if 2 * said <= len(self._nodes):
             raise lost or RetryError(f"topics {', '.join(missing)}: one broker of several does not know them")
+        return found
 
-    def _remember(self, answer: MetadataResponse) -> None:
+    def _remember(self, answer: MetadataResponse) -> dict[str, KafkaTopic]:
         self._nodes.update(broker.node_id for broker in answer.brokers)
         if not self._topics:
             self._learned_s = time.monotonic()
+        found = {}
         for row in answer.topics:
             if row.error_code not in MISSING:
                 check(row.error_code, f"topic {row.name!r}")
-                leaders = {found.partition_index: found.leader_id for found in row.partitions}
-                replicas = min((len(found.replica_nodes) for found in row.partitions), default=1)
-                self._topics[row.name or ""] = KafkaTopic(row.name or "", row.topic_id, leaders, replicas)
+                leaders = {part.partition_index: part.leader_id for part in row.partitions}
+                replicas = min((len(part.replica_nodes) for part in row.partitions), default=1)
+                found[row.name or ""] = KafkaTopic(row.name or "", row.topic_id, leaders, replicas)
+        self._topics |= found
+        return found
 
     async def metadata(self, names: Iterable[str] | None) -> MetadataResponse:
         """What the cluster says of topics, or of all; none is made by asking."""

@@ -54,8 +54,7 @@ async def test_most_brokers_have_to_say_so(
 
     monkeypatch.setattr(connection, "_metadata", metadata)
     if isinstance(found, bool):
-        await connection._learn_topics(["flights"])
-        assert ("flights" in connection._topics) is found
+        assert ("flights" in await connection._learn_topics(["flights"])) is found
     else:
         with pytest.raises(found):
             await connection._learn_topics(["flights"])
@@ -71,5 +70,18 @@ async def test_the_first_answer_of_a_cluster_is_no_answer_of_most(monkeypatch: p
     monkeypatch.setattr(connection, "_metadata", metadata)
     with pytest.raises(RetryError):
         await connection._learn_topics(["flights"])
-    await connection._learn_topics(["flights"])
-    assert "flights" in connection._topics
+    assert "flights" in await connection._learn_topics(["flights"])
+
+
+async def test_who_forgets_takes_nothing_from_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = KafkaConnection("nowhere:9092")
+    connection._client = SimpleNamespace(get_random_node=lambda: 1)  # type: ignore[assignment]
+
+    async def metadata(names: Any, node: int, timeout_ms: int) -> MetadataResponse:
+        connection.forget()
+        return answer(True, 1)
+
+    connection._topics["planes"] = connection._remember(answer(True, 1))["flights"]
+    del connection._topics["flights"]
+    monkeypatch.setattr(connection, "_metadata", metadata)
+    assert set(await connection.topics(["planes", "flights"])) == {"planes", "flights"}
