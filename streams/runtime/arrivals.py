@@ -136,6 +136,7 @@ class Arrivals:
                 await asyncio.sleep(0)
         self._parts.let_go(names)
         starts = await self._places.starts(tasks)
+        tasks = [task for task in tasks if self.under_way.get(task.id) is task]  # others were dropped meanwhile
         places = self._places.changelogs(tasks, starts)
         async with aclosing(self._restore.run(tasks, places)) as restored:
             async for ready in restored:

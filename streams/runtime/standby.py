@@ -16,9 +16,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from state.restore import LOAD_RECORDS, Restorer
 from streams.runtime.folders import Folders
@@ -30,6 +30,8 @@ from streams.runtime.task import Task
 from streams.transport.contract import Fetched, OffsetOutOfRangeError, TopicPartition, Transport, TransportError
 
 log = logging.getLogger("streams.worker")
+
+T = TypeVar("T")
 
 SHARE = 0.2
 """Of the time that this may take while tasks have something to do."""
@@ -88,15 +90,19 @@ class Standbys:
         self._warming: set[str] = set()
         self._kept: set[str] = set()
         self._followed: dict[str, _Followed] = {}
+        self._waiting: set[str] = set()
+        """Those whose folder somebody else may have."""
         self._changing: set[str] = set()
         """Those that are being begun or ended."""
         self._told_s: dict[str, float] = {}
         self._unsaved: set[str] = set()
         self._saved_s = self._limits_s = self._reported_s = time.monotonic()
-        self._changed = asyncio.Condition()
+        self._moved = asyncio.Event()
         self._more = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._jobs: set[asyncio.Task[Any]] = set()
+        self._beginning: set[asyncio.Task[None]] = set()
+        self._is_closing = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,8 +134,8 @@ class Standbys:
         """Hands a task over to whoever works on it from now on, if he still does when it is ready; None if it is not
         followed. It is not wanted any more then, until `want` says so again.
         """
-        async with self._changed:
-            await self._changed.wait_for(lambda: name not in self._changing)
+        while name in self._changing:
+            await self._moved.wait()
         if not expected():
             return None
         self._wanted.discard(name)
@@ -137,8 +143,7 @@ class Standbys:
             return None
         reach("standby: give")
         log.info("task %s: its standby goes to work, %d records behind", name, self._lag(name))
-        self._changing.add(name)
-        async with self._changes({name}):
+        async with self._changes([name]):
             task = await self._taken_out(name)
             if expected():
                 return task
@@ -147,11 +152,11 @@ class Standbys:
 
     async def close(self) -> None:
         """Follows nothing any more. The stores stay open."""
-        self._wanted = self._kept = set()
-        jobs = [*self._jobs, *([] if self._following is None else [self._following])]
-        for job in jobs:
+        self._is_closing = True
+        for job in [*self._beginning, *([] if self._following is None else [self._following])]:
             job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        while self._jobs:  # what is being made to last is not cut short
+            await asyncio.gather(*self._jobs, return_exceptions=True)
         while self._followed:
             task = self._followed.popitem()[1].task
             await self._reading.drop(task)
@@ -161,66 +166,83 @@ class Standbys:
 
     def _settle(self) -> None:
         """Begins and ends what is to be, but for those that are being begun or ended: they come here when they are."""
+        if self._is_closing:
+            return
         going = self._followed.keys() - self._wanted - self._kept - self._changing
-        coming = self._wanted - self._followed.keys() - self._changing
+        coming = self._wanted - self._followed.keys() - self._changing - self._waiting
         if going:
-            self._change(going, self._end(going))
+            self._changing |= going
+            self._start(self._end(going))
         if coming:
-            self._change(coming, self._begin(sorted(coming)))
+            self._waiting |= coming
+            job = self._start(self._begin(sorted(coming)))
+            self._beginning.add(job)
+            job.add_done_callback(self._beginning.discard)
         if self._wanted and (self._following is None or self._following.done()):
-            self._following = asyncio.create_task(self._follow(), name="standbys")
-            self._following.add_done_callback(self._ended)
+            self._following = self._start(self._follow())
 
-    def _change(self, names: Collection[str], work: Coroutine[Any, Any, None]) -> None:
-        self._changing |= set(names)
-        job = asyncio.create_task(self._changed_by(set(names), work))
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        job = asyncio.create_task(work, name="standbys")
         self._jobs.add(job)
         job.add_done_callback(self._ended)
+        return job
 
-    async def _changed_by(self, names: set[str], work: Coroutine[Any, Any, None]) -> None:
-        async with self._changes(names):
-            await work
-
-    @asynccontextmanager
-    async def _changes(self, names: set[str]) -> AsyncIterator[None]:
-        """Until its end these are being begun or ended."""
-        try:
-            yield
-        finally:
-            async with self._changed:
-                self._changing -= names
-                self._changed.notify_all()
-        self._more.set()
-        self._settle()
-
-    def _ended(self, job: asyncio.Task[None]) -> None:
+    def _ended(self, job: asyncio.Task[Any]) -> None:
         self._jobs.discard(job)
         if not job.cancelled() and (error := job.exception()) is not None:
             self._failed(error)
 
-    async def _begin(self, names: list[str]) -> None:
-        """Takes the folders and looks how far they are."""
-        async for taken in self._parts.take(names, HAND_OVER_S):
-            tasks = [self._parts.task(name) for name in taken if name in self._wanted | self._kept]
-            self._parts.let_go(taken)
-            places = self._places.changelogs(tasks, await self._places.starts(tasks))
-            await self._reading.begin(tasks, places)
-            for task in tasks:
-                own = {store: place for (of, store), place in places.items() if of is task}
-                self._followed[task.id] = _Followed(task, own, asyncio.Lock())
-                log.info("task %s is followed, %d records behind", task.id, self._lag(task.id))
-            self._more.set()
+    @asynccontextmanager
+    async def _changes(self, names: Collection[str]) -> AsyncIterator[None]:
+        """Until its end these are being begun or ended. Nothing is awaited at the end: who is given one has it before
+        anybody else can want it.
+        """
+        self._changing.update(names)
+        try:
+            yield
+        finally:
+            self._changing.difference_update(names)
+            self._moved.set()
+            self._moved.clear()
+        self._more.set()
+        self._settle()
 
-    async def _end(self, names: Iterable[str]) -> None:
-        for name in names:
-            await self._closed(await self._taken_out(name))
+    async def _begin(self, names: list[str]) -> None:
+        """Takes the folders, which others of this place may have, and looks how far they are. What is not to be
+        followed any more by then is let go.
+        """
+        try:
+            async for taken in self._parts.take(names, HAND_OVER_S):
+                self._waiting.difference_update(taken)
+                coming = [name for name in taken if name in self._wanted]
+                async with self._changes(coming):
+                    await self._followed_from_here([self._parts.task(name) for name in coming])
+                self._parts.let_go(taken)
+        finally:
+            self._waiting.difference_update(names)
+
+    async def _followed_from_here(self, tasks: Sequence[Task]) -> None:
+        places = self._places.changelogs(tasks, await self._places.starts(tasks))
+        await self._reading.begin(tasks, places)
+        for task in tasks:
+            own = {store: place for (of, store), place in places.items() if of is task}
+            self._followed[task.id] = _Followed(task, own, asyncio.Lock())
+            log.info("task %s is followed, %d records behind", task.id, self._lag(task.id))
+
+    async def _end(self, names: Collection[str]) -> None:
+        async with self._changes(names):
+            for name in names:
+                await self._closed(await self._taken_out(name))
 
     async def _taken_out(self, name: str) -> Task:
-        """A task that is followed no more, all that was read of it made to last."""
+        """A task that is followed no more, all that was read of it made to last, even if nobody waits for it."""
         followed = self._followed.pop(name)
+        await asyncio.shield(self._start(self._made_to_last(followed)))
+        return followed.task
+
+    async def _made_to_last(self, followed: _Followed) -> None:
         async with followed.lock:
             await self._reading.drop(followed.task)
-        return followed.task
 
     async def _closed(self, task: Task) -> None:
         await task.close()
@@ -319,7 +341,8 @@ class Standbys:
             if name not in self._changing and error.tp in (place.tp for place in one.places.values())
         }
         log.warning("%s: followed from where the log is now: %s", ", ".join(sorted(names)), error)
-        self._change(names, self._end(names))
+        self._changing |= names
+        self._start(self._end(names))
 
     async def _pause(self, spent_s: float) -> None:
         await asyncio.sleep(spent_s * (1 / SHARE - 1) if self._is_busy() else 0)

@@ -15,11 +15,12 @@ import pytest
 
 import streams
 from state.backends.rocks import RocksBackend
+from streams.runtime import folders as folders_module
 from streams.runtime import standby as standby_module
 from streams.runtime.assembling import assemble
 from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
-from streams.runtime.folders import dormant, state_folder
+from streams.runtime.folders import Folders, dormant, state_folder
 from streams.runtime.lags import Lags
 from streams.runtime.loop import Loop
 from streams.runtime.observer import Restoring
@@ -232,10 +233,11 @@ async def test_a_task_that_warms_up_is_told_when_it_lacks_little(folder: str) ->
         assert b.warm == [a.names[0]]
 
 
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("store", STORES)
-async def test_whatever_is_wanted_in_a_hurry(folder: str, store: str) -> None:
+async def test_whatever_is_wanted_in_a_hurry(folder: str, store: str, seed: int) -> None:
     """Each task is followed once, at work, or let go; and nobody holds a folder that he does not use."""
-    draw = random.Random(7)
+    draw = random.Random(seed)
     async with places(folder, store=store) as (a, b):
         names = a.names
         await a.arrive(*names)
@@ -262,6 +264,29 @@ async def test_whatever_is_wanted_in_a_hurry(folder: str, store: str) -> None:
         await b.arrive(*names)
         await send(a, 200, 300)
         await b.work()
+        assert await counts(a) == expected(300)
+
+
+async def test_a_folder_that_another_has_holds_up_nothing_else(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders_module, "WAIT_S", 0.05)
+    async with places(folder) as (a, b):
+        kept, free, _ = names = a.names
+        await a.arrive(*names)
+        await send(a, 0, 200)
+        await a.work()
+        other = Folders(b.app.settings)
+        other.backend(kept)
+        b.standbys.want(names[:2])
+        await b.until(lambda: b.standbys.lags() == {free: 0})
+        b.standbys.want([free], keep=[kept])
+        await a.assembly.work.give_up([kept])
+        await b.arrive(kept)  # in another folder, as nobody lets go of the first
+        other.close(kept)
+        await b.until(lambda: not b.standbys._waiting)
+        assert b.standbys.names == (free,)
+        await send(a, 200, 300)
+        await b.work()
+        await a.work()
         assert await counts(a) == expected(300)
 
 
