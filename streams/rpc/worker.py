@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from streams.agent import Agent
     from streams.app import App
 
+ASKED_S = 1.0
+"""So long after a reply the next request is waited for."""
 CLOSING_S = 5.0
 """How long at most the last replies are waited for when a worker ends."""
 
@@ -45,6 +48,7 @@ class WorkerRpc:
         self.asker = Asker(transport, self._sender, app.id)
         self.asking: Counter[str] = Counter()
         """How many answers the agents of a task wait for, by the task's id."""
+        self._replied_s = -ASKED_S
         self.replies = 0
         self.lost_replies = 0
         """Replies that could not be sent: whoever asked is gone."""
@@ -71,8 +75,14 @@ class WorkerRpc:
         """What sends the replies of an agent."""
         return AgentReplies(self, agent.name, serde_for(agent.reply_type))
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody was answered just now."""
+        return time.monotonic() - self._replied_s < ASKED_S
+
     def reply(self, request: Request, value: bytes | None, failure: Failure | None = None) -> None:
         """Sends a reply, as soon as it goes."""
+        self._replied_s = time.monotonic()
         headers: list[tuple[str, bytes | None]] = [(CORRELATION_ID, request.correlation_id)]
         if failure is not None:
             headers.append((FAILURE, encoded_failure(failure)))

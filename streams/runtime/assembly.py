@@ -208,6 +208,11 @@ class Assembly:
     # -- while running
 
     @property
+    def is_asked(self) -> bool:
+        """Whether its agents were asked just now, so that the next request is not to wait."""
+        return self._rpc is not None and self._rpc.is_asked
+
+    @property
     def asking(self) -> Collection[str]:
         """The tasks whose agents wait for the answer of another."""
         return () if self._rpc is None else self._rpc.asking

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from streams.errors import StreamsError
@@ -19,6 +19,7 @@ from streams.runtime.end_of_input import Alone, EndOfInput
 from streams.runtime.executor import TURN_S
 from streams.runtime.observer import Reason
 from streams.runtime.turns import Turns
+from streams.transport.contract import TopicPartition
 
 WAIT_MS = 1_000
 """How long an idle fetch waits; new data, a stop or a timer's records end it sooner."""
@@ -39,7 +40,7 @@ class Interrupted(StreamsError):
 
 
 class Loop:
-    """Runs the tasks and sources of an assembly. `alone`: nobody else writes to the log."""
+    """Runs the tasks and sources of an assembly."""
 
     def __init__(
         self,
@@ -49,14 +50,12 @@ class Loop:
         until_end: bool,
         progress: Callable[[int, float], None],
         end: EndOfInput = Alone(),  # noqa: B008 - it has no state
-        alone: bool = False,
     ) -> None:
         self._assembly = assembly
         self._stopping = stopping
         self._until_end = until_end
         self._end = end
         self._progress = progress
-        self._alone = alone
         self._turns = Turns(lambda: assembly.asking)
         self._commit_interval_s = assembly.settings.commit_interval_ms / 1000
         self._committed_s = time.monotonic()
@@ -84,7 +83,7 @@ class Loop:
             if worked or self._turns:
                 if self._over_bound() or self._asked() or self._interval_is_over():
                     await self.commit()
-                await (asyncio.sleep(0) if worked else self.go_on())
+                await (asyncio.sleep(0) if worked or not self._turns else self.go_on())
             elif await self._idle():
                 return "end"
         await self.commit()
@@ -101,16 +100,14 @@ class Loop:
         return bool(self._turns)
 
     async def go_on(self) -> None:
-        """Lets turns go on that wait, until there is something else to do."""
-        woken = self._assembly.woken
-        stop, wake = asyncio.ensure_future(self._stopping.wait()), asyncio.ensure_future(woken.wait())
-        try:
-            await self._turns.progress(stop, wake, look=not self._alone)
-        finally:
-            woken.clear()
-            for waiting in (stop, wake):
-                waiting.cancel()
-            await asyncio.gather(stop, wake, return_exceptions=True)
+        """Lets turns go on that wait, until one has ended or there is something else to do."""
+        if not self._turns:
+            return
+        fetch = [asyncio.ensure_future(self._fetch(WAIT_MS))] if self._wanted() else []
+        await self._first_of(None, *fetch, beside=self._turns.going_on)
+        for fetched in fetch:
+            if not fetched.cancelled():
+                fetched.result()
 
     async def _all_turns(self) -> int:
         worked = 0
@@ -133,10 +130,7 @@ class Loop:
             await self._assembly.commit.send_early(outputs)
 
     async def _fetch(self, wait_ms: int) -> int:
-        shared = self._assembly.globals
-        tasks = [task for task in self._assembly.tasks if task not in self._turns]
-        wanted = {queue.tp: queue.fetch_offset for task in tasks for queue in task.wants()}
-        wanted |= shared.positions
+        shared, wanted = self._assembly.globals, self._wanted()
         if not wanted:
             await asyncio.sleep(wait_ms / 1000)
             return 0
@@ -148,6 +142,11 @@ class Loop:
                 self._assembly.queue_of[part.tp].offer(part)
         return len(fetched)
 
+    def _wanted(self) -> dict[TopicPartition, int]:
+        tasks = [task for task in self._assembly.tasks if task not in self._turns]
+        wanted = {queue.tp: queue.fetch_offset for task in tasks for queue in task.wants()}
+        return wanted | self._assembly.globals.positions
+
     async def _idle(self) -> bool:
         """Nothing to process: commit, or wait for something. True at the end of the input."""
         assembly = self._assembly
@@ -155,10 +154,12 @@ class Loop:
             early_s = self._committed_s + self._commit_cpu_s / COMMIT_SHARE - time.monotonic()
             if self._until_end or max(early_s, assembly.collecting_s()) <= 0:
                 await self.commit()
-            elif early_s > 0:
+            elif early_s > 0 and not assembly.is_asked:
                 await self._pause(min(early_s, self._commit_interval_s, assembly.until_due_s()))
             else:
-                await self._wait(min(assembly.collecting_s(), self._commit_interval_s, assembly.until_due_s()))
+                await self._wait(
+                    min(max(early_s, assembly.collecting_s()), self._commit_interval_s, assembly.until_due_s())
+                )
             return False
         if self._until_end and assembly.at_end() and not await assembly.expects_more():
             totals = assembly.totals()
@@ -179,11 +180,13 @@ class Loop:
         if not fetch.cancelled():
             fetch.result()
 
-    async def _first_of(self, seconds: float, *more: asyncio.Future[Any]) -> None:
+    async def _first_of(
+        self, seconds: float | None, *more: asyncio.Future[Any], beside: Iterable[asyncio.Future[Any]] = ()
+    ) -> None:
         stop = asyncio.ensure_future(self._stopping.wait())
         wake = asyncio.ensure_future(self._assembly.woken.wait())
         try:
-            await asyncio.wait({*more, stop, wake}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*more, *beside, stop, wake}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._assembly.woken.clear()
             for waiting in (*more, stop, wake):

@@ -18,9 +18,6 @@ AT_ONCE = 4
 """Turns of the event loop within which a turn ends whose agent waits for nothing."""
 PATIENCE_S = 1.0
 """After so long agents that nobody is known to wait for are let go on as well; each time twice as long."""
-LOOK_S = 0.001
-LOOK_S_MAX = 0.02
-"""How soon new records are looked for while turns go on; each time twice as long."""
 
 
 class Turns:
@@ -32,7 +29,6 @@ class Turns:
         self._closing_s: float | None = None
         self._patience_s = PATIENCE_S
         self._have_asked: set[str] = set()
-        self._look_s = LOOK_S
 
     def __contains__(self, task: Task) -> bool:
         return task in self._going_on
@@ -62,15 +58,12 @@ class Turns:
 
     def _ended(self, task: Task, turn: asyncio.Future[int]) -> int:
         del self._going_on[task]
-        self._look_s = LOOK_S
         return turn.result()
 
-    async def progress(self, *others: asyncio.Future[Any], look: bool) -> None:
-        """Returns when one of those that go on has ended, or one of the others, or when it is time to look for new
-        records.
-        """
-        timeout, self._look_s = self._look_s if look else None, min(2 * self._look_s, LOOK_S_MAX)
-        await asyncio.wait({*self._going_on.values(), *others}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    @property
+    def going_on(self) -> list[asyncio.Future[int]]:
+        """Those that wait."""
+        return list(self._going_on.values())
 
     async def cancel(self) -> None:
         """Ends what goes on: nothing of it is to be committed."""

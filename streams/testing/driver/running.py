@@ -29,7 +29,7 @@ class Running:
 
     def __init__(self, assembly: Assembly, background: Background, loop: VirtualLoop, clock: Clock) -> None:
         self.assembly = assembly
-        self._rounds = Loop(assembly, asyncio.Event(), until_end=False, progress=lambda records, rate: None, alone=True)
+        self._rounds = Loop(assembly, asyncio.Event(), until_end=False, progress=lambda records, rate: None)
         self._background = background
         self._loop = loop
         self._clock = clock

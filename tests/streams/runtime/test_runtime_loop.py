@@ -71,6 +71,7 @@ class FakeAssembly:
         self.globals = NoGlobals()
         self.ingests: list[Any] = []
         self.asking: set[str] = set()
+        self.is_asked = False
         self.settings = streams.App("loop", commit_interval_ms=interval_ms).settings
         self.woken = asyncio.Event()
         self.commit = self
