@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from streams.agent_feed import Feed, Piece
 from streams.batch import Batch
@@ -30,20 +30,28 @@ class Replies(Protocol):
         """The agent failed at the request."""
 
 
+class Asked(NamedTuple):
+    """A batch, the rows of it that are requests, and those that have no reply yet."""
+
+    batch: Batch
+    rows: list[int]
+    open: dict[int, Request]
+
+
 class Answering:
     """Of one run of an agent's function: looks at what its `feed` gives it, and at what it yields."""
 
     def __init__(self, feed: Feed, replies: Replies) -> None:
         self._feed = feed
         self._replies = replies
-        self._asked: dict[int, tuple[Batch, dict[int, Request]]] = {}
+        self._asked: dict[int, Asked] = {}
         self._yielded: list[Any] = []
 
     def given(self, batch: Batch) -> None:
         """The function is given records."""
         requests = _requests_among(batch)
         if requests:
-            self._asked[id(batch)] = batch, requests
+            self._asked[id(batch)] = Asked(batch, list(requests), requests)
             self._feed.watch(self)
 
     def yielded(self, value: Any) -> None:
@@ -66,9 +74,9 @@ class Answering:
 
     def rows_until(self, piece: Piece) -> int:
         """How many rows of a piece go up to the first request, that one included."""
-        rows = sorted(self._requests(piece.batch))
-        at = bisect_left(rows, piece.start)
-        return piece.stop - piece.start if at == len(rows) else rows[at] + 1 - piece.start
+        asked = self._asked.get(id(piece.batch))
+        at = 0 if asked is None else bisect_left(asked.rows, piece.start)
+        return piece.stop - piece.start if asked is None or at == len(asked.rows) else asked.rows[at] + 1 - piece.start
 
     def done(self, pieces: list[Piece]) -> None:
         """The function is through with records: with one, or with those of a list."""
@@ -90,7 +98,7 @@ class Answering:
 
     def _requests(self, batch: Batch) -> dict[int, Request]:
         found = self._asked.get(id(batch))
-        return {} if found is None else found[1]
+        return {} if found is None else found.open
 
     def _forget(self, batch: Batch, row: int) -> None:
         requests = self._requests(batch)

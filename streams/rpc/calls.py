@@ -54,35 +54,20 @@ class Calls(Generic[V, R]):
 
     async def kvmap(self, items: Some[tuple[Any, V]], *, timeout: Duration | None = None) -> AsyncIterator[R]:
         """`map` over (key, value) pairs."""
-        arrived: deque[asyncio.Future[R]] = deque()
-        wake = asyncio.Event()
-        waiting: set[asyncio.Future[R]] = set()
-
-        def arrive(answer: asyncio.Future[R]) -> None:
-            waiting.discard(answer)
-            arrived.append(answer)
-            wake.set()
-
+        window = _Window[R]()
         try:
             async for key, value in _aiter(items):
-                answer = self.ask(value, key=key, timeout=timeout)
-                waiting.add(answer)
-                answer.add_done_callback(arrive)
-                while arrived or len(waiting) >= IN_FLIGHT_MAX:
-                    while arrived:
-                        yield arrived.popleft().result()
-                    if len(waiting) >= IN_FLIGHT_MAX:
-                        wake.clear()
-                        await wake.wait()
-            while waiting or arrived:
-                while arrived:
-                    yield arrived.popleft().result()
-                wake.clear()
-                if waiting and not arrived:
-                    await wake.wait()
+                window.add(self.ask(value, key=key, timeout=timeout))
+                while window.arrived:
+                    yield window.arrived.popleft().result()
+                await window.room()
+            while window.waiting or window.arrived:
+                while window.arrived:
+                    yield window.arrived.popleft().result()
+                await window.news()
         finally:
-            _forget(waiting)
-            _forget(arrived)
+            _forget(window.waiting)
+            _forget(window.arrived)
 
     async def join(self, values: Some[V], key: Any = None, *, timeout: Duration | None = None) -> list[R]:
         """Asks for each value, and gives all answers in the order of the values. Raises the first error that comes."""
@@ -90,23 +75,55 @@ class Calls(Generic[V, R]):
 
     async def kvjoin(self, items: Some[tuple[Any, V]], *, timeout: Duration | None = None) -> list[R]:
         """`join` over (key, value) pairs."""
+        window = _Window[R]()
         answers: list[asyncio.Future[R]] = []
-        waiting: set[asyncio.Future[R]] = set()
         try:
             async for key, value in _aiter(items):
-                answers.append(self.ask(value, key=key, timeout=timeout))
-                waiting.add(answers[-1])
-                answers[-1].add_done_callback(waiting.discard)
-                if len(waiting) >= IN_FLIGHT_MAX:
-                    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if waiting:
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
-            for answer in answers:
-                if answer.done():
-                    answer.result()
+                answers.append(window.add(self.ask(value, key=key, timeout=timeout)))
+                await window.room()
+                window.check()
+            while window.waiting:
+                await window.news()
+                window.check()
             return [answer.result() for answer in answers]
         finally:
             _forget(answers)
+
+
+class _Window(Generic[R]):
+    """Requests that are waited for together, and those that have come since somebody looked."""
+
+    def __init__(self) -> None:
+        self.waiting: set[asyncio.Future[R]] = set()
+        self.arrived: deque[asyncio.Future[R]] = deque()
+        self._wake = asyncio.Event()
+
+    def add(self, answer: asyncio.Future[R]) -> asyncio.Future[R]:
+        self.waiting.add(answer)
+        answer.add_done_callback(self._arrive)
+        return answer
+
+    def _arrive(self, answer: asyncio.Future[R]) -> None:
+        self.waiting.discard(answer)
+        self.arrived.append(answer)
+        self._wake.set()
+
+    async def room(self) -> None:
+        """Returns when another may be asked for."""
+        while len(self.waiting) >= IN_FLIGHT_MAX:
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def news(self) -> None:
+        """Returns when an answer has come, or none is waited for."""
+        self._wake.clear()
+        if self.waiting and not self.arrived:
+            await self._wake.wait()
+
+    def check(self) -> None:
+        """Raises the error of one that has come."""
+        while self.arrived:
+            self.arrived.popleft().result()
 
 
 async def _aiter(items: Some[V]) -> AsyncIterator[V]:

@@ -127,6 +127,39 @@ async def test_map_and_join(app: streams.App) -> None:
         }
 
 
+async def test_only_so_many_are_in_flight_and_the_first_error_ends_a_join(
+    app: streams.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.rpc.calls.IN_FLIGHT_MAX", 7)
+
+    @app.agent(on_error=skip())
+    async def double(stream: streams.Stream[int]) -> AsyncIterator[int]:
+        async for number in stream:
+            if number == 13:
+                raise ValueError(number)
+            yield 2 * number
+
+    async with at_work(app) as client:
+        agent, most = client.agent(double), 0
+
+        async def numbers() -> AsyncIterator[int]:
+            nonlocal most
+            for number in range(100, 150):
+                most = max(most, len(client._asker or ()))
+                yield number
+
+        assert await agent.join(numbers()) == [2 * n for n in range(100, 150)]
+        assert sorted([answer async for answer in agent.map(numbers())]) == [2 * n for n in range(100, 150)]
+        assert 1 < most <= 7
+        with pytest.raises(AgentFailedError, match="ValueError: 13"):
+            await agent.join(range(30))
+        with pytest.raises(AgentFailedError, match="ValueError: 13"):
+            assert {answer async for answer in agent.map(range(30))}
+        await asyncio.sleep(0)
+        asker = client._asker
+        assert asker is not None and len(asker) == 0
+
+
 # -- requests without an answer
 
 
