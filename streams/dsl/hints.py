@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streams.errors import did_you_mean
 from streams.graph.functions import caller
 
-_RENAMED = {"foreach": "for_each", "transform": "process", "through": "repartition"}
+_RENAMED = {"foreach": "for_each", "transform": "process"}
 
 
 class Hinting:

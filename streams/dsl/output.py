@@ -1,4 +1,4 @@
-"""to and print: where records leave a pipeline."""
+"""to, through and print: where records leave a pipeline."""
 
 from __future__ import annotations
 
@@ -38,6 +38,20 @@ def to(
     named = name or step_name(graph, stream.label, f"to-{definition.name}", None, where)
     common = step_fields(stream, "to", None, named, on_error)
     graph.add_node(SinkNode(**common, topic=definition, partitioner=partitions))
+
+
+def through(
+    stream: Stream, topic: Any, partitioner: Callable[..., Any] | None, name: str | None, on_error: Policy | None
+) -> Stream:
+    """Adds the step that writes a stream to a topic, and gives what is read from there."""
+    from streams.dsl.stream import Stream
+
+    builder, where = stream._builder, caller()
+    definition = _topic(stream, topic, where)
+    to(stream, topic, partitioner, name, on_error)
+    source = builder.graph.source(definition, where)
+    label, key_type, value_type = definition.name, definition.key_type, definition.value_type
+    return Stream(builder, source, label=label, key_type=key_type, value_type=value_type)
 
 
 def _topic(stream: Stream, topic: Any, where: str) -> TopicDef:

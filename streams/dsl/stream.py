@@ -14,7 +14,7 @@ from streams.dsl.deduplicate import Deduplicating, deduplicate
 from streams.dsl.hints import Hinting
 from streams.dsl.joins import Joining, join
 from streams.dsl.naming import step_fields, step_name, suffix, type_of
-from streams.dsl.output import Printing, print_records, read_partitioner, to
+from streams.dsl.output import Printing, print_records, read_partitioner, through, to
 from streams.dsl.processors import Processing, process, process_values
 from streams.dsl.reading import Function, read_function
 from streams.dsl.splitting import Split
@@ -396,6 +396,19 @@ class Stream(Hinting):
         record out, and None leaves it to its key.
         """
         to(self, topic, partitioner, name, on_error)
+
+    def through(
+        self,
+        topic: Topic | str,
+        *,
+        partitioner: Callable[..., Any] | None = None,
+        name: str | None = None,
+        on_error: Policy | None = None,
+    ) -> Stream:
+        """`to(topic)`, and what that topic holds as a stream: what others write there comes as well. For a topic of the
+        app's own there is `repartition`.
+        """
+        return through(self, topic, partitioner, name, on_error)
 
     def print(
         self,

@@ -19,6 +19,7 @@ from streams.graph.nodes import (
     SourceNode,
     TableJoinNode,
 )
+from streams.testing import Driver
 from streams.windows import Windowed
 
 
@@ -313,3 +314,16 @@ def test_a_function_that_groups_has_an_error_policy_too() -> None:
     stream.group_by(lambda value: value % 2, on_error=streams.skip())
     (asking,) = [node for node in app.builder.graph.nodes if node.kind == "select_key"]
     assert asking.on_error == streams.skip()
+
+
+def test_through_writes_a_topic_and_goes_on_with_what_is_in_it() -> None:
+    app = streams.App("shop")
+    orders = app.topic("orders", key_type=str, value_type=int, partitions=2)
+    doubled = app.topic("doubled", key_type=str, value_type=int, partitions=3)
+    orders.stream().map_values(lambda n: 2 * n).through(doubled).filter(lambda n: n > 2).to("big")
+    assert [sub.id for sub in app.plan().subtopologies] == ["orders", "doubled"]
+    with Driver(app, partitions="declared") as driver:
+        driver.pipe("orders", [("a", 1), ("b", 2)])
+        driver.pipe("doubled", key="c", value=7)
+        assert sorted(record[:2] for record in driver.read("doubled")) == [("a", 2), ("b", 4), ("c", 7)]
+        assert sorted(record[:2] for record in driver.read("big")) == [("b", 4), ("c", 7)]
