@@ -9,18 +9,21 @@ import asyncio
 import gc
 import logging
 import sys
+import time
 from collections.abc import Sequence
 
 import msgspec
 
 from streams.config import Settings, load_settings
+from streams.runtime.seat import holders
 from streams.runtime.signals import first_signal
-from streams.supervisor.link import Link
+from streams.supervisor.link import ORPHAN_S, Link
 from streams.supervisor.messages import Began
 from streams.transport.opening import open_transport
 
 JOIN_WITHIN_MS = 500
 """Workers that are started together differ by less: they share their tasks once, not anew with each that comes."""
+_LOOK_S = 0.1
 _YOUNG_OBJECTS = 20_000
 _TOLD = ("data_dir", "flush_on_commit", "log_level")
 
@@ -36,14 +39,21 @@ def main(arguments: list[str]) -> None:
     """Serves until SIGTERM."""
     told = msgspec.json.decode(arguments[1], type=dict[str, object])
     sys.argv = [f"the broker of app {told['id']}"]  # so others are told who holds the folder
-    link = Link.from_environment()
     settings = load_settings(str(told.pop("id")), told, environment={})
+    link = Link.from_environment(before_end=lambda: _wait_for_workers(settings))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%X"
     )
     for name in ("asyncio", *([] if settings.log_level == "debug" else ["broker_embedded"])):
         logging.getLogger(name).setLevel(logging.WARNING)  # who joins a group its members say themselves
     asyncio.run(_serve(settings, link))
+
+
+def _wait_for_workers(settings: Settings) -> None:
+    """Their supervisor is gone: they commit what they have done, for which they need the broker."""
+    until_s = time.monotonic() + ORPHAN_S
+    while holders(settings) and time.monotonic() < until_s:
+        time.sleep(_LOOK_S)
 
 
 async def _serve(settings: Settings, link: Link | None) -> None:

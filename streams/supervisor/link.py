@@ -25,22 +25,26 @@ class Link:
     When the supervisor is gone, however it ended, the worker gets a SIGTERM: nobody would start it again.
     """
 
-    def __init__(self, number: int, connection: socket.socket) -> None:
+    def __init__(self, number: int, connection: socket.socket, before_end: Callable[[], object]) -> None:
         self.number = number
+        self._before_end = before_end
         self._connection = connection
         self._wake: Callable[[], object] = _nobody
         self._asked = self._looked = self._answered = 0
         self._finish = False
 
     @classmethod
-    def from_environment(cls) -> Link | None:
-        """The link of a process that a supervisor has started; None for any other. Its own children get none."""
+    def from_environment(cls, before_end: Callable[[], object] = lambda: None) -> Link | None:
+        """The link of a process that a supervisor has started; None for any other. Its own children get none.
+
+        `before_end` is called, in a thread, when the supervisor is gone: the process goes on until it has returned.
+        """
         words = os.environ.pop(VARIABLE, "").split()
         if not words:
             return None
         number, descriptor = map(int, words)
         os.set_inheritable(descriptor, False)
-        link = cls(number, socket.socket(fileno=descriptor))
+        link = cls(number, socket.socket(fileno=descriptor), before_end)
         threading.Thread(target=link._listen, name="supervisor", daemon=True).start()
         return link
 
@@ -72,7 +76,7 @@ class Link:
         with self._connection.makefile("rb") as lines, suppress(ConnectionError):
             for line in lines:
                 self._obey(to_order(line))
-        _end_alone()
+        self._end_alone()
 
     def _obey(self, order: Order) -> None:
         if isinstance(order, Check):
@@ -81,14 +85,14 @@ class Link:
             self._finish = True
         self._wake()
 
+    def _end_alone(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for output in (1, 2):  # whom they went to is gone
+            os.dup2(nowhere, output)
+        self._before_end()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        time.sleep(ORPHAN_S)
+        os.kill(os.getpid(), signal.SIGKILL)
+
 
 def _nobody() -> None: ...
-
-
-def _end_alone() -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for output in (1, 2):  # whom they went to is gone
-        os.dup2(nowhere, output)
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-    time.sleep(ORPHAN_S)
-    os.kill(os.getpid(), signal.SIGKILL)

@@ -25,7 +25,9 @@ class GaveUpError(Exception):
 
 
 class Seat:
-    """Keeps one process of a `command` running. `hear` is told what it says, `out` and `err` get its lines."""
+    """Keeps one process of a `command` running. `hear` is told what it says, `out` and `err` get its lines. `known`
+    says whether the command has ever worked, here or elsewhere.
+    """
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class Seat:
         out: Say,
         err: Say,
         hear: Callable[[Seat, Status], object],
+        known: Callable[[], bool],
     ) -> None:
         self.name = name
         self.number = number
@@ -44,7 +47,7 @@ class Seat:
         self.code: int | None = None
         """Of the last process, once it ended as it should."""
         self._command = command
-        self._out, self._err, self._hear = out, err, hear
+        self._out, self._err, self._hear, self._known = out, err, hear, known
         self._child: Child | None = None
         self._restarts = Restarts()
         self._ending = asyncio.Event()
@@ -70,7 +73,7 @@ class Seat:
     async def _wait(self, code: int, ran_s: float, pid: int) -> None:
         """Before the next process. Raises GaveUpError where there is to be none."""
         wait_s = self._restarts.wait_s(code=code, ran_s=ran_s)
-        if code > 0 and not self._ever_began:
+        if code > 0 and not (self._ever_began or self._known()):
             raise GaveUpError(f"{self.name} could not begin: {self._error or how(code)}", code)
         if wait_s is None:
             again = f"{self.name} has failed {self._restarts.failures} times in a row"

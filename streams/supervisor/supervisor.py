@@ -62,7 +62,15 @@ class Supervisor:
 
     def _seat(self, name: str, number: int, command: Sequence[str]) -> Seat:
         label = f"[{number or 'broker'}] "
-        return Seat(name, number, command, out=self._out, err=lambda line: self._err(label + line), hear=self._heard)
+        return Seat(
+            name,
+            number,
+            command,
+            out=self._out,
+            err=lambda line: self._err(label + line),
+            hear=self._heard,
+            known=lambda: self._is_known,
+        )
 
     async def run(self) -> int:
         """Until all have ended; gives the exit code: 0, or that of the worker that could not be kept running."""

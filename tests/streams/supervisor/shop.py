@@ -105,13 +105,14 @@ class Shop:
 
 def until(process: subprocess.Popen[str], *patterns: str) -> re.Match[str]:
     """Reads what is said up to a line with each of these, one after the other; gives the last."""
-    found = None
+    found, said = None, ""
     assert process.stderr is not None
     for pattern in patterns:
         for line in process.stderr:
+            said += line
             if found := re.search(pattern, line):
                 break
         else:
-            raise AssertionError(f"nobody said {pattern!r}")
+            raise AssertionError(f"nobody said {pattern!r}:\n{said}")
     assert found is not None
     return found
