@@ -21,10 +21,10 @@ from broker_embedded.wire.messages.groups import FindCoordinatorRequest
 from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
 from streams.transport.error_codes import MISSING, RetryError, check
-from streams.transport.kafka import patience
 from streams.transport.kafka.logs import quietly
 from streams.transport.kafka.requests import WireRequest
 from streams.transport.kafka.timing import Timing
+from streams.transport.kafka.wire import Wires
 
 if TYPE_CHECKING:
     from aiokafka.client import AIOKafkaClient
@@ -91,6 +91,7 @@ class KafkaConnection:
         self._find = find
         self._cluster_id = cluster_id
         self._client: AIOKafkaClient | None = None
+        self._wires: dict[AIOKafkaClient, Wires] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._topics: dict[str, KafkaTopic] = {}
         self._learned_s = time.monotonic()
@@ -121,6 +122,7 @@ class KafkaConnection:
                 await client.bootstrap()
                 await self._check_cluster(client)
             except BaseException as error:
+                self._wires.pop(client, None)
                 await client.close()
                 if isinstance(error, KafkaError):
                     raise ConnectionLostError(_no_answer(address, heard)) from error
@@ -146,6 +148,7 @@ class KafkaConnection:
             refreshing.cancel()
             await asyncio.wait([refreshing])
         client, self._client = self._client, None
+        self._wires.clear()
         if client is not None:
             await client.close()
 
@@ -178,12 +181,11 @@ class KafkaConnection:
             node = client.get_random_node()
             if node is None:
                 raise ConnectionLostError(f"{type(request).__name__}: no broker is known")
-        with quietly() as heard:
-            try:
-                return await patience.send(client, node, WireRequest(request, last_version), lane, timeout_ms)
-            except (TimeoutError, KafkaError, OSError) as error:
-                why = "; ".join(heard) or repr(error)
-                raise ConnectionLostError(f"{type(request).__name__} to broker {node}: {why}") from error
+        wires = self._wires.get(client) or self._wires.setdefault(client, Wires(client, self._request_timeout_ms))
+        try:
+            return await wires.send(node, WireRequest(request, last_version), lane, timeout_ms)
+        except (TimeoutError, KafkaError, OSError) as error:
+            raise ConnectionLostError(f"{type(request).__name__} to broker {node}: {error!r}") from error
 
     async def feature(self, name: str) -> int:
         """The level that the cluster has agreed on for a feature; 0 where it knows none (KIP-584)."""
@@ -266,6 +268,7 @@ class KafkaConnection:
         except ConnectionLostError as error:
             log.debug("%s", error)
         else:
+            self._wires.pop(client, None)
             await client.close()
 
     # Who leads what

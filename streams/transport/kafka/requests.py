@@ -1,19 +1,15 @@
-"""Our messages over aiokafka's connections.
-
-aiokafka opens connections, secures them and keeps requests and answers together; what a request is, it leaves to an
-object with a few methods. `WireRequest` is that object for any struct of `broker_embedded/wire/messages`, in the newest
-version that both sides know.
+"""Our messages on their way to a broker: structs of `broker_embedded/wire/messages`, in the newest version that both
+sides know.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from broker_embedded.wire import codec, frames
 from broker_embedded.wire.messages import APIS, Request, Response
+from broker_embedded.wire.primitives import Frame
 from broker_embedded.wire.schema import versions
 from streams.transport.contract import TransportError
 
@@ -24,10 +20,6 @@ class WireRequest:
 
     request: Request
     last_version: int = 32_767
-
-    @property
-    def API_KEY(self) -> int:
-        return self.request.api_key
 
     def prepare(self, served: Mapping[int, tuple[int, int]]) -> PreparedRequest:
         """The request in the version to use with a broker that serves `served`. Raises TransportError for none."""
@@ -45,45 +37,12 @@ class WireRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """A request in one version: bytes out, and the answer's bytes in."""
+    """A request in one version, which knows how its answer is read."""
 
     request: Request
     version: int
 
-    @property
-    def RESPONSE_TYPE(self) -> PreparedRequest:
-        return self
-
-    def build_request_header(self, correlation_id: int, client_id: str) -> _Header:
-        return _Header(self.request.api_key, self.version, correlation_id, client_id)
-
-    def encode(self) -> bytes:
-        return b"".join(codec.encode_request(self.request.api_key, self.version, self.request))
-
-    def parse_response_header(self, answer: io.BytesIO) -> _AnswerHeader:
-        return _AnswerHeader(int.from_bytes(answer.getbuffer()[:4], "big", signed=True))
-
-    def decode(self, answer: io.BytesIO) -> Response:
-        frame = answer.getvalue()
+    def read(self, frame: Frame) -> Response:
+        """The answer in a whole frame. Raises MalformedError."""
         at = frames.response_body_position(frame, self.request.api_key, self.version)
         return codec.decode_response(self.request.api_key, self.version, frame, at)
-
-    def __str__(self) -> str:
-        return f"{type(self.request).__name__} v{self.version}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    api_key: int
-    version: int
-    correlation_id: int
-    client_id: str
-
-    def encode(self) -> bytes:
-        pieces: list[Any] = frames.request_frame(self.api_key, self.version, self.correlation_id, self.client_id, [])
-        return b"".join(pieces[1:])  # aiokafka writes the length
-
-
-@dataclass(frozen=True, slots=True)
-class _AnswerHeader:
-    correlation_id: int
