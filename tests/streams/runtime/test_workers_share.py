@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
+
 import streams
+from broker_embedded.errors import KafkaStorageError
+from broker_embedded.faults import Fault, Faults
+from streams.runtime.membership import Membership
 from streams.runtime.observer import Silent, Stopped
+from streams.runtime.restore import Restore
+from streams.runtime.steps import REBALANCE_STEPS, on_step
 from streams.runtime.worker import Worker
+from streams.transport.contract import FencedError
+from streams.transport.group.member import GroupMember, remove_members
 
 KEYS = 23
 
@@ -41,13 +50,23 @@ class Running:
         self.worker.stop()
         return await asyncio.wait_for(self.ended, 30)
 
-    async def crash(self) -> None:
-        """Ends as by kill -9, as far as that goes within a process: nothing is committed, nobody is told."""
+    @property
+    def membership(self) -> Membership:
         assembly = self.worker.assembly
         assert assembly is not None and assembly.membership is not None
-        assembly.membership.stays = True
+        return assembly.membership
+
+    async def crash(self) -> None:
+        """Ends without a commit, and keeps its seat."""
+        self.membership.stays = True
         self.ended.cancel()
         await asyncio.gather(self.ended, return_exceptions=True)
+
+    async def expel(self) -> None:
+        """Has the group give it up, as when it is not heard of for too long."""
+        assembly = self.worker.assembly
+        assert assembly is not None
+        await remove_members(assembly.transport.asks, "shares", [self.membership.identity().instance_id or ""])
 
 
 async def until(condition: Callable[[], bool], *running: Running) -> None:
@@ -107,3 +126,153 @@ async def test_a_second_worker_gets_its_share_and_gives_it_back(folder: str) -> 
     await processed(first.worker.app, 600, first)
     await first.stop()
     await check(counting(folder), 600)
+
+
+@pytest.fixture
+def at_step() -> Iterator[Callable[[str, int, Callable[[], object]], None]]:
+    """`at_step(step, occurrence, act)`: calls `act` when a step is reached for that time from now, by whoever."""
+    forget: list[Callable[[], None]] = []
+
+    def when(step: str, occurrence: int, act: Callable[[], object]) -> None:
+        left = [occurrence]
+
+        def reached(one: str) -> None:
+            if one == step:
+                left[0] -= 1
+                if left[0] == 0:
+                    act()
+
+        forget.append(on_step(reached))
+
+    yield when
+    for one in forget:
+        one()
+
+
+AtStep = Callable[[str, int, Callable[[], object]], None]
+
+
+async def test_what_a_worker_that_was_given_up_has_on_the_way_is_never_seen(
+    folder: str, at_step: AtStep, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is in the midst of a commit when the group gives it up, goes on as if nothing were, and is refused."""
+    first = Running(counting(folder, session_timeout_ms=6_000))
+    await until(lambda: len(first.tasks) == 8, first)
+    await send(first.worker.app, 0, 100)
+    await processed(first.worker.app, 100, first)
+    second = Running(counting(folder))
+    await until(lambda: len(first.tasks) == len(second.tasks) == 4, first, second)
+    given_up: list[asyncio.Future[None]] = []
+    for step in ("commit: send changelog", "commit: send offsets", "commit: end transaction"):
+        at_step(step, 2, lambda: given_up.append(asyncio.ensure_future(first.expel())))
+    await send(first.worker.app, 100, 400)
+    await processed(first.worker.app, 400, first, second)
+    assert len(given_up) == 3
+    assert "going on from the last commit" in caplog.text
+    await until(lambda: len(first.tasks) == len(second.tasks) == 4, first, second)
+    await first.stop()
+    await second.stop()
+    await check(counting(folder), 400)
+
+
+async def test_an_unknown_outcome_while_tasks_are_given_back(
+    folder: str, at_step: AtStep, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = Running(counting(folder))
+    await until(lambda: len(first.tasks) == 8, first)
+    await send(first.worker.app, 0, 200)
+
+    def fail() -> None:
+        transport = first.worker.assembly.transport  # type: ignore[union-attr]
+        transport.cluster.faults = Faults()  # type: ignore[attr-defined]
+        transport.cluster.faults.add(Fault(26, error=KafkaStorageError.info.code, times=1))  # type: ignore[attr-defined]
+
+    at_step("revoke: commit", 1, fail)
+    second = Running(counting(folder))
+    await send(first.worker.app, 200, 400)
+    await until(lambda: len(first.tasks) == len(second.tasks) == 4, first, second)
+    await processed(first.worker.app, 400, first, second)
+    assert "going on from the last commit" in caplog.text
+    await first.stop()
+    await second.stop()
+    await check(counting(folder), 400)
+
+
+async def test_another_process_in_its_seat_ends_a_worker_and_says_so(folder: str) -> None:
+    first = Running(counting(folder))
+    await until(lambda: len(first.tasks) == 8, first)
+    membership = first.membership
+    assembly = first.worker.assembly
+    assert assembly is not None
+    intruder = GroupMember(assembly.transport.asks, "shares", membership, instance_id=membership.identity().instance_id)
+    running = asyncio.ensure_future(intruder.run())
+    with pytest.raises(FencedError, match="another process has taken this seat"):
+        await asyncio.wait_for(first.ended, 30)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("step", REBALANCE_STEPS)
+@pytest.mark.parametrize("occurrence", [1, 3])
+async def test_a_crash_at_each_step_of_a_rebalance(folder: str, at_step: AtStep, step: str, occurrence: int) -> None:
+    """Whoever comes to the step first ends there, and is started again in its seat."""
+
+    class DiedError(Exception):
+        pass
+
+    died: list[str] = []
+
+    def die() -> None:
+        died.append(step)
+        raise DiedError
+
+    first = Running(counting(folder))
+    await until(lambda: len(first.tasks) == 8, first)
+    await send(first.worker.app, 0, 200)
+    at_step(step, occurrence, die)
+    running = [first, Running(counting(folder))]
+    for round_ in range(3):
+        for place, one in enumerate(running):
+            if one.ended.done():
+                with pytest.raises(DiedError):
+                    one.ended.result()
+                running[place] = Running(counting(folder))
+        await send(first.worker.app, 200 + round_ * 100, 300 + round_ * 100)
+        async with asyncio.timeout(30):
+            while not any(one.ended.done() for one in running) and [len(one.tasks) for one in running] != [4, 4]:
+                await asyncio.sleep(0.01)
+    running = [one for one in running if not one.ended.done()]
+    running += [Running(counting(folder)) for _ in range(2 - len(running))]
+    await processed(first.worker.app, 500, *running)
+    for one in running:
+        await one.stop()
+    assert died or occurrence > 1
+    await check(counting(folder), 500)
+
+
+async def test_a_rebalance_while_a_restore_runs(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks that are being restored are given back at once, and the stop of a worker does not wait for them either."""
+    first = Running(counting(folder, store="memory"))
+    await until(lambda: len(first.tasks) == 8, first)
+    await send(first.worker.app, 0, 300)
+    await processed(first.worker.app, 300, first)
+    gate, read = asyncio.Event(), Restore._read
+
+    async def waits(self: Restore, behind: Any) -> None:
+        await gate.wait()
+        await read(self, behind)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Restore, "_read", waits)
+        second = Running(counting(folder, store="memory"))
+        await until(lambda: len(first.tasks) == 4, first, second)
+        await send(first.worker.app, 300, 400)
+        third = Running(counting(folder, store="memory"))
+        await until(lambda: len(first.tasks) == 3, first, second, third)
+        await second.stop()
+        gate.set()
+        await until(lambda: len(first.tasks) == len(third.tasks) == 4, first, third)
+    await processed(first.worker.app, 400, first, third)
+    await first.stop()
+    await third.stop()
+    await check(counting(folder), 400)
