@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
@@ -64,8 +65,8 @@ class Membership:
         self.followed: Callable[[], tuple[str, ...]] = tuple
         self._is_joining = True
         self._is_lost = False
+        self._start = uuid.uuid4().hex[:8]
         self._round = self._told_round = 0
-        self._checked_topology = False
         self._joined = asyncio.Event()
         self._member = GroupMember(
             asks,
@@ -119,7 +120,8 @@ class Membership:
         """Whether it has all that it is to have and no round is going on or asked for, as far as it knows: a task that
         goes from one worker to another is for a while with neither.
         """
-        return not (self._is_joining or self._is_lost or self.due) and self._told_round == self._round
+        is_waiting = self._is_joining or self._is_lost or self.due or self.told.moving
+        return not is_waiting and self._told_round == self._round
 
     def is_leader(self) -> bool:
         """Whether it is the one of the app's workers that does what only one is to do."""
@@ -190,6 +192,7 @@ class Membership:
             lags=self.lags(),
             leads=self.is_leader(),
             topology=self._inventory.topology,
+            start=self._start,
             round=self._round,
         )
         owned = self._inventory.partitions_of(told.active)
@@ -199,10 +202,12 @@ class Membership:
         infos = _without_doubles(members)
         hosts = {info.name: info.host for info in infos.values()}
         given = assign(self._inventory.tasks, infos, self._rules)
+        moving = any(sum(len(part.active) for part in given.values()) < len(one.where) for one in given.values())
+        common = {"hosts": hosts, "moving": moving, "topology": self._inventory.topology}
         return {
             member: Assignment(
                 self._inventory.partitions_of(part.active),
-                encode(msgspec.structs.replace(part, hosts=hosts, topology=self._inventory.topology)),
+                encode(msgspec.structs.replace(part, seen=infos[member].start, **common)),
             )
             for member, part in given.items()
         }
@@ -212,10 +217,11 @@ class Membership:
         self.told = decode(assignment.userdata, MemberAssignment) if assignment.userdata else MemberAssignment()
         self.due = True
         log.debug("this worker is to work on %s", ", ".join(self.told.active) or "nothing")
-        if not self._checked_topology and self.told.topology != self._inventory.topology:
-            # Who comes back to its seat is given what was shared by another version of the app, perhaps its own.
-            self.rejoin("its app is another version than that by which the tasks were shared")
-        self._checked_topology = True
+        # Who has come back to a seat is told what was said to the process before. That one may have been about to give
+        # something back, and its app may have been another version.
+        is_old = self.told.seen != self._start and not self._joined.is_set()
+        if is_old and (self.told.moving or self.told.topology != self._inventory.topology):
+            self.rejoin("it has come back, and the group does not know what it has now")
         self._joined.set()
         self.wake()
 

@@ -20,7 +20,8 @@ class MemberInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `place` is the data folder that it shares with other workers of its machine, `subs` the sub-topologies and sources
     that its app has. `active` tasks are its own now, `standby` those it follows. `lags` has, by task, how many records
-    of changelogs the state in its place lacks. `round` differs from the last one when it asks for another assignment.
+    of changelogs the state in its place lacks. `start` is another one for each process, `round` differs from the last
+    one when it asks for another assignment.
     """
 
     name: str
@@ -32,6 +33,7 @@ class MemberInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lags: dict[str, int] = {}
     leads: bool = False
     topology: str = ""
+    start: str = ""
     round: int = 0
 
 
@@ -40,7 +42,8 @@ class MemberAssignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     `warm_up` tasks are followed like `standby` ones, and become active here once their state is near the end.
     `leads` is true for one worker of the app. `where` has the name of the worker of each task, `hosts` the host of each
-    worker.
+    worker. While some task is `moving`, nobody has it: its worker has been told to give it back. `seen` is the `start`
+    of the process that was asked what it has; one that comes back to a seat is given what was said to the last one.
     """
 
     active: tuple[str, ...] = ()
@@ -49,6 +52,8 @@ class MemberAssignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     leads: bool = False
     where: dict[str, str] = {}
     hosts: dict[str, str] = {}
+    moving: bool = False
+    seen: str = ""
     topology: str = ""
 
 
