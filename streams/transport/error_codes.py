@@ -7,6 +7,11 @@ from streams.transport.contract import FencedError, StaleGenerationError, Transp
 
 MISSING = (errors.UnknownTopicOrPartitionError.info.code, errors.UnknownTopicIdError.info.code)
 
+_BUSY = (
+    errors.ConcurrentTransactionsError.info.code,
+    errors.CoordinatorLoadInProgressError.info.code,
+    errors.NotEnoughReplicasError.info.code,
+)
 _TRANSPORT_ERRORS: dict[int, type[TransportError]] = {
     **dict.fromkeys(MISSING, UnknownTopicError),
     errors.ProducerFencedError.info.code: FencedError,
@@ -21,6 +26,10 @@ _TRANSPORT_ERRORS: dict[int, type[TransportError]] = {
 
 class RetryError(TransportError):
     """The broker said that asking again, perhaps elsewhere, may help."""
+
+
+class BusyError(RetryError):
+    """The broker is the right one, and is not done yet: ask it again soon."""
 
 
 def as_transport_error(code: int, where: str, message: str | None = None) -> TransportError:
@@ -41,7 +50,7 @@ def check(code: int, where: str, message: str | None = None) -> None:
         return
     error = as_transport_error(code, where, message)
     if errors.ERRORS.get(code, errors.ERRORS[-1]).retriable and not isinstance(error, UnknownTopicError):
-        raise RetryError(str(error))
+        raise (BusyError if code in _BUSY else RetryError)(str(error))
     raise error
 
 

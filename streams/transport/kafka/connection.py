@@ -20,7 +20,7 @@ from broker_embedded.wire.messages.cluster import ApiVersionsRequest
 from broker_embedded.wire.messages.groups import FindCoordinatorRequest
 from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
-from streams.transport.error_codes import MISSING, RetryError, check
+from streams.transport.error_codes import MISSING, BusyError, RetryError, check
 from streams.transport.kafka.logs import quietly
 from streams.transport.kafka.requests import WireRequest
 from streams.transport.kafka.timing import Timing
@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 _REFRESH_WITHIN_S = 5.0
 _ANY = -1
+_SOONER = 8  # a transaction is over a few milliseconds after the answer to its commit
 _VERSION = "0.1.0"  # of the client software, for the broker's figures (KIP-511)
 GROUP, TRANSACTION = 0, 1
 _REFUSED = "the Kafka broker at {} does not let this client in"
@@ -238,13 +239,15 @@ class KafkaConnection:
             try:
                 return await ask()
             except (ConnectionLostError, RetryError) as error:
-                pause_s = self._timing.pause_s(attempt)
+                is_busy = isinstance(error, BusyError)
+                pause_s = self._timing.pause_s(attempt) / (_SOONER if is_busy else 1)
                 if time.monotonic() + pause_s > deadline:
                     raise
                 log.debug("asking again in %.2f s: %s", pause_s, error)
             await asyncio.sleep(pause_s)
             attempt += 1
-            await self.refresh()
+            if not is_busy:
+                await self.refresh()
 
     async def refresh(self) -> None:
         """Forget who leads and coordinates, and learn of brokers anew, once for all who need it just now."""

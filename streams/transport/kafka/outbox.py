@@ -18,7 +18,7 @@ from streams.transport.kafka.connection import ConnectionLostError
 UNDER_WAY_MOST = 5
 """Of so many batches of a producer in a partition the broker knows the numbers."""
 _SEQUENCE_MAX = 0x7FFFFFFF
-_PAUSE_FIRST_S, _PAUSE_MOST_S = 0.01, 1.0
+_PAUSE_FIRST_S, _PAUSE_MOST_S = 0.0025, 1.0
 
 
 class ForgottenError(TransportError):

@@ -19,7 +19,7 @@ from broker_embedded.wire.messages.records import (
     TopicProduceData,
 )
 from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
-from streams.transport.error_codes import RetryError, check_leader
+from streams.transport.error_codes import BusyError, RetryError, check_leader
 from streams.transport.kafka.connection import ConnectionLostError, KafkaConnection
 from streams.transport.kafka.outbox import Entry, ForgottenError, Outbox, may_pass
 
@@ -168,7 +168,7 @@ class Sender:
             self._give_up(outbox, error)
             return
         outbox.again([], now_s, outbox.sequence)
-        self._kick_later(outbox)
+        self._kick_later(outbox, error)
 
     def _give_up(self, outbox: Outbox, error: TransportError) -> None:
         """All that waits; what was sent before may be there."""
@@ -177,8 +177,8 @@ class Sender:
         _fail(outbox.waiting, error)
         outbox.waiting.clear()
 
-    def _kick_later(self, outbox: Outbox) -> None:
-        self._is_stale = True
+    def _kick_later(self, outbox: Outbox, error: TransportError) -> None:
+        self._is_stale = self._is_stale or (may_pass(error) and not isinstance(error, BusyError))
         loop = asyncio.get_running_loop()
         loop.call_at(outbox.resume_s, self._kick)
 
@@ -267,7 +267,7 @@ class Sender:
             else:
                 outbox.again(rest, now_s, head.sequence)
         if outbox.waiting:
-            self._kick_later(outbox)
+            self._kick_later(outbox, error)
 
     def _doubt(self, outbox: Outbox) -> None:
         if self._writer.transactional_id is None:
