@@ -11,9 +11,12 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from streams.table import Table
+
+if TYPE_CHECKING:
+    from streams.agent import Agent
 
 _YIELDING = (AsyncIterator, AsyncGenerator, AsyncIterable)
 
@@ -25,6 +28,15 @@ def find_tables(function: Callable[..., Any]) -> list[Table[Any, Any]]:
     for value in (*_used(function), *_used_by_helpers(plain)):
         for table in _tables_in(value):
             found.setdefault(id(table), table)
+    return list(found.values())
+
+
+def agents_used(function: Callable[..., Any]) -> list[Agent[Any, Any]]:
+    """The agents that a function uses, each once."""
+    from streams.agent import Agent
+
+    plain = plain_function(function)
+    found = {id(value): value for value in (*_used(function), *_used_by_helpers(plain)) if isinstance(value, Agent)}
     return list(found.values())
 
 

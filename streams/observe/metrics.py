@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
+    from streams.rpc.worker import WorkerRpc
     from streams.runtime.assembly import Assembly
     from streams.runtime.worker import Worker
 
@@ -49,6 +50,10 @@ def collect(assembly: Assembly) -> Iterator[Metric]:
     | `streams_restore_records_total` | changelog records read to restore stores |
     | `streams_state_memory_bytes` | memory of the stores |
     | `streams_standby_lag_records{task}` | what the copy of a task lacks that another worker works on |
+    | `streams_asks_total`, `streams_answers_total` | what the app's code has asked agents, and the answers that came |
+    | `streams_asks_waiting` | requests whose answers are waited for |
+    | `streams_answers_unmatched_total` | answers that nobody waited for: too late, or repeated |
+    | `streams_replies_total`, `streams_replies_lost_total` | replies of agents; those that could not be sent |
     """
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
@@ -65,3 +70,17 @@ def collect(assembly: Assembly) -> Iterator[Metric]:
     for task, lag in sorted(assembly.standbys.lags().items()):
         lags.add_metric((task,), lag)
     yield lags
+    if assembly.service is not None:
+        yield from _of_service(assembly.service)
+
+
+def _of_service(service: WorkerRpc) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    asker = service.asker
+    yield CounterMetricFamily("streams_asks", "Requests to agents.", asker.asked)
+    yield CounterMetricFamily("streams_answers", "Answers of agents that were waited for.", asker.answered)
+    yield GaugeMetricFamily("streams_asks_waiting", "Requests whose answers are waited for.", len(asker))
+    yield CounterMetricFamily("streams_answers_unmatched", "Answers that nobody waited for.", asker.unmatched)
+    yield CounterMetricFamily("streams_replies", "Replies sent by agents.", service.replies)
+    yield CounterMetricFamily("streams_replies_lost", "Replies that could not be sent.", service.lost_replies)

@@ -6,7 +6,7 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -80,13 +80,19 @@ class Outputs:
     def _lane(self, topic: str, partition: int) -> Lane:
         return self._lanes.setdefault(TopicPartition(topic, partition), Lane())
 
-    def drain(self) -> Iterator[tuple[TopicPartition, bytearray, int]]:
+    def drain(self, without: Collection[str] = ()) -> Iterator[tuple[TopicPartition, bytearray, int]]:
         """Everything added so far as record batches, each with its number of records; what was handed out is
-        forgotten.
+        forgotten. What is for the topics `without` stays.
         """
         lanes, self._lanes = self._lanes, {}
         self.pending_records = 0
         for tp, lane in lanes.items():
+            if tp.topic in without:
+                self._lanes[tp] = lane
+                self.pending_records += len(lane.keys)
+        for tp, lane in lanes.items():
+            if tp.topic in without:
+                continue
             codec = self._codec(tp.topic)
             for batch, count in lane.batches(codec):
                 yield tp, batch, count

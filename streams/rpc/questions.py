@@ -31,7 +31,7 @@ def question(
             f"agent {agent.name!r} ({agent.where}) yields nothing, so it has no answers: let it `yield` for each "
             "record, or use `cast`"
         )
-    topic, key_of = _address(agent)
+    topic, key_of = address(agent)
     if key_of is not None and partition is None:
         key = _key(agent, key_of, key, value)
     return Question(
@@ -51,7 +51,7 @@ def seconds(timeout: Duration | None, settings: Settings) -> float:
     return (settings.ask_timeout_ms if timeout is None else to_ms(timeout, "timeout")) / 1000
 
 
-def _address(agent: Agent[Any, Any]) -> tuple[TopicDef, Expression | UserFunction | None]:
+def address(agent: Agent[Any, Any]) -> tuple[TopicDef, Expression | UserFunction | None]:
     """Where requests go. Those of an agent that groups its stream go straight behind the repartition, by the key that
     it groups by: to move them there would take a commit of its worker, and who asks may be what that waits for.
     """

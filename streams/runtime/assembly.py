@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -76,7 +76,10 @@ class Assembly:
         if membership is not None:
             membership.wake = self.woken.set
             membership.lags, membership.followed = lambda: self.lags(), lambda: self.standbys.wanted
-        self._rpc: WorkerRpc | None = None if before is None else before._rpc
+        self.asked_topics = frozenset(_asked_topics(app))
+        """What is for these is sent with the commit and not ahead of it. An agent's request would lie behind it, unseen
+        until the commit that waits for the agent."""
+        self.service: WorkerRpc | None = None if before is None else before.service
         self._opened = opened
         self.folders = folders
         self.earlier = Totals() if before is None else before.totals()
@@ -199,23 +202,23 @@ class Assembly:
 
     def rpc(self) -> WorkerRpc:
         """What asks agents for the app's code, and answers for its agents."""
-        if self._rpc is None:
+        if self.service is None:
             from streams.rpc.worker import WorkerRpc  # who neither asks nor answers does without
 
-            self._rpc = WorkerRpc(self.app, self.transport, self.topics.partitions, self.conditions.now_ms)
-        return self._rpc
+            self.service = WorkerRpc(self.app, self.transport, self.topics.partitions, self.conditions.now_ms)
+        return self.service
 
     # -- while running
 
     @property
     def is_asked(self) -> bool:
         """Whether its agents were asked just now, so that the next request is not to wait."""
-        return self._rpc is not None and self._rpc.is_asked
+        return self.service is not None and self.service.is_asked
 
     @property
     def asking(self) -> Collection[str]:
         """The tasks whose agents wait for the answer of another."""
-        return () if self._rpc is None else self._rpc.asking
+        return () if self.service is None else self.service.asking
 
     @property
     def records(self) -> int:
@@ -306,8 +309,8 @@ class Assembly:
         """
         self.app.worker = None
         errors = await self._end_work()
-        if self._rpc is not None:
-            await _attempt(self._rpc.close, errors)
+        if self.service is not None:
+            await _attempt(self.service.close, errors)
         errors += self.folders.close_all()
         if self.membership is not None:
             await _attempt(partial(self.membership.end, leave=leave), errors)
@@ -345,6 +348,17 @@ class Assembly:
             membership=self.membership,
             before=self,
         )
+
+
+def _asked_topics(app: App) -> Iterator[str]:
+    """Where requests to agents go that other agents use."""
+    from streams.discovery import agents_used
+
+    asked = {other.name: other for agent in app.agents for other in agents_used(agent.function)}
+    if asked:
+        from streams.rpc.questions import address
+
+        yield from (address(agent)[0].name for agent in asked.values() if agent.app is app)
 
 
 async def _attempt(work: Callable[[], Awaitable[None] | None], errors: list[Exception]) -> None:

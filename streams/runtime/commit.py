@@ -11,7 +11,7 @@ read again, so records are repeated, never lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from state.api import Checkpoint
@@ -127,10 +127,10 @@ class Commit:
                 await self._producer.begin()
             self._open = True
 
-    async def send_early(self, outputs: Outputs) -> None:
-        """Sends what is waiting without ending the transaction."""
+    async def send_early(self, outputs: Outputs, without: Collection[str] = ()) -> None:
+        """Sends what is waiting without ending the transaction, but for what goes to the topics `without`."""
         await self._begin()
-        await self._drain_one(outputs)
+        await self._drain_one(outputs, without)
 
     async def _send_outputs(self) -> None:
         """Markers of stream time go last: a reader is to meet them behind the data of every task."""
@@ -147,8 +147,8 @@ class Commit:
             await self._drain_one(part.outputs)
         await self._drain_one(self._extra)
 
-    async def _drain_one(self, outputs: Outputs) -> None:
-        for tp, batch, count in outputs.drain():
+    async def _drain_one(self, outputs: Outputs, without: Collection[str] = ()) -> None:
+        for tp, batch, count in outputs.drain(without):
             self._posted.append((tp, count, await self._producer.post(tp, batch)))
             await asyncio.sleep(0)
 

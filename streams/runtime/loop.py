@@ -29,6 +29,8 @@ interval. Waiting for a broker's answer takes nothing from anybody."""
 OUTPUTS_EARLY = 4_000
 """Records waiting in memory at which they are sent ahead of the commit. Few enough that they are encoded while they are
 in the processor's cache: with 50,000 a join took an eighth longer."""
+OUTPUTS_MOST = 100_000
+"""Records waiting in memory that force a commit, where they are not to be sent ahead of it."""
 PROGRESS_S = 1.0
 
 
@@ -127,7 +129,7 @@ class Loop:
 
     async def _send_early(self, outputs: Outputs) -> None:
         if outputs.pending_records >= OUTPUTS_EARLY:
-            await self._assembly.commit.send_early(outputs)
+            await self._assembly.commit.send_early(outputs, self._assembly.asked_topics)
 
     async def _fetch(self, wait_ms: int) -> int:
         shared, wanted = self._assembly.globals, self._wanted()
@@ -198,7 +200,9 @@ class Loop:
         return any(task.context.commit_asked for task in self._assembly.tasks)
 
     def _over_bound(self) -> bool:
-        return any(
+        assembly = self._assembly
+        outputs = [*(task.outputs for task in assembly.tasks), *(ingest.outputs for ingest in assembly.ingests)]
+        return any(one.pending_records >= OUTPUTS_MOST for one in outputs) or any(
             stores.over_bound() for stores in (*(t.stores for t in self._assembly.tasks), self._assembly.globals.stores)
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,36 @@ def app(folder: Path, store: str) -> streams.App:
     numbers.stream().group_by_key().count(name="counts")
     numbers.stream().map_values(lambda value: 1 // value, name="divide").for_each(lambda value: None)
     return made
+
+
+async def test_figures_of_requests(tmp_path: Path) -> None:
+    made = app(tmp_path, "memory")
+
+    @made.agent()
+    async def double(stream: Any) -> Any:
+        async for number in stream:
+            yield 2 * number
+
+    @made.task
+    async def asks() -> None:
+        assert await double.join([1, 2, 3]) == [2, 4, 6]
+        done.set()
+
+    done, worker = asyncio.Event(), Worker(made, Silent())
+    running = asyncio.ensure_future(worker.run())
+    async with asyncio.timeout(20):
+        await done.wait()
+    found = {name: value for name, value in figures(worker).items() if "as" in name or "repl" in name or "answ" in name}
+    assert found == {
+        "streams_asks_total": 3,
+        "streams_asks_waiting": 0,
+        "streams_answers_total": 3,
+        "streams_answers_unmatched_total": 0,
+        "streams_replies_total": 3,
+        "streams_replies_lost_total": 0,
+    }
+    worker.stop()
+    await running
 
 
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])
