@@ -17,6 +17,8 @@ _TRANSPORT_ERRORS: dict[int, type[TransportError]] = {
     errors.ProducerFencedError.info.code: FencedError,
     errors.InvalidProducerEpochError.info.code: FencedError,
     errors.InvalidProducerIdMappingError.info.code: FencedError,
+    # A commit of what the broker has ended by itself, as after a worker stood still: nothing of it is to be seen.
+    errors.InvalidTxnStateError.info.code: FencedError,
     errors.UnknownMemberIdError.info.code: FencedError,
     errors.FencedInstanceIdError.info.code: FencedError,
     errors.IllegalGenerationError.info.code: StaleGenerationError,
