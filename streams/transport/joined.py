@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _ASK_INTERVAL_S = 0.2
 _WITHIN_S = 10.0
+_PATIENT_S = 60.0
 _ANSWER_WITHIN_S = 3.0
 _TROUBLE_INTERVAL_S = 5.0
 _NOWHERE = "127.0.0.1:0"
@@ -73,9 +74,9 @@ async def open_folder(folder: Path, config: BrokerConfig) -> Transport:
 
 async def join_folder(folder: Path, config: BrokerConfig) -> Transport:
     """A started transport to whoever holds `folder`, and never its heir. Raises ConnectionLostError when nobody serves
-    the folder for a while.
+    the folder for a while: a longer one than before a folder is taken over, as waiting is all that is to be done.
     """
-    deadline = asyncio.get_running_loop().time() + _WITHIN_S
+    deadline = asyncio.get_running_loop().time() + _PATIENT_S
     while True:
         joined = JoinedTransport(folder, config, served_at(folder) or _NOWHERE, inherits=False)
         try:
@@ -111,10 +112,10 @@ class JoinedTransport(KafkaTransport):
     async def start(self) -> None:
         if self._heir is not None:
             return
+        if not self._inherits:
+            return await super().start()
         await _check_answers(super().address)
         await super().start()
-        if not self._inherits:
-            return
         self._heir = asyncio.create_task(self._inherit())
         self._heir.add_done_callback(_report)
 
