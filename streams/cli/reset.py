@@ -85,7 +85,7 @@ async def reset(app: App, wish: Wish) -> int:
             click.echo("Removed.", err=True)
             return OK
     except (StreamsError, StateError, FolderInUseError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{error}{rights(app.id, str(error))}") from error
 
 
 @contextmanager
@@ -126,6 +126,20 @@ def show(app: App, removal: Removal | None) -> int:
     where = app.settings.data_dir if app.settings.broker == "embedded" else app.settings.broker
     click.echo("\n".join(lines) if lines else f"{app.id} has nothing to remove in {where}")
     return 0
+
+
+def rights(group: str, message: str) -> str:
+    """What is to be allowed when something is not.
+
+    >>> rights("shop", "no such topic")
+    ''
+    """
+    if "AUTHORIZATION_FAILED" not in message:
+        return ""
+    return (
+        f". A reset takes Describe and Read of the group {group!r} and of the topics that the app reads, Describe and "
+        "Delete of its own topics, and Write of its transactional ids."
+    )
 
 
 def ask() -> bool:

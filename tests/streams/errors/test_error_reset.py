@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import broker_embedded
 import streams
 from streams.cli import run
 
@@ -165,6 +166,22 @@ def test_members_elsewhere_are_named_and_nothing_is_removed(shop: Path, call: Ca
     assert "app 'shop' is at work: its group has the members " in errors and "Stop them there first" in errors
     assert (shop / "shop-data/state/shop").exists()
     assert amount(call) == [45]
+
+
+def test_what_is_not_allowed_is_named(shop: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
+    with broker_embedded.running(config=rules) as broker:
+        monkeypatch.setenv("STREAMS_BROKER", f"kafka://{broker.bootstrap_servers}")
+        assert amount(call) == [45]
+        deny = ["--deny-principal", "User:ANONYMOUS", "--operation", "Delete", "--topic", "shop-total-changelog"]
+        assert call("acls", "add", *deny)[0] == 0
+        code, _, errors = call("reset", "shop:app", "--yes")
+    assert code == 1
+    assert "topic 'shop-total-changelog': not authorised" in errors
+    assert "A reset takes Describe and Read of the group 'shop'" in errors
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, False), ("n\n", 1, True), ("", 2, True)])
