@@ -146,6 +146,29 @@ async def test_a_leader_dies_under_a_reader(three_brokers: KafkaCluster, transpo
     await producer.close()
 
 
+async def test_a_frozen_leader_holds_up_nobody_else(three_brokers: KafkaCluster, transport: KafkaTransport) -> None:
+    tps = await topic(transport, 6)
+    producer = transport.producer()
+    await producer.start()
+    leaders = {tp: await asyncio.to_thread(three_brokers.leader, tp.topic, tp.partition) for tp in tps}
+    frozen = leaders[tps[0]]
+    others = [tp for tp in tps if leaders[tp] != frozen]
+    await transport.fetch(dict.fromkeys(tps, 0))
+    reading = asyncio.create_task(transport.fetch(dict.fromkeys(tps, 0), wait_ms=30_000))
+    await asyncio.sleep(0.1)
+    three_brokers.freeze(frozen)
+    try:
+        async with asyncio.timeout(8):
+            assert others
+            await producer.send(others[0], batch("a"))
+            (fetched,) = await reading
+            assert fetched.tp == others[0]
+    finally:
+        three_brokers.thaw(frozen)
+    await asyncio.to_thread(three_brokers.wait_until_in_sync)
+    await producer.close()
+
+
 # Coordinators
 
 Step = Callable[[Producer, TopicPartition, str], Awaitable[object]]

@@ -28,8 +28,8 @@ _AHEAD_WAIT_MS = 500
 _AHEAD_BYTES_MOST = 64 << 20
 _AHEAD_S = 30.0
 """What nobody has asked for by then is let go."""
-_REQUESTS_MOST = 8
-"""Fetches under way to one broker."""
+_REQUESTS_MOST, _AHEAD_REQUESTS_MOST = 32, 4
+"""Fetches under way to one broker, and up to how many of them nothing is read ahead."""
 
 
 class Limits(NamedTuple):
@@ -87,7 +87,7 @@ class KafkaFetcher:
         asked: set[asyncio.Task[None]] = set()
         while True:
             if found := self._take(places):
-                await self._read_ahead(found, limits)
+                await self._read_ahead(found, places)
                 return found
             left_s = until_s - time.monotonic()
             if left_s > 0 or not asked:
@@ -119,19 +119,25 @@ class KafkaFetcher:
         known = place.offset < self._ends.get((place.tp, place.limits.isolation), 0)
         return task if left_s > 0 or task in asked or known else None
 
-    async def _read_ahead(self, found: Sequence[Fetched], limits: Limits) -> None:
+    async def _read_ahead(self, found: Sequence[Fetched], places: Sequence[Place]) -> None:
+        """Asks for what comes behind `found`, together with all else that is wanted: a broker has one request to wait
+        with, rather than one a partition.
+        """
         now_s = time.monotonic()
         for place in [place for place, (at_s, _) in self._here.items() if now_s - at_s > _AHEAD_S]:
             del self._here[place]
         held = sum(len(data) for _, here in self._here.values() if isinstance(here, Fetched) for data in here.data)
         if held < _AHEAD_BYTES_MOST:
-            places = [Place(fetched.tp, fetched.next_offset, limits) for fetched in found]
-            new = [place for place in places if place not in self._under_way and place not in self._here]
-            await self._ask(self._turns_ahead.next(new), _AHEAD_WAIT_MS / 1000)
+            next_of = {fetched.tp: fetched.next_offset for fetched in found}
+            wanted = [place._replace(offset=next_of.get(place.tp, place.offset)) for place in places]
+            new = [place for place in wanted if place not in self._under_way and place not in self._here]
+            await self._ask(self._turns_ahead.next(new), _AHEAD_WAIT_MS / 1000, _AHEAD_REQUESTS_MOST)
 
     # Asking
 
-    async def _ask(self, places: list[Place], wait_s: float) -> set[asyncio.Task[None]]:
+    async def _ask(
+        self, places: list[Place], wait_s: float, requests_most: int = _REQUESTS_MOST
+    ) -> set[asyncio.Task[None]]:
         """Fetches of places on their way, one for each leader that has not too many already."""
         if not places:
             return set()
@@ -145,7 +151,7 @@ class KafkaFetcher:
             groups.setdefault(leaders.get(place.tp.partition, -1), []).append(place)
         made = set()
         for node, group in groups.items():
-            if self._requests[node] < _REQUESTS_MOST:
+            if self._requests[node] < requests_most:
                 made.add(self._begin(node, group, wait_ms))
         return made
 
