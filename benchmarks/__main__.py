@@ -36,6 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
         from benchmarks import compare
 
         return compare.main(arguments[1:])
+    if arguments[:1] == ["scale"]:
+        from benchmarks import scale
+
+        return scale.main(arguments[1:])
     if arguments[:1] == ["profile"]:
         arguments = [*arguments[1:], "--profile", "--runs", "1", "--only-ours"]
     options = _parser().parse_args(arguments)

@@ -34,7 +34,7 @@ SETTINGS = {name: value for name, value in BROKER.items() if name.endswith((".pa
 }
 
 # `streams` as its users have it: kio loads hypothesis where it finds it, for 0.1 s, and only our tests bring it along.
-_AS_INSTALLED = "import sys; sys.modules['hypothesis'] = None; from streams.cli import main; main()"
+AS_INSTALLED = "import sys; sys.modules['hypothesis'] = None; from streams.cli import main; main()"
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -97,7 +97,7 @@ def _kafka(folder: Path, properties: Mapping[str, str]) -> Iterator[Running]:
 def _ours(folder: Path, properties: Mapping[str, str]) -> Iterator[Running]:
     address = properties["listeners"].partition("://")[2].partition(",")[0]
     overrides = [word for setting in properties.items() for word in ("--override", "=".join(setting))]
-    command = [sys.executable, "-c", _AS_INSTALLED, "broker", "--data", str(folder), "-l", "warning"]
+    command = [sys.executable, "-c", AS_INSTALLED, "broker", "--data", str(folder), "-l", "warning"]
     began = time.perf_counter()
     process = subprocess.Popen([*command, *overrides], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None

@@ -67,7 +67,9 @@ GOALS = (
 Line = dict[str, Any]
 
 
-def plans(names: Sequence[str], transport: str, rounds: int, n: int | None) -> Iterator[Plan]:
+def plans(
+    names: Sequence[str], transport: str, rounds: int, n: int | None, warm_up: int | None = None
+) -> Iterator[Plan]:
     """What is measured: each workload once, `latency` at each of its rates."""
     from benchmarks.latency import RATES
 
@@ -83,6 +85,7 @@ def plans(names: Sequence[str], transport: str, rounds: int, n: int | None) -> I
                 peers=peers,
                 transport=transport,
                 rate=rate,
+                warm_up=warm_up,
             )
 
 
@@ -159,16 +162,15 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
     stamp = {"commit": commit.stdout.strip(), "cpus": os.cpu_count()}
-    RESULTS.mkdir(exist_ok=True)
-    results = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}.jsonl"
+    results = options.results or RESULTS / f"{datetime.now(UTC):%Y-%m-%d}.jsonl"
     lines: list[Line] = []
     failed = False
-    for plan in plans(options.workloads or list(PEERS), options.transport, options.rounds, options.n):
+    names = options.workloads or list(PEERS)
+    for plan in plans(names, options.transport, options.rounds, options.n, options.warm_up):
         try:
             for line in plan.lines():
                 lines.append(line | stamp | {"at": datetime.now(UTC).isoformat(timespec="seconds"), "load": load()})
-                with results.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(lines[-1]) + "\n")
+                append(results, lines[-1])
                 print(_short(lines[-1]), file=sys.stderr, flush=True)
         except (FailedRunError, PeerMissingError, workload.WrongAnswerError) as error:
             print(f"{plan.workload}: {error}", file=sys.stderr)
@@ -176,6 +178,13 @@ def main(arguments: list[str]) -> int:
     print(table(lines))
     print(f"\n{os.cpu_count()} processors; {versions(lines)}; {results}")
     return int(failed)
+
+
+def append(results: Path, line: Line) -> None:
+    """One line more in a file of results."""
+    results.parent.mkdir(exist_ok=True)
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def load() -> float:
@@ -194,4 +203,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--transport", choices=("embedded", "kafka"), default="kafka")
     parser.add_argument("--rounds", type=int, default=3, help="each runs every system once (default: 3)")
     parser.add_argument("--n", type=int, help="records for ours and Kafka Streams (default: what the workload says)")
+    parser.add_argument(
+        "--results", type=Path, help="the file that runs are appended to (default: results/<date>.jsonl)"
+    )
+    parser.add_argument("--warm-up", type=int, metavar="N", help="records that do not count (Kafka Streams: 2,000,000)")
     return parser

@@ -52,7 +52,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One named data set of `n` records.
+    """One named data set of `n` records; `keys-1000` is uniform over so many keys.
 
     >>> events = Dataset("events", 1000)
     >>> events.facts.ts[:2].tolist()
@@ -67,7 +67,8 @@ class Dataset:
     @cached_property
     def facts(self) -> Facts:
         """The facts, drawn anew: cheap beside the rest."""
-        return _DRAW[self.name](self.n)
+        name, _, keys = self.name.partition("-")
+        return _draw_uniform(self.n, int(keys)) if name == "keys" else _DRAW[name](self.n)
 
     @property
     def codec(self) -> str:
@@ -75,7 +76,7 @@ class Dataset:
 
     def key(self, user: int) -> bytes:
         """The key of a user, which is also the text of the field `user`."""
-        return (f"key-{user:07d}" if self.name in ("updates", "uniform") else f"user-{user:05d}").encode()
+        return (f"user-{user:05d}" if self.name in _OF_USERS else f"key-{user:07d}").encode()
 
     def values(self) -> list[bytes]:
         """The JSON values in order of arrival, every partition together: what a bound reads."""
@@ -185,10 +186,12 @@ def _draw_updates(n: int) -> Facts:
     return Facts(np.concatenate(rounds)[:n], amounts, ts, np.ones(n, np.bool_))
 
 
-def _draw_uniform(n: int) -> Facts:
+def _draw_uniform(n: int, keys: int | None = None) -> Facts:
     rng = np.random.default_rng([7, 3])
     ts = FIRST_MS + np.arange(n, dtype=np.int64)
-    return Facts(rng.integers(0, max(1, n // 2), n), np.round(rng.uniform(0, 500, n), 2), ts, np.ones(n, np.bool_))
+    return Facts(
+        rng.integers(0, keys or max(1, n // 2), n), np.round(rng.uniform(0, 500, n), 2), ts, np.ones(n, np.bool_)
+    )
 
 
 def _draw_users(n: int) -> Facts:
@@ -197,6 +200,7 @@ def _draw_users(n: int) -> Facts:
     return Facts(np.arange(n), amounts, ts, np.ones(n, np.bool_))
 
 
+_OF_USERS = ("events", "messy", "users")
 _DRAW: dict[str, Callable[[int], Facts]] = {
     "events": _draw_events,
     "messy": _draw_messy,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import topics, workload
+from benchmarks.broker_process import AS_INSTALLED
 from benchmarks.data import CACHE
 from benchmarks.measure import Job
 from benchmarks.workload import memory_bytes
@@ -53,6 +54,7 @@ class Plan:
     transport: str = "embedded"
     profile: bool = False
     rate: int = 1_000  # records a second, for `latency`
+    warm_up: int | None = None  # records that do not count; as many as the peer needs, unless said
     kafka: Kafka | None = None  # while one runs
     services: Mapping[str, Service] = field(default_factory=dict)  # processes of peers that go on from run to run
 
@@ -67,7 +69,7 @@ class Plan:
     @contextmanager
     def _ready(self, systems: Sequence[str]) -> Iterator[Plan]:
         """With all that the runs share: environments of peers, a broker."""
-        if self.transport == "embedded":
+        if self.transport == "embedded" or self.kafka is not None:
             yield self
             return
         from benchmarks import kafka
@@ -96,7 +98,9 @@ class Plan:
         assert self.kafka is not None
         service = Service.of(load(variant.peer), CACHE / f"{variant.peer}.log")
         services.callback(service.stop)
-        PeerRun(self.kafka, self.workload, variant, service).warm_up(self.dataset)
+        n = load(variant.peer).WARM_UP if self.warm_up is None else self.warm_up
+        if n:
+            PeerRun(self.kafka, self.workload, variant, service).warm_up(self.dataset, n)
         return service
 
     def _line(self, system: str, run: int) -> Line:
@@ -253,7 +257,7 @@ def _run_peer(plan: Plan, system: str) -> dict[str, Any]:
 def _start(place: topics.Place, module: workload.Workload, inputs: workload.Inputs) -> dict[str, Any]:
     """The app of `start_app` by the command a user types; the app writes down the moment of its first record."""
     moment = place.data_dir / "first-record"
-    command = [str(Path(sys.executable).with_name("streams")), "worker", "benchmarks.start_app:app", "--until-end"]
+    command = [sys.executable, "-c", AS_INSTALLED, "worker", "benchmarks.start_app:app", "--until-end"]
     environment = os.environ | {"BENCHMARKS_FIRST_RECORD": str(moment), **_settings(place)}
     began = time.monotonic_ns()
     done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)

@@ -38,7 +38,7 @@ class Kafka:
         self._data_dir = folder / "data"
         self.place = Place(folder, broker.address)
         self._cpu_s = 0.0
-        self._inputs: set[str] = set()
+        self._inputs: dict[str, Dataset] = {}
 
     @property
     def address(self) -> str:
@@ -55,9 +55,11 @@ class Kafka:
         return {"broker_cpu_s": self._broker.cpu_s - self._cpu_s, "broker_peak_rss_mb": self._broker.peak_mb}
 
     def load(self, inputs: Inputs, *, closing: bool) -> None:
-        """Makes the topics that are not there yet, and appends their records."""
-        load(self.place, {topic: data for topic, data in inputs.items() if topic not in self._inputs}, closing=closing)
-        self._inputs.update(inputs)
+        """Makes the topics that are not there yet with these records."""
+        new = {topic: data for topic, data in inputs.items() if self._inputs.get(topic) != data}
+        self.place.run(lambda transport: transport.delete(new.keys() & self._inputs.keys()))
+        load(self.place, new, closing=closing)
+        self._inputs |= new
 
     def create(self, *topics: str) -> None:
         """Makes empty topics that go with the run."""
@@ -66,8 +68,11 @@ class Kafka:
 
     def ends(self, topic: str) -> dict[TopicPartition, int]:
         """The end of each partition."""
-        tps = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
-        return self.place.run(lambda transport: transport.latest(tps))
+        return self.place.run(lambda transport: transport.latest(self.partitions(topic)))
+
+    @staticmethod
+    def partitions(topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
 
     def clean(self) -> None:
         """Removes what a run left: all topics but the inputs, and all groups."""
@@ -75,7 +80,7 @@ class Kafka:
         async def remove(transport: Transport) -> None:
             from streams.admin import Admin
 
-            keep = self._inputs | INTERNAL
+            keep = self._inputs.keys() | INTERNAL
             await transport.delete([topic for topic in await transport.topics() if topic not in keep])
             admin = Admin(transport)
             empty = await admin.list_groups(states=["Empty", "Dead"])
@@ -141,7 +146,7 @@ def started() -> Iterator[Kafka]:
 async def _warm_up(transport: Transport) -> None:
     """Writes two million records in transactions, and reads them: the first run two to three times slower through a JVM
     than the rest."""
-    await transport.create([TopicSpec("warm-up", PARTITIONS)])
+    await transport.create([TopicSpec("warm-up", PARTITIONS, {"retention.ms": "-1"})])
     producer = transport.producer(transactional_id="warm-up")
     await producer.start()
     data = Dataset("events", 1_000_000)

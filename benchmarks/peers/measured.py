@@ -76,9 +76,9 @@ class PeerRun:
                 self._stop(service)
         return figures
 
-    def warm_up(self, dataset: str) -> None:
-        """The same work once, over as many records as are not to count."""
-        with self._job(dataset, self._peer.WARM_UP) as job:
+    def warm_up(self, dataset: str, n: int) -> None:
+        """The same work once, over records that do not count."""
+        with self._job(dataset, n) as job:
             self._commits(job)
 
     @contextmanager
