@@ -249,7 +249,7 @@ class Assembly:
 
     def _outside(self) -> list[TopicPartition]:
         """Source partitions that others than this app write."""
-        own = self.plan.produced | {source.topic.name for source in self.app.sources}
+        own = self.plan.produced | self.asked_topics | {source.topic.name for source in self.app.sources}
         read = {source.topic.name for sub in self.plan.subtopologies for source in sub.sources} - own
         return [TopicPartition(name, at) for name in sorted(read) for at in range(self.topics.partitions(name))]
 
@@ -351,10 +351,12 @@ class Assembly:
 
 
 def _asked_topics(app: App) -> Iterator[str]:
-    """Where requests to agents go that other agents use."""
+    """Where requests to agents go that other agents use, or timers and tasks."""
     from streams.discovery import agents_used
 
-    asked = {other.name: other for agent in app.agents for other in agents_used(agent.function)}
+    beside = [*(call.function for call in app.timers), *app.background, *app.leader_tasks]
+    functions = [*(agent.function for agent in app.agents), *beside]
+    asked = {other.name: other for function in functions for other in agents_used(function)}
     if asked:
         from streams.rpc.questions import address
 

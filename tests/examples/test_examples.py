@@ -54,6 +54,16 @@ def test_page_views(tmp_path: Path) -> None:
     assert sum(row["views"] for row in rows) == 1000
 
 
+def test_price_service(tmp_path: Path) -> None:
+    rows = work(tmp_path, "examples.price_service:app")
+    assert [(row["item"], row["asked"], row["revenue"]) for row in rows] == [
+        ("cake", 200, 750.0),
+        ("milk", 200, 250.0),
+        ("tea", 200, 550.0),
+    ]
+    assert len((ROOT / "examples" / "price_service.py").read_text().splitlines()) < 60
+
+
 def test_sign_up(tmp_path: Path) -> None:
     data = ("--data-dir", "./sign-up-data")
     users = (sys.executable, "-m", "examples.sign_up.users")

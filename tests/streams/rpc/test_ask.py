@@ -160,29 +160,30 @@ async def test_only_so_many_are_in_flight_and_the_first_error_ends_a_join(
         assert asker is not None and len(asker) == 0
 
 
-async def test_a_source_that_fills_the_topic_of_an_agent_holds_up_no_request(app: streams.App) -> None:
-    """What is sent ahead of a commit would lie in front of the request until the commit, which waits for the agent."""
+async def test_what_is_sent_to_an_agent_holds_up_no_request_to_it(folder: str) -> None:
+    """Sent ahead of the commit it would lie in front of the request until the commit, which waits for the agent."""
+    app = streams.App("shop", data_dir=folder, batch_records_max=1, commit_interval_ms=60_000)
     orders = app.topic("orders", key_type=str, value_type=int)
-    words = app.topic("words", value_type=int)
 
-    @app.agent(words)
+    @app.agent()
     async def double(stream: streams.Stream[int]) -> AsyncIterator[int]:
         async for number in stream:
             yield 2 * number
 
-    @app.source(words)
-    async def fill(position: int = 0) -> AsyncIterator[Any]:
-        await asyncio.sleep(0)
-        for number in range(position, 20_000):
-            yield streams.Position(number + 1), None, number
-
     @app.agent(orders)
     async def asks(stream: streams.Stream[int]) -> AsyncIterator[int]:
         async for number in stream:
-            yield sum([await double.ask(number) for _ in range(20)])
+            if number == 0:
+                for sent in range(5_000):
+                    await double.send(value=sent)
+                yield 0
+            else:
+                yield await double.ask(number, timeout=7)
 
-    async with at_work(app) as client:
-        assert await client.agent(asks).ask(1, timeout=20) == 40
+    async with app.client() as client:
+        answers = [client.agent(asks).ask(number, timeout=20) for number in range(3)]
+        async with at_work(app):
+            assert await asyncio.gather(*answers) == [0, 2, 4]
 
 
 # -- requests without an answer
