@@ -82,10 +82,11 @@ class KafkaTransport(LogOffsets):
     async def start(self) -> None:
         """Connect. Raises ConnectionLostError when no broker answers."""
         await self.connection.start()
+        self._fetcher.start()
 
     async def stop(self) -> None:
-        await self.connection.stop()
         await self._fetcher.stop()
+        await self.connection.stop()
 
     # Topics
 

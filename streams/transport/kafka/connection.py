@@ -123,8 +123,7 @@ class KafkaConnection:
                 await client.bootstrap()
                 await self._check_cluster(client)
             except BaseException as error:
-                self._wires.pop(client, None)
-                await client.close()
+                await self._close(client)
                 if isinstance(error, KafkaError):
                     raise ConnectionLostError(_no_answer(address, heard)) from error
                 raise
@@ -149,9 +148,13 @@ class KafkaConnection:
             refreshing.cancel()
             await asyncio.wait([refreshing])
         client, self._client = self._client, None
-        self._wires.clear()
         if client is not None:
-            await client.close()
+            await self._close(client)
+
+    async def _close(self, client: AIOKafkaClient) -> None:
+        if (wires := self._wires.pop(client, None)) is not None:
+            wires.close()
+        await client.close()
 
     # Asking
 
@@ -271,8 +274,7 @@ class KafkaConnection:
         except ConnectionLostError as error:
             log.debug("%s", error)
         else:
-            self._wires.pop(client, None)
-            await client.close()
+            await self._close(client)
 
     # Who leads what
 
@@ -366,8 +368,12 @@ class KafkaConnection:
 
     def _open(self) -> AIOKafkaClient:
         if self._client is None:
-            raise TransportError(f"the connection to {self.bootstrap_servers} is not started: `await start()` first")
+            raise self.not_started()
         return self._client
+
+    def not_started(self) -> TransportError:
+        """What is said before `start` and after `stop`."""
+        return TransportError(f"the connection to {self.bootstrap_servers} is not started: `await start()` first")
 
 
 async def _is_reached(client: AIOKafkaClient) -> bool:

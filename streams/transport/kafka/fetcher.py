@@ -61,15 +61,21 @@ class KafkaFetcher:
         self._here: dict[Place, tuple[float, Fetched | Exception]] = {}
         self._under_way: dict[Place, asyncio.Task[None]] = {}
         self._ends: dict[tuple[TopicPartition, Isolation], int] = {}
+        self._is_stopped = False
         self.waiting: set[asyncio.Task[None]] = set()
         """What was asked and not answered yet, whether or not somebody waits for it."""
 
+    def start(self) -> None:
+        """Fetches may be asked for."""
+        self._is_stopped = False
+
     async def stop(self) -> None:
-        """End what is asked, when the connection is stopped."""
-        if self.waiting:
-            _, late = await asyncio.wait(set(self.waiting), timeout=1)
-            for one in late:
+        """End what is under way, before the connection is stopped."""
+        self._is_stopped = True
+        while self.waiting:
+            for one in self.waiting:
                 one.cancel()
+            await asyncio.wait(self.waiting)
         self._here.clear()
 
     async def fetch(
@@ -141,6 +147,8 @@ class KafkaFetcher:
         """Fetches of places on their way, one for each leader that has not too many already."""
         if not places:
             return set()
+        if self._is_stopped:
+            raise self._connection.not_started()
         wait_ms = min(max(0, int(wait_s * 1000)), self._longest_wait_ms)
         topics = await self._connection.topics({place.tp.topic for place in places})
         groups: dict[int, list[Place]] = {}

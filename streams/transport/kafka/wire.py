@@ -34,6 +34,11 @@ class Wires:
         self._timeout_s = timeout_ms / 1000
         self._wires: dict[tuple[int, str], Wire] = {}
         self._scratch = bytearray(_SCRATCH_BYTES)
+        self._is_closed = False
+
+    def close(self) -> None:
+        """The client is about to be closed: a connection that is being opened is not to be left."""
+        self._is_closed = True
 
     async def send(self, node: int, request: WireRequest, lane: str, timeout_ms: int | None) -> Any:
         """The answer of a broker. Raises aiokafka's errors and TimeoutError."""
@@ -53,6 +58,9 @@ class Wires:
 
         with quietly() as heard:
             connection = await self._client._get_conn(node, group=lane)
+        if connection is not None and self._is_closed:
+            connection.close()
+            connection = None
         if connection is None:
             raise NodeNotReadyError("; ".join(heard) or f"no connection to broker {node}")
         wire = self._wires.get((node, lane))
