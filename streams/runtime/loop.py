@@ -212,7 +212,10 @@ class Loop:
         if now - self._committed_s < max(self._commit_interval_s, self._commit_cost_s):
             return False
         if self._put_off_s is None:
-            self._put_off_s = now + max(0.0, self._assembly.collecting_s())
+            collecting_s = max(0.0, self._assembly.collecting_s())
+            if self._assembly.commit.is_open:  # what has been open for too long the broker ends
+                collecting_s = min(collecting_s, self._assembly.settings.transaction_timeout_ms / 2000)
+            self._put_off_s = now + collecting_s
         return now >= self._put_off_s
 
     async def commit(self) -> None:

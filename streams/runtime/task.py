@@ -342,12 +342,23 @@ class Task:
             return None
         seen = self._passed_on_time
         if seen == NO_TIME:
-            # An input that never had a record holds nobody back; one that is not read to its end may yet have one.
-            return Mark(NO_TIME, NO_TIME, idle=True) if self.drained() else None
+            return self._mark_without_records()
         after = self._idle_after_ms
         idle = after is not None and self.drained() and self.context.now_ms() - self._busy_ms >= after
         # What goes round a circle is not held back by what comes round it, or both would wait for each other.
         return Mark(min(seen, self.context.time_bound), min(seen, self._bound(self._circle.back)), idle)
+
+    def _mark_without_records(self) -> Mark | None:
+        """An input that never had a record holds nobody back; one that is not read to its end may yet have one. Behind
+        a repartition that end is where all writers have told their times: what one of them has sent before, perhaps
+        from another worker, stands in front of what it has told.
+        """
+        if not self.drained():
+            return None
+        if self._circle.back or not any(times.holding for times in self._writer_times.values()):
+            return Mark(NO_TIME, NO_TIME, idle=True)
+        time = self.context.time_bound
+        return None if time == NO_TIME else Mark(time, time, idle=False)
 
     def mark_time(self, outputs: Outputs, partitions: Callable[[str], int], *, quiet: bool) -> None:
         """Adds the markers, if there is something new to tell. Unless all is `quiet`, nobody is called idle: data may

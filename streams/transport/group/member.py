@@ -319,7 +319,8 @@ class GroupMember:
         if code == _FENCED:
             raise FencedError(
                 f"{self._where}: another process has taken this seat, and goes on with what this one had. An instance "
-                "id is for one process at a time"
+                "id is for one process at a time: is a data folder a copy of another one? A copy is a place of its own "
+                "once the folder `seats` is deleted in it"
             )
         if code in _ADVICE:
             raise as_transport_error(code, self._where, _ADVICE[code])

@@ -68,6 +68,7 @@ class FakeAssembly:
     ) -> None:
         self.tasks = tasks
         self.due = False
+        self.is_open = False
         self.globals = NoGlobals()
         self.ingests: list[Any] = []
         self.asking: set[str] = set()

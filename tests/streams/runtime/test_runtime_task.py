@@ -335,3 +335,28 @@ async def test_there_is_news_when_an_offset_moved_until_it_is_committed(task_ben
     assert not made.task.has_news()
     made.outputs.add("out", [b"k"], [b"v"], [0])
     assert made.task.has_news()
+
+
+async def test_behind_writers_a_task_without_any_record_tells_how_far_it_has_heard(
+    task_bench: Callable[..., Any],
+) -> None:
+    """Until all of them have told something of theirs may be on its way, from another worker too."""
+    app = streams.App("bench")
+    first = app.topic("first", key_type=str, value_type=int).stream()
+    first.repartition(name="moved").repartition(name="again").for_each(print)
+    made = task_bench(app, MOVED, writers={MOVED: 2})
+    log = made.logs[MOVED]
+    made.open()
+    assert told(made) == []
+    log.append([(None, marker(0, 90, False), 90)])
+    await made.run()
+    assert told(made) == []
+    log.append([(None, marker(1, 70, False), 70)])
+    await made.run()
+    assert told(made) == [(0, 70, False)]
+    log.append([(None, marker(1, 70, True), 70)])
+    await made.run()
+    assert told(made) == [(0, 90, False)]
+    log.append([(None, marker(0, 90, True), 90)])
+    await made.run()
+    assert told(made) == [(0, NO_TIME, True)]
