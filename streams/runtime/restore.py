@@ -19,6 +19,9 @@ from streams.runtime.undone import undone
 from streams.transport.committed import read_committed
 from streams.transport.contract import Fetched, TopicPartition, Transport
 
+BEHIND_S = 2.0
+"""So long a store may be behind with writing to disk; then it is fed all the same, and says what is wrong with it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -143,6 +146,8 @@ class Restore:
         reach("restore: write store")
         reader = self._readers.get(fetched.tp)
         for header, data in read_committed(fetched):
+            for restorer in restorers:
+                await self._until_it_takes_more(restorer)
             began_s = time.perf_counter()
             restorers = [restorer for restorer in restorers if restorer in self._active]
             offsets, keys, values, times = as_stored(data) if reader is None else reader.rows(data)
@@ -155,6 +160,12 @@ class Restore:
             await self._pause(time.perf_counter() - began_s)
         for restorer in self._active.intersection(restorers):
             restorer.skip(min(fetched.next_offset, restorer.end))
+
+    async def _until_it_takes_more(self, restorer: Restorer) -> None:
+        """A store that is behind with its own work would hold up the whole process: heartbeats, and tasks at work."""
+        until_s = time.monotonic() + BEHIND_S
+        while restorer in self._active and restorer.busy and time.monotonic() < until_s:
+            await asyncio.sleep(0.005)
 
     async def _finish_those_at_the_end(self, tasks: Sequence[Task]) -> list[Task]:
         ready = []

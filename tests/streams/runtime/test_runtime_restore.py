@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 import streams
+from state.backends.rocks import RocksBackend
 from streams.runtime.observer import Restoring, Silent
 from streams.runtime.worker import Worker
 
@@ -106,3 +111,21 @@ async def test_windows_and_deletions_are_restored(folder: str) -> None:
         found = [row async for row in client.table("sums").items()]
     assert [(key.key, key.start, value) for key, value in found] == [("a", 0, 1), ("a", 10_000, 9), ("b", 10_000, 3)]
     assert await results(app) == [("a", 1), ("b", 5), ("b", None), ("a", 2), ("a", 9), ("b", 3)]
+
+
+async def test_a_store_that_is_behind_with_its_own_work_is_waited_for(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = counting(folder, "rocksdb")
+    await send(app, *[(f"k{n % 7}", n) for n in range(30)])
+    await run(app)
+    shutil.rmtree(Path(folder) / "state")
+    asked: list[str] = []
+
+    def busy(backend: RocksBackend, store: str) -> bool:
+        asked.append(store)
+        return len(asked) % 3 != 0
+
+    monkeypatch.setattr(RocksBackend, "busy", busy)
+    assert (await run(app))[0] > 0
+    assert len(asked) >= 3 and len(asked) % 3 == 0
