@@ -26,6 +26,7 @@ TARGET = 0.3
 PEERS = ("bound-dict", "bound-dict:windowed")
 CLOSING = False
 CLOCK = "commits"
+OUTPUTS = ("enriched",)
 
 
 class PlainEnriched(msgspec.Struct):

@@ -24,6 +24,7 @@ TARGET = 0.5
 PEERS = ("bound-dict", "bound-dict:windowed")
 CLOSING = False
 CLOCK = "commits"
+OUTPUTS = ("doubled",)
 
 
 def inputs(dataset: str, n: int) -> Inputs:

@@ -25,6 +25,7 @@ TARGET = 0.5
 PEERS = ("bound-dict",)
 CLOSING = True
 CLOCK = "commits"
+OUTPUTS = ("totals",)
 RETENTION = "1d"
 
 

@@ -86,6 +86,12 @@ def memory_bytes(module: Workload, n: int) -> int | None:
     return limit and limit(n)
 
 
+def outputs(module: Workload) -> tuple[str, ...]:
+    """The topics of its results. A peer is to find them made, as the broker would make them with other settings."""
+    found: tuple[str, ...] = getattr(module, "OUTPUTS", ())
+    return found
+
+
 def unique(pairs: Iterable[tuple[Any, Any]]) -> Answer:
     """The answer in pairs of key and value; a key that comes twice was emitted twice, which is wrong.
 

@@ -90,6 +90,7 @@ class PeerRun:
             {topic if name == first else name: data for name, data in inputs.items()}, closing=self._module.CLOSING
         )
         with self._place(topic, n) as job:
+            self._kafka.create(*workload.outputs(self._module))
             memory = workload.memory_bytes(self._module, n)
             yield job if memory is None else replace(job, cache_bytes=memory // 2, block_cache_bytes=memory // 2)
 

@@ -81,6 +81,9 @@ class FakeKafka:
     def load(self, inputs: Mapping[str, Any], *, closing: bool) -> None:
         self.loaded += inputs
 
+    def create(self, *topics: str) -> None:
+        self.loaded += topics
+
     def ends(self, topic: str) -> dict[Any, int]:
         return {}
 
@@ -115,7 +118,7 @@ def test_a_right_answer_gives_figures(run: PeerRun) -> None:
     figures = run.measure("events", 5_000)
     assert figures["n"] == 100 and figures["seconds"] > 0 and figures["broker_cpu_s"] == 1.0
     kafka: Any = run._kafka
-    assert kafka.loaded == ["events-100"] and kafka.cleaned == 1
+    assert kafka.loaded == ["events-100", "doubled"] and kafka.cleaned == 1
 
 
 def test_a_wrong_answer_gives_none(run: PeerRun) -> None:
