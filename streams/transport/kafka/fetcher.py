@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 from broker_embedded import records
@@ -21,7 +22,6 @@ from streams.transport.error_codes import RetryError, check_leader
 from streams.transport.kafka.connection import KafkaConnection, KafkaTopic
 from streams.transport.kafka.offsets import KafkaOffsets
 from streams.transport.rows import ISOLATION
-from streams.transport.turns import Turns
 
 _AHEAD_WAIT_MS = 500
 """How long a broker waits for data that nobody has asked for yet (Kafka's fetch.max.wait.ms)."""
@@ -57,7 +57,8 @@ class KafkaFetcher:
         self._longest_wait_ms = longest_wait_ms
         self._lanes: dict[int, list[str]] = defaultdict(list)
         self._requests: Counter[int] = Counter()
-        self._turns, self._turns_ahead = Turns(), Turns()
+        self._served: dict[TopicPartition, int] = {}
+        self._serving = count(1)
         self._here: dict[Place, tuple[float, Fetched | Exception]] = {}
         self._under_way: dict[Place, asyncio.Task[None]] = {}
         self._ends: dict[tuple[TopicPartition, Isolation], int] = {}
@@ -97,7 +98,7 @@ class KafkaFetcher:
                 return found
             left_s = until_s - time.monotonic()
             if left_s > 0 or not asked:
-                new = [place for place in self._turns.next(places) if place not in self._under_way]
+                new = [place for place in places if place not in self._under_way]
                 asked |= await self._ask(new, left_s)
             pending = {task for place in places if (task := self._awaited(place, asked, left_s)) is not None}
             if not pending and left_s > 0:
@@ -114,6 +115,7 @@ class KafkaFetcher:
             if isinstance(here, Exception):
                 raise here
             if here is not None:
+                self._served[place.tp] = next(self._serving)
                 found.append(here)
         return found
 
@@ -137,7 +139,7 @@ class KafkaFetcher:
             next_of = {fetched.tp: fetched.next_offset for fetched in found}
             wanted = [place._replace(offset=next_of.get(place.tp, place.offset)) for place in places]
             new = [place for place in wanted if place not in self._under_way and place not in self._here]
-            await self._ask(self._turns_ahead.next(new), _AHEAD_WAIT_MS / 1000, _AHEAD_REQUESTS_MOST)
+            await self._ask(new, _AHEAD_WAIT_MS / 1000, _AHEAD_REQUESTS_MOST)
 
     # Asking
 
@@ -152,7 +154,8 @@ class KafkaFetcher:
         wait_ms = min(max(0, int(wait_s * 1000)), self._longest_wait_ms)
         topics = await self._connection.topics({place.tp.topic for place in places})
         groups: dict[int, list[Place]] = {}
-        for place in places:
+        # Who has waited longest comes first, or the last would starve behind a limit.
+        for place in sorted(places, key=lambda place: self._served.get(place.tp, 0)):
             if place in self._under_way:
                 continue  # somebody else was faster
             leaders = topics[place.tp.topic].leaders if place.tp.topic in topics else {}
