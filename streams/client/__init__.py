@@ -307,7 +307,7 @@ class Client:
             from streams.rpc.asker import Asker
 
             assert self._app is not None
-            self._asker = Asker(self._open(), self._open_sender(), self._app.id)
+            self._asker = Asker(self._open(), self._open_sender(), self._settings)
         return AgentCalls(self, agents[name], self._asker, self._settings)
 
     # -- topics

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from broker_embedded import records
 from streams.batch import Headers
 from streams.client.sending import Sent, Unsent
+from streams.config import Settings
 from streams.errors import AskTimeoutError, DecodeError, StreamsError
 from streams.rpc.messages import (
     CORRELATION_ID,
@@ -27,17 +27,18 @@ from streams.rpc.messages import (
     Request,
     decoded_failure,
     headers_of,
+    made_ms,
 )
 from streams.serde import Serde
 from streams.transport.contract import (
     Fetched,
     OffsetOutOfRangeError,
     TopicPartition,
-    TopicSpec,
     Transport,
     TransportError,
     UnknownTopicError,
 )
+from streams.transport.making import Making
 
 log = logging.getLogger("streams.rpc")
 
@@ -67,9 +68,13 @@ class Sends(Protocol):
 
 
 class Asker:
-    """`sender` sends the requests, `transport` brings the replies, `app_id` is in the name of the reply topic."""
+    """`sender` sends the requests, `transport` brings the replies. The name of the reply topic begins with the app's
+    id; the settings say how it is made.
+    """
 
-    def __init__(self, transport: Transport, sender: Sends, app_id: str) -> None:
+    def __init__(self, transport: Transport, sender: Sends, settings: Settings) -> None:
+        app_id = settings.id
+        self._making = Making.of(settings)
         self._transport = transport
         self._sender = sender
         self._app_id = app_id
@@ -165,7 +170,7 @@ class Asker:
         return TopicPartition(self.topic, 0)
 
     async def _open(self) -> None:
-        await self._transport.create([TopicSpec(self.topic, 1, REPLY_TOPIC_CONFIG)])
+        await self._transport.create([self._making.spec(self.topic, 1, REPLY_TOPIC_CONFIG)])
         await self._remove_stale()
 
     async def _fetch(self, position: int) -> int:
@@ -218,16 +223,6 @@ class Asker:
             ends = await self._transport.latest(tps, "read_uncommitted")
             recent = await self._transport.at_time(tps, now_ms - STALE_MS)
             await self._transport.delete([tp.topic for tp in tps if recent[tp] >= ends[tp]])
-
-
-def made_ms(name: str, app_id: str) -> int | None:
-    """When a reply topic of the app was made, ms since 1970; None for a topic that is none.
-
-    >>> made_ms("shop-68a1b2c3-00112233aabbccdd-reply", "shop"), made_ms("shop-price-reply", "shop")
-    (1755427523000, None)
-    """
-    found = re.fullmatch(rf"{re.escape(app_id)}-([0-9a-f]{{8}})-[0-9a-f]{{16}}-reply", name)
-    return None if found is None else int(found[1], 16) * 1000
 
 
 def _expire(answer: asyncio.Future[Any], question: Question, timeout_s: float) -> None:

@@ -6,6 +6,7 @@ Spring for Apache Kafka (`KafkaHeaders.REPLY_TOPIC`, `CORRELATION_ID`), so a `Re
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import msgspec
@@ -98,3 +99,13 @@ def encoded_failure(failure: Failure) -> bytes:
 
 def decoded_failure(data: bytes) -> Failure:
     return msgspec.json.decode(data, type=Failure)
+
+
+def made_ms(name: str, app_id: str) -> int | None:
+    """When a reply topic of the app was made, ms since 1970; None for a topic that is none.
+
+    >>> made_ms("shop-68a1b2c3-00112233aabbccdd-reply", "shop"), made_ms("shop-price-reply", "shop")
+    (1755427523000, None)
+    """
+    found = re.fullmatch(rf"{re.escape(app_id)}-([0-9a-f]{{8}})-[0-9a-f]{{16}}-reply", name)
+    return None if found is None else int(found[1], 16) * 1000

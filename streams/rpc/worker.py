@@ -45,7 +45,7 @@ class WorkerRpc:
         self._partitions: dict[str, int] = {}
         self._now_ms = now_ms
         self._sender = Sender(transport.producer(), self._look_up, self._partitions)
-        self.asker = Asker(transport, self._sender, app.id)
+        self.asker = Asker(transport, self._sender, app.settings)
         self.asking: Counter[str] = Counter()
         """How many answers the agents of a task wait for, by the task's id."""
         self._replied_s = -ASKED_S

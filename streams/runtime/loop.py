@@ -31,6 +31,8 @@ OUTPUTS_EARLY = 4_000
 in the processor's cache: with 50,000 a join took an eighth longer."""
 OUTPUTS_MOST = 100_000
 """Records waiting in memory that force a commit, where they are not to be sent ahead of it."""
+ANSWER_S = 5.0
+"""So long a worker that is to stop waits for the answers to its agents."""
 PROGRESS_S = 1.0
 
 
@@ -38,7 +40,9 @@ log = logging.getLogger("streams.worker")
 
 
 class Interrupted(StreamsError):
-    """A stop came while a record waited to be tried again: what is not committed is dropped, and read again."""
+    """A stop came while a record waited to be tried again, or for an answer: what is not committed is dropped, and read
+    again.
+    """
 
 
 class Loop:
@@ -101,12 +105,12 @@ class Loop:
         """Whether a turn goes on whose agent waits for something."""
         return bool(self._turns)
 
-    async def go_on(self) -> None:
+    async def go_on(self, seconds: float | None = None) -> None:
         """Lets turns go on that wait, until one has ended or there is something else to do."""
         if not self._turns:
             return
         fetch = [asyncio.ensure_future(self._fetch(WAIT_MS))] if self._wanted() else []
-        await self._first_of(None, *fetch, beside=self._turns.going_on)
+        await self._first_of(seconds, *fetch, beside=self._turns.going_on)
         for fetched in fetch:
             if not fetched.cancelled():
                 fetched.result()
@@ -185,15 +189,16 @@ class Loop:
     async def _first_of(
         self, seconds: float | None, *more: asyncio.Future[Any], beside: Iterable[asyncio.Future[Any]] = ()
     ) -> None:
-        stop = asyncio.ensure_future(self._stopping.wait())
-        wake = asyncio.ensure_future(self._assembly.woken.wait())
+        own = [*more, asyncio.ensure_future(self._assembly.woken.wait())]
+        if not self._stopping.is_set():
+            own.append(asyncio.ensure_future(self._stopping.wait()))
         try:
-            await asyncio.wait({*more, *beside, stop, wake}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*own, *beside}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._assembly.woken.clear()
-            for waiting in (*more, stop, wake):
+            for waiting in own:
                 waiting.cancel()
-            await asyncio.gather(*more, stop, wake, return_exceptions=True)
+            await asyncio.gather(*own, return_exceptions=True)
 
     def _asked(self) -> bool:
         """Whether a processor wants a commit."""
@@ -239,6 +244,8 @@ class Loop:
         )
 
     async def _finish_turns(self) -> None:
+        """Raises Interrupted when the worker is to stop, and an agent has waited long for another's answer."""
+        began_s = time.monotonic()
         while True:
             self._turns.close()
             if not self._turns:
@@ -246,7 +253,9 @@ class Loop:
             if not self._turns:
                 break
             if not await self.round():
-                await self.go_on()
+                await self.go_on(ANSWER_S)
+            if self._stopping.is_set() and self._assembly.asking and time.monotonic() - began_s > ANSWER_S:
+                raise Interrupted("the worker was stopped while an agent waited for an answer")
         self._turns.open()
 
     def _report(self) -> None:

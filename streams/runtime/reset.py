@@ -1,8 +1,8 @@
 """Taking away what an app has done, so that it begins anew: all of it, or one store.
 
-Only what is the app's own goes: committed offsets, changelogs, repartition topics, local stores. The topics that it
-reads and writes stay as they are, and so do the positions of its sources, which belong to the records that the sources
-have put there.
+Only what is the app's own goes: committed offsets, changelogs, repartition and reply topics, local stores. The topics
+that it reads and writes stay as they are, and so do the positions of its sources, which belong to the records that the
+sources have put there.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from streams.admin.groups import UnknownGroupError, describe_group, group_offset
 from streams.config import Settings
 from streams.errors import StreamsError, TopologyError, did_you_mean
 from streams.graph.plan import Plan
+from streams.rpc.messages import made_ms
 from streams.runtime.folders import state_folder, task_folders
 from streams.runtime.topics import changelog_names, internal_topics, position_topic
 from streams.transport.contract import TopicPartition, Transport
@@ -98,7 +99,9 @@ async def removal_of_all(app: App, transport: Transport, *, workers: Collection[
     if at_work := [member for member in members if member.instance_id not in workers]:
         raise WorkersThereError(app.id, at_work)
     positions = [position_topic(app.id, source.name) for source in app.sources] if sources else []
-    present = await transport.describe([*_own_topics(plan), *await internal_topics(transport, app.id), *positions])
+    replies = [name for name in await transport.topics() if made_ms(name, app.id) is not None]
+    internal = await internal_topics(transport, app.id)
+    present = await transport.describe([*_own_topics(plan), *internal, *replies, *positions])
     return Removal(
         app.id,
         members=[member.instance_id for member in members if member.instance_id is not None],

@@ -380,3 +380,66 @@ async def test_an_agent_that_groups_is_asked_by_its_key(app: streams.App, group:
         while await agent.ask(Visit("rome", 0)) != 5:
             await asyncio.sleep(0.005)
         assert await client.agent(asks).ask("oslo") == 102
+
+
+async def test_a_stop_waits_a_while_for_answers_and_drops_what_is_not_committed(
+    app: streams.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.runtime.loop.ANSWER_S", 0.05)
+    forever = asyncio.Event()
+
+    @app.agent()
+    async def double(stream: streams.Stream[int]) -> AsyncIterator[int]:
+        async for number in stream:
+            yield 2 * number
+
+    @app.agent(sink=[app.topic("out", value_type=int)])
+    async def asks(stream: streams.Stream[int]) -> AsyncIterator[int]:
+        async for number in stream:
+            yield await double.ask(number, partition=0 if forever.is_set() else 7)  # there is no such partition
+
+    # A request that cannot be sent fails at once; one that is sent to nobody waits.
+    monkeypatch.setattr("streams.rpc.asker._sent", lambda answer, tell, told: told.exception())
+    async with app.client() as client:
+        await client.send(asks.topic, value=21)
+        async with at_work(app):
+            while not (app.worker and app.worker.rpc and app.worker.rpc().asking):
+                await asyncio.sleep(0.005)
+        assert [record async for record in client.read("out")] == []
+        forever.set()
+        async with at_work(app):
+            while not (found := [record.value async for record in client.read("out")]):
+                await asyncio.sleep(0.005)
+        assert found == [42]
+
+
+async def test_reply_topics_of_those_that_were_killed_are_removed(app: streams.App) -> None:
+    @app.agent()
+    async def double(stream: streams.Stream[int]) -> AsyncIterator[int]:
+        async for number in stream:
+            yield 2 * number
+
+    old, recent = (f"shop-{made:08x}-{'ab' * 8}-reply" for made in (1_500_000_000, 2_000_000_000))
+    async with at_work(app) as client:
+        for name in (old, recent, "shop-other-reply"):
+            await client.admin.create_topic(name, partitions=1)
+        assert await client.agent(double).ask(1) == 2
+        assert {old, recent, "shop-other-reply"} & set(await client.admin.list_topics()) == {
+            recent,
+            "shop-other-reply",
+        }
+
+
+async def test_a_reply_topic_that_is_removed_is_made_again(app: streams.App) -> None:
+    @app.agent()
+    async def double(stream: streams.Stream[int]) -> AsyncIterator[int]:
+        async for number in stream:
+            yield 2 * number
+
+    async with at_work(app) as client:
+        assert await client.agent(double).ask(1) == 2
+        assert client._asker is not None
+        await client.admin.delete_topics(client._asker.topic)
+        while client._asker.topic not in await client.admin.list_topics():
+            await asyncio.sleep(0.01)
+        assert await client.agent(double).ask(2) == 4
