@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from streams.client.records import ClientRecord, decoded, time_ms
 from streams.client.sending import Sender, Sent, Unsent
@@ -291,7 +291,13 @@ class Client:
 
     # -- agents
 
-    def agent(self, agent: str | Agent[V, R]) -> AgentCalls[V, R]:
+    @overload
+    def agent(self, agent: Agent[V, R]) -> AgentCalls[V, R]: ...
+
+    @overload
+    def agent(self, agent: str) -> AgentCalls[Any, Any]: ...
+
+    def agent(self, agent: str | Agent[Any, Any]) -> AgentCalls[Any, Any]:
         """An agent of the app, to be asked: `await client.agent("price").ask("tea")`; also `cast`, `map`, `kvmap`,
         `join` and `kvjoin`.
 

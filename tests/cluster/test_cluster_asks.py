@@ -22,7 +22,7 @@ COUNT = 200
 def shop(cluster: KafkaCluster, folder: Path) -> streams.App:
     app = streams.App(
         "asks",
-        broker=f"kafka://{cluster.bootstrap_servers}",
+        broker=f"kafka://{cluster.bootstrap}",
         data_dir=str(folder),
         commit_interval_ms=50,
         heartbeat_interval_ms=200,

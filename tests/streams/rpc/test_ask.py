@@ -11,7 +11,7 @@ import pytest
 
 import streams
 from streams.client import Client
-from streams.errors import AgentFailedError, AskTimeoutError, NoReplyError, StreamsError, TopologyError
+from streams.errors import AgentFailedError, AskTimeoutError, DecodeError, NoReplyError, StreamsError, TopologyError
 from streams.policies import dead_letter, retry, skip
 from streams.runtime.observer import Silent
 from streams.runtime.worker import Worker
@@ -443,3 +443,59 @@ async def test_a_reply_topic_that_is_removed_is_made_again(app: streams.App) -> 
         while client._asker.topic not in await client.admin.list_topics():
             await asyncio.sleep(0.01)
         assert await client.agent(double).ask(2) == 4
+
+
+async def test_an_agent_that_runs_several_times_at_once(app: streams.App) -> None:
+    together = asyncio.Barrier(3)
+
+    @app.agent(app.topic("words", key_type=str, value_type=str), concurrency=3)
+    async def shout(stream: streams.Stream[str]) -> AsyncIterator[str]:
+        async for key, word in stream.items():
+            if word == "wait":
+                await together.wait()
+            yield f"{key} {word}".upper()
+
+    async with at_work(app) as client:
+        keys = ["b", "c", "d", "e", "f", "g", "h"]
+        found = await client.agent(shout).kvjoin([(key, f"w{n}") for n in range(20) for key in keys])
+        assert found == [f"{key} w{n}".upper() for n in range(20) for key in keys]
+
+
+async def test_replies_may_go_to_another_topic(app: streams.App) -> None:
+    prices = app.topic("prices", value_type=float)
+
+    @app.agent(app.topic("orders", value_type=str))
+    async def price(stream: streams.Stream[str]) -> AsyncIterator[float]:
+        async for item in stream:
+            yield 2.5 * len(item)
+
+    @app.task
+    async def asks() -> None:
+        await price.cast("tea", reply_to=prices, correlation_id="order-7")
+        await price.send(value="milk", reply_to="prices")
+
+    async with at_work(app) as client:
+        while len(found := [record async for record in client.read(prices)]) < 2:
+            await asyncio.sleep(0.005)
+        assert [record.value for record in found] == [7.5, 10.0]
+        assert found[0].headers[0] == ("kafka_correlationId", b"order-7")
+
+
+async def test_an_answer_that_is_not_of_the_agents_type_is_told(app: streams.App) -> None:
+    @app.agent(reply_type=int)
+    async def wrong(stream: Stream) -> Any:
+        async for value in stream:
+            yield value if value != "object" else object()
+
+    async with at_work(app) as client:
+        assert await client.agent(wrong).ask(7) == 7
+        with pytest.raises(AgentFailedError, match="the answer 'text' does not encode: str where int is declared"):
+            await client.agent(wrong).ask("text")
+        wrong._reply_type = str  # as of a client of another version
+        with pytest.raises(DecodeError, match="the answer of agent 'wrong' is not of the type that it declares"):
+            client.agent(wrong)._asker._answer(b"\xff", {})  # nobody asked
+            answer = client.agent(wrong).ask("later")
+            client.agent(wrong)._asker._answer(b"\xff", {"kafka_correlationId": next(iter(client._asker._pending))})
+            await answer
+        with pytest.raises(AgentFailedError, match="does not encode"):
+            await client.agent(wrong).ask("object")
