@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -48,6 +49,23 @@ def test_who_is_killed_is_started_again_and_nothing_counts_twice(shop: Shop, who
     pid = int(at_work.group(1)) if who == "a worker" else shop.holder()
     os.kill(pid, signal.SIGKILL)
     until(process, rf"\(pid {pid}\) has ended: SIGKILL. It is started again")
+    output, said = process.communicate()
+    assert process.returncode == 0, said
+    assert [json.loads(line) for line in output.splitlines()] == SOLD
+    assert shop.bills() == list(range(ROWS))
+
+
+@SLOW
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(2))
+def test_kills_in_a_row(shop: Shop, seed: int) -> None:
+    draw = Random(seed)
+    process = shop.start("shop:app", "--workers", "3", "--until-end", "--json")
+    for _ in range(5):
+        worker = int(until(process, r"pid (\d+) at").group(1))
+        pid = draw.choice([worker, worker, shop.holder()])
+        os.kill(pid, signal.SIGKILL)
+        until(process, rf"\(pid {pid}\) has ended: SIGKILL. It is started again")
     output, said = process.communicate()
     assert process.returncode == 0, said
     assert [json.loads(line) for line in output.splitlines()] == SOLD
