@@ -28,6 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
         from benchmarks import broker_load
 
         return broker_load.main(arguments[1:])
+    if arguments[:1] == ["pauses"]:
+        from benchmarks import pauses
+
+        return pauses.main(arguments[1:])
     if arguments[:1] == ["driver"]:
         from benchmarks import driver
 
