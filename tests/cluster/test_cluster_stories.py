@@ -54,7 +54,8 @@ def wait_until_committed(worker: WorkerProcess) -> None:
 
 def processes(worker: WorkerProcess, since: float) -> set[int]:
     """Partitions of which a worker's present life has seen records since a moment."""
-    before = [event["processed"] for event in worker.events("step") if event["at"] < since]
+    began = worker.events("started")[-1]["at"]
+    before = [event["processed"] for event in worker.events("step", began) if event["at"] < since]
     first = before[-1] if before else {}
     return {p for p, n in worker.processed(since).items() if n > first.get(str(p), 0)}
 
