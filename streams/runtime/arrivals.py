@@ -125,15 +125,8 @@ class Arrivals:
             self._start(self._restore_tasks(taken))
 
     async def _restore_tasks(self, names: Sequence[str]) -> None:
-        tasks: list[Task] = []
         reach("assign: make tasks")
-        for name in names:
-            followed = await self._followed(name, partial(self._is_to_be_made, name))
-            if self._is_to_be_made(name):
-                made = followed or self._parts.task(name)
-                self.under_way[name] = made
-                tasks.append(made)
-                await asyncio.sleep(0)
+        tasks = [task for task in await asyncio.gather(*map(self._made, names)) if task is not None]
         self._parts.let_go(names)
         starts = await self._places.starts(tasks)
         tasks = [task for task in tasks if self.under_way.get(task.id) is task]  # others were dropped meanwhile
@@ -142,6 +135,14 @@ class Arrivals:
             async for ready in restored:
                 ends = await self._transport.latest([tp for task in ready for tp in self._places.sources(task)])
                 self._tell(Ready(task.id, task, partial(task.open, starts, ends)) for task in ready)
+
+    async def _made(self, name: str) -> Task | None:
+        """A task that was followed here, or a new one; None if it is not asked for any more."""
+        followed = await self._followed(name, partial(self._is_to_be_made, name))
+        if not self._is_to_be_made(name):
+            return None
+        made = self.under_way[name] = followed or self._parts.task(name)
+        return made
 
     async def _bring_source(self, name: str) -> None:
         made = self._parts.ingest(name, self._wake)

@@ -14,6 +14,7 @@ What follows takes a bounded share of the time, so that those tasks that this wo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -35,8 +36,8 @@ T = TypeVar("T")
 
 SHARE = 0.2
 """Of the time that this may take while tasks have something to do."""
-WAIT_MS = 500
-"""How long a fetch waits for more."""
+REST_S = 0.2
+"""How long it rests at the end of what there is: a copy need not be up to date by the millisecond."""
 SAVE_S = 15.0
 """What was read is made to last after so long: a crash costs reading that again."""
 LIMIT_S = 1.0
@@ -253,10 +254,10 @@ class Standbys:
     async def _follow(self) -> None:
         while self._wanted or self._followed:
             self._more.clear()
+            there_is_more = False
             try:
                 await self._move_limits()
-                for part in await self._fetched():
-                    await self._take(part)
+                there_is_more = await self._read()
             except OffsetOutOfRangeError as error:
                 self._look_again(error)
             except TransportError as error:
@@ -266,26 +267,22 @@ class Standbys:
             self._tell_warm()
             self._report()
             self._folders.note()
-            await asyncio.sleep(0)
+            await (asyncio.sleep(0) if there_is_more else self._rest())
 
-    async def _fetched(self) -> list[Fetched]:
-        """What there is of the changelogs; waits a little for more, but not when others are to be followed."""
+    async def _read(self) -> bool:
+        """Reads what there is of the changelogs, as far as one fetch goes; whether there is more."""
         positions = {tp: min(restorer.position for restorer in group) for tp, group in self._readers().items()}
-        fetch = asyncio.ensure_future(self._fetch(positions))
-        more = asyncio.ensure_future(self._more.wait())
-        try:
-            await asyncio.wait({fetch, more}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiting in (fetch, more):
-                waiting.cancel()
-            await asyncio.gather(fetch, more, return_exceptions=True)
-        return [] if fetch.cancelled() else fetch.result()
+        if not positions:
+            return False
+        found = await self._transport.fetch(positions, max_bytes=_FETCH_BYTES)
+        for part in found:
+            await self._take(part)
+        return any(part.next_offset < part.last_stable_offset for part in found)
 
-    async def _fetch(self, positions: Mapping[TopicPartition, int]) -> list[Fetched]:
-        if positions:
-            return await self._transport.fetch(positions, max_bytes=_FETCH_BYTES, wait_ms=WAIT_MS)
-        await asyncio.sleep(WAIT_MS / 1000)
-        return []
+    async def _rest(self) -> None:
+        """Lets some more come, unless others are to be followed: it is read in one go, and cheaply."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._more.wait(), REST_S)
 
     def _readers(self) -> dict[TopicPartition, list[Restorer]]:
         """The stores that read each changelog, but for those that have all that they may have."""
