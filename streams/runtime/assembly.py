@@ -188,17 +188,13 @@ class Assembly:
         """Until everything is here, if it is this worker's alone. One of several begins with what it has."""
         assert self.membership is not None
         try:
-            await self.share(self._commit)
+            await self.share(_nothing)
             while self.work.coming and self.membership.owned.issuperset(self.names):
                 await self.woken.wait()
                 self.woken.clear()
-                await self.share(self._commit)
+                await self.share(_nothing)
         except LostMembershipError:
             self.membership.due = True  # the loop comes to it
-
-    async def _commit(self) -> None:
-        if self.commit.has_news():
-            await self.commit.run()
 
     def rpc(self) -> WorkerRpc:
         """What asks agents for the app's code, and answers for its agents."""
@@ -361,6 +357,10 @@ def _asked_topics(app: App) -> Iterator[str]:
         from streams.rpc.questions import address
 
         yield from (address(agent)[0].name for agent in asked.values() if agent.app is app)
+
+
+async def _nothing() -> None:
+    """The commit of who has not begun to work."""
 
 
 async def _attempt(work: Callable[[], Awaitable[None] | None], errors: list[Exception]) -> None:

@@ -2,7 +2,7 @@
 
 The worker calls an `Observer` from its event loop, in this order::
 
-    started  (restoring)*  (progress)*  [failed]  [ending]  stopped
+    started  (restoring | progress)*  [failed]  [ending]  stopped
 
 A callback must return at once; what it raises stops the worker. The command line draws these as banner, progress bar
 and rate line; tests collect them.
@@ -33,7 +33,8 @@ class Started(NamedTuple):
 class Restoring(NamedTuple):
     """One store of one partition catching up with its changelog.
 
-    Sent at the start (`records` 0), while it goes on, and at the end (`done`); never for a store that is whole.
+    Sent as it begins (`records` 0), while it goes on, and at the end (`done`); never for a store that is whole. It
+    begins when its task comes to this worker, at the start or later; if the task is taken away there is no end.
     """
 
     store: str
@@ -89,7 +90,7 @@ class Observer(Protocol):
     """Somebody who watches a worker."""
 
     def started(self, info: Started) -> None:
-        """Topics exist, tasks are known, nothing is restored yet."""
+        """Topics exist, the tasks there are are known, nothing is restored yet."""
 
     def restoring(self, event: Restoring) -> None:
         """A store catches up."""

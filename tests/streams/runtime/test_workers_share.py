@@ -112,11 +112,12 @@ async def check(app: streams.App, total: int) -> None:
     assert sum(map(len, rests.values())) == total
 
 
-async def test_a_second_worker_gets_its_share_and_gives_it_back(folder: str) -> None:
-    first = Running(counting(folder))
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+async def test_a_second_worker_gets_its_share_and_gives_it_back(folder: str, guarantee: str) -> None:
+    first = Running(counting(folder, processing_guarantee=guarantee))
     await until(lambda: len(first.tasks) == 8, first)
     await send(first.worker.app, 0, 200)
-    second = Running(counting(folder))
+    second = Running(counting(folder, processing_guarantee=guarantee))
     await until(lambda: len(first.tasks) == len(second.tasks) == 4, first, second)
     assert not first.tasks & second.tasks
     await send(first.worker.app, 200, 400)
@@ -287,3 +288,71 @@ async def test_a_rebalance_while_a_restore_runs(folder: str, monkeypatch: pytest
     await first.stop()
     await third.stop()
     await check(counting(folder), 400)
+
+
+async def test_workers_of_two_event_loops(folder: str) -> None:
+    """The second reaches the broker of the first over loopback."""
+    first = Running(counting(folder))
+    await until(lambda: len(first.tasks) == 8, first)
+    other = Worker(counting(folder), Silent())
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def run() -> None:
+        loops.append(asyncio.get_running_loop())
+        await other.run()
+
+    running = asyncio.create_task(asyncio.to_thread(asyncio.run, run()))
+    await send(first.worker.app, 0, 200)
+    await until(lambda: len(first.tasks) == 4, first)
+    await send(first.worker.app, 200, 400)
+    await processed(first.worker.app, 400, first)
+    assert other.assembly is not None
+    assert len(other.assembly.tasks) == 4
+    loops[0].call_soon_threadsafe(other.stop)
+    await asyncio.wait_for(running, 30)
+    await until(lambda: len(first.tasks) == 8, first)
+    await first.stop()
+    await check(counting(folder), 400)
+
+
+async def test_a_restart_in_its_seat_moves_nothing(folder: str) -> None:
+    for _ in range(2):  # the first time nobody knows that the folder outlives a process
+        first, second = Running(counting(folder)), Running(counting(folder))
+        await until(lambda: len(first.tasks) == len(second.tasks) == 4, first, second)  # noqa: B023
+        if second.membership.stays:
+            break
+        await first.stop()
+        await second.stop()
+    generation, tasks = first.membership.identity().generation, second.tasks
+    await send(first.worker.app, 0, 200)
+    await second.stop()
+    assert len(first.tasks) == 4
+    again = Running(counting(folder))
+    await until(lambda: again.tasks == tasks, first, again)
+    await send(first.worker.app, 200, 400)
+    await processed(first.worker.app, 400, first, again)
+    assert again.membership.identity().generation == generation == first.membership.identity().generation
+    await first.stop()
+    await again.stop()
+    await check(counting(folder), 400)
+
+
+async def test_two_versions_of_an_app_side_by_side(folder: str) -> None:
+    """The old one leads, and is given nothing that it does not know; when it is gone, the new one has all."""
+
+    def renewed() -> streams.App:
+        app = counting(folder)
+        app.topic("more", key_type=str, value_type=int, partitions=2).stream().to(app.topic("copies", partitions=1))
+        return app
+
+    old = Running(counting(folder))
+    await until(lambda: len(old.tasks) == 8, old)
+    await send(old.worker.app, 0, 200)
+    new = Running(renewed())
+    await until(lambda: len(old.tasks) == len(new.tasks) == 4, old, new)
+    await send(old.worker.app, 200, 300)
+    await processed(old.worker.app, 300, old, new)
+    await old.stop()
+    await until(lambda: len(new.tasks) == 10, new)
+    await new.stop()
+    await check(counting(folder), 300)
