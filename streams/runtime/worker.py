@@ -182,7 +182,8 @@ class Worker:
                 log.warning("going on from the last commit, as the log tells it: %s", error)
             self.assembly = await assembly.again()
             await self.assembly.begin(self.observer.restoring)
-            await self.assembly.gather()
+            if await self._until_stopped(self.assembly.gather()):
+                return "signal"
 
     def _look_again(self) -> None:
         """Ends the waiting of a loop that has nothing to do."""
