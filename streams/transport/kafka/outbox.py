@@ -27,12 +27,16 @@ class ForgottenError(TransportError):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A batch, and what became of it: `result` is its offset or an error. `since` is when it was first sent (s)."""
+    """A batch, and what became of it: `result` is its offset or an error. `since` is when it was first sent (s).
+
+    It keeps its number until it is known that it is not there; `was_lost`: it may be.
+    """
 
     batch: bytearray
     answer: asyncio.Future[int]
     count: int = field(init=False)
-    sequence: int = 0
+    sequence: int | None = None
+    was_lost: bool = False
     since: float | None = None
     result: int | TransportError | None = None
     renumbered: bool = False
@@ -81,14 +85,15 @@ class Outbox:
         assert self.identity is not None
         entry = self.waiting.popleft()
         producer_id, epoch = self.identity
+        if entry.sequence is None:
+            entry.sequence, self.sequence = self.sequence, (self.sequence + entry.count) & _SEQUENCE_MAX
         records.set_producer(
             entry.batch,
             producer_id=producer_id,
             producer_epoch=epoch,
-            base_sequence=self.sequence,
+            base_sequence=entry.sequence,
             is_transactional=is_transactional,
         )
-        entry.sequence, self.sequence = self.sequence, (self.sequence + entry.count) & _SEQUENCE_MAX
         entry.since = entry.since or now_s
         entry.result = None
         self.under_way.append(entry)
@@ -96,11 +101,13 @@ class Outbox:
 
     def renew(self, identity: tuple[int, int]) -> None:
         """Numbers begin anew, under another producer id or epoch."""
-        self.identity, self.sequence, self._is_known = identity, 0, False
+        self.identity, self._is_known = identity, False
+        self.renumber(0)
 
     def settle(self, entry: Entry, result: int | TransportError) -> bool:
         """An answer has come. True when nothing is under way and something has failed: see `failed`."""
         entry.result = result
+        entry.was_lost = entry.was_lost or isinstance(result, ConnectionLostError)
         self._halted = self._halted or isinstance(result, TransportError)
         while self.under_way and isinstance(self.under_way[0].result, int):
             self.under_way.popleft().finish()
@@ -110,7 +117,7 @@ class Outbox:
 
     def failed(self) -> tuple[list[Entry], bool]:
         """What was under way and has failed, in order, to be sent again or given up; and whether one behind the first
-        of them was taken, so that their numbers are no good any more. It is under way no more.
+        of them was taken. It is under way no more.
         """
         found = [entry for entry in self.under_way if isinstance(entry.result, TransportError)]
         has_hole = len(found) < len(self.under_way)
@@ -121,15 +128,17 @@ class Outbox:
         self._halted = False
         return found, has_hole
 
-    def again(self, entries: list[Entry], now_s: float, sequence: int | None) -> None:
-        """Sends what has failed again, in a moment, numbered from `sequence` on; None: under another identity."""
-        if sequence is None:
-            self.identity = None
-        else:
-            self.sequence = sequence
+    def again(self, entries: list[Entry], now_s: float) -> None:
+        """Sends what has failed again, in a moment."""
         self.waiting.extendleft(reversed(entries))
         self.resume_s = now_s + self._pause_s
         self._pause_s = min(2 * self._pause_s, _PAUSE_MOST_S)
+
+    def renumber(self, sequence: int) -> None:
+        """Numbers what waits anew, from `sequence` on: none of it is there."""
+        self.sequence = sequence
+        for entry in self.waiting:
+            entry.sequence = None
 
 
 def may_pass(error: TransportError) -> bool:

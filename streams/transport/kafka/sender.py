@@ -167,12 +167,12 @@ class Sender:
         if now_s - first.since > self._connection.retry_timeout_s:
             self._give_up(outbox, error)
             return
-        outbox.again([], now_s, outbox.sequence)
+        outbox.again([], now_s)
         self._kick_later(outbox, error)
 
     def _give_up(self, outbox: Outbox, error: TransportError) -> None:
         """All that waits; what was sent before may be there."""
-        if any(entry.sequence or entry.since for entry in outbox.waiting):
+        if any(entry.since for entry in outbox.waiting):
             self._doubt(outbox)
         _fail(outbox.waiting, error)
         outbox.waiting.clear()
@@ -251,21 +251,23 @@ class Sender:
         assert isinstance(error, TransportError) and head.since is not None
         is_late = now_s - head.since > self._connection.retry_timeout_s
         forgotten = isinstance(error, ForgottenError)
-        if may_pass(error) and not is_late and not has_hole:
+        if may_pass(error) and not is_late and (head.was_lost or not has_hole):
+            # Behind a hole the broker has taken what follows, so it has what is lost as well, and will say so.
             log.debug("sending again: %s", error)
-            outbox.again(failed, now_s, head.sequence)
+            outbox.again(failed, now_s)
         elif forgotten and self._writer.transactional_id is None and not head.renumbered:
             head.renumbered = True
-            outbox.again(failed, now_s, None)
+            outbox.again(failed, now_s)
+            outbox.identity = None
         else:
             rest = failed[1:]
-            lost = any(isinstance(entry.result, ConnectionLostError) for entry in rest)
             head.fail(error)
-            if may_pass(error) or has_hole or lost or forgotten:
+            if may_pass(error) or has_hole or forgotten or any(entry.was_lost for entry in rest):
                 _fail(rest, error)
                 self._doubt(outbox)
             else:
-                outbox.again(rest, now_s, head.sequence)
+                outbox.again(rest, now_s)
+                outbox.renumber(head.sequence or 0)
         if outbox.waiting:
             self._kick_later(outbox, error)
 
