@@ -107,7 +107,17 @@ def test_a_reset_shows_does_and_leaves_the_topics_of_others(call: Call) -> None:
     assert report(call) == COUNTS
 
 
-def test_a_reset_names_who_is_at_work(call: Call, tmp_path: Path, environment: dict[str, str]) -> None:
+def kafkas_members(tools: apache_kafka.Tools, bootstrap: str) -> dict[str, int]:
+    """How many partitions each member has, as Kafka's tool has it."""
+    done = tools.run(CONSUMER_GROUPS, "--bootstrap-server", bootstrap, "--describe", "--group", "outside", "--members")
+    return {
+        name: int(count) for name, count in re.findall(r"^outside +(outside-\S+).* (\d+) *$", done.out, re.MULTILINE)
+    }
+
+
+def test_a_reset_names_who_is_at_work(
+    call: Call, tmp_path: Path, environment: dict[str, str], tools: apache_kafka.Tools, one_broker: KafkaCluster
+) -> None:
     command = [sys.executable, "-m", "streams", "worker", "outside:app"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stderr is not None
@@ -116,9 +126,12 @@ def test_a_reset_names_who_is_at_work(call: Call, tmp_path: Path, environment: d
         here = call("reset", "outside:app", "--yes")
         elsewhere = call("reset", "outside:app", "--yes", "--data-dir", "elsewhere")
         state = call("groups", "describe", "outside", "--members", "--json").stdout
+        members = kafkas_members(tools, one_broker.bootstrap)
         worker.terminate()
         worker.stderr.read()
     assert here.returncode == 1 and f"process {worker.pid} (" in here.stderr
     assert elsewhere.returncode == 1 and "its group has the members outside-" in elsewhere.stderr
-    assert json.loads(state)["group"]["state"] == "Stable"
+    group = json.loads(state)["group"]
+    assert group["state"] == "Stable"
+    assert {member["member_id"]: len(member["partitions"]) for member in group["members"]} == members
     assert call("reset", "outside:app", "--yes").returncode == 0
