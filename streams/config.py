@@ -212,6 +212,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         _setting("So many copies at a time are brought near the end for tasks to move.", "max.warmup.replicas", ge=1),
     ] = 2
+    state_cleanup_delay_ms: Annotated[
+        int,
+        _setting(
+            "Tables of a task that lie in a data folder, and that no worker there has had open for so long while one "
+            "was at work, are removed: the task is elsewhere for good. 0: never.",
+            "state.cleanup.delay.ms",
+            ge=0,
+        ),
+    ] = 86_400_000
     session_timeout_ms: Annotated[
         int,
         _setting(

@@ -100,7 +100,7 @@ class Assembly:
             is_busy=lambda: not all(task.drained() for task in self.tasks),
             failed=lambda error: self.work.arrivals.fail(error),
         )
-        self.lags = Lags(app.settings, self._parts, self._places, transport, self.standbys.lags)
+        self.lags = Lags(app.settings, self._parts, self._places, transport, folders, self.standbys.lags)
         self.work = Tasks(self._parts, self._places, transport, self.restore, self.woken.set, self.standbys.give)
         self.tasks, self.ingests = self.work.open, self.work.ingests
         self.queue_of = self.work.queue_of

@@ -96,6 +96,7 @@ class Folders:
         self._held: dict[str, _Held] = {}
         self._open: dict[str, Backend] = {}
         self._noted_s: dict[str, float] = {}
+        self._since_s = time.monotonic()
 
     def __contains__(self, task: str) -> bool:
         """Whether the stores of a task are open here."""
@@ -164,6 +165,27 @@ class Folders:
             except Exception as error:  # noqa: BLE001 - handed to the caller with the others
                 errors.append(error)
         return errors
+
+    def forget(self) -> list[Path]:
+        """Removes the folders that no worker of this place has had open for `state_cleanup_delay_ms`, all of which this
+        one was there. Gives them.
+        """
+        delay_s = self._settings.state_cleanup_delay_ms / 1000
+        if not delay_s or time.monotonic() - self._since_s < delay_s:
+            return []
+        return [path for path in task_folders(self._settings) if _age_s(path) >= delay_s and self._forgotten(path)]
+
+    def _forgotten(self, path: Path) -> bool:
+        if any(held.path == path for held in self._held.values()):
+            return False
+        try:
+            held = _lock(path)
+        except FolderInUseError:
+            return False
+        log.info("%s is removed: no worker has needed it for a long time", path)
+        _remove(path)
+        held.lock.release()
+        return True
 
     def note(self) -> None:
         """Writes down how far a folder is, if that was long ago: one at a time, so that it costs a commit nothing."""
@@ -256,6 +278,15 @@ def _offsets(path: Path) -> Offsets:
         return msgspec.json.decode((path / OFFSETS).read_bytes(), type=Offsets)
     except (OSError, msgspec.DecodeError):  # never written, or cut off by a power cut
         return {}
+
+
+def _age_s(path: Path) -> float:
+    """How long ago it was written down how far a folder is, which is done while it is open."""
+    noted = path / OFFSETS
+    try:
+        return time.time() - (noted if noted.exists() else path).stat().st_mtime
+    except FileNotFoundError:  # somebody else was faster
+        return 0.0
 
 
 def _sum(offsets: Offsets) -> int:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from state.api import Checkpoint
 from streams.config import Settings
 from streams.graph.plan import SubTopology
-from streams.runtime.folders import dormant
+from streams.runtime.folders import Folders, dormant
 from streams.runtime.parts import Parts
 from streams.runtime.places import Places
 from streams.transport.contract import TopicPartition, Transport, TransportError
@@ -43,7 +43,7 @@ class _Log(NamedTuple):
 
 class Lags:
     """Called, it gives how many records of changelogs the state at this place lacks, by task. `followed` is that of the
-    standbys.
+    standbys. What has lain there unused for too long is removed.
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class Lags:
         parts: Parts,
         places: Places,
         transport: Transport,
+        folders: Folders,
         followed: Callable[[], Mapping[str, int]],
     ) -> None:
+        self._folders = folders
         self._settings, self._parts, self._places, self._transport = settings, parts, places, transport
         self._followed = followed
         self._dormant: dict[str, int] = {}
@@ -99,6 +101,7 @@ class Lags:
             except TransportError as error:
                 log.debug("how far the state is that lies here was not to be learned: %s", error)
             looked.set()
+            self._folders.forget()
             await asyncio.sleep(LOOK_S)
 
     def _logs(self, name: str, offsets: Mapping[str, Checkpoint]) -> Iterator[_Log]:

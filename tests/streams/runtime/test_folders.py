@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ from streams.runtime.folders import Folders, dormant, furthest_folder, state_fol
 
 HOLDER = """
 import sys
+import time
 from streams.config import load_settings
 from streams.runtime.folders import Folders
 
@@ -257,3 +259,26 @@ async def test_a_folder_that_does_not_open_is_let_go(settings: Settings, folders
     other = Folders(settings)
     await taken(other)
     other.close(TASK)
+
+
+def test_what_nobody_has_needed_for_long_is_removed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings.with_values({"state_cleanup_delay_ms": 60_000})
+    folders, other = Folders(settings), Folders(settings, 1)
+    for task, at_work in ((TASK, folders), ("orders-1", other), ("orders-2", other), ("orders-3", folders)):
+        commit(at_work, 5, task)
+    commit(other, 1, "global")
+    other.close("orders-2")
+    folders.close("orders-3")
+    assert folders.forget() == []
+    old_s = time.time() - 100
+    for path in task_folders(settings):
+        os.utime(path / "offsets.json", (old_s, old_s))
+    assert folders.forget() == [], "it was not there for so long itself"
+    monkeypatch.setattr(folders, "_since_s", time.monotonic() - 100)
+    os.utime(state_folder(settings) / "orders-3" / "offsets.json")
+    assert folders.forget() == [state_folder(settings) / "orders-2"]
+    assert names(settings) == ["global.2", TASK, "orders-1", "orders-3"]
+    assert folders.close_all() == other.close_all() == []
+    never = Folders(settings.with_values({"state_cleanup_delay_ms": 0}))
+    monkeypatch.setattr(never, "_since_s", time.monotonic() - 1_000_000)
+    assert never.forget() == []

@@ -404,7 +404,14 @@ async def test_what_lies_at_a_place_is_told_by_its_lag(folder: str) -> None:
         await a.arrive(*names)
         await send(a, 0, 200)
         await a.work()
-        lags = Lags(b.app.settings, b.assembly._parts, b.assembly._places, b.assembly.transport, b.standbys.lags)
+        lags = Lags(
+            b.app.settings,
+            b.assembly._parts,
+            b.assembly._places,
+            b.assembly.transport,
+            b.assembly.folders,
+            b.standbys.lags,
+        )
         await lags.look()
         assert lags().keys() == set(names) and all(0 < lag < 100 for lag in lags().values()), "short changelogs"
         lags._settings = b.app.settings.with_values({"acceptable_recovery_lag": 5})
