@@ -78,7 +78,11 @@ class Loop:
         except Interrupted:
             return "signal"
         finally:
-            await self._turns.cancel()
+            await self.drop_turns()
+
+    async def drop_turns(self) -> None:
+        """Ends the turns that go on: nothing of them is to be committed."""
+        await self._turns.cancel()
 
     async def _run(self) -> Reason:
         while not self._stopping.is_set():

@@ -114,4 +114,5 @@ class Running:
     async def end(self) -> list[Exception]:
         """Ends without a commit, as a kill does: what was not committed is lost."""
         await self._background.__aexit__(None, None, None)
+        await self._rounds.drop_turns()
         return await self.assembly.close()

@@ -6,7 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import streams
+from streams.errors import UserCodeError
 from streams.runtime.observer import Silent
 from streams.runtime.worker import Worker
 from streams.testing import Driver
@@ -115,3 +118,18 @@ def test_in_the_driver_agents_sleep_side_by_side(tmp_path: Path) -> None:
         driver.pipe("numbers", [(key, n) for n, key in enumerate(keys(6))])
         assert sorted(record.value for record in driver.read("out")) == list(range(6))
         assert driver.clock.now_ms == 3 * 3_600_000
+
+
+def test_in_the_driver_one_that_fails_ends_those_that_wait(tmp_path: Path) -> None:
+    async def agent(stream: Any) -> Any:
+        async for number in stream:
+            await asyncio.sleep(number)
+            if number == 1:
+                raise ValueError("one")
+            yield number
+
+    app = app_of(tmp_path, agent)
+    with Driver(app, partitions="declared") as driver:
+        with pytest.raises(UserCodeError, match="ValueError: one"):
+            driver.pipe("numbers", [(key, n + 1) for n, key in enumerate(keys(2))])
+        assert driver.is_down and driver.clock.now_ms == 1_000
