@@ -26,6 +26,8 @@ WAIT_MS = 1_000
 COMMIT_SHARE = 0.5
 """While there is little to do, commits may take up to this share of a processor, so that results do not wait for the
 interval. Waiting for a broker's answer takes nothing from anybody."""
+ASKED_SHARE = 0.2
+"""And up to this share of the clock's time where agents are asked, which are not answered meanwhile."""
 OUTPUTS_EARLY = 4_000
 """Records waiting in memory at which they are sent ahead of the commit. Few enough that they are encoded while they are
 in the processor's cache: with 50,000 a join took an eighth longer."""
@@ -161,10 +163,12 @@ class Loop:
         """Nothing to process: commit, or wait for something. True at the end of the input."""
         assembly = self._assembly
         if assembly.commit.has_news():
-            early_s = self._committed_s + self._commit_cpu_s / COMMIT_SHARE - time.monotonic()
-            if self._until_end or max(early_s, assembly.collecting_s()) <= 0:
+            asked = assembly.is_asked
+            apart_s = max(self._commit_cpu_s / COMMIT_SHARE, self._commit_cost_s / ASKED_SHARE if asked else 0.0)
+            early_s = self._committed_s + apart_s - time.monotonic()
+            if (self._until_end and not asked) or max(early_s, assembly.collecting_s()) <= 0:
                 await self.commit()
-            elif early_s > 0 and not assembly.is_asked:
+            elif early_s > 0 and not asked:
                 await self._pause(min(early_s, self._commit_interval_s, assembly.until_due_s()))
             else:
                 await self._wait(
