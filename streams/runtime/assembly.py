@@ -20,13 +20,13 @@ from streams.runtime.commit import Commit
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import Folders
 from streams.runtime.lags import Lags
-from streams.runtime.membership import LostMembershipError, Membership
+from streams.runtime.membership import Membership
 from streams.runtime.observer import Restoring
 from streams.runtime.parts import Parts
 from streams.runtime.places import Places
 from streams.runtime.restore import Restore
+from streams.runtime.sharing import Sharing
 from streams.runtime.standby import Standbys
-from streams.runtime.steps import reach
 from streams.runtime.tasks import Tasks
 from streams.runtime.topics import Topics
 from streams.runtime.totals import Totals
@@ -102,6 +102,7 @@ class Assembly:
         )
         self.lags = Lags(app.settings, self._parts, self._places, transport, folders, self.standbys.lags)
         self.work = Tasks(self._parts, self._places, transport, self.restore, self.woken.set, self.standbys.give)
+        self.sharing = Sharing(membership, self.work, self.standbys, self._parts.names, self.woken)
         self.tasks, self.ingests = self.work.open, self.work.ingests
         self.queue_of = self.work.queue_of
         self.commit = Commit(
@@ -153,48 +154,6 @@ class Assembly:
             self.app.worker = replace(self.app.worker, is_leader=leads, owner=owner)
             await self.lags.start()
             self.work.arrivals.begin(self.membership.owned)
-
-    # -- coming and going
-
-    @property
-    def due(self) -> bool:
-        """Whether something comes or goes now."""
-        return self.work.due or (self.membership is not None and self.membership.due)
-
-    async def share(self, commit: Callable[[], Awaitable[None]]) -> None:
-        """Gives back what is to go, begins what is new, opens what is ready. Call it between two rounds.
-
-        Raises LostMembershipError, and what `commit` raises.
-        """
-        membership = self.membership
-        if membership is not None:
-            membership.check()
-            if going := membership.to_give_back():
-                reach("revoke: commit")
-                await commit()
-                await self.work.give_up(going)
-                membership.check()
-                reach("revoke: join again")
-                membership.gave_back(going)
-            self._follow(membership)
-            self.work.arrivals.begin(membership.take())
-        self.work.open_ready()
-
-    def _follow(self, membership: Membership) -> None:
-        told, here = membership.told, membership.owned | membership.wanted
-        self.standbys.want(set(told.standby) - here, set(told.warm_up) - here, keep=here | membership.expected)
-
-    async def gather(self) -> None:
-        """Until everything is here, if it is this worker's alone. One of several begins with what it has."""
-        assert self.membership is not None
-        try:
-            await self.share(_nothing)
-            while self.work.coming and self.membership.owned.issuperset(self.names):
-                await self.woken.wait()
-                self.woken.clear()
-                await self.share(_nothing)
-        except LostMembershipError:
-            self.membership.due = True  # the loop comes to it
 
     def rpc(self) -> WorkerRpc:
         """What asks agents for the app's code, and answers for its agents."""
@@ -265,7 +224,7 @@ class Assembly:
         """All that was there is processed: sources are finished, every partition is read, foreign topics as far as
         they went at start.
         """
-        if self.work.coming or self.due or not all(ingest.finished for ingest in self.ingests):
+        if self.work.coming or self.sharing.due or not all(ingest.finished for ingest in self.ingests):
             return False
         if self.membership is not None and not self.membership.is_settled:
             return False
@@ -357,10 +316,6 @@ def _asked_topics(app: App) -> Iterator[str]:
         from streams.rpc.questions import address
 
         yield from (address(agent)[0].name for agent in asked.values() if agent.app is app)
-
-
-async def _nothing() -> None:
-    """The commit of who has not begun to work."""
 
 
 async def _attempt(work: Callable[[], Awaitable[None] | None], errors: list[Exception]) -> None:

@@ -88,8 +88,8 @@ class Loop:
 
     async def _run(self) -> Reason:
         while not self._stopping.is_set():
-            if self._assembly.due:
-                await self._assembly.share(self.commit)
+            if self._assembly.sharing.due:
+                await self._assembly.sharing.share(self.commit)
             worked = await self.round()
             self._report()
             if worked or self._turns:

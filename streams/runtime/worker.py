@@ -124,7 +124,7 @@ class Worker:
         await self.assembly.begin(self.observer.restoring)
         assert self.assembly.membership is not None
         self._member = await self.assembly.membership.join()
-        await self.assembly.gather()
+        await self.assembly.sharing.gather()
 
     async def _until_stopped(self, work: Awaitable[None]) -> bool:
         """Does the work, but for a stop: then it is cancelled, and the answer is true."""
@@ -182,7 +182,7 @@ class Worker:
                 log.warning("going on from the last commit, as the log tells it: %s", error)
             self.assembly = await assembly.again()
             await self.assembly.begin(self.observer.restoring)
-            if await self._until_stopped(self.assembly.gather()):
+            if await self._until_stopped(self.assembly.sharing.gather()):
                 return "signal"
 
     def _look_again(self) -> None:

@@ -67,7 +67,7 @@ class FakeAssembly:
         self, tasks: list[FakeTask], *, interval_ms: int = 1_000, cost_s: float = 0.0, answer_s: float = 0.0
     ) -> None:
         self.tasks = tasks
-        self.due = False
+        self.sharing = SimpleNamespace(due=False)
         self.is_open = False
         self.globals = NoGlobals()
         self.ingests: list[Any] = []

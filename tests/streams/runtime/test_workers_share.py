@@ -294,7 +294,7 @@ async def test_workers_of_two_event_loops(folder: str) -> None:
     """The second reaches the broker of the first over loopback."""
     first = Running(counting(folder))
     await until(lambda: len(first.tasks) == 8, first)
-    other = Worker(counting(folder), Silent())
+    other = Worker(counting(folder), Silent(), serves=False)
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def run() -> None:
