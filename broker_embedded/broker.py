@@ -18,6 +18,9 @@ from broker_embedded.serving.server import Server
 
 log = logging.getLogger(__name__)
 
+_HELD_UP_S = 1.0
+_GRACE_S = 5.0
+
 
 class Broker:
     """Serves a data folder on one or several listeners. An async context manager.
@@ -117,9 +120,21 @@ class Broker:
         host, port = self.cluster.listeners[listener]
         return f"{host}:{port}"
 
+    async def _pause(self) -> None:
+        """Until the next tick. Where something has held up the event loop, those that it serves could show no sign of
+        life either: they have as long again, up to `_GRACE_S`, before anybody is taken for gone.
+        """
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._tick_interval_ms / 1000
+        await asyncio.sleep(self._tick_interval_ms / 1000)
+        late_s = loop.time() - due
+        if late_s > _HELD_UP_S:
+            log.debug("the event loop was held up for %.1f s", late_s)
+            await asyncio.sleep(min(late_s, _GRACE_S))
+
     async def _tell_time(self) -> None:
         while True:
-            await asyncio.sleep(self._tick_interval_ms / 1000)
+            await self._pause()
             try:
                 self.cluster.tick()
                 await self.cluster.flush_due()

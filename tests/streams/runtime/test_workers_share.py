@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ KEYS = 23
 
 def counting(folder: str, **settings: Any) -> streams.App:
     """A table, one behind a repartition, and an agent with a table."""
-    app = streams.App("shares", data_dir=folder, commit_interval_ms=5, heartbeat_interval_ms=50, **settings)
+    app = streams.App("shares", data_dir=folder, **{"commit_interval_ms": 5, "heartbeat_interval_ms": 50, **settings})
     numbers = app.topic("numbers", key_type=str, value_type=int, partitions=4)
     by_key = app.topic("by-key", key_type=str, value_type=int, partitions=1)
     by_rest = app.topic("by-rest", key_type=str, value_type=int, partitions=1)
@@ -355,4 +356,26 @@ async def test_two_versions_of_an_app_side_by_side(folder: str) -> None:
     await old.stop()
     await until(lambda: len(new.tasks) == 10, new)
     await new.stop()
+    await check(counting(folder), 300)
+
+
+@pytest.mark.slow
+async def test_what_holds_up_the_event_loop_does_not_cost_the_membership(
+    folder: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a worker whose broker is in its process: neither could do anything meanwhile."""
+    app = counting(folder, session_timeout_ms=6_000, heartbeat_interval_ms=3_000)
+
+    def slow(value: int) -> int:
+        if value == 150:
+            time.sleep(6.5)
+        return value
+
+    app.topics["numbers"].stream().map_values(slow, name="slow").to(app.topic("slow", value_type=int, partitions=1))
+    worker = Running(app)
+    await until(lambda: len(worker.tasks) == 8, worker)
+    await send(app, 0, 300)
+    await processed(app, 300, worker)
+    await worker.stop()
+    assert "going on from the last commit" not in caplog.text
     await check(counting(folder), 300)
