@@ -62,7 +62,9 @@ class Sender:
     """Sends events, each with the moment in it."""
 
     def __init__(self, address: str, topic: str) -> None:
-        self._producer = Producer({"bootstrap.servers": address, "linger.ms": 0, "acks": 1})
+        self._producer = Producer(
+            {"bootstrap.servers": address, "linger.ms": 0, "acks": 1, "partitioner": "murmur2_random"}
+        )
         self._topic = topic
         self._random = random.Random(7)
         self.sent: dict[int, float] = {}

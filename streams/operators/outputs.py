@@ -80,6 +80,15 @@ class Outputs:
     def _lane(self, topic: str, partition: int) -> Lane:
         return self._lanes.setdefault(TopicPartition(topic, partition), Lane())
 
+    def take(self, other: Outputs) -> None:
+        """What waits in `other`, behind what waits here; nothing waits there then."""
+        for tp, lane in other._lanes.items():
+            here = self._lanes.setdefault(tp, lane)
+            if here is not lane:
+                here.extend(lane.keys, lane.values, lane.timestamps, lane.headers)
+        self.pending_records += other.pending_records
+        other._lanes, other.pending_records = {}, 0
+
     def drain(self, without: Collection[str] = ()) -> Iterator[tuple[TopicPartition, bytearray, int]]:
         """Everything added so far as record batches, each with its number of records; what was handed out is
         forgotten. What is for the topics `without` stays.

@@ -20,6 +20,10 @@ from streams.runtime.steps import reach
 from streams.runtime.task import Task
 from streams.transport.contract import Committed, GroupIdentity, Producer, StaleGenerationError, TopicPartition
 
+TOGETHER_BYTES = 64 << 10
+"""Batches up to so many bytes are handed over at one go, and so leave in one request for each broker. Of more,
+some are on their way while others are being encoded."""
+
 
 class Ingests(Protocol):
     """A source's part in a commit: its records, and the position that goes with them."""
@@ -74,6 +78,7 @@ class Commit:
         self._posted: list[tuple[TopicPartition, int, Awaitable[int]]] = []
         self._ends: dict[TopicPartition, int] = {}
         self._open = False
+        self._held_bytes = 0
         self.count = 0
 
     @property
@@ -143,14 +148,21 @@ class Commit:
         await self._drain_one(self._marks)
 
     async def _drain(self) -> None:
-        for part in self.parts:
-            await self._drain_one(part.outputs)
+        """What several tasks have for a partition leaves in one batch: a broker works for each."""
+        if self.parts:
+            first, *others = (part.outputs for part in self.parts)
+            for outputs in others:
+                first.take(outputs)
+            await self._drain_one(first)
         await self._drain_one(self._extra)
 
     async def _drain_one(self, outputs: Outputs, without: Collection[str] = ()) -> None:
         for tp, batch, count in outputs.drain(without):
+            self._held_bytes += len(batch)
             self._posted.append((tp, count, await self._producer.post(tp, batch)))
-            await asyncio.sleep(0)
+            if self._held_bytes >= TOGETHER_BYTES:
+                self._held_bytes = 0
+                await asyncio.sleep(0)
 
     async def _arrived(self) -> None:
         """Everything that was sent is there."""

@@ -115,3 +115,14 @@ def test_nothing_added_is_nothing_sent() -> None:
     outputs = made()
     outputs.add("out", [], [], [])
     assert (outputs.pending_records, list(outputs.drain())) == (0, [])
+
+
+def test_what_one_takes_of_another_goes_behind_its_own_in_one_batch() -> None:
+    first, other = Outputs(lambda topic: 2, lambda topic: "none"), Outputs(lambda topic: 2, lambda topic: "none")
+    first.add("out", [b"a"], [b"1"], [1], partition=0)
+    other.add("out", [b"b"], [b"2"], [2], [(("h", b"x"),)], partition=0)
+    other.add("out", [b"c"], [b"3"], [3], partition=1)
+    first.take(other)
+    assert (first.pending_records, other.pending_records, list(other.drain())) == (3, 0, [])
+    batches = {tp.partition: records.decode(bytes(batch)) for tp, batch, _ in first.drain()}
+    assert {partition: batch.values() for partition, batch in batches.items()} == {0: [b"1", b"2"], 1: [b"3"]}
