@@ -20,6 +20,7 @@ from streams.runtime.commit import Commit
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import Folders
 from streams.runtime.lags import Lags
+from streams.runtime.left_open import LeftOpen
 from streams.runtime.membership import Membership
 from streams.runtime.observer import Restoring
 from streams.runtime.parts import Parts
@@ -76,6 +77,7 @@ class Assembly:
         if membership is not None:
             membership.wake = self.woken.set
             membership.lags, membership.followed = lambda: self.lags(), lambda: self.standbys.wanted
+            membership.missed = lambda names: self.left_open.end(names)
         self.asked_topics = frozenset(_asked_topics(app))
         """What is for these is sent with the commit and not ahead of it. An agent's request would lie behind it, unseen
         until the commit that waits for the agent."""
@@ -100,6 +102,7 @@ class Assembly:
             is_busy=lambda: not all(task.drained() for task in self.tasks),
             failed=lambda error: self.work.arrivals.fail(error),
         )
+        self.left_open = LeftOpen(app.settings, transport)
         self.lags = Lags(app.settings, self._parts, self._places, transport, folders, self.standbys.lags)
         self.work = Tasks(self._parts, self._places, transport, self.restore, self.woken.set, self.standbys.give)
         self.sharing = Sharing(membership, self.work, self.standbys, self._parts.names, self.woken)
@@ -278,6 +281,7 @@ class Assembly:
         await self.work.close(lambda close: _attempt(close, errors))
         await _attempt(self.standbys.close, errors)
         await _attempt(self.lags.close, errors)
+        await _attempt(self.left_open.close, errors)
         await _attempt(self.producer.close, errors)
         return errors
 

@@ -63,6 +63,8 @@ class Membership:
         self.wake: Callable[[], None] = lambda: None
         self.lags: Callable[[], dict[str, int]] = dict
         self.followed: Callable[[], tuple[str, ...]] = tuple
+        self.missed: Callable[[set[str]], None] = lambda names: None
+        """Told the names of members that are gone, by the one that leads."""
         self._is_joining = True
         self._is_lost = False
         self._start = uuid.uuid4().hex[:8]
@@ -201,6 +203,8 @@ class Membership:
     async def assign(self, members: Mapping[str, Subscription]) -> Mapping[str, Assignment]:
         infos = _without_doubles(members)
         hosts = {info.name: info.host for info in infos.values()}
+        if gone := self.told.hosts.keys() - hosts.keys():
+            self.missed(gone)
         given = assign(self._inventory.tasks, infos, self._rules)
         moving = any(sum(len(part.active) for part in given.values()) < len(one.where) for one in given.values())
         common = {"hosts": hosts, "moving": moving, "topology": self._inventory.topology}
