@@ -137,8 +137,8 @@ def test_a_new_worker_moves_no_more_than_its_share(counts: list[int], workers: i
     group.settle()
     share = -(-len(tasks) // (workers + 1))
     assert len(group.workers["new"].active) <= share
-    # An exchange that evens out a sub-topology moves one more.
-    assert group.moves <= 2 * share
+    # Where that left a sub-topology uneven, two tasks change places.
+    assert group.moves <= share + 2 * len(counts)
 
 
 @given(counts, st.integers(2, 5))
