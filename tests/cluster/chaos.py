@@ -29,6 +29,7 @@ from tests.cluster.feeder import Feeder, make_topics
 from tests.cluster.fleet import Fleet
 from tests.cluster.judge import Judge, read_all, undecided
 from tests.cluster.proxied_cluster import ProxiedCluster, running_proxied_cluster
+from tests.cluster.worker_process import wait_for
 
 RECORDS_PER_S = 200
 PART_S = 20.0
@@ -67,8 +68,9 @@ class Chaos:
         self._fleet = Fleet(self.cluster, self.folder, "tests.cluster.chaos_app:app", "chaos", settings)
         self._feeder = Feeder(self.cluster.bootstrap, RECORDS_PER_S, INPUTS)
         try:
-            self._fleet.add()
-            self._fleet.add()
+            for _ in range(2):
+                self._fleet.add()
+            wait_for(lambda: all(w.has_begun for w in self._fleet.workers), lambda: "two workers")
             return self._run()
         except Exception:  # noqa: BLE001 - told with all the rest
             return [traceback.format_exc()]
@@ -81,7 +83,7 @@ class Chaos:
         faults = threading.Thread(target=self._do_faults, args=(stopping,), daemon=True)
         try:
             faults.start()
-            parts = self._feed(judge, self._began_s + 60 * self.minutes)
+            parts = self._feed(judge, time.monotonic() + 60 * self.minutes)
         finally:
             judge.close()
             stopping.set()

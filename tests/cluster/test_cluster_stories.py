@@ -147,7 +147,8 @@ def test_asked_to_end_it_commits_and_a_restart_counts_nothing_twice(new_story: N
 
 
 def test_a_rolling_restart_of_all_workers_replays_nothing(new_story: NewStory) -> None:
-    story = new_story(**LONG_SESSION)
+    """Their seats are kept for them, though their folders are new."""
+    story = new_story(**LONG_SESSION, LEAVE_ON_STOP="false")
     for _ in range(3):
         story.worker()
     story.send(2_400)
