@@ -233,8 +233,13 @@ class Case:
         self.processes.append(process)
 
     def owners(self) -> Owners:
-        """Who has which partition of the input, by the member's client, as Kafka's broker says."""
-        described: Any = self._admin.describe_consumer_groups([self._app])[self._app].result(30)
+        """Who has which partition of the input, as the group's coordinator says; nobody when it does not answer."""
+        from confluent_kafka import KafkaException
+
+        try:
+            described: Any = self._admin.describe_consumer_groups([self._app], request_timeout=5)[self._app].result(10)
+        except (KafkaException, TimeoutError):
+            return {}
         return {
             tp.partition: member.group_instance_id or member.member_id
             for member in described.members
