@@ -4,46 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from benchmarks import workload
 from benchmarks.harness import FailedRunError, Plan, summary
+from benchmarks.history import HISTORY, record
 from benchmarks.peers import PeerMissingError
 
-HISTORY = Path(__file__).with_name("history.jsonl")
+COMMANDS = ("broker", "broker-load", "compare", "driver", "pauses", "scale")
+"""Modules that have figures and options of their own."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures, prints, and returns the exit code: 1 when a run crashed or answered wrongly."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["broker"]:
-        from benchmarks import broker  # brokers and their clients have figures and options of their own
-
-        return broker.main(arguments[1:])
-    if arguments[:1] == ["broker-load"]:
-        from benchmarks import broker_load
-
-        return broker_load.main(arguments[1:])
-    if arguments[:1] == ["pauses"]:
-        from benchmarks import pauses
-
-        return pauses.main(arguments[1:])
-    if arguments[:1] == ["driver"]:
-        from benchmarks import driver
-
-        return driver.main(arguments[1:])
-    if arguments[:1] == ["compare"]:
-        from benchmarks import compare
-
-        return compare.main(arguments[1:])
-    if arguments[:1] == ["scale"]:
-        from benchmarks import scale
-
-        return scale.main(arguments[1:])
+    if arguments and arguments[0] in COMMANDS:
+        command: Callable[[list[str]], int] = import_module(f"benchmarks.{arguments[0].replace('-', '_')}").main
+        return command(arguments[1:])
     if arguments[:1] == ["profile"]:
         arguments = [*arguments[1:], "--profile", "--runs", "1", "--only-ours"]
     options = _parser().parse_args(arguments)
@@ -72,14 +52,6 @@ def main(arguments: list[str] | None = None) -> int:
     if options.record:
         record(lines)
     return 0
-
-
-def record(lines: list[dict[str, Any]], history: Path = HISTORY) -> None:
-    """Appends lines to the history, with the commit and the time of day they were measured at."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
-    stamp = {"commit": commit.stdout.strip(), "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    with history.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps({**stamp, **line}) + "\n" for line in lines)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.broker_process import SYSTEMS, Running, running, stamp
+from benchmarks.history import record
 from tests.interop.apache_kafka import class_path
 
 BYTES_100, BYTES_1K = 100, 1024
@@ -202,8 +203,6 @@ def main(arguments: list[str] | None = None) -> int:
     lines.append(summary("broker", lines, GOALS))
     print(json.dumps(lines[-1]))
     if options.record:
-        from benchmarks.__main__ import record
-
         record(lines)
     return 0
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.broker_process import SYSTEMS, Running, running, stamp
+from benchmarks.history import record
 from tests.interop.apache_kafka import free_port
 
 COMPACTED = {
@@ -250,8 +251,6 @@ def main(arguments: list[str] | None = None) -> int:
         lines.append(summary("broker-load", lines, GOALS))
         print(json.dumps(lines[-1]))
     if options.record:
-        from benchmarks.__main__ import record
-
         record(lines)
     return 0
 

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 from benchmarks import workload
 from benchmarks.harness import TIMES, FailedRunError, Plan
+from benchmarks.history import commit, now
 from benchmarks.peers import PeerMissingError
 
 RESULTS = Path(__file__).with_name("results")
@@ -160,8 +160,7 @@ def versions(lines: Sequence[Line]) -> str:
 def main(arguments: list[str]) -> int:
     """Measures, prints, and gives the exit code: 1 when a run failed or answered wrongly."""
     options = _parser().parse_args(arguments)
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
-    stamp = {"commit": commit.stdout.strip(), "cpus": os.cpu_count()}
+    stamp = {"commit": commit(), "cpus": os.cpu_count()}
     results = options.results or RESULTS / f"{datetime.now(UTC):%Y-%m-%d}.jsonl"
     lines: list[Line] = []
     failed = False
@@ -169,7 +168,7 @@ def main(arguments: list[str]) -> int:
     for plan in plans(names, options.transport, options.rounds, options.n, options.warm_up):
         try:
             for line in plan.lines():
-                lines.append(line | stamp | {"at": datetime.now(UTC).isoformat(timespec="seconds"), "load": load()})
+                lines.append(line | stamp | {"at": now(), "load": load()})
                 append(results, lines[-1])
                 print(_short(lines[-1]), file=sys.stderr, flush=True)
         except (FailedRunError, PeerMissingError, workload.WrongAnswerError) as error:

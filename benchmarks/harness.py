@@ -84,12 +84,6 @@ class Plan:
                 plan, services={name: plan._warm(v, services) for name, v in variants.items() if load(name).WARM_UP}
             )
 
-    def _warms(self, peer: str) -> bool:
-        """Whether its process goes on from run to run; where its start is measured it does not."""
-        from benchmarks.peers import load
-
-        return bool(load(peer).WARM_UP) and workload.load(self.workload).CLOCK != "first-record"
-
     def _warm(self, variant: Variant, services: ExitStack) -> Service:
         """The process of a peer that goes on from run to run, warmed up."""
         from benchmarks.peers import Service, load

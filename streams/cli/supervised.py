@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streams.app import App
     from streams.config import Settings
     from streams.runtime.observer import Observer
-    from streams.supervisor.supervisor import Plan
+    from streams.supervisor.supervisor import Crew
 
 
 class ToldLines(LogLines):
@@ -67,29 +67,29 @@ def report(app: App, *, as_json: bool) -> int:
 def supervise(app: App, observer: Observer, workers: int, *, until_end: bool) -> int:
     """Several workers, by the command line of this process; gives the exit code."""
     from streams.supervisor.broker_process import command
-    from streams.supervisor.supervisor import Plan
+    from streams.supervisor.supervisor import Crew
 
     broker = command(app.settings) if app.settings.broker == "embedded" else None
     same = [sys.executable, *sys.orig_argv[1:]]
     try:
         app.plan()  # what is wrong with it is said once, and not by each of them
-        plan = Plan(workers, same, broker, until_end, bool(app.reports))
-        return asyncio.run(_supervise(plan, observer, app.settings))
+        crew = Crew(workers, same, broker, until_end, bool(app.reports))
+        return asyncio.run(_supervise(crew, observer, app.settings))
     except SAYS_IT_ALL as error:
         raise click.ClickException(str(error)) from error
 
 
-async def _supervise(plan: Plan, observer: Observer, settings: Settings) -> int:
+async def _supervise(crew: Crew, observer: Observer, settings: Settings) -> int:
     from streams.runtime.signals import first_signal
     from streams.supervisor.scaling import give_up_seats
     from streams.supervisor.supervisor import Supervisor
 
     supervisor = Supervisor(
-        plan,
+        crew,
         observer,
         out=click.echo,
         err=lambda line: click.echo(line, err=True),
-        before=lambda: give_up_seats(settings, plan.workers),
+        before=lambda: give_up_seats(settings, crew.workers),
     )
     loop = asyncio.get_running_loop()
     with first_signal(lambda: loop.call_soon_threadsafe(supervisor.stop), again=supervisor.kill) as received:

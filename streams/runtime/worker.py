@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from streams.runtime.assembling import assemble
 from streams.runtime.assembly import Assembly
 from streams.runtime.background import Background
 from streams.runtime.conditions import Conditions, Sleep, wall_ms
+from streams.runtime.cut_short import done_before
 from streams.runtime.end_of_input import Alone, EndOfInput
 from streams.runtime.loop import Interrupted, Loop
 from streams.runtime.membership import LostMembershipError
@@ -81,11 +82,11 @@ class Worker:
         reason: Reason = "failed"
         failure: BaseException | None = None
         try:
-            if await self._until_stopped(self._start()):
-                reason = "signal"
-            else:
+            if await done_before(self._stopping, self._start()):
                 reason = await self._work()
                 self.observer.ending()
+            else:
+                reason = "signal"
         except BaseException as error:  # noqa: BLE001 - raised below, when everything is closed
             failure = error
             self._tell(error)
@@ -125,20 +126,6 @@ class Worker:
         assert self.assembly.membership is not None
         self._member = await self.assembly.membership.join()
         await self.assembly.sharing.gather()
-
-    async def _until_stopped(self, work: Awaitable[None]) -> bool:
-        """Does the work, but for a stop: then it is cancelled, and the answer is true."""
-        working, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiting in (working, stop):
-                waiting.cancel()
-            await asyncio.gather(working, stop, return_exceptions=True)
-        if working.cancelled():
-            return True
-        working.result()
-        return False
 
     async def _work(self) -> Reason:
         background = Background(self.app, self._now_ms)
@@ -182,7 +169,7 @@ class Worker:
                 log.warning("going on from the last commit, as the log tells it: %s", error)
             self.assembly = await assembly.again()
             await self.assembly.begin(self.observer.restoring)
-            if await self._until_stopped(self.assembly.sharing.gather()):
+            if not await done_before(self._stopping, self.assembly.sharing.gather()):
                 return "signal"
 
     def _look_again(self) -> None:
@@ -192,7 +179,7 @@ class Worker:
 
     async def _back_off(self, seconds: float) -> None:
         """Waits before a record is tried again. A stop does not wait for it."""
-        if await self._until_stopped(self._sleep(seconds)):
+        if not await done_before(self._stopping, self._sleep(seconds)):
             raise Interrupted("the worker was stopped while a record waited to be tried again")
 
     def _info(self, assembly: Assembly) -> Started:

@@ -9,11 +9,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from streams.runtime.cut_short import done_before
 from streams.runtime.observer import Observer, Reason
 from streams.supervisor.child import Child, Say
+from streams.supervisor.keeper import GaveUpError, Keeper
 from streams.supervisor.messages import AtEnd, Began, Check, Status
 from streams.supervisor.restarts import how
-from streams.supervisor.seat import GaveUpError, Seat
 from streams.supervisor.sums import summary, total
 from streams.supervisor.waves import Waves
 
@@ -22,7 +23,7 @@ TICK_S = 1.0
 log = logging.getLogger("streams.supervisor")
 
 
-class Plan(NamedTuple):
+class Crew(NamedTuple):
     """What is to run: `workers` processes of `command`, and when they have ended one more, number 0, for the `reports`;
     before them all and longer than they, that of `broker`.
     """
@@ -39,20 +40,20 @@ async def nothing() -> None:
 
 
 class Supervisor:
-    """Runs a plan. `out` and `err` get the lines that the processes write, those of `err` with who wrote them.
+    """Keeps a crew running. `out` and `err` get the lines that the processes write, those of `err` with who wrote them.
 
     `before` is awaited when the broker is there and before the first worker is started.
     """
 
     def __init__(
-        self, plan: Plan, observer: Observer, *, out: Say, err: Say, before: Callable[[], Awaitable[None]] = nothing
+        self, crew: Crew, observer: Observer, *, out: Say, err: Say, before: Callable[[], Awaitable[None]] = nothing
     ) -> None:
-        self._plan = plan
+        self._crew = crew
         self._observer = observer
         self._out, self._err = out, err
         self._before = before
-        self._workers = [self._seat(f"worker {n}", n, plan.command) for n in range(1, plan.workers + 1)]
-        self._broker = None if plan.broker is None else self._seat("the broker", 0, plan.broker)
+        self._workers = [self._keeper(f"worker {n}", n, crew.command) for n in range(1, crew.workers + 1)]
+        self._broker = None if crew.broker is None else self._keeper("the broker", 0, crew.broker)
         self._began_s = time.monotonic()
         self._waves = Waves()
         self._is_known = False
@@ -60,9 +61,9 @@ class Supervisor:
         self._failure: GaveUpError | None = None
         self._reporter: Child | None = None
 
-    def _seat(self, name: str, number: int, command: Sequence[str]) -> Seat:
+    def _keeper(self, name: str, number: int, command: Sequence[str]) -> Keeper:
         label = f"[{number or 'broker'}] "
-        return Seat(
+        return Keeper(
             name,
             number,
             command,
@@ -85,14 +86,14 @@ class Supervisor:
     def _tell_the_end(self) -> None:
         if self._failure is not None:
             log.error("%s", self._failure)
-        counts = [seat.counts for seat in self._workers]
+        counts = [keeper.counts for keeper in self._workers]
         self._observer.stopped(summary(counts, self._reason(), self._began_s))
 
     async def _report(self) -> None:
         """Lets one process show what all have done together."""
-        if self._plan.reports and self._is_known and self._reason() != "failed":
+        if self._crew.reports and self._is_known and self._reason() != "failed":
             self._reporter = await Child.start(
-                self._plan.command, 0, out=self._out, err=self._err, hear=lambda status: None
+                self._crew.command, 0, out=self._out, err=self._err, hear=lambda status: None
             )
             if code := await self._reporter.ended():
                 self._failure = GaveUpError(f"the report has failed: {how(code)}", code)
@@ -102,7 +103,7 @@ class Supervisor:
         broker = asyncio.create_task(self._keep_broker())
         ticking = asyncio.create_task(self._tick())
         try:
-            if await self._unless_stopped(self._prepare()):
+            if await done_before(self._stopping, self._prepare()):
                 await asyncio.gather(*map(self._keep, self._workers))
             self._tell_the_end()
             await self._report()
@@ -117,20 +118,8 @@ class Supervisor:
             await self._broker.began.wait()
         await self._before()
 
-    async def _unless_stopped(self, work: Awaitable[None]) -> bool:
-        """Does the work, but for a stop; then the answer is false."""
-        working, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-            if not working.done():
-                working.cancel()
-        await asyncio.gather(working, stop, return_exceptions=True)
-        return not working.cancelled() and working.result() is None
-
     def _reason(self) -> Reason:
-        codes = {seat.code for seat in self._workers} - {0, None, -signal.SIGTERM}
+        codes = {keeper.code for keeper in self._workers} - {0, None, -signal.SIGTERM}
         if self._failure is not None or codes:
             return "failed"
         return "signal" if self._stopping.is_set() else "end"
@@ -138,8 +127,8 @@ class Supervisor:
     def stop(self) -> None:
         """Lets the workers commit what they have done and end."""
         self._stopping.set()
-        for seat in self._workers:
-            seat.stop()
+        for keeper in self._workers:
+            keeper.stop()
 
     def kill(self) -> None:
         """Ends every process at once. May be called by a signal handler."""
@@ -149,9 +138,9 @@ class Supervisor:
 
     # -- processes
 
-    async def _keep(self, seat: Seat) -> None:
+    async def _keep(self, keeper: Keeper) -> None:
         try:
-            await seat.keep()
+            await keeper.keep()
         except GaveUpError as error:
             self._fail(error)
         self._look_at_waves()
@@ -169,38 +158,38 @@ class Supervisor:
 
     # -- what they tell
 
-    def _heard(self, seat: Seat, status: Status) -> None:
+    def _heard(self, keeper: Keeper, status: Status) -> None:
         if isinstance(status, Began) and status.info is not None:
             if not self._is_known:
                 self._is_known = True
-                self._observer.started(status.info._replace(workers=self._plan.workers))
+                self._observer.started(status.info._replace(workers=self._crew.workers))
             self._waves.forget()
             self._ask()
         elif isinstance(status, AtEnd):
-            self._waves.answered(seat.number, status.wave, status.moved)
+            self._waves.answered(keeper.number, status.wave, status.moved)
             self._look_at_waves()
 
     def _look_at_waves(self) -> None:
-        if not self._plan.until_end:
+        if not self._crew.until_end:
             return
-        at_work = {seat.number: seat for seat in self._workers if seat.is_at_work}
+        at_work = {keeper.number: keeper for keeper in self._workers if keeper.is_at_work}
         all_at_end = self._waves.complete(at_work)
         if all_at_end is False:
             self._ask()
         elif all_at_end:
-            for seat in at_work.values():
-                seat.finish()
+            for keeper in at_work.values():
+                keeper.finish()
 
     def _ask(self) -> None:
-        if self._plan.until_end:
-            for seat in self._workers:
-                seat.tell(Check(self._waves.wave))
+        if self._crew.until_end:
+            for keeper in self._workers:
+                keeper.tell(Check(self._waves.wave))
 
     async def _tick(self) -> None:
         """Adds up what the workers have told."""
         while True:
             await asyncio.sleep(TICK_S)
-            counts = [seat.counts for seat in self._workers]
+            counts = [keeper.counts for keeper in self._workers]
             if any(each.fresh for each in counts):
                 for each in counts:
                     each.fresh = False

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import data, harness, profile, workload
 from benchmarks.harness import Plan, summary
+from benchmarks.history import record
 from benchmarks.profile import Sampler
 
 
@@ -84,8 +85,8 @@ def test_a_run_that_fails_prints_no_figure(monkeypatch: pytest.MonkeyPatch, capf
 
 def test_recorded_lines_carry_commit_and_time(tmp_path: Path) -> None:
     history = tmp_path / "history.jsonl"
-    command.record([{"workload": "windowed"}], history)
-    command.record([{"workload": "join"}], history)
+    record([{"workload": "windowed"}], history)
+    record([{"workload": "join"}], history)
     lines = [json.loads(line) for line in history.read_text().splitlines()]
     assert [line["workload"] for line in lines] == ["windowed", "join"]
     assert {"commit", "at"} <= set(lines[0])

@@ -17,7 +17,7 @@ import pytest
 
 from streams.runtime.observer import Progress, Silent, Started, Stopped
 from streams.supervisor import restarts, supervisor
-from streams.supervisor.supervisor import Plan, Supervisor
+from streams.supervisor.supervisor import Crew, Supervisor
 
 ROOT = Path(__file__).parents[3]
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
@@ -55,15 +55,15 @@ class Seen(Silent):
 class Running:
     """A supervisor with what it said."""
 
-    def __init__(self, workers: int, *steps: str, broker: list[str] | None = None, **plan: Any) -> None:
+    def __init__(self, workers: int, *steps: str, broker: list[str] | None = None, **more: Any) -> None:
         command = [sys.executable, STAND_IN]
         self.seen = Seen()
         self.out: list[str] = []
         self.err: list[str] = []
         self.heard: list[tuple[str, Callable[[], object]]] = []
-        before: Callable[[], Awaitable[None]] = plan.pop("before", supervisor.nothing)
+        before: Callable[[], Awaitable[None]] = more.pop("before", supervisor.nothing)
         self.supervisor = Supervisor(
-            Plan(workers, [*command, *steps], None if broker is None else [*command, *broker], **plan),
+            Crew(workers, [*command, *steps], None if broker is None else [*command, *broker], **more),
             self.seen,
             out=self.out.append,
             err=self.line,
@@ -199,11 +199,11 @@ async def test_pipes_that_another_process_keeps_do_not_hold_the_end_up(tmp_path:
 SUPERVISOR = """
 import asyncio, sys
 from streams.runtime.observer import Silent
-from streams.supervisor.supervisor import Plan, Supervisor
+from streams.supervisor.supervisor import Crew, Supervisor
 
 async def main():
-    plan = Plan(2, [sys.executable, sys.argv[1], "lock:held", "say:up", "wait"])
-    await Supervisor(plan, Silent(), out=lambda line: print(line, flush=True), err=lambda line: None).run()
+    crew = Crew(2, [sys.executable, sys.argv[1], "lock:held", "say:up", "wait"])
+    await Supervisor(crew, Silent(), out=lambda line: print(line, flush=True), err=lambda line: None).run()
 
 asyncio.run(main())
 """

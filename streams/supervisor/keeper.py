@@ -1,4 +1,4 @@
-"""A place under a supervisor: one process at a time, and the next one when it dies."""
+"""Keeps a process under a supervisor: one at a time, and the next one when it dies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class GaveUpError(Exception):
         self.code = code
 
 
-class Seat:
+class Keeper:
     """Keeps one process of a `command` running. `hear` is told what it says, `out` and `err` get its lines. `known`
     says whether the command has ever worked, here or elsewhere.
     """
@@ -37,7 +37,7 @@ class Seat:
         *,
         out: Say,
         err: Say,
-        hear: Callable[[Seat, Status], object],
+        hear: Callable[[Keeper, Status], object],
         known: Callable[[], bool],
     ) -> None:
         self.name = name
