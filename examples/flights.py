@@ -58,7 +58,8 @@ class Trip(streams.Record):
     delay: int | None
 
 
-app = streams.App("flights")
+# Flights wait a second for planes that are being registered, whichever worker does that.
+app = streams.App("flights", max_task_idle_ms=1_000)
 flights = app.topic("flights", key_type=str, value_type=Flight, partitions=3, retention="forever")
 planes = app.topic("planes", key_type=str, value_type=Plane, partitions=3, retention="forever")
 alerts = app.topic("alerts", key_type=str, value_type=Alert)
