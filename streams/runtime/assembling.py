@@ -9,10 +9,11 @@ from streams.errors import TopologyError
 from streams.graph.plan import Plan
 from streams.runtime.assembly import Assembly, start_producer
 from streams.runtime.conditions import Conditions
+from streams.runtime.empty_seats import give_up
 from streams.runtime.folders import Folders
 from streams.runtime.inventory import Inventory
 from streams.runtime.membership import Membership
-from streams.runtime.seat import Seat, take_seat
+from streams.runtime.seat import Seat, free_seats, take_seat
 from streams.runtime.topics import Topics, position_topic
 from streams.transport.contract import Transport
 from streams.transport.making import Making
@@ -44,6 +45,9 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
         topics = await _topics(app, plan, transport, conditions)
         name = f"{app.id}-0" if seat is None else seat.transactional_id
         producer = await start_producer(app, transport, name)
+        if seat is not None and conditions.replay and conditions.slot is None:
+            # It is to come to an end, and nobody else at this place is at work on what these had.
+            await give_up(app.settings, transport, free_seats(app.settings))
         return Assembly(
             *(app, plan, transport, topics, producer, conditions, where),
             name=name,

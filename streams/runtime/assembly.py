@@ -18,6 +18,7 @@ from streams.graph.plan import Plan
 from streams.operators.outputs import Outputs
 from streams.runtime.commit import Commit
 from streams.runtime.conditions import Conditions
+from streams.runtime.end_of_input import tasks_behind
 from streams.runtime.folders import Folders
 from streams.runtime.lags import Lags
 from streams.runtime.left_open import LeftOpen
@@ -86,6 +87,7 @@ class Assembly:
         self.folders = folders
         self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
+        self._awaited: list[str] = []
         self._places = Places(plan, topics, transport)
         self._parts = Parts(app, plan, topics, folders, conditions)
         self.extra: Outputs = self._parts.outputs() if before is None else before.extra
@@ -239,14 +241,21 @@ class Assembly:
         )
 
     async def expects_more(self) -> bool:
-        """Whether records that the app has written are on their way to a task of its: in a transaction whose decision
-        its partition has not been told yet.
+        """Whether records that the app has written are on their way to a task of its, in a transaction whose decision
+        its partition has not been told yet; or a task that is elsewhere is not at its end: who has that may be gone, or
+        have something for this worker.
         """
         own = {tp: queue.fetch_offset for tp, queue in self.queue_of.items() if tp not in self.work.limits}
-        if not own:
-            return False
-        ends = await self.transport.latest(own, "read_uncommitted")
-        return any(ends[tp] > offset for tp, offset in own.items())
+        if own:
+            ends = await self.transport.latest(own, "read_uncommitted")
+            if any(ends[tp] > offset for tp, offset in own.items()):
+                return True
+        elsewhere = {} if self.membership is None else self.membership.elsewhere
+        behind = await tasks_behind(self.transport, self.app.id, elsewhere, self.work.limits)
+        if behind and not self._awaited:
+            log.info("at the end of its own input; goes on until other workers are, with %s", ", ".join(behind))
+        self._awaited = behind
+        return bool(behind)
 
     async def purge(self) -> None:
         """Deletes what was processed from repartition topics, now and then, and writes down how far stores are."""

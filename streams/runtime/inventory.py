@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 class Inventory:
-    """`tasks` in the order of the plan, `topics` that they read; `topology` is the same for workers that agree on all
-    of this.
+    """`tasks` in the order of the plan, `topics` that they read, `sources` those tasks that are sources;
+    `topology` is the same for workers that agree on all of this.
     """
 
     def __init__(self, app: App, plan: Plan, topics: Topics) -> None:
@@ -29,6 +29,7 @@ class Inventory:
             for partition in range(topics.tasks[sub.id]):
                 tps = [TopicPartition(name, partition) for name in read if partition < topics.partitions(name)]
                 self._add(TaskInfo(f"{sub.id}-{partition}", sub.id, bool(sub.stores)), tps)
+        self.sources = {named(source) for source in app.sources}
         for source in app.sources:
             tp = TopicPartition(position_topic(app.id, source.name), 0)
             self._add(TaskInfo(named(source), named(source), False), [tp])

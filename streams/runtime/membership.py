@@ -22,7 +22,7 @@ from streams.runtime.assign.assignor import Rules, assign
 from streams.runtime.assign.roster import MemberAssignment, MemberInfo, decode, encode
 from streams.runtime.inventory import Inventory
 from streams.runtime.seat import Seat
-from streams.transport.contract import Asks, FencedError, GroupIdentity
+from streams.transport.contract import Asks, FencedError, GroupIdentity, TopicPartition
 from streams.transport.group.member import GroupMember
 from streams.transport.group.protocol import Assignment, Subscription
 
@@ -124,6 +124,12 @@ class Membership:
         """
         is_waiting = self._is_joining or self._is_lost or self.due or self.told.moving
         return not is_waiting and self._told_round == self._round
+
+    @property
+    def elsewhere(self) -> dict[str, list[TopicPartition]]:
+        """What those tasks read that it does not have."""
+        away = self._inventory.partitions.keys() - self.owned - self._inventory.sources
+        return {task: self._inventory.partitions[task] for task in sorted(away)}
 
     def is_leader(self) -> bool:
         """Whether it is the one of the app's workers that does what only one is to do."""
