@@ -15,6 +15,7 @@ A result counts when a read-committed consumer of another library has it.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -92,7 +93,8 @@ def kafka_streams(address: str, app: str, folder: Path, number: int, standbys: i
     """An instance with exactly_once_v2 and one thread."""
     options = ("-Xms256m", "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
     command = ["java", *options, "Pauses", address, app, str(folder / f"java-{number}"), f"{app}-in", f"{app}-out"]
-    settings = (f"num.standby.replicas={standbys}", *more)
+    # As often as it may look whether a task that was warmed up can move: by default it does every ten minutes.
+    settings = (f"num.standby.replicas={standbys}", "probing.rebalance.interval.ms=60000", *more)
     environment = {"CLASSPATH": class_path(JAVA, ("kafka-streams",))}
     return Process([*command, *settings], environment, folder / f"java-{number}.log")
 
@@ -224,7 +226,6 @@ class Case:
         wanted = [NewTopic(f"{self._app}-{end}", PARTITIONS, config={"retention.ms": "-1"}) for end in ("in", "out")]
         for made in admin.create_topics(wanted).values():
             made.result(30)
-        self._admin = admin
 
     def add(self) -> None:
         make = SYSTEMS[self._system]
@@ -234,18 +235,28 @@ class Case:
 
     def owners(self) -> Owners:
         """Who has which partition of the input, as the group's coordinator says; nobody when it does not answer."""
-        from confluent_kafka import KafkaException
+        from streams.admin import Admin
+        from streams.transport.contract import TransportError
+        from streams.transport.kafka import KafkaTransport
+
+        async def describe() -> Owners:
+            transport = KafkaTransport(self._cluster.bootstrap, request_timeout_ms=5_000, retry_timeout_ms=5_000)
+            await transport.start()
+            try:
+                described = await Admin(transport).describe_group(self._app)
+            finally:
+                await transport.stop()
+            return {
+                tp.partition: member.instance_id or member.member_id
+                for member in described.members
+                for tp in member.partitions
+                if tp.topic == f"{self._app}-in"
+            }
 
         try:
-            described: Any = self._admin.describe_consumer_groups([self._app], request_timeout=5)[self._app].result(10)
-        except (KafkaException, TimeoutError):
+            return asyncio.run(describe())
+        except TransportError:
             return {}
-        return {
-            tp.partition: member.group_instance_id or member.member_id
-            for member in described.members
-            for tp in member.assignment.topic_partitions
-            if tp.topic == f"{self._app}-in"
-        }
 
     def settle(self, members: int) -> Owners:
         """Waits until all partitions are shared evenly, and stay so."""
