@@ -3,7 +3,8 @@
 `python -m benchmarks pauses` starts three brokers (replication factor 3, two in sync) and feeds six partitions, each at
 an even pace, after a state of so many keys has been built. It prints a JSON line for each figure, system and round:
 
-- `stays_s`: a third process joins two; the longest time without a result of any partition that stays where it is
+- `quiet_s`: nothing happens; the longest time without a result of any partition
+- `stays_s`: a third process joins two; the same for the partitions that stay where they are
 - `moves_s`: the same for those that move to it
 - `warm_s`: one of two processes with a standby each is asked to end; the longest time of its partitions
 - `kill_s`: one of two is killed with -9 and started again over its folder; from there to the first result of its
@@ -289,13 +290,17 @@ def case(*arguments: Any) -> Iterator[Case]:
 
 def joins(of: Case) -> dict[str, float]:
     before, began = of.settle(2), time.monotonic()
+    time.sleep(WATCHED_S)
+    quiet_s = max(of.traffic.longest_s(p, began) for p in before)
+    began = time.monotonic()
     of.add()
     after = of.settle(3)
     time.sleep(WATCHED_S)
     stay = {p for p in after if after[p] == before[p]}
     pauses = {p: of.traffic.longest_s(p, began) for p in after}
     moved = [pauses[p] for p in after if p not in stay]
-    return {"stays_s": max(pauses[p] for p in stay)} | ({"moves_s": max(moved)} if moved else {})
+    found = {"quiet_s": quiet_s, "stays_s": max(pauses[p] for p in stay)}
+    return found | ({"moves_s": max(moved)} if moved else {})
 
 
 def leaves(of: Case) -> dict[str, float]:
