@@ -23,7 +23,7 @@ TICK_S = 0.001
 
 
 class Collector(threading.Thread):
-    """Reads results and notes when each came."""
+    """Reads results and notes when each came; what is in them is looked at in the end."""
 
     def __init__(self, address: str, topic: str) -> None:
         super().__init__(daemon=True)
@@ -42,20 +42,28 @@ class Collector(threading.Thread):
         )
         self._consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
         self._stopping = threading.Event()
-        self.came: list[tuple[int, int, float]] = []  # when it was sent, when its result came, the amount
+        self._values: list[tuple[int, bytes]] = []
 
     def run(self) -> None:
         while not self._stopping.is_set():
-            for message in self._consumer.consume(1_000, 0.05):
-                if message.error() is None:
-                    now_ns, event = time.monotonic_ns(), json.loads(message.value() or b"")
-                    self.came.append((event["ts"], now_ns, event["amount"]))
+            first = self._consumer.poll(0.05)
+            if first is None:
+                continue
+            now_ns = time.monotonic_ns()
+            # `consume` waits until it has as many as wanted, or the time is over: without time it gives what is here.
+            messages = [first, *self._consumer.consume(1_000, 0)]
+            self._values += [(now_ns, message.value() or b"") for message in messages if message.error() is None]
         self._consumer.close()
 
-    def stop(self) -> None:
-        """Returns when it reads no more."""
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def stop(self) -> list[tuple[int, int, float]]:
+        """Reads no more. Of each result: when it was sent, when it came, the amount."""
         self._stopping.set()
         self.join()
+        events = ((now_ns, json.loads(value)) for now_ns, value in self._values)
+        return [(event["ts"], now_ns, event["amount"]) for now_ns, event in events]
 
 
 class Sender:
@@ -76,7 +84,6 @@ class Sender:
         self.sent[ts] = amount
         value = f'{{"user": "user-{user:05d}", "amount": {amount:.2f}, "ts": {ts}}}'
         self._producer.produce(self._topic, value, f"user-{user:05d}")
-        self._producer.poll(0)
         return ts
 
     def keep_on(self, rate: int, seconds: float) -> None:
@@ -86,6 +93,7 @@ class Sender:
             while sent < elapsed * rate:
                 self.send()
                 sent += 1
+            self._producer.poll(0)
             time.sleep(TICK_S)
 
 
@@ -95,16 +103,16 @@ def measure(offered: dict[str, Any]) -> dict[str, Any]:
     collector = Collector(offered["address"], offered["output"])
     collector.start()
     sender.send()
-    _wait(lambda: bool(collector.came), FIRST_S)
+    _wait(lambda: len(collector) > 0, FIRST_S)
     sender.keep_on(offered["rate"], offered["warm_up_s"])
     print("begin", flush=True)
     began_ns, began = time.monotonic_ns(), time.perf_counter()
     sender.keep_on(offered["rate"], offered["seconds"])
     seconds = time.perf_counter() - began
-    _wait(lambda: len(collector.came) >= len(sender.sent), LATE_S)
-    collector.stop()
-    _check(sender.sent, collector.came)
-    late_ms = np.array([(came - ts) / 1e6 for ts, came, _ in collector.came if ts >= began_ns])
+    _wait(lambda: len(collector) >= len(sender.sent), LATE_S)
+    results = collector.stop()
+    _check(sender.sent, results)
+    late_ms = np.array([(came - ts) / 1e6 for ts, came, _ in results if ts >= began_ns])
     p50, p95, p99 = np.percentile(late_ms, [50, 95, 99]).tolist()
     figures = {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "max_ms": float(late_ms.max())}
     return {"n": len(late_ms), "rate": offered["rate"], "seconds": seconds, **figures}
