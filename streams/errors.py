@@ -11,14 +11,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streams.transport.contract import ConnectionLostError as ConnectionLostError
     from streams.transport.contract import TransportError as TransportError
     from streams.transport.contract import UnknownTopicError as UnknownTopicError
     from streams.transport.joined import HolderSilentError as HolderSilentError
-    from streams.transport.kafka.connection import ConnectionLostError as ConnectionLostError
 
 # Of parts that import this module; found here when asked for.
 _ELSEWHERE = {
-    "ConnectionLostError": "streams.transport.kafka.connection",
+    "ConnectionLostError": "streams.transport.contract",
     "HolderSilentError": "streams.transport.joined",
     "TransportError": "streams.transport.contract",
     "UnknownTopicError": "streams.transport.contract",

@@ -16,8 +16,7 @@ from streams.client.records import ClientRecord
 from streams.errors import DecodeError
 from streams.graph.definitions import TopicDef
 from streams.serde import key_serde_for, serde_for
-from streams.transport.contract import Isolation, TransportError
-from streams.transport.kafka.connection import ConnectionLostError
+from streams.transport.contract import ConnectionLostError, Isolation, TransportError
 from streams.transport.kafka.logs import quietly
 
 if TYPE_CHECKING:

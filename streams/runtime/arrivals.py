@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from streams.runtime.ingest import Ingest
 from streams.runtime.parts import Parts, is_source
-from streams.runtime.places import Places
 from streams.runtime.restore import Restore
 from streams.runtime.steps import reach
 from streams.runtime.task import Task
+from streams.runtime.whereabouts import Whereabouts
 from streams.transport.contract import Transport
 
 
@@ -25,32 +25,30 @@ class Ready(NamedTuple):
     open: Callable[[], None]
 
 
-Followed = Callable[[str, Callable[[], bool]], Awaitable[Task | None]]
+GiveStandby = Callable[[str, Callable[[], bool]], Awaitable[Task | None]]
 """Gives a task that is followed here, with its stores near the end, if it is still asked for then; else None."""
 
 
-async def nobody(name: str, expected: Callable[[], bool]) -> None:
-    """Where nothing is followed."""
-
-
 class Arrivals:
-    """Makes and restores what is asked for; calls `wake` when some of it is ready, or cannot be made."""
+    """Makes and restores what is asked for, or takes over a standby of it; calls `wake` when some of it is ready, or
+    cannot be made.
+    """
 
     def __init__(
         self,
         parts: Parts,
-        places: Places,
+        whereabouts: Whereabouts,
         transport: Transport,
         restore: Restore,
+        standby: GiveStandby,
         wake: Callable[[], None],
-        followed: Followed = nobody,
     ) -> None:
         self._parts = parts
-        self._places = places
+        self._whereabouts = whereabouts
         self._transport = transport
         self._restore = restore
         self._wake = wake
-        self._followed = followed
+        self._standby = standby
         self.under_way: dict[str, Task | Ingest | None] = {}
         """What was asked for and not taken, by name; None before it is made."""
         self._ready: list[Ready] = []
@@ -128,26 +126,26 @@ class Arrivals:
         reach("assign: make tasks")
         tasks = [task for task in await asyncio.gather(*map(self._made, names)) if task is not None]
         self._parts.let_go(names)
-        starts = await self._places.starts(tasks)
+        starts = await self._whereabouts.starts(tasks)
         tasks = [task for task in tasks if self.under_way.get(task.id) is task]  # others were dropped meanwhile
-        places = self._places.changelogs(tasks, starts)
-        async with aclosing(self._restore.run(tasks, places)) as restored:
+        changelogs = self._whereabouts.changelogs(tasks, starts)
+        async with aclosing(self._restore.run(tasks, changelogs)) as restored:
             async for ready in restored:
-                ends = await self._transport.latest([tp for task in ready for tp in self._places.sources(task)])
+                ends = await self._transport.latest([tp for task in ready for tp in self._whereabouts.sources(task)])
                 self._tell(Ready(task.id, task, partial(task.open, starts, ends)) for task in ready)
 
     async def _made(self, name: str) -> Task | None:
         """A task that was followed here, or a new one; None if it is not asked for any more."""
-        followed = await self._followed(name, partial(self._is_to_be_made, name))
+        standby = await self._standby(name, partial(self._is_to_be_made, name))
         if not self._is_to_be_made(name):
             return None
-        made = self.under_way[name] = followed or self._parts.task(name)
+        made = self.under_way[name] = standby or self._parts.task(name)
         return made
 
     async def _bring_source(self, name: str) -> None:
         made = self._parts.ingest(name, self._wake)
         self.under_way[name] = made
-        position, end = await self._places.position(made.source)
+        position, end = await self._whereabouts.position(made.source)
         self._tell([Ready(name, made, partial(made.open, position, end))])
 
     def _is_to_be_made(self, name: str) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from streams.app import App, AtWork
 from streams.graph.plan import Plan
 from streams.operators.outputs import Outputs
+from streams.runtime.arrivals import Arrivals
 from streams.runtime.commit import Commit
 from streams.runtime.conditions import Conditions
 from streams.runtime.end_of_input import tasks_behind
@@ -25,13 +26,13 @@ from streams.runtime.left_open import LeftOpen
 from streams.runtime.membership import Membership
 from streams.runtime.observer import Restoring
 from streams.runtime.parts import Parts
-from streams.runtime.places import Places
 from streams.runtime.restore import Restore
 from streams.runtime.sharing import Sharing
 from streams.runtime.standby import Standbys
 from streams.runtime.tasks import Tasks
 from streams.runtime.topics import Topics
 from streams.runtime.totals import Totals
+from streams.runtime.whereabouts import Whereabouts
 from streams.transport.contract import GroupIdentity, Producer, TopicPartition, Transport
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Assembly:
         self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
         self._awaited: list[str] = []
-        self._places = Places(plan, topics, transport)
+        self._whereabouts = Whereabouts(plan, topics, transport)
         self._parts = Parts(app, plan, topics, folders, conditions)
         self.extra: Outputs = self._parts.outputs() if before is None else before.extra
         self.globals = self._parts.global_tables(self.extra)
@@ -96,7 +97,7 @@ class Assembly:
         self.restore = Restore(transport, lambda event: self._tell(event))
         self.standbys = Standbys(
             self._parts,
-            self._places,
+            self._whereabouts,
             transport,
             folders,
             acceptable_lag=app.settings.acceptable_recovery_lag,
@@ -105,8 +106,13 @@ class Assembly:
             failed=lambda error: self.work.arrivals.fail(error),
         )
         self.left_open = LeftOpen(app.settings, transport)
-        self.lags = Lags(app.settings, self._parts, self._places, transport, folders, self.standbys.lags)
-        self.work = Tasks(self._parts, self._places, transport, self.restore, self.woken.set, self.standbys.give)
+        self.lags = Lags(app.settings, self._parts, self._whereabouts, transport, folders, self.standbys.lags)
+        arrivals = Arrivals(
+            *(self._parts, self._whereabouts, transport, self.restore),
+            standby=self.standbys.give,
+            wake=self.woken.set,
+        )
+        self.work = Tasks(self._parts, arrivals)
         self.sharing = Sharing(membership, self.work, self.standbys, self._parts.names, self.woken)
         self.tasks, self.ingests = self.work.open, self.work.ingests
         self.queue_of = self.work.queue_of
@@ -118,8 +124,8 @@ class Assembly:
             self._parts.outputs(),
             transactional=_is_exactly_once(app),
             partitions=topics.partitions,
-            changelog_of=self._places.changelog_of,
-            source_checkpoint=self._places.source_of,
+            changelog_of=self._whereabouts.changelog_of,
+            source_checkpoint=self._whereabouts.source_of,
             coming=lambda: self.work.coming,
             identity=(lambda: GroupIdentity(app.id)) if membership is None else membership.identity,
             settled=None if membership is None else membership.settled,
@@ -147,18 +153,19 @@ class Assembly:
         await self.globals.load(self.transport, tell)
         if self.conditions.replay:
             self.work.limits = await self.transport.latest(self._outside())
-        self.app.worker = AtWork(
+        at_work = AtWork(
             self.extra,
             lambda: [self.globals.context, *(task.context for task in self.tasks)],
             self.conditions.now_ms,
             self.woken.set,
             rpc=self.rpc,
         )
-        if self.membership is not None:
-            leads, owner = self.membership.is_leader, self.membership.owner
-            self.app.worker = replace(self.app.worker, is_leader=leads, owner=owner)
+        if (membership := self.membership) is not None:
+            at_work = replace(at_work, is_leader=membership.is_leader, owner=membership.owner)
+        self.app.worker = at_work
+        if membership is not None:
             await self.lags.start()
-            self.work.arrivals.begin(self.membership.owned)
+            self.work.arrivals.begin(membership.owned)
 
     def rpc(self) -> WorkerRpc:
         """What asks agents for the app's code, and answers for its agents."""

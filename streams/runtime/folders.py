@@ -30,7 +30,8 @@ from state.checkpoint import checkpoints
 from streams.config import Settings
 
 GLOBAL = "global"
-"""The stores of the global tables, of which each worker has its own: `global`, `global.2` and so on by its slot."""
+"""The stores of the global tables, of which each worker has its own: `global`, `global.2` and so on by its slot. Errors
+name them so: a task's own name ends with a number."""
 OFFSETS = "offsets.json"
 """How far the stores in a folder are, by name."""
 NOTE_S = 30.0

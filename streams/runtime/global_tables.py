@@ -31,9 +31,6 @@ from streams.transport.contract import Fetched, TopicPartition, Transport
 
 log = logging.getLogger(__name__)
 
-PLACE = GLOBAL
-"""The task that errors name; a task's own name ends with a number."""
-
 
 class GlobalTables:
     """`take` puts what a fetch brought into a table, for all tasks at once."""
@@ -50,8 +47,8 @@ class GlobalTables:
         self._topics = topics
         self.outputs = outputs
         specs = [StoreSpec(node.store.name, logged=False) for node in nodes]
-        self.stores = TaskStores(folders.backend(PLACE, needed=bool(nodes)), specs, lambda *changes: None)
-        self.context = TaskContext(PLACE, -1, self.stores, outputs, failures, now_ms)
+        self.stores = TaskStores(folders.backend(GLOBAL, needed=bool(nodes)), specs, lambda *changes: None)
+        self.context = TaskContext(GLOBAL, -1, self.stores, outputs, failures, now_ms)
         self._tables = {node.store.changelog: TableSourceOperator(node, self.context) for node in nodes}
         self._sources = {node.store.changelog: _source(node, self.context) for node in nodes}
         self.positions: dict[TopicPartition, int] = {}

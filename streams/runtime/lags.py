@@ -16,7 +16,7 @@ from streams.config import Settings
 from streams.graph.plan import SubTopology
 from streams.runtime.folders import Folders, dormant
 from streams.runtime.parts import Parts
-from streams.runtime.places import Places
+from streams.runtime.whereabouts import Whereabouts
 from streams.transport.contract import TopicPartition, Transport, TransportError
 
 LOOK_S = 30.0
@@ -50,13 +50,13 @@ class Lags:
         self,
         settings: Settings,
         parts: Parts,
-        places: Places,
+        whereabouts: Whereabouts,
         transport: Transport,
         folders: Folders,
         followed: Callable[[], Mapping[str, int]],
     ) -> None:
         self._folders = folders
-        self._settings, self._parts, self._places, self._transport = settings, parts, places, transport
+        self._settings, self._parts, self._whereabouts, self._transport = settings, parts, whereabouts, transport
         self._followed = followed
         self._dormant: dict[str, int] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -107,7 +107,10 @@ class Lags:
     def _logs(self, name: str, offsets: Mapping[str, Checkpoint]) -> Iterator[_Log]:
         task = _Task(*self._parts.tasks[name])
         for store in self._parts.stores(name):
-            own, source = self._places.changelog_of(task, store.name), self._places.source_of(task, store.name)
+            own, source = (
+                self._whereabouts.changelog_of(task, store.name),
+                self._whereabouts.source_of(task, store.name),
+            )
             for found in filter(None, (own, source)):
                 tp, topic_id = found
                 at = offsets.get(store.name)

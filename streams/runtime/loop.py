@@ -93,7 +93,7 @@ class Loop:
             worked = await self.round()
             self._report()
             if worked or self._turns:
-                if self._over_bound() or self._asked() or self._interval_is_over():
+                if self._over_bound() or self._commit_is_asked() or self._interval_is_over():
                     await self.commit()
                 await (asyncio.sleep(0) if worked or not self._turns else self.go_on())
             elif await self._idle():
@@ -208,7 +208,7 @@ class Loop:
                 waiting.cancel()
             await asyncio.gather(*own, return_exceptions=True)
 
-    def _asked(self) -> bool:
+    def _commit_is_asked(self) -> bool:
         """Whether a processor wants a commit."""
         return any(task.context.commit_asked for task in self._assembly.tasks)
 

@@ -15,8 +15,8 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.stored import store_spec
 from streams.runtime.conditions import Conditions
-from streams.runtime.folders import Folders
-from streams.runtime.global_tables import PLACE, GlobalTables
+from streams.runtime.folders import GLOBAL, Folders
+from streams.runtime.global_tables import GlobalTables
 from streams.runtime.idle_sources import IdleSources
 from streams.runtime.ingest import SOURCE, Ingest, named
 from streams.runtime.stream_time import holding_back
@@ -83,7 +83,7 @@ class Parts:
 
     def global_tables(self, outputs: Outputs) -> GlobalTables:
         """The tables that every task sees; `outputs` takes dead letters."""
-        failures = self._failures_of(PLACE, outputs)
+        failures = self._failures_of(GLOBAL, outputs)
         now_ms = self._conditions.now_ms
         self._shared = GlobalTables(self._plan.globals, self._topics, self._folders, outputs, failures, now_ms)
         return self._shared

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ChangelogPlace:
+class Changelog:
     """Where a store of a task is restored from; `end` limits a source topic to what was committed."""
 
     tp: TopicPartition
@@ -60,7 +60,7 @@ class Restore:
         self.records = 0
 
     async def run(
-        self, tasks: Sequence[Task], places: Mapping[tuple[Task, str], ChangelogPlace]
+        self, tasks: Sequence[Task], changelogs: Mapping[tuple[Task, str], Changelog]
     ) -> AsyncGenerator[list[Task], None]:
         """Restores what is behind; a store that is whole is left alone. Gives the tasks as they are ready; several may
         run at once.
@@ -68,24 +68,24 @@ class Restore:
         The end is the high watermark: whoever had a task before may have ended its last transaction so lately that the
         marker is not everywhere yet. Nothing behind that is read as committed before it is decided.
         """
-        await self.begin(tasks, places)
+        await self.begin(tasks, changelogs)
         if ready := await self._finish_those_at_the_end(tasks):
             yield ready
-        while behind := self._behind(tasks, places):
+        while behind := self._behind(tasks, changelogs):
             await self._read(behind)
             if ready := await self._finish_those_at_the_end(tasks):
                 yield ready
 
-    async def begin(self, tasks: Sequence[Task], places: Mapping[tuple[Task, str], ChangelogPlace]) -> None:
+    async def begin(self, tasks: Sequence[Task], changelogs: Mapping[tuple[Task, str], Changelog]) -> None:
         """Looks how far the stores of tasks are. One that cannot go on from there is emptied."""
         reach("restore: look at checkpoints")
         self._under_way.update({task: [] for task in tasks})
-        tps = [place.tp for place in places.values()]
+        tps = [changelog.tp for changelog in changelogs.values()]
         starts, ends = await self._transport.earliest(tps), await self._transport.latest(tps, "read_uncommitted")
-        lost = await undone(self._transport, _changes(places), starts, ends)
-        for (task, store), place in places.items():
+        lost = await undone(self._transport, _changes(changelogs), starts, ends)
+        for (task, store), changelog in changelogs.items():
             if task in self._under_way:
-                self._begin(task, store, place, lost, starts[place.tp], ends[place.tp])
+                self._begin(task, store, changelog, lost, starts[changelog.tp], ends[changelog.tp])
 
     def restorers(self, task: Task) -> list[Restorer]:
         """Of a task that was begun and neither finished nor dropped."""
@@ -103,7 +103,7 @@ class Restore:
         self,
         task: Task,
         store: str,
-        place: ChangelogPlace,
+        changelog: Changelog,
         lost: set[tuple[TopicPartition, int]],
         log_start: int,
         log_end: int,
@@ -111,28 +111,28 @@ class Restore:
         restorer = Restorer(
             task.stores,
             store,
-            topic_id=place.topic_id,
+            topic_id=changelog.topic_id,
             log_start=log_start,
             # A store ahead of its group is as wrong as one ahead of its log: both have lost what made it so.
-            log_end=log_end if place.end is None else min(place.end, log_end),
-            undone=any((place.tp, offset) in lost for offset in _reached(task, store)),
+            log_end=log_end if changelog.end is None else min(changelog.end, log_end),
+            undone=any((changelog.tp, offset) in lost for offset in _reached(task, store)),
             task=task.id,
             listener=lambda event: self._event(event, task.partition),
         )
         self._under_way[task].append(restorer)
         self._active.add(restorer)
-        if place.end is not None:
-            self._readers[place.tp] = rereading(task, place.tp.topic)
+        if changelog.end is not None:
+            self._readers[changelog.tp] = rereading(task, changelog.tp.topic)
 
     def _behind(
-        self, tasks: Sequence[Task], places: Mapping[tuple[Task, str], ChangelogPlace]
+        self, tasks: Sequence[Task], changelogs: Mapping[tuple[Task, str], Changelog]
     ) -> dict[TopicPartition, list[Restorer]]:
         """What is still to be read for these tasks, by changelog."""
         found: dict[TopicPartition, list[Restorer]] = {}
         for task in tasks:
             for restorer in self._under_way.get(task, ()):
                 if not restorer.reached:
-                    found.setdefault(places[task, restorer.store].tp, []).append(restorer)
+                    found.setdefault(changelogs[task, restorer.store].tp, []).append(restorer)
         return found
 
     async def _read(self, behind: dict[TopicPartition, list[Restorer]]) -> None:
@@ -215,11 +215,11 @@ class Restore:
         )
 
 
-def _changes(places: Mapping[tuple[Task, str], ChangelogPlace]) -> Iterator[tuple[TopicPartition, int]]:
+def _changes(changelogs: Mapping[tuple[Task, str], Changelog]) -> Iterator[tuple[TopicPartition, int]]:
     """Where the last changes that stores have of their own changelogs end."""
-    for (task, store), place in places.items():
-        if place.end is None:
-            yield from ((place.tp, offset) for offset in _reached(task, store))
+    for (task, store), changelog in changelogs.items():
+        if changelog.end is None:
+            yield from ((changelog.tp, offset) for offset in _reached(task, store))
 
 
 def _reached(task: Task, store: str) -> list[int]:

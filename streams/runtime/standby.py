@@ -24,10 +24,10 @@ from typing import Any, NamedTuple, TypeVar
 from state.restore import LOAD_RECORDS, Restorer
 from streams.runtime.folders import Folders
 from streams.runtime.parts import Parts
-from streams.runtime.places import Places
-from streams.runtime.restore import ChangelogPlace, Restore
+from streams.runtime.restore import Changelog, Restore
 from streams.runtime.steps import reach
 from streams.runtime.task import Task
+from streams.runtime.whereabouts import Whereabouts
 from streams.transport.contract import Fetched, OffsetOutOfRangeError, TopicPartition, Transport, TransportError
 
 log = logging.getLogger("streams.worker")
@@ -54,12 +54,12 @@ class _Followed(NamedTuple):
     """A task, where the changelog of each of its stores is, and who may write to them: one at a time."""
 
     task: Task
-    places: Mapping[str, ChangelogPlace]
+    changelogs: Mapping[str, Changelog]
     lock: asyncio.Lock
 
     def limited(self, store: str) -> bool:
         """Whether a store is read only as far as the group has committed."""
-        return self.places[store].end is not None
+        return self.changelogs[store].end is not None
 
 
 class Standbys:
@@ -72,7 +72,7 @@ class Standbys:
     def __init__(
         self,
         parts: Parts,
-        places: Places,
+        whereabouts: Whereabouts,
         transport: Transport,
         folders: Folders,
         *,
@@ -81,7 +81,7 @@ class Standbys:
         is_busy: Callable[[], bool],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._parts, self._places, self._transport, self._folders = parts, places, transport, folders
+        self._parts, self._whereabouts, self._transport, self._folders = parts, whereabouts, transport, folders
         self._acceptable_lag = acceptable_lag
         self._warm = warm
         self._is_busy = is_busy
@@ -223,10 +223,10 @@ class Standbys:
             self._waiting.difference_update(names)
 
     async def _followed_from_here(self, tasks: Sequence[Task]) -> None:
-        places = self._places.changelogs(tasks, await self._places.starts(tasks))
-        await self._reading.begin(tasks, places)
+        changelogs = self._whereabouts.changelogs(tasks, await self._whereabouts.starts(tasks))
+        await self._reading.begin(tasks, changelogs)
         for task in tasks:
-            own = {store: place for (of, store), place in places.items() if of is task}
+            own = {store: changelog for (of, store), changelog in changelogs.items() if of is task}
             self._followed[task.id] = _Followed(task, own, asyncio.Lock())
             log.info("task %s is followed, %d records behind", task.id, self._lag(task.id))
 
@@ -290,14 +290,14 @@ class Standbys:
         for followed in self._followed.values():
             for restorer in self._reading.restorers(followed.task):
                 if not (followed.limited(restorer.store) and restorer.reached):
-                    found.setdefault(followed.places[restorer.store].tp, []).append(restorer)
+                    found.setdefault(followed.changelogs[restorer.store].tp, []).append(restorer)
         return found
 
     async def _take(self, part: Fetched) -> None:
         reach("standby: follow")
         for name, followed in self._followed.items():
             for restorer in self._reading.restorers(followed.task):
-                if followed.places[restorer.store].tp == part.tp:
+                if followed.changelogs[restorer.store].tp == part.tp:
                     self._unsaved.add(name)
                     if not followed.limited(restorer.store):
                         restorer.end = max(restorer.end, part.high_watermark)
@@ -306,15 +306,15 @@ class Standbys:
     async def _move_limits(self) -> None:
         """Asks up to where those topics are committed that serve tables."""
         now_s = time.monotonic()
-        limited = [one for one in self._followed.values() if any(map(one.limited, one.places))]
+        limited = [one for one in self._followed.values() if any(map(one.limited, one.changelogs))]
         if not limited or now_s - self._limits_s < LIMIT_S:
             return
         self._limits_s = now_s
-        starts = await self._places.starts([one.task for one in limited])
+        starts = await self._whereabouts.starts([one.task for one in limited])
         for one in limited:
             for restorer in self._reading.restorers(one.task):
                 if one.limited(restorer.store):
-                    restorer.end = max(restorer.end, starts[one.places[restorer.store].tp].offset)
+                    restorer.end = max(restorer.end, starts[one.changelogs[restorer.store].tp].offset)
 
     async def _save(self) -> None:
         """Makes what was read last, now and then. While there is much to read, what fills a buffer lasts anyway."""
@@ -335,7 +335,7 @@ class Standbys:
         names = {
             name
             for name, one in self._followed.items()
-            if name not in self._changing and error.tp in (place.tp for place in one.places.values())
+            if name not in self._changing and error.tp in (changelog.tp for changelog in one.changelogs.values())
         }
         log.warning("%s: followed from where the log is now: %s", ", ".join(sorted(names)), error)
         self._changing |= names

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from streams.runtime.arrivals import Arrivals, Followed, nobody
+from streams.runtime.arrivals import Arrivals
 from streams.runtime.ingest import Ingest
 from streams.runtime.parts import Parts
-from streams.runtime.places import Places
 from streams.runtime.queue import PartitionQueue
-from streams.runtime.restore import Restore
 from streams.runtime.steps import reach
 from streams.runtime.task import Task
-from streams.transport.contract import TopicPartition, Transport
+from streams.transport.contract import TopicPartition
 
 
 class Tasks:
@@ -22,18 +20,10 @@ class Tasks:
     offset and no further.
     """
 
-    def __init__(
-        self,
-        parts: Parts,
-        places: Places,
-        transport: Transport,
-        restore: Restore,
-        wake: Callable[[], None],
-        followed: Followed = nobody,
-    ) -> None:
+    def __init__(self, parts: Parts, arrivals: Arrivals) -> None:
         self._parts = parts
         self._order = {name: place for place, name in enumerate(parts.names)}
-        self.arrivals = Arrivals(parts, places, transport, restore, wake, followed)
+        self.arrivals = arrivals
         self.open: list[Task] = []
         self.ingests: list[Ingest] = []
         self.queue_of: dict[TopicPartition, PartitionQueue] = {}

@@ -108,6 +108,10 @@ class TransportError(StreamsError):
     """The transport cannot do what was asked; the message says what, where and what to do."""
 
 
+class ConnectionLostError(TransportError):
+    """No answer came: the broker is gone, or the way to it. What it did with the request is not known."""
+
+
 class OffsetOutOfRangeError(TransportError):
     """A fetch position lies outside of the log: records were removed by retention, or the topic was made again."""
 

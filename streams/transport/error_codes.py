@@ -19,7 +19,6 @@ _TRANSPORT_ERRORS: dict[int, type[TransportError]] = {
     errors.InvalidProducerIdMappingError.info.code: FencedError,
     # A commit of what the broker has ended by itself, as after a worker stood still: nothing of it is to be seen.
     errors.InvalidTxnStateError.info.code: FencedError,
-    errors.InvalidTxnStateError.info.code: FencedError,  # it was ended by somebody else: it took too long
     errors.UnknownMemberIdError.info.code: FencedError,
     errors.FencedInstanceIdError.info.code: FencedError,
     errors.IllegalGenerationError.info.code: StaleGenerationError,

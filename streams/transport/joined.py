@@ -15,11 +15,10 @@ from broker_embedded.config import BrokerConfig
 from broker_embedded.errors import KafkaError
 from broker_embedded.lock import FolderInUseError, served_at
 from broker_embedded.log.checkpoints import read_meta_properties
-from streams.transport.contract import Transport, TransportError
+from streams.transport.contract import ConnectionLostError, Transport, TransportError
 from streams.transport.embedded import EmbeddedTransport
-from streams.transport.embedded.sharing import OpenElsewhereError
+from streams.transport.embedded.shared_cluster import OpenElsewhereError
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka.connection import ConnectionLostError
 
 log = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ async def _embedded(settings: Settings, serves: bool, join_within_ms: int) -> tu
         return await join_folder(folder, config), f"{what}, held by process {held_by(folder)}"
 
     from streams.transport.embedded import EmbeddedTransport  # a whole broker: who asks another one does without
-    from streams.transport.embedded.sharing import OpenElsewhereError
+    from streams.transport.embedded.shared_cluster import OpenElsewhereError
 
     transport = EmbeddedTransport(folder, config=config)
     try:

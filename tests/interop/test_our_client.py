@@ -15,9 +15,8 @@ from streams.admin import Acl
 from streams.client import Client
 from streams.errors import DecodeError
 from streams.testing.transport import CHECKS, Check, run_check
-from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
+from streams.transport.contract import ConnectionLostError, TopicPartition, TransportError, UnknownTopicError
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka.connection import ConnectionLostError
 from tests.interop.targets import Broker, running_broker
 
 NewName = Callable[[str], str]

@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from broker_embedded import records
 from streams.config import load_settings
-from streams.transport.contract import TopicPartition, TopicSpec
-from streams.transport.kafka.connection import ConnectionLostError
+from streams.transport.contract import ConnectionLostError, TopicPartition, TopicSpec
 from streams.transport.opening import open_transport
 from tests.interop.apache_kafka import ApacheKafka, free_port
 from tests.interop.conftest import require_java

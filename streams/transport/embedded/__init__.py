@@ -48,11 +48,11 @@ from streams.transport.contract import (
 )
 from streams.transport.embedded.asks import InProcess
 from streams.transport.embedded.producer import EmbeddedProducer
-from streams.transport.embedded.sharing import SharedCluster
+from streams.transport.embedded.rotation import Rotation
+from streams.transport.embedded.shared_cluster import SharedCluster
 from streams.transport.error_codes import as_transport_error, raise_for
 from streams.transport.log_offsets import LogOffsets
 from streams.transport.rows import ISOLATION, alter_topic, by_partition, by_topic, missing_topics, position_of
-from streams.transport.turns import Turns
 
 if TYPE_CHECKING:
     from broker_embedded.wire.messages import Request
@@ -102,7 +102,7 @@ class EmbeddedTransport(LogOffsets):
         self._now_ms = now_ms
         self._tick_interval_ms = tick_interval_ms
         self._shared: SharedCluster | None = None
-        self._turns = Turns()
+        self._rotation = Rotation()
 
     @property
     def cluster(self) -> Cluster:
@@ -243,7 +243,7 @@ class EmbeddedTransport(LogOffsets):
             isolation_level=ISOLATION[isolation],
             topics=[
                 FetchTopic(tp.topic, None, [FetchPartition(tp.partition, offset, partition_max_bytes)])
-                for tp, offset in self._turns.next(list(positions.items()))
+                for tp, offset in self._rotation.next(list(positions.items()))
             ],
         )
         answer = await self._ask(request)

@@ -29,7 +29,7 @@ from broker_embedded.wire.messages.groups import (
     SyncGroupRequestAssignment,
     SyncGroupResponse,
 )
-from streams.transport.contract import Asks, FencedError, GroupIdentity, TransportError
+from streams.transport.contract import Asks, ConnectionLostError, FencedError, GroupIdentity, TransportError
 from streams.transport.error_codes import RetryError, as_transport_error, check
 from streams.transport.group.protocol import (
     PROTOCOL_TYPE,
@@ -40,7 +40,6 @@ from streams.transport.group.protocol import (
     encode_assignment,
     encode_subscription,
 )
-from streams.transport.kafka.connection import ConnectionLostError
 
 log = logging.getLogger(__name__)
 

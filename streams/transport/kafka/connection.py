@@ -19,7 +19,7 @@ from broker_embedded.wire.messages import Request
 from broker_embedded.wire.messages.cluster import ApiVersionsRequest
 from broker_embedded.wire.messages.groups import FindCoordinatorRequest
 from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
-from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
+from streams.transport.contract import ConnectionLostError, TopicPartition, TransportError, UnknownTopicError
 from streams.transport.error_codes import MISSING, BusyError, RetryError, check
 from streams.transport.kafka.logs import quietly
 from streams.transport.kafka.requests import WireRequest
@@ -52,10 +52,6 @@ _FAILURES = (
     (" closed", "what listens at {} hangs up", "does it want TLS, or a user (security_protocol)?"),
     ("", "no Kafka broker answers at {}", "is it running, is the address right?"),
 )
-
-
-class ConnectionLostError(TransportError):
-    """No answer came: the broker is gone, or the way to it. What it did with the request is not known."""
 
 
 class KafkaTopic(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ class Limits(NamedTuple):
     partition_max_bytes: int
 
 
-class Place(NamedTuple):
+class Point(NamedTuple):
     """What is asked for."""
 
     tp: TopicPartition
@@ -59,8 +59,8 @@ class KafkaFetcher:
         self._requests: Counter[int] = Counter()
         self._served: dict[TopicPartition, int] = {}
         self._serving = count(1)
-        self._here: dict[Place, tuple[float, Fetched | Exception]] = {}
-        self._under_way: dict[Place, asyncio.Task[None]] = {}
+        self._here: dict[Point, tuple[float, Fetched | Exception]] = {}
+        self._under_way: dict[Point, asyncio.Task[None]] = {}
         self._ends: dict[tuple[TopicPartition, Isolation], int] = {}
         self._is_stopped = False
         self.waiting: set[asyncio.Task[None]] = set()
@@ -89,159 +89,159 @@ class KafkaFetcher:
         wait_ms: int,
     ) -> list[Fetched]:
         limits = Limits(isolation, max_bytes, partition_max_bytes)
-        places = [Place(tp, offset, limits) for tp, offset in positions.items()]
+        points = [Point(tp, offset, limits) for tp, offset in positions.items()]
         until_s = time.monotonic() + wait_ms / 1000
         asked: set[asyncio.Task[None]] = set()
         while True:
-            if found := self._take(places):
-                await self._read_ahead(found, places)
+            if found := self._take(points):
+                await self._read_ahead(found, points)
                 return found
             left_s = until_s - time.monotonic()
             if left_s > 0 or not asked:
-                new = [place for place in places if place not in self._under_way]
+                new = [point for point in points if point not in self._under_way]
                 asked |= await self._ask(new, left_s)
-            pending = {task for place in places if (task := self._awaited(place, asked, left_s)) is not None}
+            pending = {task for point in points if (task := self._awaited(point, asked, left_s)) is not None}
             if not pending and left_s > 0:
                 pending = set(self.waiting)  # its leader has too many
             if not pending:
                 return []
             await asyncio.wait(pending, timeout=left_s if left_s > 0 else None, return_when=asyncio.FIRST_COMPLETED)
 
-    def _take(self, places: Iterable[Place]) -> list[Fetched]:
+    def _take(self, points: Iterable[Point]) -> list[Fetched]:
         """What is here. Raises what came instead for one of them."""
         found = []
-        for place in places:
-            _, here = self._here.pop(place, (0.0, None))
+        for point in points:
+            _, here = self._here.pop(point, (0.0, None))
             if isinstance(here, Exception):
                 raise here
             if here is not None:
-                self._served[place.tp] = next(self._serving)
+                self._served[point.tp] = next(self._serving)
                 found.append(here)
         return found
 
-    def _awaited(self, place: Place, asked: set[asyncio.Task[None]], left_s: float) -> asyncio.Task[None] | None:
-        """The fetch of a place, if it is to be waited for: there is time, it was asked for just now, or there is data
+    def _awaited(self, point: Point, asked: set[asyncio.Task[None]], left_s: float) -> asyncio.Task[None] | None:
+        """The fetch of a point, if it is to be waited for: there is time, it was asked for just now, or there is data
         for sure.
         """
-        task = self._under_way.get(place)
-        known = place.offset < self._ends.get((place.tp, place.limits.isolation), 0)
+        task = self._under_way.get(point)
+        known = point.offset < self._ends.get((point.tp, point.limits.isolation), 0)
         return task if left_s > 0 or task in asked or known else None
 
-    async def _read_ahead(self, found: Sequence[Fetched], places: Sequence[Place]) -> None:
+    async def _read_ahead(self, found: Sequence[Fetched], points: Sequence[Point]) -> None:
         """Asks for what comes behind `found`, together with all else that is wanted: a broker has one request to wait
         with, rather than one a partition.
         """
         now_s = time.monotonic()
-        for place in [place for place, (at_s, _) in self._here.items() if now_s - at_s > _AHEAD_S]:
-            del self._here[place]
+        for point in [point for point, (at_s, _) in self._here.items() if now_s - at_s > _AHEAD_S]:
+            del self._here[point]
         held = sum(len(data) for _, here in self._here.values() if isinstance(here, Fetched) for data in here.data)
         if held < _AHEAD_BYTES_MOST:
             next_of = {fetched.tp: fetched.next_offset for fetched in found}
-            wanted = [place._replace(offset=next_of.get(place.tp, place.offset)) for place in places]
-            new = [place for place in wanted if place not in self._under_way and place not in self._here]
+            wanted = [point._replace(offset=next_of.get(point.tp, point.offset)) for point in points]
+            new = [point for point in wanted if point not in self._under_way and point not in self._here]
             await self._ask(new, _AHEAD_WAIT_MS / 1000, _AHEAD_REQUESTS_MOST)
 
     # Asking
 
     async def _ask(
-        self, places: list[Place], wait_s: float, requests_most: int = _REQUESTS_MOST
+        self, points: list[Point], wait_s: float, requests_most: int = _REQUESTS_MOST
     ) -> set[asyncio.Task[None]]:
-        """Fetches of places on their way, one for each leader that has not too many already."""
-        if not places:
+        """Fetches of points on their way, one for each leader that has not too many already."""
+        if not points:
             return set()
         if self._is_stopped:
             raise self._connection.not_started()
         wait_ms = min(max(0, int(wait_s * 1000)), self._longest_wait_ms)
-        topics = await self._connection.topics({place.tp.topic for place in places})
-        groups: dict[int, list[Place]] = {}
+        topics = await self._connection.topics({point.tp.topic for point in points})
+        groups: dict[int, list[Point]] = {}
         # Who has waited longest comes first, or the last would starve behind a limit.
-        for place in sorted(places, key=lambda place: self._served.get(place.tp, 0)):
-            if place in self._under_way:
+        for point in sorted(points, key=lambda point: self._served.get(point.tp, 0)):
+            if point in self._under_way:
                 continue  # somebody else was faster
-            leaders = topics[place.tp.topic].leaders if place.tp.topic in topics else {}
-            groups.setdefault(leaders.get(place.tp.partition, -1), []).append(place)
+            leaders = topics[point.tp.topic].leaders if point.tp.topic in topics else {}
+            groups.setdefault(leaders.get(point.tp.partition, -1), []).append(point)
         made = set()
         for node, group in groups.items():
             if self._requests[node] < requests_most:
                 made.add(self._begin(node, group, wait_ms))
         return made
 
-    def _begin(self, node: int, places: list[Place], wait_ms: int) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(self._bring(places, wait_ms))
+    def _begin(self, node: int, points: list[Point], wait_ms: int) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._bring(points, wait_ms))
         self._requests[node] += 1
-        self._under_way |= dict.fromkeys(places, task)
+        self._under_way |= dict.fromkeys(points, task)
         self.waiting.add(task)
 
         def done(task: asyncio.Task[None]) -> None:
             self._requests[node] -= 1
             self.waiting.discard(task)
-            for place in places:
-                self._under_way.pop(place, None)
+            for point in points:
+                self._under_way.pop(point, None)
 
         task.add_done_callback(done)
         return task
 
-    async def _bring(self, places: list[Place], wait_ms: int) -> None:
+    async def _bring(self, points: list[Point], wait_ms: int) -> None:
         """Puts what brokers answer where `fetch` finds it."""
-        found: Mapping[Place, Fetched | Exception]
+        found: Mapping[Point, Fetched | Exception]
         try:
-            found = await self._connection.retry(lambda: self._fetch_all(places, wait_ms))
+            found = await self._connection.retry(lambda: self._fetch_all(points, wait_ms))
         except TransportError as error:
-            found = dict.fromkeys(places, error)
+            found = dict.fromkeys(points, error)
         now_s = time.monotonic()
-        for place, here in found.items():
-            self._here[place] = (now_s, here)
-            self._under_way.pop(place, None)
+        for point, here in found.items():
+            self._here[point] = (now_s, here)
+            self._under_way.pop(point, None)
 
-    async def _fetch_all(self, places: Sequence[Place], wait_ms: int) -> dict[Place, Fetched | Exception]:
+    async def _fetch_all(self, points: Sequence[Point], wait_ms: int) -> dict[Point, Fetched | Exception]:
         """From one leader, or from several if it has changed since."""
-        place_of = {place.tp: place for place in places}
-        leaders = await self._connection.by_leader(place_of)
-        asked = [self._fetch(node, topics, place_of, wait_ms) for node, topics in leaders.items()]
-        found: dict[Place, Fetched | Exception] = {}
+        point_of = {point.tp: point for point in points}
+        leaders = await self._connection.by_leader(point_of)
+        asked = [self._fetch(node, topics, point_of, wait_ms) for node, topics in leaders.items()]
+        found: dict[Point, Fetched | Exception] = {}
         passing: RetryError | None = None
         for rows in await asyncio.gather(*asked):
             for tp, row in rows:
-                place = place_of[tp]
+                point = point_of[tp]
                 try:
-                    here = await self._read(place, row)
+                    here = await self._read(point, row)
                 except RetryError as error:
                     passing = error
                 except TransportError as error:
-                    found[place] = error
+                    found[point] = error
                 else:
-                    if here.next_offset > place.offset:
-                        found[place] = here
+                    if here.next_offset > point.offset:
+                        found[point] = here
         if passing is not None:
             self._connection.forget()
             if not found:
                 raise passing
         return found
 
-    async def _read(self, place: Place, row: PartitionData) -> Fetched:
+    async def _read(self, point: Point, row: PartitionData) -> Fetched:
         if row.error_code == OutOfRange.info.code:
-            tp = place.tp
+            tp = point.tp
             earliest, latest = await self._offsets.earliest([tp]), await self._offsets.latest([tp], "read_uncommitted")
-            raise OffsetOutOfRangeError(tp, place.offset, earliest[tp], latest[tp])
-        check_leader(row.error_code, str(place.tp))
-        here = _fetched(place.tp, place.offset, row)
-        is_committed = place.limits.isolation == "read_committed"
+            raise OffsetOutOfRangeError(tp, point.offset, earliest[tp], latest[tp])
+        check_leader(row.error_code, str(point.tp))
+        here = _fetched(point.tp, point.offset, row)
+        is_committed = point.limits.isolation == "read_committed"
         end = row.last_stable_offset if is_committed else row.high_watermark
-        self._ends[place.tp, place.limits.isolation] = end
+        self._ends[point.tp, point.limits.isolation] = end
         return here
 
     async def _fetch(
         self,
         node: int,
         topics: Sequence[tuple[KafkaTopic, list[int]]],
-        place_of: Mapping[TopicPartition, Place],
+        point_of: Mapping[TopicPartition, Point],
         wait_ms: int,
     ) -> list[tuple[TopicPartition, PartitionData]]:
         """One fetch on a connection that no other fetch waits on."""
         lanes = self._lanes[node]
         lane = lanes.pop() if lanes else f"fetch-{self._requests[node]}-{time.monotonic_ns()}"
         try:
-            answer = await self._connection.ask(_request(topics, place_of, wait_ms), node=node, lane=lane)
+            answer = await self._connection.ask(_request(topics, point_of, wait_ms), node=node, lane=lane)
         finally:
             lanes.append(lane)
         check_leader(answer.error_code, "fetch")
@@ -254,9 +254,9 @@ class KafkaFetcher:
 
 
 def _request(
-    topics: Sequence[tuple[KafkaTopic, list[int]]], place_of: Mapping[TopicPartition, Place], wait_ms: int
+    topics: Sequence[tuple[KafkaTopic, list[int]]], point_of: Mapping[TopicPartition, Point], wait_ms: int
 ) -> FetchRequest:
-    limits = next(iter(place_of.values())).limits
+    limits = next(iter(point_of.values())).limits
     return FetchRequest(
         max_wait_ms=wait_ms,
         max_bytes=limits.max_bytes,
@@ -267,7 +267,7 @@ def _request(
                 topic.id,
                 [
                     FetchPartition(
-                        index, place_of[TopicPartition(topic.name, index)].offset, limits.partition_max_bytes
+                        index, point_of[TopicPartition(topic.name, index)].offset, limits.partition_max_bytes
                     )
                     for index in indexes
                 ],

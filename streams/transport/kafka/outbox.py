@@ -11,9 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from broker_embedded import records
-from streams.transport.contract import TopicPartition, TransportError
+from streams.transport.contract import ConnectionLostError, TopicPartition, TransportError
 from streams.transport.error_codes import RetryError
-from streams.transport.kafka.connection import ConnectionLostError
 
 UNDER_WAY_MOST = 5
 """Of so many batches of a producer in a partition the broker knows the numbers."""

@@ -10,9 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping
 
-from streams.transport.contract import Committed, GroupIdentity, TopicPartition, TransportError, UnknownOutcomeError
+from streams.transport.contract import (
+    Committed,
+    ConnectionLostError,
+    GroupIdentity,
+    TopicPartition,
+    TransportError,
+    UnknownOutcomeError,
+)
 from streams.transport.error_codes import RetryError
-from streams.transport.kafka.connection import ConnectionLostError, KafkaConnection
+from streams.transport.kafka.connection import KafkaConnection
 from streams.transport.kafka.sender import Sender
 from streams.transport.kafka.transaction import Coordination
 from streams.transport.producer_state import ProducerState

@@ -18,9 +18,9 @@ from broker_embedded.wire.messages.records import (
     ProduceResponse,
     TopicProduceData,
 )
-from streams.transport.contract import TopicPartition, TransportError, UnknownTopicError
+from streams.transport.contract import ConnectionLostError, TopicPartition, TransportError, UnknownTopicError
 from streams.transport.error_codes import BusyError, RetryError, check_leader
-from streams.transport.kafka.connection import ConnectionLostError, KafkaConnection
+from streams.transport.kafka.connection import KafkaConnection
 from streams.transport.kafka.outbox import Entry, ForgottenError, Outbox, may_pass
 
 log = logging.getLogger(__name__)

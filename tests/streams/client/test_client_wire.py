@@ -15,9 +15,8 @@ from broker_embedded import Listener
 from streams.client import Client
 from streams.runtime.observer import Silent
 from streams.runtime.worker import Worker
-from streams.transport.contract import TopicPartition, UnknownTopicError
+from streams.transport.contract import ConnectionLostError, TopicPartition, UnknownTopicError
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka.connection import ConnectionLostError
 
 Open = Callable[..., Client]
 

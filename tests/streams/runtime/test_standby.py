@@ -407,7 +407,7 @@ async def test_what_lies_at_a_place_is_told_by_its_lag(folder: str) -> None:
         lags = Lags(
             b.app.settings,
             b.assembly._parts,
-            b.assembly._places,
+            b.assembly._whereabouts,
             b.assembly.transport,
             b.assembly.folders,
             b.standbys.lags,

@@ -121,9 +121,9 @@ async def caught_up(one: Running) -> None:
     async with asyncio.timeout(40):
         while True:
             followed = [*standbys._followed.values()]
-            ends = await transport.latest({place.tp for each in followed for place in each.places.values()})
+            ends = await transport.latest({changelog.tp for each in followed for changelog in each.changelogs.values()})
             if all(
-                restorer.position >= ends[each.places[restorer.store].tp]
+                restorer.position >= ends[each.changelogs[restorer.store].tp]
                 for each in followed
                 for restorer in standbys._reading.restorers(each.task)
             ):

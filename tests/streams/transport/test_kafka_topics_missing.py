@@ -14,8 +14,9 @@ from broker_embedded.wire.messages.topics import (
     MetadataResponsePartition,
     MetadataResponseTopic,
 )
+from streams.transport.contract import ConnectionLostError
 from streams.transport.error_codes import RetryError
-from streams.transport.kafka.connection import ConnectionLostError, KafkaConnection
+from streams.transport.kafka.connection import KafkaConnection
 
 UNKNOWN = 3
 

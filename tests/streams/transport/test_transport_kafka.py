@@ -15,8 +15,8 @@ from broker_embedded import Listener, RunningBroker
 from broker_embedded.security.listeners import SecurityProtocol
 from broker_embedded.security.tls import Tls
 from streams.testing.transport import CHECKS, Check, run_check
+from streams.transport.contract import ConnectionLostError
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka.connection import ConnectionLostError
 
 
 @pytest.fixture(scope="module")

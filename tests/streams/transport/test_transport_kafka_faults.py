@@ -17,6 +17,7 @@ from broker_embedded import Fault, Listener, RunningBroker, errors, records
 from streams.transport.committed import read_committed
 from streams.transport.contract import (
     Committed,
+    ConnectionLostError,
     GroupIdentity,
     Isolation,
     TopicPartition,
@@ -27,7 +28,6 @@ from streams.transport.contract import (
 )
 from streams.transport.error_codes import RetryError
 from streams.transport.kafka import KafkaTransport
-from streams.transport.kafka.connection import ConnectionLostError
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, OFFSET_FETCH, FIND_COORDINATOR = 0, 1, 2, 3, 9, 10
 CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, ADD_PARTITIONS, ADD_OFFSETS, END_TXN = 19, 20, 22, 24, 25, 26

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker_embedded import records
-from streams.transport.contract import TopicPartition, TransportError
+from streams.transport.contract import ConnectionLostError, TopicPartition, TransportError
 from streams.transport.error_codes import BusyError, RetryError
-from streams.transport.kafka.connection import ConnectionLostError
 from streams.transport.kafka.outbox import Entry, ForgottenError, Outbox, may_pass
 
 Fate = Literal["taken", "elsewhere", "answer lost", "never came"]

@@ -14,8 +14,8 @@ import pytest
 
 from broker_embedded.errors import KafkaError
 from broker_embedded.wire.messages.groups import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
+from streams.transport.contract import ConnectionLostError
 from streams.transport.embedded.asks import InProcess
-from streams.transport.kafka.connection import ConnectionLostError
 from tests.streams.transport.group.players import PARTITIONS, Player
 
 SEEDS = [pytest.param(seed, marks=[] if seed < 15 else pytest.mark.slow) for seed in range(300)]

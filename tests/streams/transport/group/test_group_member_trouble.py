@@ -19,10 +19,9 @@ from broker_embedded.wire.messages.groups import (
     SyncGroupRequest,
     SyncGroupResponse,
 )
-from streams.transport.contract import FencedError, TransportError
+from streams.transport.contract import ConnectionLostError, FencedError, TransportError
 from streams.transport.embedded.asks import InProcess
 from streams.transport.group.protocol import Assignment, Subscription, decode_subscription
-from streams.transport.kafka.connection import ConnectionLostError
 
 ANSWERS = {
     HeartbeatRequest: HeartbeatResponse,

@@ -7,11 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Turns:
+class Rotation:
     """Lets each of many be first once in a while, or the last would starve behind a limit.
 
-    >>> turns = Turns()
-    >>> turns.next(["a", "b", "c"]), turns.next(["a", "b", "c"])
+    >>> rotation = Rotation()
+    >>> rotation.next(["a", "b", "c"]), rotation.next(["a", "b", "c"])
     (['b', 'c', 'a'], ['c', 'a', 'b'])
     """
 

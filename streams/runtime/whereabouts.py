@@ -9,7 +9,7 @@ import msgspec
 
 from broker_embedded import records
 from streams.graph.plan import Plan, SubTopology
-from streams.runtime.restore import ChangelogPlace
+from streams.runtime.restore import Changelog
 from streams.runtime.task import Start, Task
 from streams.runtime.topics import Topics, clock_store, position_topic
 from streams.sources import Source
@@ -30,7 +30,7 @@ class OfTask(Protocol):
     def partition(self) -> int: ...
 
 
-class Places:
+class Whereabouts:
     """Reads what the last commit of an app left."""
 
     def __init__(self, plan: Plan, topics: Topics, transport: Transport) -> None:
@@ -62,17 +62,17 @@ class Places:
 
     def changelogs(
         self, tasks: Iterable[Task], starts: Mapping[TopicPartition, Start]
-    ) -> dict[tuple[Task, str], ChangelogPlace]:
+    ) -> dict[tuple[Task, str], Changelog]:
         """From where each store of each task is restored; from a source topic only as far as it was committed."""
-        places: dict[tuple[Task, str], ChangelogPlace] = {}
+        found: dict[tuple[Task, str], Changelog] = {}
         for task in tasks:
             for store in task.stores.specs:
                 own, source = self.changelog_of(task, store), self.source_of(task, store)
                 if own is not None:
-                    places[task, store] = ChangelogPlace(*own)
+                    found[task, store] = Changelog(*own)
                 elif source is not None:
-                    places[task, store] = ChangelogPlace(*source, end=starts[source[0]].offset)
-        return places
+                    found[task, store] = Changelog(*source, end=starts[source[0]].offset)
+        return found
 
     def changelog_of(self, task: OfTask, store: str) -> tuple[TopicPartition, str] | None:
         """The changelog partition of a store and the topic's id; None for a table that its own topic serves."""
