@@ -11,7 +11,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from tests.cluster.kafka_cluster import KafkaCluster, running_cluster
 from tests.cluster.proxied_cluster import ProxiedCluster, running_proxied_cluster
 from tests.interop import apache_kafka
 
@@ -28,9 +27,9 @@ def java() -> None:
 
 
 @pytest.fixture(scope="session")
-def one_broker(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+def one_broker(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedCluster]:
     """Apache Kafka of one broker."""
-    with running_cluster(tmp_path_factory.mktemp("one-broker"), brokers=1) as cluster:
+    with running_proxied_cluster(tmp_path_factory.mktemp("one-broker"), brokers=1) as cluster:
         yield cluster
 
 

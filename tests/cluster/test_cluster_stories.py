@@ -242,6 +242,30 @@ def test_tasks_that_stay_go_on_while_others_are_made(new_story: NewStory) -> Non
     story.check()
 
 
+# -- brokers
+
+
+def test_the_only_broker_is_killed_and_comes_back(one_broker: ProxiedCluster, tmp_path: Path) -> None:
+    """No worker ends, and nothing is lost: there was nobody to tell it to."""
+    story = Story(one_broker, tmp_path, "one-broker", LONG_SESSION)
+    try:
+        story.worker()
+        story.worker()
+        story.send(600)
+        wait_for_shares(story, 2)
+        story.keep_sending()
+        story.wait_for_more(set(range(PARTITIONS)), 20)
+        one_broker.kill(1)
+        one_broker.mend()
+        story.wait_for_more(set(range(PARTITIONS)), 20)
+        story.stop_sending()
+        story.wait_for_results()
+        story.fleet.stop()
+        story.check()
+    finally:
+        story.end()
+
+
 # -- watched with Kafka's tools
 
 
