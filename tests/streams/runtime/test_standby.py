@@ -15,8 +15,8 @@ import pytest
 
 import streams
 from state.backends.rocks import RocksBackend
+from streams.runtime import copies as copies_module
 from streams.runtime import folders as folders_module
-from streams.runtime import standby as standby_module
 from streams.runtime.assembling import assemble
 from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
@@ -195,14 +195,14 @@ def latest(place: str, store: str) -> streams.App:
 async def test_a_table_of_a_topic_is_followed_as_far_as_was_committed(
     folder: str, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standby_module, "LIMIT_S", 0.0)
+    monkeypatch.setattr(copies_module, "LIMIT_S", 0.0)
     async with places(folder, latest, store) as (a, b):
         (name,) = a.names
         await a.arrive(name)
         await send(a, 0, 50)
         await a.work()
         await b.follow(name)
-        task = b.standbys._followed[name].task
+        task = b.standbys._copies.by_task[name].task
         assert task.stores.get("newest", b"k15") == (b"49", task.stores.get("newest", b"k15")[1])  # type: ignore[index]
         await send(a, 50, 100)
         for _ in range(20):
@@ -299,10 +299,10 @@ async def test_while_there_is_other_work_following_takes_its_share(
         async def sleep(seconds: float) -> None:
             slept.append(seconds)
 
-        monkeypatch.setattr(standby_module.asyncio, "sleep", sleep)
-        await b.standbys._pause(0.01)
-        b.standbys._is_busy = lambda: True
-        await b.standbys._pause(0.01)
+        monkeypatch.setattr(copies_module.asyncio, "sleep", sleep)
+        await b.standbys._copies._pause(0.01)
+        b.standbys._copies._is_busy = lambda: True
+        await b.standbys._copies._pause(0.01)
         monkeypatch.undo()
         assert slept == [0, pytest.approx(0.01 * 4)]
 
@@ -316,7 +316,7 @@ async def test_a_log_that_lacks_what_is_to_be_read_is_looked_at_again(
         await a.work()
         name = a.names[0]
         await b.follow(name)
-        restorer = b.standbys._reading.restorers(b.standbys._followed[name].task)[0]
+        restorer = b.standbys._copies._reading.restorers(b.standbys._copies.by_task[name].task)[0]
         restorer.position = 10_000
         b.standbys._more.set()
         await b.until(lambda: "followed from where the log is now" in caplog.text)
@@ -333,13 +333,13 @@ async def test_a_log_that_lacks_what_is_to_be_read_is_looked_at_again(
 FOLLOWER = """
 import asyncio, os, signal, sys
 from test_standby import counting
-from streams.runtime import standby
+from streams.runtime import copies
 from streams.runtime.assembling import assemble
 from streams.runtime.conditions import Conditions
 from streams.runtime.steps import on_step
 from streams.transport.opening import open_transport
 
-standby.SAVE_S = 0.0
+copies.SAVE_S = 0.0
 folder, step, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
 def count(reached):

@@ -14,8 +14,8 @@ import streams
 from streams.client import Client
 from streams.observe.metrics import registry
 from streams.runtime.assembly import Assembly
+from streams.runtime.copies import Copies
 from streams.runtime.observer import Silent
-from streams.runtime.standby import Standbys
 from streams.runtime.worker import Worker
 from streams.transport.contract import Fetched
 from streams.transport.group.member import remove_members
@@ -120,12 +120,12 @@ async def caught_up(one: Running) -> None:
     standbys, transport = one.assembly.standbys, one.assembly.transport
     async with asyncio.timeout(40):
         while True:
-            followed = [*standbys._followed.values()]
+            followed = [*standbys._copies.by_task.values()]
             ends = await transport.latest({changelog.tp for each in followed for changelog in each.changelogs.values()})
             if all(
                 restorer.position >= ends[each.changelogs[restorer.store].tp]
                 for each in followed
-                for restorer in standbys._reading.restorers(each.task)
+                for restorer in standbys._copies._reading.restorers(each.task)
             ):
                 return
             await asyncio.sleep(0.01)
@@ -172,13 +172,13 @@ async def test_a_killed_worker_is_replaced_by_its_standbys(folder: str, store: s
 async def test_a_task_moves_when_it_is_warm_and_is_worked_on_until_then(
     folder: str, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, feed = asyncio.Event(), Standbys._take
+    gate, feed = asyncio.Event(), Copies._take
 
-    async def waits(self: Standbys, part: Fetched) -> None:
+    async def waits(self: Copies, part: Fetched) -> None:
         await gate.wait()
         await feed(self, part)
 
-    monkeypatch.setattr(Standbys, "_take", waits)
+    monkeypatch.setattr(Copies, "_take", waits)
     async with cluster(folder, store=store, acceptable_recovery_lag=50) as app:
         first = await app.start("a")
         await app.until(lambda: len(first.tasks) == PARTITIONS)
