@@ -47,7 +47,7 @@ def locate(app: App, table: str, key: Any) -> Location:
     partition = _partition(store, key, worker)
     if store.is_global:
         return Location(*this_worker("")[:2], partition, True)
-    task = next(f"{sub.id}-{partition}" for sub in plan.subtopologies if store in sub.stores)
+    task = next(sub.task_id(partition) for sub in plan.subtopologies if store in sub.stores)
     owner = worker.owner(task)
     if owner is None:
         raise StreamsError(

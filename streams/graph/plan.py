@@ -122,6 +122,10 @@ class SubTopology:
     nodes: list[Node]
     row_reason: str | None = None
 
+    def task_id(self, partition: int) -> str:
+        """The name of the task that runs the steps on a partition."""
+        return f"{self.id}-{partition}"
+
     @property
     def sources(self) -> list[SourceNode]:
         return [node for node in self.nodes if isinstance(node, SourceNode)]

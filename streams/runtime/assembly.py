@@ -19,8 +19,8 @@ from streams.operators.outputs import Outputs
 from streams.runtime.arrivals import Arrivals
 from streams.runtime.commit import Commit
 from streams.runtime.conditions import Conditions
-from streams.runtime.end_of_input import tasks_behind
 from streams.runtime.folders import Folders
+from streams.runtime.input import Input
 from streams.runtime.lags import Lags
 from streams.runtime.left_open import LeftOpen
 from streams.runtime.membership import Membership
@@ -88,7 +88,6 @@ class Assembly:
         self.folders = folders
         self.earlier = Totals() if before is None else before.totals()
         self._purged: dict[TopicPartition, int] = {}
-        self._awaited: list[str] = []
         self._whereabouts = Whereabouts(plan, topics, transport)
         self._parts = Parts(app, plan, topics, folders, conditions)
         self.extra: Outputs = self._parts.outputs() if before is None else before.extra
@@ -114,6 +113,7 @@ class Assembly:
         )
         self.work = Tasks(self._parts, arrivals)
         self.sharing = Sharing(membership, self.work, self.standbys, self._parts.names, self.woken)
+        self.input = Input(app.id, transport, self.work, self.sharing, membership)
         self.tasks, self.ingests = self.work.open, self.work.ingests
         self.queue_of = self.work.queue_of
         self.commit = Commit(
@@ -231,38 +231,6 @@ class Assembly:
         """
         due = [at for task in self.tasks for at in (task.next_wall_ms, task.choice.waits_until_ms) if at is not None]
         return max(0.0, (min(due) - self.conditions.now_ms()) / 1000) if due else math.inf
-
-    def at_end(self) -> bool:
-        """All that was there is processed: sources are finished, every partition is read, foreign topics as far as
-        they went at start.
-        """
-        if self.work.coming or self.sharing.due or not all(ingest.finished for ingest in self.ingests):
-            return False
-        if self.membership is not None and not self.membership.is_settled:
-            return False
-        limits = self.work.limits
-        return all(
-            queue.consumed >= limits[queue.tp] if queue.tp in limits else queue.is_empty() and not queue.lagging()
-            for task in self.tasks
-            for queue in task.queues
-        )
-
-    async def expects_more(self) -> bool:
-        """Whether records that the app has written are on their way to a task of its, in a transaction whose decision
-        its partition has not been told yet; or a task that is elsewhere is not at its end: who has that may be gone, or
-        have something for this worker.
-        """
-        own = {tp: queue.fetch_offset for tp, queue in self.queue_of.items() if tp not in self.work.limits}
-        if own:
-            ends = await self.transport.latest(own, "read_uncommitted")
-            if any(ends[tp] > offset for tp, offset in own.items()):
-                return True
-        elsewhere = {} if self.membership is None else self.membership.elsewhere
-        behind = await tasks_behind(self.transport, self.app.id, elsewhere, self.work.limits)
-        if behind and not self._awaited:
-            log.info("at the end of its own input; goes on until other workers are, with %s", ", ".join(behind))
-        self._awaited = behind
-        return bool(behind)
 
     async def purge(self) -> None:
         """Deletes what was processed from repartition topics, now and then, and writes down how far stores are."""

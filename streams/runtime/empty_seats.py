@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from streams.config import Settings
+from streams.runtime.left_open import shut_out
 from streams.runtime.seat import forget_seats
 from streams.transport.contract import Transport
 from streams.transport.group.member import remove_members
@@ -20,10 +21,7 @@ async def give_up(settings: Settings, transport: Transport, seats: Mapping[int, 
     if not seats:
         return
     for name in seats.values():
-        if settings.processing_guarantee == "exactly_once":
-            producer = transport.producer(transactional_id=name)
-            await producer.start()
-            await producer.close()
+        await shut_out(transport, settings, name)
     await remove_members(transport.asks, settings.id, seats.values())
     forget_seats(settings, seats)
     log.info("seats given up: %s", ", ".join(seats.values()))

@@ -4,10 +4,8 @@ may yet come to it through a repartition topic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Protocol
-
-from streams.transport.contract import TopicPartition, Transport
 
 
 class EndOfInput(Protocol):
@@ -35,27 +33,3 @@ class Alone:
 
     def reached(self, moved: int) -> bool:
         return True
-
-
-async def tasks_behind(
-    transport: Transport,
-    group: str,
-    partitions: Mapping[str, Iterable[TopicPartition]],
-    limits: Mapping[TopicPartition, int],
-) -> list[str]:
-    """Those of the tasks (`partitions` has what each reads) whose committed offsets are before the end: that of
-    `limits`, else of the log with all that is not decided yet.
-    """
-    tps = {tp for read in partitions.values() for tp in read}
-    if not tps:
-        return []
-    committed = await transport.committed(group, tps)
-    new = [tp for tp in tps if committed[tp] is None]
-    began = await transport.earliest(new)
-    ends = await transport.latest(tps - limits.keys(), "read_uncommitted") | dict(limits)
-
-    def is_behind(tp: TopicPartition) -> bool:
-        known = committed[tp]
-        return ends[tp] > (began[tp] if known is None else known.offset)
-
-    return [task for task, read in partitions.items() if any(map(is_behind, read))]

@@ -28,7 +28,7 @@ class Inventory:
             read = [source.topic.name for source in sub.sources]
             for partition in range(topics.tasks[sub.id]):
                 tps = [TopicPartition(name, partition) for name in read if partition < topics.partitions(name)]
-                self._add(TaskInfo(f"{sub.id}-{partition}", sub.id, bool(sub.stores)), tps)
+                self._add(TaskInfo(sub.task_id(partition), sub.id, bool(sub.stores)), tps)
         self.sources = {named(source) for source in app.sources}
         for source in app.sources:
             tp = TopicPartition(position_topic(app.id, source.name), 0)

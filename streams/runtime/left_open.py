@@ -16,6 +16,7 @@ from collections.abc import Collection
 from broker_embedded.wire.messages.transactions import ListTransactionsRequest
 from streams.config import Settings
 from streams.transport.contract import Transport, TransportError
+from streams.transport.error_codes import check
 
 log = logging.getLogger("streams.worker")
 
@@ -43,12 +44,8 @@ class LeftOpen:
 
     async def _end(self, names: Collection[str]) -> None:
         for name in sorted(await self._open(names)):
-            producer = self._transport.producer(
-                transactional_id=name, transaction_timeout_ms=self._settings.transaction_timeout_ms
-            )
             try:
-                await producer.start()
-                await producer.close()
+                await shut_out(self._transport, self._settings, name)
             except TransportError as error:
                 log.warning("what worker %s has left open is ended by the broker when it times out: %s", name, error)
             else:
@@ -62,7 +59,18 @@ class LeftOpen:
         request = ListTransactionsRequest(state_filters=["Ongoing"])
         try:
             answers = [await asks.ask_node(request, node) for node in await asks.nodes()]
+            for answer in answers:
+                check(answer.error_code, "transactions")
         except TransportError as error:
             log.debug("which transactions are open was not to be learned: %s", error)
             return names
         return {row.transactional_id for answer in answers for row in answer.transaction_states} & set(names)
+
+
+async def shut_out(transport: Transport, settings: Settings, name: str) -> None:
+    """Ends what a worker has open under its name, in which it can do nothing more; at least once there is nothing."""
+    if settings.processing_guarantee == "exactly_once":
+        timeout_ms = settings.transaction_timeout_ms
+        producer = transport.producer(transactional_id=name, transaction_timeout_ms=timeout_ms)
+        await producer.start()
+        await producer.close()

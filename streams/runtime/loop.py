@@ -175,7 +175,7 @@ class Loop:
                     min(max(early_s, assembly.collecting_s()), self._commit_interval_s, assembly.until_due_s())
                 )
             return False
-        if self._until_end and assembly.at_end() and not await assembly.expects_more():
+        if self._until_end and assembly.input.at_end() and not await assembly.input.expects_more():
             totals = assembly.totals()
             if self._end.reached(totals.records + totals.commits):
                 return True

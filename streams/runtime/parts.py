@@ -48,7 +48,7 @@ class Parts:
         self._failures: dict[str, Failures] = {}
         self._dropped: Counter[tuple[str, str]] = Counter()
         subs = [(sub, partition) for sub in plan.subtopologies for partition in range(topics.tasks[sub.id])]
-        self.tasks = {f"{sub.id}-{partition}": (sub, partition) for sub, partition in subs}
+        self.tasks = {sub.task_id(partition): (sub, partition) for sub, partition in subs}
         """Sub-topology and partition of every task of the app, by name."""
         self.sources = {named(source): source for source in app.sources if conditions.sources}
 

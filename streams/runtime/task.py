@@ -85,7 +85,7 @@ class Task:
     ) -> None:
         self.sub = sub
         self.partition = partition
-        self.id = f"{sub.id}-{partition}"
+        self.id = sub.task_id(partition)
         self.stores = stores
         self.outputs = outputs
         self.failures = failures

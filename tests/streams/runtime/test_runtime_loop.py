@@ -76,6 +76,7 @@ class FakeAssembly:
         self.settings = streams.App("loop", commit_interval_ms=interval_ms).settings
         self.woken = asyncio.Event()
         self.commit = self
+        self.input = self
         self.commits: list[int] = []
         self.records = 0
         self.cost_s = cost_s

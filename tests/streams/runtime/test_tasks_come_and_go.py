@@ -241,7 +241,7 @@ async def test_a_source_goes_on_where_it_was(folder: str) -> None:
         await worker.work()
         await worker.arrive(source)
         await worker.work()
-        assert worker.assembly.at_end()
+        assert worker.assembly.input.at_end()
         committed = await worker.assembly.transport.committed("moves", [TopicPartition("moves-feed-position", 0)])
     assert len(begun) == 2
     assert seen == list(range(1_000))
