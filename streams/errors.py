@@ -75,14 +75,15 @@ class StoreRenamedError(TopologyError):
     Traceback (most recent call last):
     streams.errors.StoreRenamedError: store 'late' is in ./flights-data but not in the app, which has 'late-flights'. \
 A name is a contract: give the table its old name back (name='late'), or remove the store with \
-`streams reset APP --store late`.
+`streams reset APP --store late`. If it is another app's, these two have the same id, and each needs its own.
     """
 
     def __init__(self, store: str, *, data_dir: str, names: Iterable[str]) -> None:
         has = ", ".join(repr(name) for name in sorted(names)) or "no store"
         super().__init__(
             f"store {store!r} is in {data_dir} but not in the app, which has {has}. A name is a contract: give the "
-            f"table its old name back (name={store!r}), or remove the store with `streams reset APP --store {store}`."
+            f"table its old name back (name={store!r}), or remove the store with `streams reset APP --store {store}`. "
+            "If it is another app's, these two have the same id, and each needs its own."
         )
 
 
@@ -118,13 +119,17 @@ partitions than the ones whose state holds them: go back to 4, or start from the
 number it was made with: say partitions=6, or use a topic of another name.
     """
 
-    def __init__(self, topic: str, *, expected: int, found: int, declared: bool = False) -> None:
+    def __init__(
+        self, topic: str, *, expected: int, found: int, declared: bool = False, tells: str | None = None
+    ) -> None:
+        """`tells` is the internal topic that still has as many as there were."""
+        witness = "" if tells is None else f": {tells!r}, which goes with it, has {expected}"
         super().__init__(
             f"topic {topic!r} has {found} partitions, and the app declares {expected}. A topic keeps the number it was "
             f"made with: say partitions={found}, or use a topic of another name."
             if declared
-            else f"topic {topic!r} has {found} partitions and had {expected}. Keys now belong to other partitions than "
-            f"the ones whose state holds them: go back to {expected}, or start from the beginning with "
+            else f"topic {topic!r} has {found} partitions and had {expected}{witness}. Keys now belong to other "
+            f"partitions than the ones whose state holds them: go back to {expected}, or start from the beginning with "
             "`streams reset APP`."
         )
 

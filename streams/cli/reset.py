@@ -114,7 +114,7 @@ async def removal_of(app: App, transport: Transport, wish: Wish, workers: list[s
     from streams.runtime.reset import end_transactions, removal_of_all, removal_of_store
 
     if wish.store is not None:
-        return await removal_of_store(app, transport, wish.store)
+        return await removal_of_store(app, transport, wish.store, workers=workers)
     removal = await removal_of_all(app, transport, workers=workers, sources=wish.sources)
     if not wish.dry_run:
         await end_transactions(transport, workers)

@@ -15,6 +15,7 @@ from streams.cli.banner import banner, dropped_line, rate_line, restoring_line, 
 from streams.cli.report import Row, as_rows, json_lines, text_table
 from streams.errors import StreamsError, TaskFailedError, UserCodeError
 from streams.runtime.observer import Failed, Progress, Restoring, Silent, Started, Stopped
+from streams.transport.contract import NotAllowedError
 
 Reports = Mapping[str, Callable[[], Iterable[object]]]
 
@@ -23,6 +24,12 @@ LINE_EVERY_S = 10.0  # as often as Kafka Streams logs its restore
 
 SAYS_IT_ALL = (StreamsError, StateError, FolderInUseError)
 """Errors whose message needs no traceback beside it."""
+
+_RIGHTS = (
+    "With ID for the app's id, its workers need: on topics that begin with ID- Create, Describe, DescribeConfigs, "
+    "Read, Write and Delete; on the app's own topics Read or Write; on the group ID Read; on transactional ids that "
+    "begin with ID- Describe and Write. `streams acls add` gives them."
+)
 
 log = logging.getLogger("streams.worker")
 
@@ -84,6 +91,8 @@ def explain(error: BaseException) -> str:
     >>> explain(StreamsError("the data folder is in use by process 12"))
     'the data folder is in use by process 12'
     """
+    if isinstance(error, NotAllowedError):
+        return f"{error}. {_RIGHTS}"
     if isinstance(error, UserCodeError | TaskFailedError) and not isinstance(error.__cause__, SAYS_IT_ALL):
         return f"{error}\n{trace(error.__cause__)}"
     return str(error) if isinstance(error, SAYS_IT_ALL) else trace(error)

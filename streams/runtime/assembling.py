@@ -71,7 +71,7 @@ async def _topics(app: App, plan: Plan, transport: Transport, conditions: Condit
     topics = Topics(
         plan,
         transport,
-        data_dir=str(app.settings.data_dir),
+        data_dir=str(app.settings.data_dir) if app.settings.broker == "embedded" else app.settings.broker,
         default_partitions=app.settings.default_partitions,
         positions=[position_topic(app.id, source.name) for source in app.sources],
         declared=conditions.partitions,

@@ -95,12 +95,10 @@ async def removal_of_all(app: App, transport: Transport, *, workers: Collection[
     Raises WorkersThereError while there are others.
     """
     plan, folder = app.plan(), state_folder(app.settings)
-    members = await _members(transport, app.id)
-    if at_work := [member for member in members if member.instance_id not in workers]:
-        raise WorkersThereError(app.id, at_work)
+    members = await _members_gone(transport, app.id, workers)
     positions = [position_topic(app.id, source.name) for source in app.sources] if sources else []
     replies = [name for name in await transport.topics() if made_ms(name, app.id) is not None]
-    internal = await internal_topics(transport, app.id)
+    internal = await internal_topics(transport, app.id, known=_own_topics(plan))
     present = await transport.describe([*_own_topics(plan), *internal, *replies, *positions])
     return Removal(
         app.id,
@@ -111,10 +109,15 @@ async def removal_of_all(app: App, transport: Transport, *, workers: Collection[
     )
 
 
-async def removal_of_store(app: App, transport: Transport, store: str) -> Removal:
-    """One store, whether the app still names it or not. Raises TopologyError if there is none of that name."""
+async def removal_of_store(app: App, transport: Transport, store: str, *, workers: Collection[str]) -> Removal:
+    """One store, whether the app still names it or not. `workers` as in `removal_of_all`.
+
+    Raises WorkersThereError while there are others, TopologyError if there is no store of that name.
+    """
+    await _members_gone(transport, app.id, workers)
     changelog = f"{app.id}-{store}-changelog"
-    topics = [name for name in await internal_topics(transport, app.id) if name == changelog]
+    found = await internal_topics(transport, app.id, known=_own_topics(app.plan()))
+    topics = [name for name in found if name == changelog]
     by_folder = local_stores(app.settings)
     places = [(folder, store) for folder, names in by_folder.items() if store in names]
     if not (topics or places):
@@ -149,6 +152,14 @@ def _opened(folder: Path) -> Iterator[TaskStores]:
 def _own_topics(plan: Plan) -> list[str]:
     changelogs = [name for sub in plan.subtopologies for name in changelog_names(sub, plan.app_id)]
     return [*changelogs, *(node.topic.name for sub in plan.subtopologies for node in sub.repartitions)]
+
+
+async def _members_gone(transport: Transport, app_id: str, workers: Collection[str]) -> Sequence[MemberDescription]:
+    """The members of the app's group, all of whom have ended. Raises WorkersThereError for others than `workers`."""
+    members = await _members(transport, app_id)
+    if at_work := [member for member in members if member.instance_id not in workers]:
+        raise WorkersThereError(app_id, at_work)
+    return members
 
 
 async def _members(transport: Transport, group: str) -> Sequence[MemberDescription]:

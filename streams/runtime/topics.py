@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from streams.errors import PartitionCountError, RepartitionRenamedError, StoreRenamedError, TopologyError
 from streams.graph.definitions import KEPT_FOREVER, StoreDef, TopicDef
@@ -16,7 +16,7 @@ from streams.graph.meetings import check_counts, co_partitioned, meetings
 from streams.graph.plan import Plan, SubTopology
 from streams.runtime.conditions import declared
 from streams.runtime.topic_fit import check_fit, weaknesses
-from streams.transport.contract import TopicInfo, TopicPartition, TopicSpec, Transport
+from streams.transport.contract import NotAllowedError, TopicInfo, TopicPartition, TopicSpec, Transport
 from streams.transport.making import Making
 
 log = logging.getLogger("streams.worker")
@@ -150,7 +150,8 @@ class Topics:
 
     async def _check_renamed(self, changelogs: set[str]) -> None:
         app_id = self._plan.app_id
-        found = await internal_topics(self._transport, app_id)
+        repartitions = {topic.name for topic in self._plan.topics.values() if topic.internal}
+        found = await internal_topics(self._transport, app_id, known=changelogs | repartitions)
         for name in found:
             # Clocks follow the sub-topology: they are ours, and going on without them costs nothing that a name could
             # save.
@@ -159,10 +160,9 @@ class Topics:
                 if store in self._plan.stores:
                     raise self._kept_by_itself(self._plan.stores[store])
                 raise StoreRenamedError(store, data_dir=self._data_dir, names=self._plan.stores)
-        names = {topic.name for topic in self._plan.topics.values() if topic.internal}
         for name in found:
-            if name.endswith("-repartition") and name not in names and (left := await self._left_in(name)):
-                raise RepartitionRenamedError(name, records=left, names=names)
+            if name.endswith("-repartition") and name not in repartitions and (left := await self._left_in(name)):
+                raise RepartitionRenamedError(name, records=left, names=repartitions)
 
     def _kept_by_itself(self, store: StoreDef) -> TopologyError:
         assert store.source_topic is not None, "the changelogs of all others are known"
@@ -202,11 +202,11 @@ class Topics:
         topic = self._plan.topics.get(spec.name)
         if topic is not None and topic.routed:
             grown = next((other for other in self._meeting(topic) if self._given(other) == spec.partitions), topic)
-            return PartitionCountError(grown.name, expected=info.partitions, found=spec.partitions)
+            return PartitionCountError(grown.name, expected=info.partitions, found=spec.partitions, tells=info.name)
         if sub is None or spec.partitions != self.tasks[sub.id]:
             return PartitionCountError(spec.name, expected=spec.partitions, found=info.partitions, declared=True)
         largest = max(sub.sources, key=lambda source: self.partitions(source.topic.name))
-        return PartitionCountError(largest.topic.name, expected=info.partitions, found=spec.partitions)
+        return PartitionCountError(largest.topic.name, expected=info.partitions, found=spec.partitions, tells=info.name)
 
 
 def clock_store(sub: SubTopology, app_id: str) -> StoreDef | None:
@@ -226,22 +226,30 @@ def changelog_names(sub: SubTopology, app_id: str) -> list[str]:
     return own if clock is None else [*own, clock.changelog]
 
 
-async def internal_topics(transport: Transport, app_id: str) -> list[str]:
-    """The changelogs and repartition topics that are there under the app's name, used or not.
+async def internal_topics(transport: Transport, app_id: str, *, known: Collection[str]) -> list[str]:
+    """The changelogs and repartition topics that are there under the app's name, used or not; `known` are its own.
 
     Those of an app "shop-eu" are not among those of an app "shop": a topic that could be either's is the longer name's
-    if a group of that name has offsets.
+    if a group of that name has offsets, or is none of this client's business.
     """
     everything = await transport.topics()
     named = [name for name in everything if name.startswith(f"{app_id}-") and name.endswith(_INTERNAL)]
-    rest = {name: name.removeprefix(f"{app_id}-").split("-")[:-1] for name in named}
+    rest = {name: name.removeprefix(f"{app_id}-").split("-")[:-1] for name in named if name not in known}
     longer = {f"{app_id}-{'-'.join(words[:n])}" for words in rest.values() for n in range(1, len(words))}
     if not longer:
         return named
     infos = await transport.describe(everything)
     tps = [TopicPartition(info.name, partition) for info in infos.values() for partition in range(info.partitions)]
-    others = [f"{group}-" for group in longer if any((await transport.committed(group, tps)).values())]
-    return [name for name in named if not name.startswith(tuple(others))]
+    others = tuple([f"{group}-" for group in longer if await _is_in_use(transport, group, tps)])
+    return [name for name in named if name in known or not name.startswith(others)]
+
+
+async def _is_in_use(transport: Transport, group: str, tps: Iterable[TopicPartition]) -> bool:
+    """Whether a group has offsets; one that nothing may be known of is somebody's."""
+    try:
+        return any((await transport.committed(group, tps)).values())
+    except NotAllowedError:
+        return True
 
 
 def position_topic(app_id: str, source: str) -> str:

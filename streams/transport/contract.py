@@ -159,6 +159,10 @@ class TopicMismatchError(TransportError):
         self.topic, self.wanted, self.found = topic, wanted, found
 
 
+class NotAllowedError(TransportError):
+    """The broker knows who this client is, and does not let that one do what was asked."""
+
+
 class UnknownTopicError(TransportError):
     """A topic or partition does not exist."""
 

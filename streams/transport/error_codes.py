@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from broker_embedded import errors
-from streams.transport.contract import FencedError, StaleGenerationError, TransportError, UnknownTopicError
+from streams.transport.contract import (
+    FencedError,
+    NotAllowedError,
+    StaleGenerationError,
+    TransportError,
+    UnknownTopicError,
+)
 
 MISSING = (errors.UnknownTopicOrPartitionError.info.code, errors.UnknownTopicIdError.info.code)
 
@@ -23,6 +29,10 @@ _TRANSPORT_ERRORS: dict[int, type[TransportError]] = {
     errors.FencedInstanceIdError.info.code: FencedError,
     errors.IllegalGenerationError.info.code: StaleGenerationError,
     errors.RebalanceInProgressError.info.code: StaleGenerationError,
+    errors.TopicAuthorizationFailedError.info.code: NotAllowedError,
+    errors.GroupAuthorizationFailedError.info.code: NotAllowedError,
+    errors.ClusterAuthorizationFailedError.info.code: NotAllowedError,
+    errors.TransactionalIdAuthorizationFailedError.info.code: NotAllowedError,
 }
 
 

@@ -107,7 +107,7 @@ class Life:
     async def begin_anew(self, build: Build) -> None:
         app = self.app(build)
         transport, _ = await open_transport(app.settings)
-        await (await removal_of_store(app, transport, "kept")).carry_out(transport)
+        await (await removal_of_store(app, transport, "kept", workers=())).carry_out(transport)
         await transport.stop()
 
 

@@ -148,7 +148,8 @@ def test_a_dry_run_leaves_nothing_behind(shop: Path, call: Call) -> None:
     assert [path for path in sorted(shop.rglob("*")) if "__pycache__" not in path.parts] == before
 
 
-def test_members_elsewhere_are_named_and_nothing_is_removed(shop: Path, call: Call) -> None:
+@pytest.mark.parametrize("what", [[], ["--store", "total"]])
+def test_members_elsewhere_are_named_and_nothing_is_removed(shop: Path, call: Call, what: list[str]) -> None:
     assert amount(call) == [45]
 
     async def beside() -> tuple[int, str, str]:
@@ -157,7 +158,7 @@ def test_members_elsewhere_are_named_and_nothing_is_removed(shop: Path, call: Ca
             member = aiter(client.subscribe("extra", group="shop"))
             await anext(member)
             try:
-                return await asyncio.to_thread(call, "reset", "shop:app", "--yes")
+                return await asyncio.to_thread(call, "reset", "shop:app", *what, "--yes")
             finally:
                 await member.aclose()
 

@@ -12,7 +12,7 @@ from streams.config import load_settings
 from streams.errors import ConfigError, PartitionCountError, RepartitionRenamedError, StoreRenamedError, TopologyError
 from streams.runtime.topic_fit import InternalTopicError
 from streams.runtime.topics import Topics, clock_store, position_topic
-from streams.transport.contract import Committed, TopicInfo, TopicPartition, TopicSpec
+from streams.transport.contract import Committed, NotAllowedError, TopicInfo, TopicPartition, TopicSpec
 from streams.transport.making import Making
 
 Build = Callable[[streams.App, Any], Any]
@@ -219,6 +219,24 @@ async def test_a_topic_whose_count_has_grown() -> None:
 async def test_a_store_that_the_app_no_longer_names() -> None:
     with pytest.raises(StoreRenamedError, match=r"store 'old' is in ./shop-data but not in the app, which has 'sizes'"):
         await prepared(by_size, Broker(shop_old_changelog=1))
+
+
+async def test_groups_that_nothing_may_be_known_of_are_somebodys() -> None:
+    """With rights on its own group only. The app's own topics raise no question, whatever hyphens they have."""
+
+    class Guarded(Broker):
+        async def committed(
+            self, group: str, tps: Iterable[TopicPartition]
+        ) -> Mapping[TopicPartition, Committed | None]:
+            asked.append(group)
+            raise NotAllowedError(f"group {group!r}: not authorised for the group")
+
+    asked: list[str] = []
+    _, made = await prepared(by_size)
+    await prepared(by_size, Guarded(**dict.fromkeys(made.infos, 1)))
+    assert asked == []
+    await prepared(by_size, Guarded(shop_eu_totals_changelog=1))
+    assert asked == ["shop-eu"]
 
 
 @pytest.mark.parametrize("committed", [None, 3, 7])
