@@ -18,11 +18,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from streams.client.records import ClientRecord, decoded, time_ms
-from streams.client.sending import Sender, Sent, Unsent
 from streams.client.table import ClientTable
 from streams.config import Settings, load_settings
 from streams.errors import TopologyError
 from streams.graph.definitions import TopicDef
+from streams.outgoing import Outgoing, Sent, Unsent
 from streams.serde import key_serde_for, serde_for
 from streams.transport.contract import (
     Isolation,
@@ -75,7 +75,7 @@ class Client:
             settings["data_dir"] = str(data_dir)
         self._settings: Settings = _settings(app, settings)
         self._transport: Transport | None = None
-        self._sender: Sender | None = None
+        self._outgoing: Outgoing | None = None
         self._topics: dict[str, TopicDef] = {}
         self._tables: dict[str, ClientTable] = {}
         self._subscriptions: list[Subscription] = []
@@ -88,7 +88,7 @@ class Client:
             self._topics = self._app.plan().topics
         transport, _ = await open_transport(self._settings)
         self._transport = transport
-        self._sender = Sender(transport.producer(), self._ensure, self._partitions)
+        self._outgoing = Outgoing(transport.producer(), self._ensure, self._partitions)
         return self
 
     async def stop(self) -> None:
@@ -100,7 +100,7 @@ class Client:
                 closing.push_async_callback(subscription.close)
             if self._asker is not None:
                 closing.push_async_callback(self._asker.close)
-            closing.push_async_callback(self._open_sender().close)
+            closing.push_async_callback(self._sending().close)
 
     async def __aenter__(self) -> Client:
         return await self.start()
@@ -139,7 +139,7 @@ class Client:
         ConnectionLostError when it stays away, and then a record may be there or not. Raises EncodeError for a key or
         value that is not of the topic's type.
         """
-        sender = self._open_sender()
+        sender = self._sending()
         name, definition = self._definition(topic)
         now = time.time_ns() // 1_000_000 if timestamp is None else timestamp
         answer: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
@@ -313,7 +313,7 @@ class Client:
             from streams.rpc.asker import Asker
 
             assert self._app is not None
-            self._asker = Asker(self._open(), self._open_sender(), self._settings)
+            self._asker = Asker(self._open(), self._sending(), self._settings)
         return AgentCalls(self, agents[name], self._asker, self._settings)
 
     # -- topics
@@ -348,10 +348,10 @@ class Client:
             )
         return self._transport
 
-    def _open_sender(self) -> Sender:
+    def _sending(self) -> Outgoing:
         self._open()
-        assert self._sender is not None
-        return self._sender
+        assert self._outgoing is not None
+        return self._outgoing
 
 
 def _settings(app: App | None, settings: dict[str, Any]) -> Settings:

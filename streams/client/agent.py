@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streams.batch import Headers
-from streams.client.sending import Sent
 from streams.durations import Duration
+from streams.outgoing import Sent
 from streams.rpc.calls import Calls
 
 if TYPE_CHECKING:

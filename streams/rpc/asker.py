@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, Protocol
 
 from broker_embedded import records
 from streams.batch import Headers
-from streams.client.sending import Sent, Unsent
 from streams.config import Settings
 from streams.errors import AskTimeoutError, DecodeError, StreamsError
+from streams.outgoing import Sent, Unsent
 from streams.rpc.messages import (
     CORRELATION_ID,
     FAILURE,
@@ -68,15 +68,15 @@ class Sends(Protocol):
 
 
 class Asker:
-    """`sender` sends the requests, `transport` brings the replies. The name of the reply topic begins with the app's
+    """`outgoing` sends the requests, `transport` brings the replies. The name of the reply topic begins with the app's
     id; the settings say how it is made.
     """
 
-    def __init__(self, transport: Transport, sender: Sends, settings: Settings) -> None:
+    def __init__(self, transport: Transport, outgoing: Sends, settings: Settings) -> None:
         app_id = settings.id
         self._making = Making.of(settings)
         self._transport = transport
-        self._sender = sender
+        self._outgoing = outgoing
         self._app_id = app_id
         self._prefix = os.urandom(8)
         self._numbers = count()
@@ -144,7 +144,7 @@ class Asker:
             told: asyncio.Future[Sent] = loop.create_future()
             told.add_done_callback(partial(_sent, answer, sent))
             q = question
-            self._sender.send(Unsent(q.topic, q.partition, q.key, q.value, q.timestamp, headers, told))
+            self._outgoing.send(Unsent(q.topic, q.partition, q.key, q.value, q.timestamp, headers, told))
 
     # -- replies
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from streams.client.sending import Sender, Sent, Unsent
 from streams.errors import RecordError
+from streams.outgoing import Outgoing, Sent, Unsent
 from streams.rpc.asker import Asker, Question
 from streams.rpc.messages import (
     CORRELATION_ID,
@@ -44,8 +44,8 @@ class WorkerRpc:
         self._partitions_of = partitions
         self._partitions: dict[str, int] = {}
         self._now_ms = now_ms
-        self._sender = Sender(transport.producer(), self._look_up, self._partitions)
-        self.asker = Asker(transport, self._sender, app.settings)
+        self._outgoing = Outgoing(transport.producer(), self._look_up, self._partitions)
+        self.asker = Asker(transport, self._outgoing, app.settings)
         self.asking: Counter[str] = Counter()
         """How many answers the agents of a task wait for, by the task's id."""
         self._replied_s = -ASKED_S
@@ -88,7 +88,7 @@ class WorkerRpc:
             headers.append((FAILURE, encoded_failure(failure)))
         told: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
         told.add_done_callback(self._replied)
-        self._sender.send(Unsent(request.reply_to, 0, None, value, self._now_ms(), headers, told))
+        self._outgoing.send(Unsent(request.reply_to, 0, None, value, self._now_ms(), headers, told))
 
     def _replied(self, told: asyncio.Future[Sent]) -> None:
         if not told.cancelled() and told.exception() is None:
@@ -106,7 +106,7 @@ class WorkerRpc:
         """Sends what there is to say, and ends."""
         try:
             async with asyncio.timeout(CLOSING_S):
-                await self._sender.close()
+                await self._outgoing.close()
         except TimeoutError:
             pass
         await self.asker.close()

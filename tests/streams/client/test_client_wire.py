@@ -158,6 +158,6 @@ async def test_leaving_lets_go_of_everything_whatever_fails(tmp_path: Path, monk
     with pytest.raises(RuntimeError, match="no way to close"):
         async with client:
             await client.send("numbers", value=b"0")
-            monkeypatch.setattr(client._open_sender()._producer, "close", fail)
+            monkeypatch.setattr(client._sending()._producer, "close", fail)
     async with Client(data_dir=tmp_path) as again:
         await again.send("numbers", value=b"1")

@@ -1,4 +1,6 @@
-"""How a client sends: records of one turn of the event loop together, partitions side by side, in order in each."""
+"""Records on their way out, outside of transactions: those of one turn of the event loop together, partitions side by
+side, in order in each. So clients send, and who asks and answers (`streams/rpc`).
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ class Unsent(NamedTuple):
     answer: asyncio.Future[Sent]
 
 
-class Sender:
+class Outgoing:
     """Takes records without waiting. `ensure` makes topics and notes their `partitions`.
 
     The producer, which is not started, is so with the first record: whoever may only read is no producer.
