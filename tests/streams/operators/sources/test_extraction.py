@@ -91,7 +91,7 @@ def test_a_rule_that_is_none_is_refused() -> None:
         app_of("walls")
 
 
-def test_an_app_may_begin_at_the_end_of_a_topic() -> None:
+def test_an_app_that_began_at_the_end_of_a_topic_knows_where_that_was() -> None:
     app = streams.App("shop")
     app.topic("in", key_type=str, value_type=int, start="end").stream().to("out")
     with Driver(app) as driver:
@@ -101,4 +101,4 @@ def test_an_app_may_begin_at_the_end_of_a_topic() -> None:
         driver.pipe("in", key="a", value=2)
         driver.restart()
         driver.pipe("in", key="a", value=3)
-        assert [record.value for record in driver.read("out")] == [2, 3]
+        assert [record.value for record in driver.read("out")] == [1, 2, 3]
