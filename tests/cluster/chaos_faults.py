@@ -51,14 +51,14 @@ def broker_killed(fleet: Fleet, fault: Fault) -> None:
 
 
 def group_coordinator_killed(fleet: Fleet, fault: Fault) -> None:
-    _away(fleet, fleet.cluster.group_coordinator(fleet.app_id), fault.seconds)
+    _away(fleet, _known(fleet, fleet.cluster.group_coordinator(fleet.app_id), fault), fault.seconds)
 
 
 def coordinator_killed_at_a_step(fleet: Fleet, fault: Fault) -> None:
     """The broker that decides on a worker's transaction, while the worker stands at a step of it."""
     worker = fleet.worker(fault.which)
     with fleet.held(worker, fault.step, HELD_MAX_S):
-        node = fleet.cluster.transaction_coordinator(fleet.transactional_id(worker))
+        node = _known(fleet, fleet.cluster.transaction_coordinator(fleet.transactional_id(worker)), fault)
         fleet.cluster.kill(node)
     time.sleep(fault.seconds)
     fleet.cluster.restart(node)
@@ -70,6 +70,11 @@ def broker_frozen(fleet: Fleet, fault: Fault) -> None:
     fleet.cluster.freeze(node)
     time.sleep(2 * fault.seconds)
     fleet.cluster.thaw(node)
+
+
+def _known(fleet: Fleet, node: int, fault: Fault) -> int:
+    """The node; any one while nobody leads what is asked for."""
+    return node if node in fleet.cluster.nodes else fleet.node(fault.which)
 
 
 def _away(fleet: Fleet, node: int, seconds: float) -> None:

@@ -64,9 +64,9 @@ class Fleet:
         return sorted(self.cluster.nodes)[which % len(self.cluster.nodes)]
 
     def transactional_id(self, worker: WorkerProcess) -> str:
-        """That of its producer: the app, its place and its seat."""
-        found: str = worker.events("seat")[-1]["seat"]
-        return found
+        """That of its producer; the app's id before it has one."""
+        seats = worker.events("seat")
+        return seats[-1]["seat"] if seats else self.app_id
 
     @contextmanager
     def held(self, worker: WorkerProcess, step: str, within_s: float) -> Iterator[bool]:
