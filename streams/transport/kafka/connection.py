@@ -13,14 +13,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from broker_embedded.wire.messages import Request
 from broker_embedded.wire.messages.cluster import ApiVersionsRequest
 from broker_embedded.wire.messages.groups import FindCoordinatorRequest
 from broker_embedded.wire.messages.topics import MetadataRequest, MetadataRequestTopic, MetadataResponse
-from streams.transport.contract import ConnectionLostError, TopicPartition, TransportError, UnknownTopicError
-from streams.transport.error_codes import MISSING, BusyError, RetryError, check
+from streams.transport.contract import ConnectionLostError, TopicPartition, TransportError
+from streams.transport.error_codes import BusyError, RetryError, check
+from streams.transport.kafka.leaders import ANY, Leaders
 from streams.transport.kafka.logs import quietly
 from streams.transport.kafka.requests import WireRequest
 from streams.transport.kafka.timing import Timing
@@ -34,7 +33,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _REFRESH_WITHIN_S = 5.0
-_ANY = -1
 _SOONER = 8  # a transaction is over a few milliseconds after the answer to its commit
 _VERSION = "0.1.0"  # of the client software, for the broker's figures (KIP-511)
 GROUP, TRANSACTION = 0, 1
@@ -52,15 +50,6 @@ _FAILURES = (
     (" closed", "what listens at {} hangs up", "does it want TLS, or a user (security_protocol)?"),
     ("", "no Kafka broker answers at {}", "is it running, is the address right?"),
 )
-
-
-class KafkaTopic(msgspec.Struct, frozen=True):
-    """A topic as the cluster's metadata has it: its id, the leader of each partition, how many replicas there are."""
-
-    name: str
-    id: Any
-    leaders: dict[int, int]
-    replicas: int = 1
 
 
 class KafkaConnection:
@@ -90,11 +79,8 @@ class KafkaConnection:
         self._client: AIOKafkaClient | None = None
         self._wires: dict[AIOKafkaClient, Wires] = {}
         self._refreshing: asyncio.Task[None] | None = None
-        self._topics: dict[str, KafkaTopic] = {}
-        self._learned_s = time.monotonic()
+        self.leaders = Leaders(self, self._timing.metadata_max_age_ms)
         self._coordinators: dict[tuple[int, str], int] = {}
-        self._nodes: set[int] = set()
-        """Ids of all brokers that were ever there."""
 
     async def start(self) -> None:
         """Connect, unless it is done. Raises ConnectionLostError when no bootstrap server answers."""
@@ -130,7 +116,7 @@ class KafkaConnection:
         if self._cluster_id is None:
             return
         request = MetadataRequest([], allow_auto_topic_creation=False)
-        self._check_answer(await self._send(client, request, _ANY, "admin"))
+        self._check_answer(await self._send(client, request, ANY, "admin"))
 
     def _check_answer(self, answer: MetadataResponse) -> None:
         if self._cluster_id not in (None, answer.cluster_id):
@@ -158,7 +144,7 @@ class KafkaConnection:
         self,
         request: Request,
         *,
-        node: int = _ANY,
+        node: int = ANY,
         lane: str = "admin",
         last_version: int = 32_767,
         timeout_ms: int | None = None,
@@ -177,7 +163,7 @@ class KafkaConnection:
     ) -> Any:
         from aiokafka.errors import KafkaError
 
-        if node == _ANY:
+        if node == ANY:
             node = client.get_random_node()
             if node is None:
                 raise ConnectionLostError(f"{type(request).__name__}: no broker is known")
@@ -272,94 +258,36 @@ class KafkaConnection:
         else:
             await self._close(client)
 
-    # Who leads what
-
-    async def topics(self, names: Iterable[str]) -> dict[str, KafkaTopic]:
-        """Those of `names` that exist, from memory where they are known. Raises TransportError for a forbidden one."""
-        names = list(names)
-        if time.monotonic() - self._learned_s > self._timing.metadata_max_age_ms / 1000:
-            self._topics.clear()
-        found = {name: self._topics[name] for name in names if name in self._topics}
-        missing = [name for name in names if name not in found]
-        if missing:  # while this is awaited, somebody else may forget what was known
-            found |= await self.retry(lambda: self._learn_topics(missing))
-        return found
-
-    async def _learn_topics(self, names: Sequence[str]) -> dict[str, KafkaTopic]:
-        """Brokers hear of a new topic one after the other, and one that has just started may have heard of none: what
-        one does not know is asked of the others. A topic is not there when most brokers say so.
-        """
-        found: dict[str, KafkaTopic] = {}
-        missing, said, lost = list(names), 0, None
-        first = self._open().get_random_node()
-        for node in [first if first is not None else _ANY, *sorted(self._nodes - {first})]:
-            try:
-                answer = await self._metadata(missing, node, int(1000 * _REFRESH_WITHIN_S))
-            except ConnectionLostError as error:
-                lost = error
-                continue
-            said += 1
-            found |= self._remember(answer)
-            missing = [name for name in names if name not in found]
-            if not missing:
-                return found
-        if 2 * said <= len(self._nodes):
-            raise lost or RetryError(f"topics {', '.join(missing)}: one broker of several does not know them")
-        return found
-
-    def _remember(self, answer: MetadataResponse) -> dict[str, KafkaTopic]:
-        self._nodes.update(broker.node_id for broker in answer.brokers)
-        if not self._topics:
-            self._learned_s = time.monotonic()
-        found = {}
-        for row in answer.topics:
-            if row.error_code not in MISSING:
-                check(row.error_code, f"topic {row.name!r}")
-                leaders = {part.partition_index: part.leader_id for part in row.partitions}
-                replicas = min((len(part.replica_nodes) for part in row.partitions), default=1)
-                found[row.name or ""] = KafkaTopic(row.name or "", row.topic_id, leaders, replicas)
-        self._topics |= found
-        return found
+    # What is known
 
     async def metadata(self, names: Iterable[str] | None) -> MetadataResponse:
         """What the cluster says of topics, or of all; none is made by asking."""
         names = None if names is None else list(names)
-        return await self.retry(lambda: self._metadata(names))
+        return await self.retry(lambda: self.metadata_of(names))
 
-    async def _metadata(
-        self, names: Sequence[str] | None, node: int = _ANY, timeout_ms: int | None = None
+    async def metadata_of(
+        self, names: Sequence[str] | None, node: int = ANY, timeout_ms: int | None = None
     ) -> MetadataResponse:
+        """What one broker says of topics, or of all."""
         rows = None if names is None else [MetadataRequestTopic(name) for name in names]
         request = MetadataRequest(rows, allow_auto_topic_creation=False)
         answer: MetadataResponse = await self.ask(request, node=node, timeout_ms=timeout_ms)
         self._check_answer(answer)  # aiokafka may have connected again by itself
         return answer
 
-    async def by_leader(self, tps: Iterable[TopicPartition]) -> dict[int, list[tuple[KafkaTopic, list[int]]]]:
-        """The partitions of each leader. Raises UnknownTopicError, RetryError for one without a leader."""
-        tps = list(tps)
-        topics = await self.topics({tp.topic for tp in tps})
-        found: dict[int, dict[str, list[int]]] = {}
-        for tp in tps:
-            topic = topics.get(tp.topic)
-            if topic is None or tp.partition not in topic.leaders:
-                self.forget()
-                raise UnknownTopicError(f"{tp}: there is no such partition")
-            leader = topic.leaders[tp.partition]
-            if leader < 0:
-                self.forget()
-                raise RetryError(f"{tp} has no leader")
-            found.setdefault(leader, {}).setdefault(tp.topic, []).append(tp.partition)
-        return {node: [(topics[name], rows) for name, rows in names.items()] for node, names in found.items()}
-
     async def check_partitions(self, tps: Iterable[TopicPartition]) -> None:
         """Raise UnknownTopicError for a partition that is not there, RetryError for one without a leader."""
         self.forget()
-        await self.by_leader(tps)
+        await self.leaders.by_leader(tps)
+
+    def any_node(self) -> int | None:
+        """A broker that is known."""
+        node: int | None = self._open().get_random_node()
+        return node
 
     def forget(self) -> None:
         """Forget who leads and coordinates: ask again next time."""
-        self._topics.clear()
+        self.leaders.forget()
         self._coordinators.clear()
 
     def _open(self) -> AIOKafkaClient:

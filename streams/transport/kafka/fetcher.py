@@ -19,7 +19,8 @@ from broker_embedded.errors import OffsetOutOfRangeError as OutOfRange
 from broker_embedded.wire.messages.records import FetchPartition, FetchRequest, FetchTopic, PartitionData
 from streams.transport.contract import Fetched, Isolation, OffsetOutOfRangeError, TopicPartition, TransportError
 from streams.transport.error_codes import RetryError, check_leader
-from streams.transport.kafka.connection import KafkaConnection, KafkaTopic
+from streams.transport.kafka.connection import KafkaConnection
+from streams.transport.kafka.leaders import KafkaTopic
 from streams.transport.kafka.offsets import KafkaOffsets
 from streams.transport.rows import ISOLATION
 
@@ -152,7 +153,7 @@ class KafkaFetcher:
         if self._is_stopped:
             raise self._connection.not_started()
         wait_ms = min(max(0, int(wait_s * 1000)), self._longest_wait_ms)
-        topics = await self._connection.topics({point.tp.topic for point in points})
+        topics = await self._connection.leaders.topics({point.tp.topic for point in points})
         groups: dict[int, list[Point]] = {}
         # Who has waited longest comes first, or the last would starve behind a limit.
         for point in sorted(points, key=lambda point: self._served.get(point.tp, 0)):
@@ -196,7 +197,7 @@ class KafkaFetcher:
     async def _fetch_all(self, points: Sequence[Point], wait_ms: int) -> dict[Point, Fetched | Exception]:
         """From one leader, or from several if it has changed since."""
         point_of = {point.tp: point for point in points}
-        leaders = await self._connection.by_leader(point_of)
+        leaders = await self._connection.leaders.by_leader(point_of)
         asked = [self._fetch(node, topics, point_of, wait_ms) for node, topics in leaders.items()]
         found: dict[Point, Fetched | Exception] = {}
         passing: RetryError | None = None

@@ -24,7 +24,8 @@ from broker_embedded.wire.messages.records import (
 )
 from streams.transport.contract import Committed, Isolation, TopicPartition
 from streams.transport.error_codes import RetryError, check, check_leader
-from streams.transport.kafka.connection import KafkaConnection, KafkaTopic
+from streams.transport.kafka.connection import KafkaConnection
+from streams.transport.kafka.leaders import KafkaTopic
 from streams.transport.log_offsets import LogOffsets
 from streams.transport.rows import ISOLATION, by_partition, by_topic, position_of
 
@@ -63,7 +64,7 @@ class KafkaOffsets(LogOffsets):
         wanted = by_topic(tps)
 
         async def ask() -> dict[TopicPartition, Committed | None]:
-            known = await self._connection.topics(wanted)
+            known = await self._connection.leaders.topics(wanted)
             rows = [
                 OffsetFetchRequestTopics(name, known[name].id if name in known else None, indexes)
                 for name, indexes in wanted.items()
@@ -97,7 +98,7 @@ class KafkaOffsets(LogOffsets):
         self, tps: Collection[TopicPartition], request: Callable[[_Partitions], Request]
     ) -> list[tuple[TopicPartition, Any]]:
         """The rows of the answers of the leaders of `tps`, each asked about its own; none with an error."""
-        leaders = await self._connection.by_leader(tps)
+        leaders = await self._connection.leaders.by_leader(tps)
         asked = [self._connection.ask(request(topics), node=node) for node, topics in leaders.items()]
         rows = [found for answer in await asyncio.gather(*asked) for found in by_partition(answer.topics)]
         for tp, row in rows:

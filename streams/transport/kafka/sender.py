@@ -146,7 +146,7 @@ class Sender:
             return {}
 
     async def _by_leader(self, tps: list[TopicPartition]) -> dict[int, list[TopicPartition]]:
-        topics = await self._connection.topics({tp.topic for tp in tps})
+        topics = await self._connection.leaders.topics({tp.topic for tp in tps})
         found: dict[int, list[TopicPartition]] = {}
         for tp in tps:
             leaders = topics[tp.topic].leaders if tp.topic in topics else {}

@@ -47,7 +47,7 @@ class KafkaTopics:
 
     async def _describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         self._connection.forget()
-        known = await self._connection.topics(names)
+        known = await self._connection.leaders.topics(names)
         if not known:
             return {}
         request = DescribeConfigsRequest([DescribeConfigsResource(RESOURCE_TOPIC, name) for name in known])
@@ -73,7 +73,7 @@ class KafkaTopics:
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         self._connection.forget()
-        known = await self._connection.topics([spec.name for spec in specs])
+        known = await self._connection.leaders.topics([spec.name for spec in specs])
         rows = missing_topics(specs, {name: len(topic.leaders) for name, topic in known.items()})
         if not rows:
             return
@@ -94,14 +94,14 @@ class KafkaTopics:
 
     async def _see(self, names: Sequence[str]) -> None:
         """Wait until the cluster knows new topics, and who leads them."""
-        topics = await self._connection.topics(names)
+        topics = await self._connection.leaders.topics(names)
         if len(topics) < len(set(names)) or any(-1 in topic.leaders.values() for topic in topics.values()):
             self._connection.forget()
             raise RetryError(f"topics {', '.join(names)} are being made")
 
     async def delete(self, topics: Iterable[str]) -> None:
         self._connection.forget()
-        known = await self._connection.topics(topics)
+        known = await self._connection.leaders.topics(topics)
         if known:
             request = DeleteTopicsRequest([DeleteTopicState(name) for name in known])
             gone = UnknownTopicOrPartitionError.info.code
@@ -110,7 +110,7 @@ class KafkaTopics:
 
     async def _miss(self, names: Sequence[str]) -> None:
         self._connection.forget()
-        if await self._connection.topics(names):
+        if await self._connection.leaders.topics(names):
             raise RetryError(f"topics {', '.join(names)} are being deleted")
 
     async def alter(self, topic: str, configs: Mapping[str, str]) -> None:

@@ -46,19 +46,19 @@ async def test_most_brokers_have_to_say_so(
 ) -> None:
     connection = KafkaConnection("nowhere:9092")
     connection._client = SimpleNamespace(get_random_node=lambda: 1)  # type: ignore[assignment]
-    connection._nodes = set(nodes)
+    connection.leaders._nodes = set(nodes)
 
     async def metadata(names: Any, node: int, timeout_ms: int) -> MetadataResponse:
         if nodes[node] == "is away":
             raise ConnectionLostError("no answer")
         return answer(nodes[node] == "knows", 1 if nodes[node] == "alone" else len(nodes))
 
-    monkeypatch.setattr(connection, "_metadata", metadata)
+    monkeypatch.setattr(connection, "metadata_of", metadata)
     if isinstance(found, bool):
-        assert ("flights" in await connection._learn_topics(["flights"])) is found
+        assert ("flights" in await connection.leaders._learn(["flights"])) is found
     else:
         with pytest.raises(found):
-            await connection._learn_topics(["flights"])
+            await connection.leaders._learn(["flights"])
 
 
 async def test_the_first_answer_of_a_cluster_is_no_answer_of_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,10 +68,10 @@ async def test_the_first_answer_of_a_cluster_is_no_answer_of_most(monkeypatch: p
     async def metadata(names: Any, node: int, timeout_ms: int) -> MetadataResponse:
         return answer(node == 3, 3)
 
-    monkeypatch.setattr(connection, "_metadata", metadata)
+    monkeypatch.setattr(connection, "metadata_of", metadata)
     with pytest.raises(RetryError):
-        await connection._learn_topics(["flights"])
-    assert "flights" in await connection._learn_topics(["flights"])
+        await connection.leaders._learn(["flights"])
+    assert "flights" in await connection.leaders._learn(["flights"])
 
 
 async def test_who_forgets_takes_nothing_from_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ async def test_who_forgets_takes_nothing_from_who_asks(monkeypatch: pytest.Monke
         connection.forget()
         return answer(True, 1)
 
-    connection._topics["planes"] = connection._remember(answer(True, 1))["flights"]
-    del connection._topics["flights"]
-    monkeypatch.setattr(connection, "_metadata", metadata)
-    assert set(await connection.topics(["planes", "flights"])) == {"planes", "flights"}
+    connection.leaders._topics["planes"] = connection.leaders._remember(answer(True, 1))["flights"]
+    del connection.leaders._topics["flights"]
+    monkeypatch.setattr(connection, "metadata_of", metadata)
+    assert set(await connection.leaders.topics(["planes", "flights"])) == {"planes", "flights"}
