@@ -16,7 +16,6 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from broker_embedded import errors
 from broker_embedded.wire.messages import Request
 from broker_embedded.wire.messages.groups import (
     HeartbeatRequest,
@@ -30,7 +29,7 @@ from broker_embedded.wire.messages.groups import (
     SyncGroupResponse,
 )
 from streams.transport.contract import Asks, ConnectionLostError, FencedError, GroupIdentity, TransportError
-from streams.transport.error_codes import RetryError, as_transport_error, check
+from streams.transport.error_codes import RetryError, check
 from streams.transport.group.protocol import (
     PROTOCOL_TYPE,
     Assignment,
@@ -40,6 +39,7 @@ from streams.transport.group.protocol import (
     encode_assignment,
     encode_subscription,
 )
+from streams.transport.group.refusals import FENCED, UNKNOWN_MEMBER_ID, ExpelledError, RebalancingError, check_member
 
 log = logging.getLogger(__name__)
 
@@ -50,18 +50,7 @@ _LATE_MS = 5_000  # how much later than the rebalance timeout an answer may come
 _LEAVE_WITHIN_S = 5.0
 _HEARTBEAT_LEAST_MS = 5_000  # a broker that has just started is slow
 _REASON_MOST = 255  # characters, as Kafka's clients do (KIP-800)
-_MEMBER_ID_REQUIRED = errors.MemberIdRequiredError.info.code
-_UNKNOWN_MEMBER_ID = errors.UnknownMemberIdError.info.code
-_EXPELLED = (_UNKNOWN_MEMBER_ID, errors.IllegalGenerationError.info.code)
-_REBALANCING = errors.RebalanceInProgressError.info.code
-_FENCED = errors.FencedInstanceIdError.info.code
-_ADVICE = {
-    errors.InconsistentGroupProtocolError.info.code: "clients of another kind are in it: stop them, or take another id",
-    errors.InvalidSessionTimeoutError.info.code: (
-        "the broker's group.min.session.timeout.ms and group.max.session.timeout.ms say what session_timeout_ms may be"
-    ),
-    errors.GroupMaxSizeReachedError.info.code: "it is full: the broker's group.max.size says how many there may be",
-}
+_PROTOCOL = "streams-engine"
 _numbers = count()
 
 
@@ -81,18 +70,6 @@ class Role(Protocol):
         """The group has given it up, and what it had may be another's: drop what is not committed. It joins anew."""
 
 
-class _RebalancingError(Exception):
-    """Another round has begun."""
-
-
-class _ExpelledError(Exception):
-    """The group does not know the member (any more), or has gone on without it."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(errors.ERRORS[code].message)
-        self.is_unknown = code == _UNKNOWN_MEMBER_ID
-
-
 class GroupMember:
     """One member. `identity` says at any moment as whom it may commit; nobody can with that of a member that is lost.
 
@@ -109,7 +86,6 @@ class GroupMember:
         session_timeout_ms: int = 45_000,
         heartbeat_interval_ms: int = 3_000,
         rebalance_timeout_ms: int = 300_000,
-        protocol: str = "streams-engine",
     ) -> None:
         self.identity = GroupIdentity(group, instance_id=instance_id)
         self._asks = asks
@@ -119,7 +95,6 @@ class GroupMember:
         self._session_timeout_ms = session_timeout_ms
         self._heartbeat_interval_s = heartbeat_interval_ms / 1000
         self._rebalance_timeout_ms = rebalance_timeout_ms
-        self._protocol = protocol
         self._lane = f"group member {next(_numbers)}"
         self._where = f"group {group!r}" if instance_id is None else f"group {group!r}, seat {instance_id!r}"
         self._member_id = ""
@@ -179,7 +154,7 @@ class GroupMember:
         row = MemberIdentity(self._member_id, self._instance_id, "it leaves")
         try:
             async with asyncio.timeout(_LEAVE_WITHIN_S):
-                await _send_away(self._asks, self._group, [row], ignored=(_UNKNOWN_MEMBER_ID, _FENCED))
+                await _send_away(self._asks, self._group, [row], ignored=(UNKNOWN_MEMBER_ID, FENCED))
         except (TimeoutError, TransportError) as error:
             log.warning(
                 "%s: its coordinator does not hear that the member leaves (%r); the others wait for the end of its "
@@ -194,12 +169,12 @@ class GroupMember:
         try:
             await self._join()
             await self._stay()
-        except _RebalancingError:
+        except RebalancingError:
             self._why = self._why or "the group shares anew"
-        except _ExpelledError as error:
+        except ExpelledError as error:
             self._expelled(error)
 
-    def _expelled(self, error: _ExpelledError) -> None:
+    def _expelled(self, error: ExpelledError) -> None:
         was_in, self._generation = self._generation >= 0, -1
         self._why = self._why or str(error)
         if was_in:
@@ -220,7 +195,7 @@ class GroupMember:
             *(self._where, self._member_id, self._generation, f", leads {len(answer.members)} members" * leads),
         )
         rows = await self._beating(self._assign(answer)) if leads else []
-        request = SyncGroupRequest(*self.identity, PROTOCOL_TYPE, answer.protocol_name or self._protocol, rows)
+        request = SyncGroupRequest(*self.identity, PROTOCOL_TYPE, answer.protocol_name or _PROTOCOL, rows)
         given: SyncGroupResponse = await self._ask(request, self._rebalance_timeout_ms + _LATE_MS)
         self._role.assigned(decode_assignment(bytes(given.assignment)))
         self._settle()
@@ -229,7 +204,7 @@ class GroupMember:
         """The answer to JoinGroup, which begins a generation. A member that is new is told its id first (KIP-394)."""
         why, self._why = self._why, ""
         subscription = msgspec.structs.replace(self._role.subscription(), generation=self._generation)
-        protocols = [JoinGroupRequestProtocol(self._protocol, encode_subscription(subscription))]
+        protocols = [JoinGroupRequestProtocol(_PROTOCOL, encode_subscription(subscription))]
         self._may_be_in = True
         while True:
             request = JoinGroupRequest(
@@ -300,7 +275,7 @@ class GroupMember:
 
         async def ask() -> Any:
             answer = await self._asks.ask_coordinator(request, self._group, lane=self._lane, timeout_ms=timeout_ms)
-            self._check(answer.error_code)
+            check_member(answer.error_code, self._where)
             return answer
 
         while True:
@@ -310,22 +285,6 @@ class GroupMember:
                 log.warning("%s: no answer of its coordinator, which is asked again: %s", self._where, error)
             await asyncio.sleep(_PAUSE_S)
 
-    def _check(self, code: int) -> None:
-        if code == _REBALANCING:
-            raise _RebalancingError
-        if code in _EXPELLED:
-            raise _ExpelledError(code)
-        if code == _FENCED:
-            raise FencedError(
-                f"{self._where}: another process has taken this seat, and goes on with what this one had. An instance "
-                "id is for one process at a time: is a data folder a copy of another one? A copy is a place of its own "
-                "once the folder `seats` is deleted in it"
-            )
-        if code in _ADVICE:
-            raise as_transport_error(code, self._where, _ADVICE[code])
-        if code != _MEMBER_ID_REQUIRED:
-            check(code, self._where)
-
 
 async def remove_members(asks: Asks, group: str, instance_ids: Iterable[str]) -> None:
     """Send away static members whose processes will not come back: the others share what they had at once, and need not
@@ -333,7 +292,7 @@ async def remove_members(asks: Asks, group: str, instance_ids: Iterable[str]) ->
     """
     rows = [MemberIdentity("", instance_id, "it was removed") for instance_id in instance_ids]
     if rows:
-        await _send_away(asks, group, rows, ignored=(_UNKNOWN_MEMBER_ID,))
+        await _send_away(asks, group, rows, ignored=(UNKNOWN_MEMBER_ID,))
 
 
 async def _send_away(asks: Asks, group: str, rows: list[MemberIdentity], ignored: tuple[int, ...]) -> None:
