@@ -66,5 +66,6 @@ def check_counts(meeting: Meeting, counts: dict[str, int]) -> None:
         listed = ", ".join(f"{name} has {count} ({where[name]})" for name, count in counts.items())
         raise TopologyError(
             f"{meeting.node.name} at {meeting.node.where}: topics whose records meet by key need equal partition "
-            f"counts: {listed}. Put .repartition(partitions=...) before they meet."
+            f"counts: {listed}. Put .repartition(partitions=...) before they meet, or make them with as many: "
+            "app.topic(..., partitions=...), for an agent's own topic too."
         )

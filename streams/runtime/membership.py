@@ -224,9 +224,12 @@ class Membership:
 
     def assigned(self, assignment: Assignment) -> None:
         self._is_joining = False
+        before = self.told
         self.told = decode(assignment.userdata, MemberAssignment) if assignment.userdata else MemberAssignment()
         self.due = True
         log.debug("this worker is to work on %s", ", ".join(self.told.active) or "nothing")
+        if set(before.active) != set(self.told.active) or not self._joined.is_set():
+            log.info("works on %d of %d tasks", len(self.told.active), len(self._inventory.tasks))
         # Who has come back to a seat is told what was said to the process before. That one may have been about to give
         # something back, and its app may have been another version.
         is_old = self.told.seen != self._start and not self._joined.is_set()

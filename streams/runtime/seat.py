@@ -51,7 +51,11 @@ class Holder(NamedTuple):
     @property
     def how_to_stop(self) -> str:
         """What to do about it."""
-        return "stop it first" if self.pid is None else f"stop it first (kill {self.pid})"
+        if self.pid is None:
+            return "stop it first"
+        if "--workers" in (self.program or ""):
+            return "stop it first, by the process that started it (Ctrl-C or SIGTERM), which else starts another"
+        return f"stop it first (kill {self.pid})"
 
 
 class SeatTakenError(StreamsError):
@@ -60,7 +64,7 @@ class SeatTakenError(StreamsError):
     def __init__(self, settings: Settings, holder: Holder, what: str = "the folder") -> None:
         super().__init__(
             f"app {settings.id!r} is at work on {settings.data_dir} already: {what} is in use by {holder}. "
-            f"{holder.how_to_stop.capitalize()}, or give this one a folder of its own (data_dir)."
+            f"{holder.how_to_stop[0].upper()}{holder.how_to_stop[1:]}, or give this one a folder of its own (data_dir)."
         )
         self.pid = holder.pid
 

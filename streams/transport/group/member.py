@@ -192,7 +192,7 @@ class GroupMember:
         leads = answer.leader == answer.member_id and not answer.skip_assignment
         log.info(
             "%s: member %s is in generation %d%s",
-            *(self._where, self._member_id, self._generation, f", leads {len(answer.members)} members" * leads),
+            *(self._where, self._member_id, self._generation, f", leads it (members: {len(answer.members)})" * leads),
         )
         rows = await self._beating(self._assign(answer)) if leads else []
         request = SyncGroupRequest(*self.identity, PROTOCOL_TYPE, answer.protocol_name or _PROTOCOL, rows)
