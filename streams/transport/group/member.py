@@ -50,7 +50,6 @@ _LATE_MS = 5_000  # how much later than the rebalance timeout an answer may come
 _LEAVE_WITHIN_S = 5.0
 _HEARTBEAT_LEAST_MS = 5_000  # a broker that has just started is slow
 _REASON_MOST = 255  # characters, as Kafka's clients do (KIP-800)
-_PROTOCOL = "streams-engine"
 _numbers = count()
 
 
@@ -86,6 +85,7 @@ class GroupMember:
         session_timeout_ms: int = 45_000,
         heartbeat_interval_ms: int = 3_000,
         rebalance_timeout_ms: int = 300_000,
+        protocol: str = "streams-engine",
     ) -> None:
         self.identity = GroupIdentity(group, instance_id=instance_id)
         self._asks = asks
@@ -95,6 +95,7 @@ class GroupMember:
         self._session_timeout_ms = session_timeout_ms
         self._heartbeat_interval_s = heartbeat_interval_ms / 1000
         self._rebalance_timeout_ms = rebalance_timeout_ms
+        self._protocol = protocol
         self._lane = f"group member {next(_numbers)}"
         self._where = f"group {group!r}" if instance_id is None else f"group {group!r}, seat {instance_id!r}"
         self._member_id = ""
@@ -195,7 +196,7 @@ class GroupMember:
             *(self._where, self._member_id, self._generation, f", leads it (members: {len(answer.members)})" * leads),
         )
         rows = await self._beating(self._assign(answer)) if leads else []
-        request = SyncGroupRequest(*self.identity, PROTOCOL_TYPE, answer.protocol_name or _PROTOCOL, rows)
+        request = SyncGroupRequest(*self.identity, PROTOCOL_TYPE, answer.protocol_name or self._protocol, rows)
         given: SyncGroupResponse = await self._ask(request, self._rebalance_timeout_ms + _LATE_MS)
         self._role.assigned(decode_assignment(bytes(given.assignment)))
         self._settle()
@@ -204,7 +205,7 @@ class GroupMember:
         """The answer to JoinGroup, which begins a generation. A member that is new is told its id first (KIP-394)."""
         why, self._why = self._why, ""
         subscription = msgspec.structs.replace(self._role.subscription(), generation=self._generation)
-        protocols = [JoinGroupRequestProtocol(_PROTOCOL, encode_subscription(subscription))]
+        protocols = [JoinGroupRequestProtocol(self._protocol, encode_subscription(subscription))]
         self._may_be_in = True
         while True:
             request = JoinGroupRequest(
