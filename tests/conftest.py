@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import gc
+import logging
+from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _levels_of_logging() -> Iterator[None]:
+    """The command line sets them for its whole process, which here goes on."""
+    loggers = [logging.root, logging.getLogger("asyncio")]
+    before = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

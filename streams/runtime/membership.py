@@ -151,6 +151,10 @@ class Membership:
         """Until the member knows where it stands after generation `past`."""
         await self._member.settled(past)
 
+    async def confirm(self) -> None:
+        """Asks the group at once where this worker stands. Raises FencedError if another process has its seat."""
+        await self._member.settled(self._member.identity.generation)
+
     def check(self) -> None:
         """Raises LostMembershipError if what the worker has may be another's."""
         if self._is_lost:

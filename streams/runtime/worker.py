@@ -167,10 +167,16 @@ class Worker:
                 if in_a_row > UNKNOWN_OUTCOMES_MAX:
                     raise
                 log.warning("going on from the last commit, as the log tells it: %s", error)
+                if isinstance(error, FencedError) and not await self._has_its_seat(assembly):
+                    return "signal"
             self.assembly = await assembly.again()
             await self.assembly.begin(self.observer.restoring)
             if not await done_before(self._stopping, self.assembly.sharing.gather()):
                 return "signal"
+
+    async def _has_its_seat(self, assembly: Assembly) -> bool:
+        """Raises FencedError if another process has it, who must not be shut out in turn; False: it was stopped."""
+        return assembly.membership is None or await done_before(self._stopping, assembly.membership.confirm())
 
     def _look_again(self) -> None:
         """Ends the waiting of a loop that has nothing to do."""

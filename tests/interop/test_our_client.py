@@ -237,7 +237,7 @@ async def test_groups(target: Broker, client: Client, topic: str, new_name: NewN
     await admin.set_offsets(group, {TopicPartition(topic, 0): 0})
     await admin.delete_groups(group)
     assert group not in [one.group_id for one in await admin.list_groups()]
-    with pytest.raises(TransportError, match="GROUP_ID_NOT_FOUND"):
+    with pytest.raises(TransportError, match=r"GROUP_ID_NOT_FOUND|there is no group"):
         await admin.describe_group(group)
 
 
@@ -312,7 +312,9 @@ async def test_users(mechanism: str, password: str, secure: str, new_name: NewNa
         assert await values(client, name) == [b"v"]
         (record,) = await take(aiter(client.subscribe(name, group=new_name("group"))), 1)
         await record.commit()
-    with pytest.raises(ConnectionLostError, match=r"does not let this client in.*are user and password right"):
+    with pytest.raises(
+        ConnectionLostError, match=r"does not let this client in.*are user and password, or the token, right"
+    ):
         async with Client(f"kafka://{secure}", sasl_password="wrong", **user):
             raise AssertionError("it opened")
 
