@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from streams.config import Settings
+from streams.errors import ConfigError
 from streams.location import Owner
 from streams.runtime.assign.assignor import Rules, assign
 from streams.runtime.assign.roster import MemberAssignment, MemberInfo, decode, encode
@@ -47,6 +48,12 @@ class Membership:
         asks: Asks,
         seat: Seat,
     ) -> None:
+        if settings.heartbeat_interval_ms >= settings.session_timeout_ms:
+            raise ConfigError(
+                f"heartbeat_interval_ms={settings.heartbeat_interval_ms} is not less than "
+                f"session_timeout_ms={settings.session_timeout_ms}: the group would give this worker up between two "
+                "heartbeats. A third of it or less is usual."
+            )
         self._inventory = inventory
         self._name, self._place = seat.instance_id, seat.place
         self.stays = not _leaves(settings, seat)

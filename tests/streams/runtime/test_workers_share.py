@@ -12,6 +12,7 @@ import pytest
 import streams
 from broker_embedded.errors import KafkaStorageError
 from broker_embedded.faults import Fault, Faults
+from streams.errors import ConfigError
 from streams.runtime.membership import Membership
 from streams.runtime.observer import Silent, Stopped
 from streams.runtime.restore import Restore
@@ -379,3 +380,9 @@ async def test_what_holds_up_the_event_loop_does_not_cost_the_membership(
     await worker.stop()
     assert "going on from the last commit" not in caplog.text
     await check(counting(folder), 300)
+
+
+async def test_heartbeats_come_more_often_than_a_session_ends(folder: str) -> None:
+    app = counting(folder, session_timeout_ms=6_000, heartbeat_interval_ms=6_000)
+    with pytest.raises(ConfigError, match="heartbeat_interval_ms=6000 is not less than session_timeout_ms=6000"):
+        await Worker(app, Silent()).run()
