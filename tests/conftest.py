@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def _levels_of_logging() -> Iterator[None]:
     """The command line sets them for its whole process, which here goes on."""
-    loggers = [logging.root, logging.getLogger("asyncio")]
+    loggers = [logging.root, logging.getLogger("asyncio"), logging.getLogger("broker_embedded")]
     before = [logger.level for logger in loggers]
     yield
     for logger, level in zip(loggers, before, strict=True):

@@ -14,11 +14,13 @@ class StandardError(logging.Handler):
         click.echo(self.format(record), err=True)
 
 
-def set_up(level: str) -> None:
+def set_up(level: str, *, aside: str | None = None) -> None:
     """Sends the records of every logger from `level` upwards to standard error; asyncio's own notes on itself stay
-    out.
+    out, and what is told at INFO by the package that stands `aside`.
     """
     handler = StandardError()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    if aside is not None and level == "info":
+        logging.getLogger(aside).setLevel(logging.WARNING)

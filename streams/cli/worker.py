@@ -46,7 +46,7 @@ def command(app: str, workers: int | None, until_end: bool, as_json: bool, **fla
         loaded.settings = loaded.settings.with_values(given, "flag")
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
-    set_up(loaded.settings.log_level)
+    set_up(loaded.settings.log_level, aside="broker_embedded")  # how its groups go is for who runs `streams broker`
     if link is not None:
         from streams.cli.supervised import report, work
 
