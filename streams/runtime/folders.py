@@ -1,81 +1,35 @@
-"""Where the stores of an app lie in its data folder, and who works in which of its folders.
+"""Who works in which of the folders in which the stores of an app lie.
 
 Workers of one place share what lies there: a task that goes from one of them to another finds its stores as they were
 left. A folder is held by a lock beside it, which the kernel gives back however its holder ends. Who is given a task
 waits a little for the one who has it still. Where that one is frozen, and neither works nor ends, another folder of the
 task is begun: `<task>.2`, `<task>.3`. Of several that nobody holds the one that is furthest goes on; the others are
 removed.
-
-How far a folder is stands in a small file in it, so that one that nobody has open can be asked for, too (`dormant`). It
-is what was there a while ago, and decides nothing but who is to work on a task.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import shutil
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from broker_embedded.lock import FolderInUseError, FolderLock
-from state.api import Backend, Checkpoint
+from state.api import Backend
 from state.backends.memory import MemoryBackend
 from state.checkpoint import checkpoints
 from streams.config import Settings
+from streams.runtime.state_folders import GLOBAL, age_s, candidates, remove, state_folder, task_folders, write_offsets
 
-GLOBAL = "global"
-"""The stores of the global tables, of which each worker has its own: `global`, `global.2` and so on by its slot. Errors
-name them so: a task's own name ends with a number."""
-OFFSETS = "offsets.json"
-"""How far the stores in a folder are, by name."""
 NOTE_S = 30.0
 """It is written again after so long."""
 WAIT_S = 3.0
 """So long a folder is waited for that another process has: it closes it in a few tenths of a second."""
 _LOOK_S = 0.02
-_GONE = ".gone"
 
 log = logging.getLogger("streams.worker")
-
-Offsets = dict[str, Checkpoint]
-"""By store: the topic that is its changelog, and the first offset there that it lacks."""
-
-
-def state_folder(settings: Settings) -> Path:
-    """The folder of an app's stores, with those of its tasks."""
-    return Path(settings.data_dir) / "state" / settings.id
-
-
-def dormant(settings: Settings) -> dict[str, Offsets]:
-    """How far the stores of each task are that lie at this place, as it was written down last; those that somebody
-    works on are among them.
-    """
-    found: dict[str, Offsets] = {}
-    for path in task_folders(settings):
-        task, offsets = _task_of(path), _offsets(path)
-        if task not in found or _sum(offsets) > _sum(found[task]):
-            found[task] = offsets
-    found.pop(GLOBAL, None)
-    return found
-
-
-def task_folders(settings: Settings) -> Iterator[Path]:
-    """The folders of all tasks, in the order of their names."""
-    folder = state_folder(settings)
-    for path in sorted(folder.iterdir()) if folder.exists() else []:
-        if path.is_dir() and path.suffix != _GONE:
-            yield path
-
-
-def furthest_folder(settings: Settings, task: str) -> Path | None:
-    """The folder of a task that is furthest; None if there is none."""
-    return next(iter(_candidates(state_folder(settings), task)), None)
 
 
 class _Held(NamedTuple):
@@ -150,7 +104,7 @@ class Folders:
         try:
             if backend is not None:
                 if held is not None:
-                    self._write(held.path, backend)
+                    write_offsets(held.path, checkpoints(backend))
                 backend.close()
         finally:
             if held is not None:
@@ -174,7 +128,7 @@ class Folders:
         delay_s = self._settings.state_cleanup_delay_ms / 1000
         if not delay_s or time.monotonic() - self._since_s < delay_s:
             return []
-        return [path for path in task_folders(self._settings) if _age_s(path) >= delay_s and self._forgotten(path)]
+        return [path for path in task_folders(self._settings) if age_s(path) >= delay_s and self._forgotten(path)]
 
     def _forgotten(self, path: Path) -> bool:
         if any(held.path == path for held in self._held.values()):
@@ -184,7 +138,7 @@ class Folders:
         except FolderInUseError:
             return False
         log.info("%s is removed: no worker has needed it for a long time", path)
-        _remove(path)
+        remove(path)
         held.lock.release()
         return True
 
@@ -198,15 +152,7 @@ class Folders:
 
     def _note(self, task: str) -> None:
         self._noted_s[task] = time.monotonic()
-        self._write(self._held[task].path, self._open[task])
-
-    def _write(self, path: Path, backend: Backend) -> None:
-        new = path / f"{OFFSETS}.new"
-        try:
-            new.write_bytes(msgspec.json.encode(checkpoints(backend)))
-            new.replace(path / OFFSETS)
-        except OSError as error:
-            log.warning("%s: how far the stores are could not be written down: %s", path, error)
+        write_offsets(self._held[task].path, checkpoints(self._open[task]))
 
     def _rocks(self, task: str) -> Backend:
         from state.backends.rocks import RocksBackend
@@ -230,7 +176,7 @@ class Folders:
             self._held[task] = _lock(self._folder / (GLOBAL if self._slot == 0 else f"{GLOBAL}.{self._slot + 1}"))
             return True
         free: list[_Held] = []
-        for path in _candidates(self._folder, task) or [self._folder / task]:
+        for path in candidates(self._folder, task) or [self._folder / task]:
             try:
                 free.append(_lock(path))
             except FolderInUseError as error:
@@ -242,7 +188,7 @@ class Folders:
                 log.warning("task %s: %s does not let go of %s; another folder is used", task, who, path)
         self._held[task] = free[0] if free else self._begin(task)
         for stale in free[1:]:
-            _remove(stale.path)
+            remove(stale.path)
             stale.lock.release()
         return True
 
@@ -258,45 +204,6 @@ class Folders:
         raise FolderInUseError(self._folder / task, None, None, None)
 
 
-def _candidates(folder: Path, task: str) -> list[Path]:
-    """The folders of a task that are there, the furthest first."""
-    numbered = re.compile(re.escape(task) + r"(\.\d+)?")
-    found = [path for path in folder.glob(f"{task}*") if numbered.fullmatch(path.name) and path.is_dir()]
-    return sorted(found, key=lambda path: (-_sum(_offsets(path)), path.name))
-
-
 def _lock(path: Path) -> _Held:
     """Raises FolderInUseError."""
     return _Held(path, FolderLock.take(path.parent, f"{path.name}.lock"))
-
-
-def _task_of(path: Path) -> str:
-    return re.sub(r"\.\d+$", "", path.name)
-
-
-def _offsets(path: Path) -> Offsets:
-    try:
-        return msgspec.json.decode((path / OFFSETS).read_bytes(), type=Offsets)
-    except (OSError, msgspec.DecodeError):  # never written, or cut off by a power cut
-        return {}
-
-
-def _age_s(path: Path) -> float:
-    """How long ago it was written down how far a folder is, which is done while it is open."""
-    noted = path / OFFSETS
-    try:
-        return time.time() - (noted if noted.exists() else path).stat().st_mtime
-    except FileNotFoundError:  # somebody else was faster
-        return 0.0
-
-
-def _sum(offsets: Offsets) -> int:
-    return sum(checkpoint.offset for checkpoint in offsets.values())
-
-
-def _remove(path: Path) -> None:
-    """First it has another name: half removed it must not be taken for a store."""
-    gone = path.with_name(path.name + _GONE)
-    shutil.rmtree(gone, ignore_errors=True)
-    path.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)

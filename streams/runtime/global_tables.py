@@ -23,8 +23,9 @@ from streams.operators.outputs import Outputs
 from streams.operators.sources.source import SourceOperator, Undecodable
 from streams.operators.sources.table_source import TableSourceOperator
 from streams.operators.table_view import TableView
-from streams.runtime.folders import GLOBAL, Folders
+from streams.runtime.folders import Folders
 from streams.runtime.observer import Restoring
+from streams.runtime.state_folders import GLOBAL
 from streams.runtime.topics import Topics
 from streams.transport.committed import read_committed
 from streams.transport.contract import Fetched, TopicPartition, Transport

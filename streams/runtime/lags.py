@@ -14,8 +14,9 @@ from typing import NamedTuple
 from state.api import Checkpoint
 from streams.config import Settings
 from streams.graph.plan import SubTopology
-from streams.runtime.folders import Folders, dormant
+from streams.runtime.folders import Folders
 from streams.runtime.parts import Parts
+from streams.runtime.state_folders import dormant
 from streams.runtime.whereabouts import Whereabouts
 from streams.transport.contract import TopicPartition, Transport, TransportError
 

@@ -15,10 +15,11 @@ from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.stored import store_spec
 from streams.runtime.conditions import Conditions
-from streams.runtime.folders import GLOBAL, Folders
+from streams.runtime.folders import Folders
 from streams.runtime.global_tables import GlobalTables
 from streams.runtime.idle_sources import IdleSources
 from streams.runtime.ingest import SOURCE, Ingest, named
+from streams.runtime.state_folders import GLOBAL
 from streams.runtime.stream_time import holding_back
 from streams.runtime.task import Task
 from streams.runtime.topics import Topics, clock_store, position_topic

@@ -21,7 +21,7 @@ from streams.config import Settings
 from streams.errors import StreamsError, TopologyError, did_you_mean
 from streams.graph.plan import Plan
 from streams.rpc.messages import made_ms
-from streams.runtime.folders import state_folder, task_folders
+from streams.runtime.state_folders import state_folder, task_folders
 from streams.runtime.topics import changelog_names, internal_topics, position_topic
 from streams.transport.contract import TopicPartition, Transport
 from streams.transport.group.member import remove_members

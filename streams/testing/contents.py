@@ -18,7 +18,7 @@ from streams.client import Client
 from streams.runtime.assembling import assemble
 from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
-from streams.runtime.folders import furthest_folder
+from streams.runtime.state_folders import furthest_folder
 from streams.runtime.topics import position_topic
 from streams.transport.committed import read_committed
 from streams.transport.contract import TopicPartition, Transport

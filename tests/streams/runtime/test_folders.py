@@ -18,7 +18,8 @@ import streams.runtime.folders as folders_module
 from state.api import Checkpoint, StoreSpec
 from state.task_stores import TaskStores
 from streams.config import Settings, load_settings
-from streams.runtime.folders import Folders, dormant, furthest_folder, state_folder, task_folders
+from streams.runtime.folders import Folders
+from streams.runtime.state_folders import dormant, furthest_folder, state_folder, task_folders
 
 HOLDER = """
 import sys

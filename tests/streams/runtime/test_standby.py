@@ -20,11 +20,12 @@ from streams.runtime import folders as folders_module
 from streams.runtime.assembling import assemble
 from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
-from streams.runtime.folders import Folders, dormant, state_folder
+from streams.runtime.folders import Folders
 from streams.runtime.lags import Lags
 from streams.runtime.loop import Loop
 from streams.runtime.observer import Restoring
 from streams.runtime.standby import Standbys
+from streams.runtime.state_folders import dormant, state_folder
 from streams.transport.opening import open_transport
 
 STORES = ["rocksdb", "memory"]

@@ -17,10 +17,10 @@ from state.backends.rocks import RocksBackend
 from streams.runtime.assembling import assemble
 from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
-from streams.runtime.folders import state_folder
 from streams.runtime.loop import Loop
 from streams.runtime.observer import Restoring
 from streams.runtime.restore import Restore
+from streams.runtime.state_folders import state_folder
 from streams.transport.contract import TopicPartition
 from streams.transport.opening import open_transport
 
