@@ -5,6 +5,7 @@ peace, they share all of them evenly.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from itertools import count
 from random import Random
@@ -18,7 +19,11 @@ from streams.transport.contract import ConnectionLostError
 from streams.transport.embedded.asks import InProcess
 from tests.streams.transport.group.players import PARTITIONS, Player
 
-SEEDS = [pytest.param(seed, marks=[] if seed < 15 else pytest.mark.slow) for seed in range(300)]
+IN_A_HURRY, SEEDS_BY_DEFAULT = 8, 40
+SEEDS = [
+    pytest.param(seed, marks=[] if seed < IN_A_HURRY else pytest.mark.slow)
+    for seed in range(int(os.environ.get("MEMBER_SEEDS", SEEDS_BY_DEFAULT)))
+]
 LOOK_S = 0.05
 KINDS = (JoinGroupRequest, SyncGroupRequest, HeartbeatRequest)
 CODES = (14, 15, 16, 27, 22, 25, None)  # None: the answer is lost
