@@ -45,6 +45,7 @@ def test_restore_reads_every_update_again(tmp_path: Path) -> None:
     assert figures["n"] == N and figures["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_start_is_measured_from_the_command_to_the_first_record() -> None:
     plan = Plan(workload="start", dataset="events", n=100, runs=1, peers=())
     [line] = plan.lines()

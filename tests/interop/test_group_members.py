@@ -155,6 +155,7 @@ async def test_a_seat_whose_owner_will_not_come_back_is_removed(party: Party) ->
     await party.shared(one)
 
 
+@pytest.mark.slow
 async def test_a_join_waits_longer_than_other_requests_and_holds_nothing_up(party: Party) -> None:
     """The newcomer waits until the session of one that is gone is over, and its transport goes on meanwhile."""
     one, two = Player("a"), Player("b")
