@@ -136,7 +136,7 @@ class KafkaCluster:
 
     def _coordinator(self, topic: str, name: str) -> int:
         partitions = len(self.metadata(topic).topics[topic].partitions)
-        return self.leader(topic, (_java_hash(name) & 0x7FFFFFFF) % partitions)
+        return self.leader(topic, abs(_java_hash(name)) % partitions)
 
     def wait_until_in_sync(self) -> None:
         """Returns when every partition has a leader and all its replicas in sync."""

@@ -78,6 +78,9 @@ class Proxy:
         except OSError:  # the broker is away
             writer.transport.abort()
             return
+        except BaseException:
+            writer.transport.abort()
+            raise
         ends = {writer, back}
         self._open |= ends
         try:
@@ -117,3 +120,5 @@ async def _cancel_all() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    for _ in range(3):  # what was aborted is closed in the loop's next rounds
+        await asyncio.sleep(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -43,7 +42,5 @@ def test_stopped_and_gone_on_with_fewer(shop: Shop) -> None:
     process.terminate()
     process.communicate()
     assert process.returncode == 0
-    found, said = shop.run("shop:app", "--workers", "2")
-    assert found == SOLD
+    assert shop.run("shop:app", "--workers", "2")[0] == SOLD
     assert shop.bills() == list(range(ROWS))
-    assert re.search("seats given up: shop-[0-9a-f]{8}-[0-9a-f]{8}-2$", said, re.MULTILINE)

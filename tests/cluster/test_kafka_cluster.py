@@ -6,6 +6,7 @@ import pytest
 
 from streams.transport.contract import TopicPartition, TopicSpec
 from streams.transport.kafka import KafkaTransport
+from streams.transport.kafka.connection import GROUP, TRANSACTION
 from tests.cluster.kafka_cluster import KafkaCluster
 
 pytestmark = pytest.mark.slow
@@ -23,14 +24,18 @@ async def test_a_killed_leader_is_replaced(three_brokers: KafkaCluster) -> None:
     await transport.stop()
 
 
+async def asked(transport: KafkaTransport, name: str, kind: int) -> int:
+    transport.connection.forget()
+    return await transport.connection.retry(lambda: transport.connection.coordinator(name, kind))
+
+
 async def test_coordinators_are_found(three_brokers: KafkaCluster) -> None:
     transport = KafkaTransport(three_brokers.bootstrap)
     await transport.start()
     producer = transport.producer(transactional_id="shop-0")
     await producer.start()
-    asked = await transport.connection.retry(lambda: transport.connection.coordinator("shop-0", 1))
-    assert three_brokers.transaction_coordinator("shop-0") == asked
-    asked = await transport.connection.retry(lambda: transport.connection.coordinator("shop"))
-    assert three_brokers.group_coordinator("shop") == asked
+    three_brokers.wait_until_in_sync()
+    assert three_brokers.transaction_coordinator("shop-0") == await asked(transport, "shop-0", TRANSACTION)
+    assert three_brokers.group_coordinator("shop") == await asked(transport, "shop", GROUP)
     await producer.close()
     await transport.stop()

@@ -12,8 +12,8 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-import streams
 from broker_embedded.lock import held_by
+from streams import App
 
 ROOT = Path(__file__).parents[3]
 ROWS = 3_000
@@ -21,6 +21,7 @@ ROWS = 3_000
 APP = f"""
 import asyncio, os, sys
 import streams
+from streams import App
 
 name = os.environ["SHOP"]
 app = streams.App(name, data_dir="./shop-data", commit_interval_ms=20, batch_records_max=100)
@@ -91,7 +92,7 @@ class Shop:
 
     def bills(self) -> list[int]:
         async def read() -> list[int]:
-            app = streams.App("looking", broker=self.broker, data_dir=str(self.data))
+            app = App("looking", broker=self.broker, data_dir=str(self.data))
             async with app.client() as client:
                 return sorted([int(record.value) async for record in client.read(f"{self.name}-bills")])
 
