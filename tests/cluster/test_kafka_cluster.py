@@ -34,8 +34,7 @@ async def test_coordinators_are_found(three_brokers: KafkaCluster) -> None:
     await transport.start()
     producer = transport.producer(transactional_id="shop-0")
     await producer.start()
-    three_brokers.wait_until_in_sync()
-    assert three_brokers.transaction_coordinator("shop-0") == await asked(transport, "shop-0", TRANSACTION)
-    assert three_brokers.group_coordinator("shop") == await asked(transport, "shop", GROUP)
+    nodes = [await asked(transport, "shop-0", TRANSACTION), await asked(transport, "shop", GROUP)]
+    assert nodes == [three_brokers.transaction_coordinator("shop-0"), three_brokers.group_coordinator("shop")]
     await producer.close()
     await transport.stop()
