@@ -21,8 +21,6 @@ ROWS = 3_000
 APP = f"""
 import asyncio, os, sys
 import streams
-import streams.client  # before there are threads: of two that import at once, pytest and Python 3.11 make a SystemError
-from streams import App
 
 name = os.environ["SHOP"]
 app = streams.App(name, data_dir="./shop-data", commit_interval_ms=20, batch_records_max=100)
