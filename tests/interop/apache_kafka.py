@@ -180,7 +180,8 @@ def _with_controller(properties: dict[str, str]) -> dict[str, str]:
     """Alone in its quorum, unless `controller.quorum.voters` says who else there is, and where this one is."""
     listeners, node = properties["listeners"], properties["node.id"]
     voters = properties.get("controller.quorum.voters", f"{node}@127.0.0.1:{free_port()}")
-    controller = dict(voter.split("@") for voter in voters.split(","))[node]
+    known = dict(voter.split("@") for voter in voters.split(",") if voter)
+    controller = known.get(node, f"127.0.0.1:{free_port()}")  # nobody is named where the log says who votes
     names = [listener.partition(":")[0] for listener in listeners.split(",")]
     protocols = ",".join(["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in names)])
     return {
