@@ -48,6 +48,7 @@ def test_processor_time_and_memory_of_a_process() -> None:
     assert this.peak_mb > 1
 
 
+@pytest.mark.slow
 def test_a_small_load_on_ours(capsys: pytest.CaptureFixture[str]) -> None:
     size = (
         "--partitions",

@@ -19,6 +19,7 @@ def test_a_data_set_over_so_many_keys(keys: int) -> None:
     assert len(facts) == 5_000 and int(facts.user.max()) == keys - 1
 
 
+@pytest.mark.slow
 def test_more_keys_on_the_embedded_broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for module in (data, harness):
         monkeypatch.setattr(module, "CACHE", tmp_path)

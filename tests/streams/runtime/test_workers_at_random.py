@@ -189,7 +189,8 @@ async def run(folder: str, seed: int, deeds: int) -> None:
         assert sorted(value for value, _ in seen[key]) == sorted(values), group.deeds
 
 
-@pytest.mark.parametrize("seed", range(1))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
 async def test_at_random(folder: str, seed: int) -> None:
     await run(folder, seed, 12)
 

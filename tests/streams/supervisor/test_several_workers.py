@@ -42,7 +42,8 @@ def test_examples(shop: Shop, app: str, monkeypatch: pytest.MonkeyPatch) -> None
         assert shop.run(app, "--data-dir", workers, "--workers", workers)[0] == alone
 
 
-@pytest.mark.parametrize("who", ["a worker", pytest.param("the broker", marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("who", ["a worker", "the broker"])
 def test_who_is_killed_is_started_again_and_nothing_counts_twice(shop: Shop, who: str) -> None:
     process = shop.start("shop:app", "--workers", "2", "--until-end", "--json")
     at_work = until(process, r"at \d00", r"pid (\d+) at")

@@ -173,7 +173,7 @@ async def test_a_worker_comes_back_while_clients_run(shop: Path, start: Start) -
     ("app", "served_by"),
     [
         ("shop", "the worker"),
-        ("copies", "a client"),
+        pytest.param("copies", "a client", marks=pytest.mark.slow),
         pytest.param("shop", "a client", marks=pytest.mark.slow),
         pytest.param("copies", "the worker", marks=pytest.mark.slow),
     ],

@@ -19,7 +19,7 @@ from streams.transport.contract import ConnectionLostError
 from streams.transport.embedded.asks import InProcess
 from tests.streams.transport.group.players import PARTITIONS, Player
 
-IN_A_HURRY, SEEDS_BY_DEFAULT = 8, 40
+IN_A_HURRY, SEEDS_BY_DEFAULT = 4, 40
 SEEDS = [
     pytest.param(seed, marks=[] if seed < IN_A_HURRY else pytest.mark.slow)
     for seed in range(int(os.environ.get("MEMBER_SEEDS", SEEDS_BY_DEFAULT)))

@@ -289,7 +289,7 @@ def test_classic_groups_against_what_clients_rely_on(
     run_state_machine_as_test(
         lambda: Groups(make_folder, party_type, settle, add_topic),
         settings=settings(
-            max_examples=30,
+            max_examples=15,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
