@@ -363,6 +363,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "occurrence"),
     [("restore: look at checkpoints", 1), ("standby: follow", 4), ("restore: write store", 9), ("standby: save", 6)],

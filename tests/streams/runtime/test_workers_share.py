@@ -217,7 +217,7 @@ async def test_another_process_in_its_seat_ends_a_worker_and_says_so(folder: str
 
 
 @pytest.mark.parametrize("step", REBALANCE_STEPS)
-@pytest.mark.parametrize("occurrence", [1, 3])
+@pytest.mark.parametrize("occurrence", [1, pytest.param(3, marks=pytest.mark.slow)])
 async def test_a_crash_at_each_step_of_a_rebalance(
     folder: str, at_step: AtStep, step: str, occurrence: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,8 @@ def shop(folder: str) -> Iterator[Shop]:
         yield Shop(Path(folder), stack)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=SLOW), 2, pytest.param(4, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("workers", [1, 2, 4])
 def test_the_answer_of_one_worker(shop: Shop, workers: int) -> None:
     found, said = shop.run("shop:app", "--workers", str(workers))
     assert found == SOLD

@@ -172,7 +172,7 @@ async def test_a_worker_comes_back_while_clients_run(shop: Path, start: Start) -
 @pytest.mark.parametrize(
     ("app", "served_by"),
     [
-        ("shop", "the worker"),
+        pytest.param("shop", "the worker", marks=pytest.mark.slow),
         pytest.param("copies", "a client", marks=pytest.mark.slow),
         pytest.param("shop", "a client", marks=pytest.mark.slow),
         pytest.param("copies", "the worker", marks=pytest.mark.slow),

@@ -361,7 +361,7 @@ class Transactions(RuleBasedStateMachine):
             assert source.last_stable_offset == min([*undecided, source.log_end_offset])
 
 
-@pytest.mark.parametrize("examples", [15, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_transactions_against_a_model(make_folder: Callable[[], Any], fail_at: Any, examples: int) -> None:
     run_state_machine_as_test(
         lambda: Transactions(make_folder, fail_at),

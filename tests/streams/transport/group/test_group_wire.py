@@ -52,6 +52,7 @@ def named(fault: Fault) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=named)
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "instance"), [(JOIN, None), (JOIN, "seat"), (SYNC, None), (HEARTBEAT, None)])
 async def test_nothing_is_lost_but_time(
     broker: RunningBroker, transport: KafkaTransport, key: int, fault: Fault, instance: str | None
