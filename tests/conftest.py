@@ -10,13 +10,15 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _levels_of_logging() -> Iterator[None]:
-    """The command line sets them for its whole process, which here goes on."""
+def logging_as_it_was() -> Iterator[None]:
+    """A command that runs in this process sets up logging for a process of its own: later tests are to see warnings."""
     loggers = [logging.root, logging.getLogger("asyncio"), logging.getLogger("broker_embedded")]
-    before = [logger.level for logger in loggers]
+    levels, handlers = [logger.level for logger in loggers], list(logging.root.handlers)
     yield
-    for logger, level in zip(loggers, before, strict=True):
+    for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
+    for handler in set(logging.root.handlers).difference(handlers):
+        logging.root.removeHandler(handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

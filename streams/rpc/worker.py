@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from streams.transport.contract import Transport
 if TYPE_CHECKING:
     from streams.agent import Agent
     from streams.app import App
+
+log = logging.getLogger(__name__)
 
 ASKED_S = 1.0
 """So long after a reply the next request is waited for."""
@@ -108,7 +111,7 @@ class WorkerRpc:
             async with asyncio.timeout(CLOSING_S):
                 await self._outgoing.close()
         except TimeoutError:
-            pass
+            log.warning("replies of agents were not taken for %.0f s: who waits for them hears nothing", CLOSING_S)
         await self.asker.close()
 
 

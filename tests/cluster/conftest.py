@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,18 +11,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from tests.cluster.proxied_cluster import ProxiedCluster, running_proxied_cluster
-from tests.interop import apache_kafka
+from tests.interop.java_needed import require_java
 
 
 @pytest.fixture(scope="session")
 def java() -> None:
-    """Skips, or in CI fails, without Java and Maven."""
-    try:
-        apache_kafka.requirements()
-    except apache_kafka.Missing as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
+    """For tests that need Java and Maven."""
+    require_java()
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def test_case(path: Path, rewrite: bool) -> None:
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[object]:
-    from tests.interop.conftest import require_java
+    from tests.interop.java_needed import require_java
 
     require_java()
     from tests.interop.kafka_streams.kafka import KafkaStreams

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,17 +17,8 @@ with warnings.catch_warnings():  # it reads its message definitions, all of them
     import kafka.protocol  # noqa: F401
 
 from tests.interop import apache_kafka
+from tests.interop.java_needed import require_java
 from tests.interop.targets import Broker, running_broker
-
-
-def require_java() -> None:
-    """Skips, or in CI fails, without Java and Maven."""
-    try:
-        apache_kafka.requirements()
-    except apache_kafka.Missing as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.apache_kafka import Tools
-from tests.interop.conftest import require_java
+from tests.interop.java_needed import require_java
 from tests.interop.targets import NAMES, Broker, running_broker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

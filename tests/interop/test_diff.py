@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.conftest import require_java
 from tests.interop.diff.compare import Difference
 from tests.interop.diff.run import run_all
+from tests.interop.java_needed import require_java
 from tests.interop.targets import running_broker
 
 DIFFERENCES = json.loads((Path(__file__).parent / "diff" / "differences.json").read_text())

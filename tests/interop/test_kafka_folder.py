@@ -30,7 +30,7 @@ from broker_embedded.cluster import Cluster  # noqa: E402
 from broker_embedded.lock import FolderInUseError, FolderLock  # noqa: E402
 from broker_embedded.metadata import BROKER_RESOURCE, GROUP_RESOURCE, NewTopic  # noqa: E402
 from tests.interop import apache_kafka  # noqa: E402
-from tests.interop.conftest import require_java  # noqa: E402
+from tests.interop.java_needed import require_java  # noqa: E402
 from tests.interop.targets import Broker, OurBroker, assert_answers, new_broker  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.conftest import require_java
+from tests.interop.java_needed import require_java
 from tests.interop.kafka_python_suite import run, unpack
 
 DIFFERENCES: dict[str, str] = json.loads((Path(__file__).parent / "kafka_python_differences.json").read_text())

@@ -19,7 +19,7 @@ from streams.config import load_settings
 from streams.transport.contract import ConnectionLostError, TopicPartition, TopicSpec
 from streams.transport.opening import open_transport
 from tests.interop.apache_kafka import ApacheKafka, free_port
-from tests.interop.conftest import require_java
+from tests.interop.java_needed import require_java
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +17,3 @@ def folder() -> Iterator[str]:
     """An empty data folder."""
     with tempfile.TemporaryDirectory(dir=MEMORY_DISK) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """A command that runs in this process sets up logging for a process of its own: later tests are to see warnings."""
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    yield
-    root.setLevel(level)
-    for handler in set(root.handlers).difference(handlers):
-        root.removeHandler(handler)

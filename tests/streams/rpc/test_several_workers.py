@@ -12,44 +12,7 @@ import pytest
 import broker_embedded
 import streams
 from streams.errors import AskTimeoutError
-from streams.runtime.observer import Silent
-from streams.runtime.worker import Worker
-
-
-class Running:
-    """A worker at work in this event loop."""
-
-    def __init__(self, app: streams.App) -> None:
-        self.app = app
-        self.worker = Worker(app, Silent())
-        self.ended: asyncio.Future[Any] = asyncio.ensure_future(self.worker.run())
-
-    @property
-    def tasks(self) -> set[str]:
-        assembly = self.worker.assembly
-        return set() if assembly is None else {task.id for task in assembly.tasks}
-
-    async def stop(self) -> None:
-        self.worker.stop()
-        await asyncio.wait_for(self.ended, 30)
-
-    async def crash(self) -> None:
-        """As by kill -9, as far as that goes within a process: nothing is committed, nobody is told."""
-        assembly = self.worker.assembly
-        assert assembly is not None and assembly.membership is not None
-        assembly.membership.stays = True
-        self.ended.cancel()
-        await asyncio.gather(self.ended, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool], *running: Running) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            for one in running:
-                if one.ended.done():
-                    one.ended.result()
-            await asyncio.sleep(0.01)
-
+from tests.streams.runtime.at_work import Running, until
 
 Make = Callable[[], streams.App]
 

@@ -22,32 +22,24 @@ from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import Folders
 from streams.runtime.lags import Lags
-from streams.runtime.loop import Loop
-from streams.runtime.observer import Restoring
 from streams.runtime.standby import Standbys
 from streams.runtime.state_folders import dormant, state_folder
 from streams.transport.opening import open_transport
+from tests.streams.runtime.by_hand import ByHand, counting, counts, expected, send
 
 STORES = ["rocksdb", "memory"]
 
 
-def counting(place: str, store: str = "rocksdb") -> streams.App:
-    app = streams.App("counts", data_dir=place, store=store, commit_interval_ms=1)
-    numbers = app.topic("numbers", key_type=str, value_type=int, partitions=3)
-    out = app.topic("out", key_type=str, value_type=int, partitions=1)
-    numbers.stream().group_by_key().count(name="counts").emit("update").to_stream().to(out)
-    return app
+def in_place(place: str, store: str = "rocksdb") -> streams.App:
+    return counting("counts", place, store)
 
 
-class Place:
-    """A worker's assembly at a data folder of its own, moved by hand."""
+class Place(ByHand):
+    """At a data folder of its own, following what others have. `warm` are tasks that it said are near the end."""
 
     def __init__(self, app: streams.App, assembly: Assembly) -> None:
-        self.app = app
-        self.assembly = assembly
-        self.told: list[Restoring] = []
+        super().__init__(app, assembly)
         self.warm: list[str] = []
-        self.loop = Loop(assembly, asyncio.Event(), until_end=False, progress=lambda records, rate: None)
 
     @property
     def names(self) -> list[str]:
@@ -56,21 +48,6 @@ class Place:
     @property
     def standbys(self) -> Standbys:
         return self.assembly.standbys
-
-    async def work(self) -> None:
-        """To the end of what is there, committed."""
-        while await self.loop.round():
-            pass
-        await self.loop.commit()
-        while await self.loop.round():
-            pass
-
-    async def arrive(self, *names: str) -> None:
-        self.assembly.work.arrivals.begin(names)
-        while self.assembly.work.coming:
-            await asyncio.wait_for(self.assembly.woken.wait(), 30)
-            self.assembly.woken.clear()
-            self.assembly.work.open_ready()
 
     async def follow(self, *names: str) -> None:
         """Until it lacks nothing of these."""
@@ -85,7 +62,7 @@ class Place:
 
 @asynccontextmanager
 async def places(
-    folder: str, make: Callable[[str, str], streams.App] = counting, store: str = "rocksdb"
+    folder: str, make: Callable[[str, str], streams.App] = in_place, store: str = "rocksdb"
 ) -> AsyncIterator[tuple[Place, Place]]:
     """Two, on the broker in the first one's folder."""
     async with AsyncExitStack() as stack:
@@ -104,44 +81,26 @@ async def closed(assembly: Assembly) -> None:
     assert await assembly.close() == []
 
 
-async def send(place: Place, start: int, stop: int) -> None:
-    async with place.app.client() as client:
-        await client.send_many("numbers", [(f"k{n % 17}", n) for n in range(start, stop)])
-
-
-async def counts(place: Place) -> dict[str, list[int]]:
-    """What was written of each key, in order."""
-    found: dict[str, list[int]] = {}
-    async with place.app.client() as client:
-        async for record in client.read("out"):
-            found.setdefault(record.key, []).append(record.value)
-    return found
-
-
-def expected(total: int) -> dict[str, list[int]]:
-    return {f"k{k}": list(range(1, len(range(k, total, 17)) + 1)) for k in range(17)}
-
-
 @pytest.mark.parametrize("store", STORES)
 async def test_a_standby_goes_to_work_as_it_is(folder: str, store: str) -> None:
     async with places(folder, store=store) as (a, b):
         names = a.names
         await a.arrive(*names)
-        await send(a, 0, 500)
+        await send(a.app, 0, 500)
         await a.work()
         await b.follow(*names)
         read = b.standbys.records
         assert read > 0
-        await send(a, 500, 600)
+        await send(a.app, 500, 600)
         await a.work()
         await b.until(lambda: b.standbys.records > read and not any(b.standbys.lags().values()))
         await a.assembly.work.give_up(names)
         await b.arrive(*names)
         assert b.assembly.restore.records == 0, "all of it was there"
         assert (b.standbys.names, b.told) == ((), [])
-        await send(a, 600, 700)
+        await send(a.app, 600, 700)
         await b.work()
-        assert await counts(a) == expected(700)
+        assert await counts(a.app) == expected(700)
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -150,10 +109,10 @@ async def test_a_dead_worker_is_replaced_by_what_followed_it(folder: str, store:
     async with places(folder, store=store) as (a, b):
         names = a.names
         await a.arrive(*names)
-        await send(a, 0, 2_000)
+        await send(a.app, 0, 2_000)
         await a.work()
         await b.follow(*names)
-        await send(a, 2_000, 2_100)
+        await send(a.app, 2_000, 2_100)
         while await a.loop.round():
             pass
         await a.assembly.commit.send_early(a.assembly.tasks[0].outputs)
@@ -161,14 +120,14 @@ async def test_a_dead_worker_is_replaced_by_what_followed_it(folder: str, store:
         await b.arrive(*names)
         assert b.assembly.restore.records == 0
         await b.work()
-        assert await counts(a) == expected(2_100)
+        assert await counts(a.app) == expected(2_100)
 
 
 async def test_what_is_not_decided_is_not_followed(folder: str) -> None:
     async with places(folder) as (a, b):
         await a.arrive(*a.names)
         await b.follow(*a.names)
-        await send(a, 0, 100)
+        await send(a.app, 0, 100)
         while await a.loop.round():
             pass
         step = a.assembly.commit.steps()
@@ -200,12 +159,12 @@ async def test_a_table_of_a_topic_is_followed_as_far_as_was_committed(
     async with places(folder, latest, store) as (a, b):
         (name,) = a.names
         await a.arrive(name)
-        await send(a, 0, 50)
+        await send(a.app, 0, 50)
         await a.work()
         await b.follow(name)
         task = b.standbys._copies.by_task[name].task
         assert task.stores.get("newest", b"k15") == (b"49", task.stores.get("newest", b"k15")[1])  # type: ignore[index]
-        await send(a, 50, 100)
+        await send(a.app, 50, 100)
         for _ in range(20):
             await asyncio.sleep(0.01)
         assert task.stores.get("newest", b"k15") == (b"49", task.stores.get("newest", b"k15")[1])  # type: ignore[index]
@@ -219,7 +178,7 @@ async def test_a_table_of_a_topic_is_followed_as_far_as_was_committed(
 async def test_a_task_that_warms_up_is_told_when_it_lacks_little(folder: str) -> None:
     async with places(folder) as (a, b):
         await a.arrive(*a.names)
-        await send(a, 0, 300)
+        await send(a.app, 0, 300)
         await a.work()
         b.standbys._warm = b.warm.append
         b.standbys._acceptable_lag = -1
@@ -227,7 +186,7 @@ async def test_a_task_that_warms_up_is_told_when_it_lacks_little(folder: str) ->
         await b.until(lambda: b.standbys.lags() == {a.names[0]: 0})
         assert b.warm == []
         b.standbys._acceptable_lag = 0
-        await send(a, 300, 400)
+        await send(a.app, 300, 400)
         await a.work()  # goes on where it was meanwhile
         await b.until(lambda: b.warm == [a.names[0]])
         b.standbys.want(a.names[:1])
@@ -242,7 +201,7 @@ async def test_whatever_is_wanted_in_a_hurry(folder: str, store: str, seed: int)
     async with places(folder, store=store) as (a, b):
         names = a.names
         await a.arrive(*names)
-        await send(a, 0, 200)
+        await send(a.app, 0, 200)
         await a.work()
         for _ in range(60):
             at_work = {task.id for task in b.assembly.tasks} | b.assembly.work.arrivals.under_way.keys()
@@ -263,9 +222,9 @@ async def test_whatever_is_wanted_in_a_hurry(folder: str, store: str, seed: int)
         await b.until(lambda: not b.standbys._changing)
         await a.assembly.work.give_up(names)
         await b.arrive(*names)
-        await send(a, 200, 300)
+        await send(a.app, 200, 300)
         await b.work()
-        assert await counts(a) == expected(300)
+        assert await counts(a.app) == expected(300)
 
 
 async def test_a_folder_that_another_has_holds_up_nothing_else(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +232,7 @@ async def test_a_folder_that_another_has_holds_up_nothing_else(folder: str, monk
     async with places(folder) as (a, b):
         kept, free, _ = names = a.names
         await a.arrive(*names)
-        await send(a, 0, 200)
+        await send(a.app, 0, 200)
         await a.work()
         other = Folders(b.app.settings)
         other.backend(kept)
@@ -285,10 +244,10 @@ async def test_a_folder_that_another_has_holds_up_nothing_else(folder: str, monk
         other.close(kept)
         await b.until(lambda: not b.standbys._waiting)
         assert b.standbys.names == (free,)
-        await send(a, 200, 300)
+        await send(a.app, 200, 300)
         await b.work()
         await a.work()
-        assert await counts(a) == expected(300)
+        assert await counts(a.app) == expected(300)
 
 
 async def test_while_there_is_other_work_following_takes_its_share(
@@ -313,7 +272,7 @@ async def test_a_log_that_lacks_what_is_to_be_read_is_looked_at_again(
 ) -> None:
     async with places(folder) as (a, b):
         await a.arrive(*a.names)
-        await send(a, 0, 200)
+        await send(a.app, 0, 200)
         await a.work()
         name = a.names[0]
         await b.follow(name)
@@ -322,18 +281,18 @@ async def test_a_log_that_lacks_what_is_to_be_read_is_looked_at_again(
         b.standbys._more.set()
         await b.until(lambda: "followed from where the log is now" in caplog.text)
         await b.follow(name)
-        await send(a, 200, 300)
+        await send(a.app, 200, 300)
         await a.work()
         await a.assembly.work.give_up(a.names)
         await b.arrive(*b.names)
-        await send(a, 300, 400)
+        await send(a.app, 300, 400)
         await b.work()
-        assert await counts(a) == expected(400)
+        assert await counts(a.app) == expected(400)
 
 
 FOLLOWER = """
 import asyncio, os, signal, sys
-from test_standby import counting
+from test_standby import in_place
 from streams.runtime import copies
 from streams.runtime.assembling import assemble
 from streams.runtime.conditions import Conditions
@@ -350,8 +309,8 @@ def count(reached):
         os.kill(os.getpid(), signal.SIGKILL)
 
 async def main():
-    transport, _ = await open_transport(counting(folder + "/a").settings)
-    app = counting(folder + "/b")
+    transport, _ = await open_transport(in_place(folder + "/a").settings)
+    app = in_place(folder + "/b")
     app.settings = app.settings.with_values({"processing_guarantee": "at_least_once"})  # it writes nothing
     assembly = await assemble(app, transport, Conditions())
     await assembly.begin(lambda event: None)
@@ -372,7 +331,7 @@ async def test_a_crash_while_following(folder: str, step: str, occurrence: int) 
     async with places(folder) as (a, b):
         names = a.names
         await a.arrive(*names)
-        await send(a, 0, 300)
+        await send(a.app, 0, 300)
         await a.work()
         follower = subprocess.Popen(
             [sys.executable, "-c", FOLLOWER, folder, step, str(occurrence)],
@@ -383,7 +342,7 @@ async def test_a_crash_while_following(folder: str, step: str, occurrence: int) 
             at = 300
             async with asyncio.timeout(60):
                 while follower.poll() is None:
-                    await send(a, at, at + 20)
+                    await send(a.app, at, at + 20)
                     await a.work()
                     at += 20
                     await asyncio.sleep(0.02)
@@ -395,16 +354,16 @@ async def test_a_crash_while_following(folder: str, step: str, occurrence: int) 
         await a.assembly.work.give_up(names)
         await b.arrive(*names)
         assert b.assembly.restore.records == 0
-        await send(a, at, at + 50)
+        await send(a.app, at, at + 50)
         await b.work()
-        assert await counts(a) == expected(at + 50)
+        assert await counts(a.app) == expected(at + 50)
 
 
 async def test_what_lies_at_a_place_is_told_by_its_lag(folder: str) -> None:
     async with places(folder) as (a, b):
         names = a.names
         await a.arrive(*names)
-        await send(a, 0, 200)
+        await send(a.app, 0, 200)
         await a.work()
         lags = Lags(
             b.app.settings,
@@ -427,7 +386,7 @@ async def test_what_lies_at_a_place_is_told_by_its_lag(folder: str) -> None:
         await lags.look()
         small = lags()[names[1]]
         assert 0 <= small <= 2  # markers, which no checkpoint counts
-        await send(a, 200, 400)
+        await send(a.app, 200, 400)
         await a.work()
         await lags.look()
         assert lags()[names[1]] > small

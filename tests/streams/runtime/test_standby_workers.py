@@ -13,13 +13,11 @@ from prometheus_client import generate_latest
 import streams
 from streams.client import Client
 from streams.observe.metrics import registry
-from streams.runtime.assembly import Assembly
 from streams.runtime.copies import Copies
-from streams.runtime.observer import Silent
-from streams.runtime.worker import Worker
 from streams.transport.contract import Fetched
 from streams.transport.group.member import remove_members
 from streams.transport.opening import open_transport
+from tests.streams.runtime.at_work import Running
 
 KEYS = 499
 PARTITIONS = 4
@@ -36,37 +34,9 @@ def counting(place: str, **settings: Any) -> streams.App:
     return app
 
 
-class Running:
-    """A worker at work in this event loop, over the broker in another's folder."""
-
-    def __init__(self, app: streams.App, **options: Any) -> None:
-        self.app = app
-        self.worker = Worker(app, Silent(), **options)
-        self.ended = asyncio.ensure_future(self.worker.run())
-
-    @property
-    def assembly(self) -> Assembly:
-        assert self.worker.assembly is not None
-        return self.worker.assembly
-
-    @property
-    def tasks(self) -> set[str]:
-        return set() if self.worker.assembly is None else {task.id for task in self.assembly.tasks}
-
-    @property
-    def followed(self) -> dict[str, int]:
-        return {} if self.worker.assembly is None else self.assembly.standbys.lags()
-
-    async def stop(self, *, leave: bool = True) -> None:
-        """Ends as it is told to; without leaving as one that dies, which commits nothing and tells nobody."""
-        if leave:
-            self.worker.stop()
-            await asyncio.wait_for(self.ended, 30)
-            return
-        assert self.assembly.membership is not None
-        self.assembly.membership.stays = True
-        self.ended.cancel()
-        await asyncio.gather(self.ended, return_exceptions=True)
+def lags_of(worker: Running) -> dict[str, int]:
+    """The tasks that it follows, and what it lacks of each."""
+    return {} if worker.worker.assembly is None else worker.assembly.standbys.lags()
 
 
 class Cluster:
@@ -151,7 +121,7 @@ async def test_a_killed_worker_is_replaced_by_its_standbys(folder: str, store: s
         for _ in range(5):
             await app.send(1_000)
             await app.processed()
-        await app.until(lambda: first.followed.keys() == second.tasks and second.followed.keys() == first.tasks)
+        await app.until(lambda: lags_of(first).keys() == second.tasks and lags_of(second).keys() == first.tasks)
         await caught_up(second)
         assert second.assembly.standbys.records > 500
         (followed, *_) = sorted(first.tasks)
@@ -159,7 +129,7 @@ async def test_a_killed_worker_is_replaced_by_its_standbys(folder: str, store: s
         assert f'streams_standby_lag_records{{task="{followed}"}} 0.0' in shown
         await app.send(100)
         name = first.assembly.name
-        await first.stop(leave=False)
+        await first.crash()
         await remove_members(second.assembly.transport.asks, "follows", [name])  # as at the end of its session
         await app.until(lambda: len(second.tasks) == PARTITIONS)
         await app.processed()
@@ -185,8 +155,8 @@ async def test_a_task_moves_when_it_is_warm_and_is_worked_on_until_then(
         await app.send(4_000)
         await app.processed()
         second = await app.start("b")
-        await app.until(lambda: len(second.followed) == 2)
-        assert all(lag > 50 for lag in second.followed.values())
+        await app.until(lambda: len(lags_of(second)) == 2)
+        assert all(lag > 50 for lag in lags_of(second).values())
         await app.send(500)
         await app.processed()
         assert (len(first.tasks), second.tasks) == (PARTITIONS, set())
@@ -195,7 +165,7 @@ async def test_a_task_moves_when_it_is_warm_and_is_worked_on_until_then(
         assert second.assembly.restore.records <= 100
         await app.send(500)
         await app.processed()
-        assert second.followed == {}
+        assert lags_of(second) == {}
 
 
 async def test_a_worker_that_comes_back_has_its_tables(folder: str) -> None:
@@ -222,9 +192,9 @@ async def test_workers_of_one_place_follow_nothing_of_each_other(folder: str) ->
         await app.until(lambda: len(first.tasks) == len(second.tasks) == 2)
         await app.send(1_000)
         await app.processed()
-        assert first.followed == second.followed == {}
+        assert lags_of(first) == lags_of(second) == {}
         third = await app.start("b")
-        await app.until(lambda: len(third.tasks | third.followed.keys()) == PARTITIONS)
+        await app.until(lambda: len(third.tasks | lags_of(third).keys()) == PARTITIONS)
         await second.stop()
         await app.until(lambda: len(first.tasks | third.tasks) == PARTITIONS)
         await app.send(500)
@@ -251,7 +221,7 @@ async def test_what_a_dead_worker_was_committing_holds_up_nobody(folder: str, mo
         await app.send(500)
         await asyncio.wait_for(held.wait(), 30)
         name = first.assembly.name
-        await first.stop(leave=False)
+        await first.crash()
         async with asyncio.timeout(20):
             await remove_members(second.assembly.transport.asks, "follows", [name])
             await app.processed()

@@ -15,55 +15,18 @@ import streams
 from broker_embedded import records
 from state.backends.rocks import RocksBackend
 from streams.runtime.assembling import assemble
-from streams.runtime.assembly import Assembly
 from streams.runtime.conditions import Conditions
-from streams.runtime.loop import Loop
-from streams.runtime.observer import Restoring
 from streams.runtime.restore import Restore
 from streams.runtime.state_folders import state_folder
 from streams.transport.contract import TopicPartition
 from streams.transport.opening import open_transport
+from tests.streams.runtime.by_hand import ByHand, counting, counts, expected, send
 
 
-def counting(folder: str, store: str = "rocksdb") -> streams.App:
-    app = streams.App("moves", data_dir=folder, store=store, commit_interval_ms=1)
-    numbers = app.topic("numbers", key_type=str, value_type=int, partitions=3)
-    out = app.topic("out", key_type=str, value_type=int, partitions=1)
-    numbers.stream().group_by_key().count(name="counts").emit("update").to_stream().to(out)
-    return app
-
-
-class Bench:
-    """A worker's assembly, moved by hand."""
-
-    def __init__(self, app: streams.App, assembly: Assembly) -> None:
-        self.app = app
-        self.assembly = assembly
-        self.told: list[Restoring] = []
-        self.loop = Loop(assembly, asyncio.Event(), until_end=False, progress=lambda records, rate: None)
-
+class Bench(ByHand):
     @property
     def tasks(self) -> list[str]:
         return [task.id for task in self.assembly.tasks]
-
-    async def work(self) -> None:
-        """To the end of what is there, committed."""
-        while await self.loop.round():
-            pass
-        await self.loop.commit()
-        while await self.loop.round():
-            pass
-
-    async def arrive(self, *names: str) -> None:
-        """Until these are open."""
-        self.assembly.work.arrivals.begin(names)
-        await self.arrived()
-
-    async def arrived(self) -> None:
-        while self.assembly.work.coming:
-            await asyncio.wait_for(self.assembly.woken.wait(), 30)
-            self.assembly.woken.clear()
-            self.assembly.work.open_ready()
 
     async def leave(self, *names: str) -> None:
         await self.loop.commit()
@@ -81,26 +44,8 @@ async def bench(app: streams.App) -> AsyncIterator[Bench]:
         assert await assembly.close() == []
 
 
-async def send(app: streams.App, start: int, stop: int) -> None:
-    async with app.client() as client:
-        await client.send_many("numbers", [(f"k{n % 17}", n) for n in range(start, stop)])
-
-
-async def counts(app: streams.App) -> dict[str, list[int]]:
-    """What was written of each key, in order."""
-    found: dict[str, list[int]] = {}
-    async with app.client() as client:
-        async for record in client.read("out"):
-            found.setdefault(record.key, []).append(record.value)
-    return found
-
-
-def expected(total: int) -> dict[str, list[int]]:
-    return {f"k{k}": list(range(1, len(range(k, total, 17)) + 1)) for k in range(17)}
-
-
 async def test_one_leaves_and_comes_back_while_the_others_go_on(folder: str) -> None:
-    app = counting(folder)
+    app = counting("moves", folder)
     async with bench(app) as worker:
         names = worker.assembly.names
         await worker.arrive(*names)
@@ -134,7 +79,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
 
 
 async def test_a_restore_goes_on_beside_the_others(folder: str, gate: asyncio.Event) -> None:
-    app = counting(folder, "memory")
+    app = counting("moves", folder, "memory")
     gate.set()
     async with bench(app) as worker:
         first, *rest = worker.assembly.names
@@ -159,7 +104,7 @@ async def test_a_restore_goes_on_beside_the_others(folder: str, gate: asyncio.Ev
 
 
 async def test_one_is_taken_away_while_it_is_restored(folder: str, gate: asyncio.Event) -> None:
-    app = counting(folder, "memory")
+    app = counting("moves", folder, "memory")
     gate.set()
     async with bench(app) as worker:
         first, second, third = worker.assembly.names
@@ -182,7 +127,7 @@ async def test_one_is_taken_away_while_it_is_restored(folder: str, gate: asyncio
 
 
 async def test_what_left_is_not_held_in_memory(folder: str) -> None:
-    app = counting(folder)
+    app = counting("moves", folder)
     async with bench(app) as worker:
         names = worker.assembly.names
         await worker.arrive(*names)
@@ -196,7 +141,7 @@ async def test_what_left_is_not_held_in_memory(folder: str) -> None:
 
 async def test_what_is_decided_and_has_no_marker_yet_is_waited_for(folder: str) -> None:
     """Another worker has ended its transaction; the changelog has not been told when its task comes to us."""
-    app = counting(folder, "memory")
+    app = counting("moves", folder, "memory")
     async with bench(app) as worker:
         first = worker.assembly.names[0]
         await worker.arrive(*worker.assembly.names)

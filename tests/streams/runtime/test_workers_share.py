@@ -14,13 +14,14 @@ from broker_embedded.errors import KafkaStorageError
 from broker_embedded.faults import Fault, Faults
 from streams.errors import ConfigError
 from streams.runtime.membership import Membership
-from streams.runtime.observer import Silent, Stopped
+from streams.runtime.observer import Silent
 from streams.runtime.restore import Restore
 from streams.runtime.steps import REBALANCE_STEPS, on_step
 from streams.runtime.worker import Worker
 from streams.transport.contract import FencedError
 from streams.transport.embedded.producer import EmbeddedProducer
 from streams.transport.group.member import GroupMember, remove_members
+from tests.streams.runtime.at_work import Running, until
 
 KEYS = 23
 
@@ -37,49 +38,10 @@ def counting(folder: str, **settings: Any) -> streams.App:
     return app
 
 
-class Running:
-    """A worker at work in this event loop."""
-
-    def __init__(self, app: streams.App, **options: Any) -> None:
-        self.worker = Worker(app, Silent(), **options)
-        self.ended: asyncio.Future[Stopped] = asyncio.ensure_future(self.worker.run())
-
-    @property
-    def tasks(self) -> set[str]:
-        assembly = self.worker.assembly
-        return set() if assembly is None else {task.id for task in assembly.tasks}
-
-    async def stop(self) -> Stopped:
-        self.worker.stop()
-        return await asyncio.wait_for(self.ended, 30)
-
-    @property
-    def membership(self) -> Membership:
-        assembly = self.worker.assembly
-        assert assembly is not None and assembly.membership is not None
-        return assembly.membership
-
-    async def crash(self) -> None:
-        """Ends without a commit, and keeps its seat."""
-        self.membership.stays = True
-        self.ended.cancel()
-        await asyncio.gather(self.ended, return_exceptions=True)
-
-    async def expel(self) -> None:
-        """Has the group give it up, as when it is not heard of for too long."""
-        assembly = self.worker.assembly
-        assert assembly is not None
-        await remove_members(assembly.transport.asks, "shares", [self.membership.identity().instance_id or ""])
-
-
-async def until(condition: Callable[[], bool], *running: Running) -> None:
-    """Until it is so; raises what ended a worker."""
-    async with asyncio.timeout(30):
-        while not condition():
-            for one in running:
-                if one.ended.done():
-                    one.ended.result()
-            await asyncio.sleep(0.01)
+async def expel(member: Running) -> None:
+    """Has the group give it up, as when it is not heard of for too long."""
+    instance_id = member.membership.identity().instance_id or ""
+    await remove_members(member.assembly.transport.asks, "shares", [instance_id])
 
 
 async def send(app: streams.App, start: int, stop: int) -> None:
@@ -168,7 +130,7 @@ async def test_what_a_worker_that_was_given_up_has_on_the_way_is_never_seen(
     await until(lambda: len(first.tasks) == len(second.tasks) == 4, first, second)
     given_up: list[asyncio.Future[None]] = []
     for step in ("commit: send changelog", "commit: send offsets", "commit: end transaction"):
-        at_step(step, 2, lambda: given_up.append(asyncio.ensure_future(first.expel())))
+        at_step(step, 2, lambda: given_up.append(asyncio.ensure_future(expel(first))))
     await send(first.worker.app, 100, 400)
     await processed(first.worker.app, 400, first, second)
     assert len(given_up) == 3
