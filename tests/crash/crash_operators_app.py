@@ -89,8 +89,8 @@ def inputs() -> list[tuple[Any, Any, Any, int]]:
             (orders, user, number),
             (clicks, user, number),
             (rates, user, number if number % 5 else None),
-            (items, f"item-{mixed % 23}", [number % 11, number] if number % 9 else None),
-            (shops, number % 11, number if number % 4 else None),
+            (items, f"item-{mixed % 23}", [number % 23, number] if number % 9 else None),
+            (shops, number % 23, number if number % 4 else None),
         ]
         found.append((*row[mixed // 1_009 % 6], time))
     return found + [(items, f"last-{n}", [100 + n, 0], RECORDS * 200) for n in range(6)]
