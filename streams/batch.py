@@ -7,7 +7,8 @@ operator that needs one face never pays for the other.
 Lifetime and ownership. A batch owns what it holds and never writes to it: arrays and lists may be shared with other
 batches (a slice shares its parent's) and must be treated as read-only. Key bytes are copies, not views of a fetch
 response, so a batch may outlive the response it came from; `origin` keeps the bytes of its records, of which a dead
-letter is made. The Arrow stream given by `__arrow_c_stream__` keeps the
+letter is made. Keys and values may be spans of those bytes (`key_spans`, `value_spans`), which are cut out and decoded
+when somebody asks for rows. The Arrow stream given by `__arrow_c_stream__` keeps the
 batch alive until the consumer releases it.
 """
 
@@ -24,6 +25,7 @@ from streams.columns import Column, column_from_rows
 
 if TYPE_CHECKING:
     from streams.origin import Origin
+    from streams.spans import Spans
     from streams.serde import Serde
 
 Int64Array = npt.NDArray[np.int64]
@@ -59,12 +61,14 @@ class Batch:
     __slots__ = (
         "_columns",
         "_decode_keys",
+        "_decode_values",
         "_key_bytes",
         "_keys",
         "_owns_headers",
         "_parent",
         "_values",
         "headers",
+        "key_spans",
         "latest",
         "no_ops",
         "offsets",
@@ -73,6 +77,7 @@ class Batch:
         "partition",
         "timestamps",
         "topic",
+        "value_spans",
         "value_type",
     )
 
@@ -85,6 +90,9 @@ class Batch:
         values: list[Any] | None = None,
         key_bytes: list[bytes | None] | None = None,
         decode_keys: Callable[[list[bytes | None]], list[Any]] | None = None,
+        key_spans: Spans | None = None,
+        value_spans: Spans | None = None,
+        decode_values: Callable[[list[bytes | None]], list[Any]] | None = None,
         columns: dict[str, Column] | None = None,
         headers: list[Headers] | None = None,
         olds: list[Any] | None = None,
@@ -109,6 +117,9 @@ class Batch:
         self._values = values
         self._key_bytes = key_bytes
         self._decode_keys = decode_keys
+        self.key_spans = key_spans
+        self.value_spans = value_spans
+        self._decode_values = decode_values
         self._columns = {} if columns is None else columns
         self._parent: tuple[Batch, int, int] | None = None
         self._owns_headers = False
@@ -150,8 +161,8 @@ class Batch:
             if self._parent is not None:
                 parent, start, stop = self._parent
                 self._keys = parent.keys[start:stop]
-            elif self._decode_keys is not None and self._key_bytes is not None:
-                self._keys = self._decode_keys(self._key_bytes)
+            elif self._decode_keys is not None and (key_bytes := self.key_bytes) is not None:
+                self._keys = self._decode_keys(key_bytes)
             else:
                 self._keys = [None] * len(self)
         return self._keys
@@ -160,7 +171,9 @@ class Batch:
     def values(self) -> list[Any]:
         """Typed values, one a record; None where a record deletes its key."""
         if self._values is None:
-            if self._parent is not None:
+            if self.value_spans is not None and self._decode_values is not None:
+                self._values = self._decode_values(self.value_spans.cut())
+            elif self._parent is not None:
                 parent, start, stop = self._parent
                 self._values = parent.values[start:stop]
             else:
@@ -170,7 +183,9 @@ class Batch:
     @property
     def key_bytes(self) -> list[bytes | None] | None:
         """Keys as they stand in the log, if the keys are unchanged since they were read; else None."""
-        if self._key_bytes is None and self._parent is not None:
+        if self._key_bytes is None and self.key_spans is not None:
+            self._key_bytes = self.key_spans.cut()
+        elif self._key_bytes is None and self._parent is not None:
             parent, start, stop = self._parent
             inherited = parent.key_bytes
             self._key_bytes = None if inherited is None else inherited[start:stop]
@@ -178,7 +193,7 @@ class Batch:
 
     def has_keys_of(self, serde: Serde[Any]) -> bool:
         """Whether there are `key_bytes`, and as this serde writes them."""
-        return self._decode_keys == serde.decode_each and self.key_bytes is not None
+        return self._decode_keys == serde.decode_each and (self.key_spans is not None or self.key_bytes is not None)
 
     def encoded_keys(self, serde: Serde[Any]) -> list[Any]:
         """Keys as this serde writes them: as they stand in the log where that is the same."""
@@ -251,6 +266,9 @@ class Batch:
             latest=None if self.latest is None else self.latest[start:stop],
             no_ops=None if self.no_ops is None else self.no_ops[start:stop],
             decode_keys=self._decode_keys,
+            key_spans=None if self.key_spans is None else self.key_spans.rows(slice(start, stop)),
+            value_spans=None if self.value_spans is None else self.value_spans.rows(slice(start, stop)),
+            decode_values=self._decode_values,
             topic=self.topic,
             partition=self.partition,
             value_type=self.value_type,
@@ -264,14 +282,20 @@ class Batch:
         if mask.all():
             return self
         chosen = mask.tolist()
-        key_bytes, headers = self.key_bytes, self.headers
+        key_bytes = self.key_bytes if self.key_spans is None else self._key_bytes
+        keys, headers = self._keys, self.headers
+        if keys is None and key_bytes is None and self.key_spans is None:
+            keys = self.keys
         made = Batch(
             offsets=self.offsets[mask],
             timestamps=self.timestamps[mask],
-            keys=None if self._keys is None else list(compress(self._keys, chosen)),
-            values=list(compress(self.values, chosen)),
+            keys=None if keys is None else list(compress(keys, chosen)),
+            values=list(compress(self.values, chosen)) if self.value_spans is None or self._values is not None else None,
             key_bytes=None if key_bytes is None else list(compress(key_bytes, chosen)),
             decode_keys=self._decode_keys,
+            key_spans=None if self.key_spans is None else self.key_spans.rows(mask),
+            value_spans=None if self.value_spans is None else self.value_spans.rows(mask),
+            decode_values=self._decode_values,
             headers=None if headers is None else list(compress(headers, chosen)),
             olds=None if self.olds is None else list(compress(self.olds, chosen)),
             latest=None if self.latest is None else self.latest[mask],
@@ -282,8 +306,6 @@ class Batch:
             value_type=self.value_type,
             origin=self.origin,
         )
-        if key_bytes is None and made._keys is None:
-            made._keys = list(compress(self.keys, chosen))
         return made
 
     def with_values(self, values: list[Any], value_type: Any = None) -> Batch:

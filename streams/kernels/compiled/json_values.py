@@ -1,0 +1,393 @@
+"""JSON objects into columns, straight from the bytes of record batches: only the fields that are asked for are kept.
+
+A row is parsed here if all of it is plain: an object whose declared fields have numbers, booleans, nulls and text
+without escapes. Any other row (escapes, letters beyond ASCII, numbers that do not fit, a wrong type, anything that is
+not JSON) is marked `LEFT`, and msgspec decodes it with the values and the errors that it has. So a row is never
+accepted here that msgspec refuses, which is why skipped values are checked as well, and never with another value:
+integers have at most 18 digits, and decimals are made by one multiplication or division of two numbers that float64
+has exactly (Clinger, "How to read floating point numbers accurately", 1990).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.kernels.compiled.native import inner, native
+
+INT, FLOAT, BOOL, TEXT = 1, 2, 3, 4
+"""What a field is declared as."""
+MISSING, PRESENT, NULL = 0, 1, 2
+"""What a record has of a field."""
+DONE, LEFT = 0, 1
+"""Whether a row was parsed here."""
+
+_NO_NUMBER, _INTEGER, _DECIMAL = 0, 1, 2
+_EXACT_POWERS = np.array([float(10**power) for power in range(23)])
+"""The powers of ten that float64 has exactly."""
+_EXACT_DIGITS = 15
+_INT64_DIGITS = 18
+_DEPTH_MAX = 60
+
+
+@inner
+def _space(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """The first byte that is no white space."""
+    while at < stop and (buffer[at] == 32 or buffer[at] == 10 or buffer[at] == 13 or buffer[at] == 9):
+        at += 1
+    return at
+
+
+@inner
+def _text_end(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """The closing quote of plain text; -1 where there is an escape, a letter beyond ASCII, or no end."""
+    while at < stop:
+        byte = buffer[at]
+        if byte == 34:
+            return at
+        if byte < 32 or byte == 92 or byte > 126:
+            return np.int64(-1)
+        at += 1
+    return np.int64(-1)
+
+
+@inner
+def _digits(buffer, at, stop, number, digits):  # type: ignore[no-untyped-def]
+    """Reads digits on to `number`; (number, significant digits, where they end). Digits past 18 are only counted."""
+    while at < stop:
+        digit = np.int64(buffer[at]) - 48
+        if digit < 0 or digit > 9:
+            break
+        if digits < _INT64_DIGITS:
+            number = number * 10 + digit
+        if digits or digit:
+            digits += 1
+        at += 1
+    return number, digits, at
+
+
+@inner
+def _number(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """(what it is, its value as integer, as float, where it ends); `_NO_NUMBER` where this cannot say it exactly."""
+    negative = buffer[at] == 45
+    if negative:
+        at += 1
+    first = at
+    number, digits, at = _digits(buffer, at, stop, np.int64(0), 0)
+    if at == first or (buffer[first] == 48 and at > first + 1):
+        return _NO_NUMBER, np.int64(0), 0.0, at
+    exponent = np.int64(0)
+    decimal = False
+    if at < stop and buffer[at] == 46:
+        decimal = True
+        first = at + 1
+        number, digits, at = _digits(buffer, first, stop, number, digits)
+        exponent = first - at
+        if at == first:
+            return _NO_NUMBER, np.int64(0), 0.0, at
+    if at < stop and (buffer[at] == 101 or buffer[at] == 69):
+        decimal = True
+        at += 1
+        down = at < stop and buffer[at] == 45
+        if at < stop and (buffer[at] == 45 or buffer[at] == 43):
+            at += 1
+        first = at
+        power, _, at = _digits(buffer, at, stop, np.int64(0), 0)
+        if at == first or at > first + 4:
+            return _NO_NUMBER, np.int64(0), 0.0, at
+        exponent += -power if down else power
+    if digits > _INT64_DIGITS or (negative and number == 0):
+        return _NO_NUMBER, np.int64(0), 0.0, at
+    exact = digits <= _EXACT_DIGITS and -22 <= exponent <= 22
+    if decimal and not exact:
+        return _NO_NUMBER, np.int64(0), 0.0, at
+    value = np.float64(number)
+    if exponent < 0:
+        value /= _EXACT_POWERS[-exponent]
+    elif exponent > 0:
+        value *= _EXACT_POWERS[exponent]
+    if negative:
+        number, value = -number, -value
+    if not exact:
+        value = np.nan  # an integer that float64 may not have
+    return (_DECIMAL if decimal else _INTEGER), number, value, at
+
+
+@inner
+def _word(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Where `true`, `false` or `null` ends; -1 for anything else."""
+    if at + 4 <= stop:
+        a, b, c, d = buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]
+        if a == 116 and b == 114 and c == 117 and d == 101:
+            return at + 4
+        if a == 110 and b == 117 and c == 108 and d == 108:
+            return at + 4
+        if at + 5 <= stop and a == 102 and b == 97 and c == 108 and d == 115 and buffer[at + 4] == 101:
+            return at + 5
+    return np.int64(-1)
+
+
+@inner
+def _key(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Behind the key of an object and its colon; -1 where there is none."""
+    at = _space(buffer, at, stop)
+    if at >= stop or buffer[at] != 34:
+        return np.int64(-1)
+    at = _text_end(buffer, at + 1, stop)
+    if at < 0:
+        return at
+    at = _space(buffer, at + 1, stop)
+    return at + 1 if at < stop and buffer[at] == 58 else np.int64(-1)
+
+
+@inner
+def _scalar_end(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Where text, a number or a word ends; -1 for anything else."""
+    byte = buffer[at]
+    if byte == 34:
+        at = _text_end(buffer, at + 1, stop)
+        return at + 1 if at >= 0 else at
+    if byte == 45 or (48 <= byte <= 57):
+        kind, _, _, end = _number(buffer, at, stop)
+        return end if kind != _NO_NUMBER else np.int64(-1)
+    return _word(buffer, at, stop)
+
+
+@inner
+def _value_end(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Where a value ends, whatever it is; -1 if it is not one, or not plain. `objects` has a bit for each level."""
+    depth = 0
+    objects = np.uint64(0)
+    while True:
+        at = _space(buffer, at, stop)
+        if at >= stop:
+            return np.int64(-1)
+        byte = buffer[at]
+        opened = byte == 123 or byte == 91
+        if opened:
+            if depth == _DEPTH_MAX:
+                return np.int64(-1)
+            depth += 1
+            objects = (objects << np.uint64(1)) | np.uint64(byte == 123)
+            at = _space(buffer, at + 1, stop)
+            if at >= stop:
+                return np.int64(-1)
+            if buffer[at] != (125 if byte == 123 else 93):
+                if byte == 123:
+                    at = _key(buffer, at, stop)
+                    if at < 0:
+                        return at
+                continue
+        else:
+            at = _scalar_end(buffer, at, stop)
+            if at < 0:
+                return at
+        while True:  # behind a value: levels end, or go on behind a comma
+            if depth == 0:
+                return at
+            at = _space(buffer, at, stop)
+            if at >= stop:
+                return np.int64(-1)
+            in_object = objects & np.uint64(1) != 0
+            if buffer[at] == 44:
+                at += 1
+                if in_object:
+                    at = _key(buffer, at, stop)
+                    if at < 0:
+                        return at
+                break
+            if buffer[at] != (125 if in_object else 93):
+                return np.int64(-1)
+            objects >>= np.uint64(1)
+            depth -= 1
+            at += 1
+
+
+@inner
+def _field(buffer, start, stop, names, name_stops, fields, guess):  # type: ignore[no-untyped-def]
+    """The number of the declared field of that name, tried from `guess` on; -1 if there is none."""
+    for step in range(fields):
+        field = guess + step
+        if field >= fields:
+            field -= fields
+        first = name_stops[field - 1] if field else 0
+        if name_stops[field] - first != stop - start:
+            continue
+        same = True
+        for at in range(stop - start):
+            if names[first + at] != buffer[start + at]:
+                same = False
+                break
+        if same:
+            return field
+    return -1
+
+
+@inner
+def _declared(buffer, at, stop, kind, nullable):  # type: ignore[no-untyped-def]
+    """A value of a declared field: (state, integer, float, where text begins, where it ends, end of the value)."""
+    nothing = np.int64(-1)
+    byte = buffer[at]
+    if byte == 110:
+        end = _word(buffer, at, stop)
+        return (NULL if nullable and end >= 0 else MISSING), np.int64(0), 0.0, nothing, nothing, end
+    if kind == TEXT and byte == 34:
+        end = _text_end(buffer, at + 1, stop)
+        return (PRESENT if end >= 0 else MISSING), np.int64(0), 0.0, at + 1, end, end + 1
+    if kind == BOOL and (byte == 116 or byte == 102):
+        end = _word(buffer, at, stop)
+        return (PRESENT if end >= 0 else MISSING), np.int64(byte == 116), 0.0, nothing, nothing, end
+    if (kind == INT or kind == FLOAT) and (byte == 45 or (48 <= byte <= 57)):
+        found, integer, decimal, end = _number(buffer, at, stop)
+        good = found == _INTEGER if kind == INT else found != _NO_NUMBER and decimal == decimal
+        return (PRESENT if good else MISSING), integer, decimal, nothing, nothing, end
+    return MISSING, np.int64(0), 0.0, nothing, nothing, nothing
+
+
+@inner
+def _row(  # type: ignore[no-untyped-def]
+    buffer,
+    start,
+    stop,
+    names,
+    name_stops,
+    kinds,
+    nullable,
+    columns,
+    fields,
+    states,
+    row,
+    rows,
+    integers,
+    floats,
+    text_starts,
+    text_stops,
+):
+    """Whether the row was parsed: it is an object, and nothing is behind it."""
+    at = _space(buffer, start, stop)
+    if at >= stop or buffer[at] != 123:
+        return False
+    at = _space(buffer, at + 1, stop)
+    if at < stop and buffer[at] == 125:
+        return _space(buffer, at + 1, stop) == stop
+    guess = 0
+    while True:
+        at = _space(buffer, at, stop)
+        if at >= stop or buffer[at] != 34:
+            return False
+        name_stop = _text_end(buffer, at + 1, stop)
+        if name_stop < 0:
+            return False
+        field = _field(buffer, at + 1, name_stop, names, name_stops, fields, guess)
+        at = _space(buffer, name_stop + 1, stop)
+        if at >= stop or buffer[at] != 58:
+            return False
+        at = _space(buffer, at + 1, stop)
+        if at >= stop:
+            return False
+        if field < 0:
+            at = _value_end(buffer, at, stop)
+            if at < 0:
+                return False
+        else:
+            guess = field + 1 if field + 1 < fields else 0
+            state, integer, decimal, first, last, at = _declared(buffer, at, stop, kinds[field], nullable[field])
+            if state == MISSING:
+                return False
+            states[field * rows + row] = state
+            if columns[field] >= 0:
+                place = columns[field] * rows + row
+                integers[place] = integer
+                floats[place] = decimal
+                text_starts[place] = first
+                text_stops[place] = last
+        at = _space(buffer, at, stop)
+        if at >= stop:
+            return False
+        if buffer[at] == 125:
+            return _space(buffer, at + 1, stop) == stop
+        if buffer[at] != 44:
+            return False
+        at += 1
+
+
+@inner
+def _is_whole(states, row, rows, optional, fields):  # type: ignore[no-untyped-def]
+    """Whether all fields are there that have to be."""
+    for field in range(fields):
+        if states[field * rows + row] == MISSING and not optional[field]:
+            return False
+    return True
+
+
+@native(
+    buffer="bytes",
+    starts="int64s",
+    stops="int64s",
+    rows="count",
+    names="bytes",
+    name_stops="int64s",
+    kinds="bytes",
+    nullable="bytes",
+    optional="bytes",
+    columns="int64s",
+    fields="count",
+    states="bytes",
+    integers="int64s",
+    floats="float64s",
+    text_starts="int64s",
+    text_stops="int64s",
+    left="bytes",
+)
+def parse(
+    buffer,
+    starts,
+    stops,
+    rows,
+    names,
+    name_stops,
+    kinds,
+    nullable,
+    optional,
+    columns,
+    fields,
+    states,
+    integers,
+    floats,
+    text_starts,
+    text_stops,
+    left,
+):  # type: ignore[no-untyped-def]
+    """Parses `buffer[starts[row]:stops[row]]` of each row; the number of rows that were left to msgspec.
+
+    The declared fields: `names` one behind the other, each up to its `name_stops`, of `kinds` (`INT`, ...), those that
+    may be null (`nullable`) or missing (`optional`), each with the number of its column, -1 for none. Filled in are
+    `states` [fields, rows], zero before, then `integers`, `floats`, `text_starts` and `text_stops` [columns, rows], and
+    `left` [rows]. A row that starts at -1 is null: it is done, and has no field.
+    """
+    count = 0
+    for row in range(rows):
+        left[row] = DONE
+        if starts[row] >= 0 and not (
+            _row(
+                buffer,
+                starts[row],
+                stops[row],
+                names,
+                name_stops,
+                kinds,
+                nullable,
+                columns,
+                fields,
+                states,
+                row,
+                rows,
+                integers,
+                floats,
+                text_starts,
+                text_stops,
+            )
+            and _is_whole(states, row, rows, optional, fields)
+        ):
+            left[row] = LEFT
+            count += 1
+    return count

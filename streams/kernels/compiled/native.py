@@ -1,0 +1,57 @@
+"""Compiled functions over pointers, called with arrays.
+
+numba checks an index of an array for being negative, and hands an array to a function as seven words; over pointers the
+parser of `json_values` runs four times as fast. What is called here is trusted to stay within its arrays: there are no
+bounds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+inner: Any = numba.njit(nogil=True, error_model="numpy")
+"""For functions that compiled functions call."""
+
+_TYPES = {
+    "bytes": types.CPointer(types.uint8),
+    "int64s": types.CPointer(types.int64),
+    "float64s": types.CPointer(types.float64),
+    "count": types.int64,
+}
+
+
+def native(**arguments: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A function of these arguments, compiled or taken from numba's cache on disk when it is defined.
+
+    An argument is "bytes" (an array of uint8 or bool), "int64s", "float64s", or "count", an integer. Arrays are
+    contiguous. The answer is an integer. The interpreter's lock is free while it runs.
+
+    >>> @native(values="int64s", length="count")
+    ... def total(values, length):
+    ...     found = 0
+    ...     for at in range(length):
+    ...         found += values[at]
+    ...     return found
+    >>> total(np.array([1, 2, 3]), 3)
+    6
+    """
+
+    def compiled(function: Callable[..., int]) -> Callable[..., int]:
+        kinds = [_TYPES[kind] for kind in arguments.values()]
+        made = numba.cfunc(types.int64(*kinds), cache=True, nopython=True, error_model="numpy")(function)
+        plain = [ctypes.c_int64 if kind == "count" else ctypes.c_void_p for kind in arguments.values()]
+        call = ctypes.CFUNCTYPE(ctypes.c_int64, *plain)(made.address)
+
+        def run(*given: Any) -> int:
+            return call(*[part.ctypes.data if isinstance(part, np.ndarray) else part for part in given])
+
+        run.compiled = made  # type: ignore[attr-defined]  # its address is good as long as it lives
+        return run
+
+    return compiled

@@ -1,0 +1,133 @@
+"""JSON records into columns by the compiled parser, where a record's class is one that it knows.
+
+The reference is msgspec: what a row gives here is what decoding it to the class and reading the fields would give, and
+rows that the parser leaves are decoded so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import NoneType
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from streams.columns import Column, column_from_rows
+from streams.spans import Spans
+from streams.timestamps import arms, is_timestamp
+
+_KINDS = {int: 1, float: 2, bool: 3, str: 4}
+_MISSING, _NULL = 0, 2
+_Array = npt.NDArray[Any]
+
+
+class Parsed(NamedTuple):
+    """Columns by field, and what is wrong with the rows that do not decode, whose entries in the columns mean nothing."""
+
+    columns: dict[str, Column]
+    bad: list[tuple[int, Exception]]
+
+
+class JsonColumns:
+    """Parses values of a Record class into the columns of some of its fields, bool, int or float ones.
+
+    Made by `for_record`.
+    """
+
+    def __init__(self, record: type, fields: list[msgspec.structs.FieldInfo], wanted: list[str]) -> None:
+        self._decode = msgspec.json.Decoder(record).decode
+        self._record = record
+        self._wanted = wanted
+        self._defaults = {field.name: field.default for field in fields}
+        self._places = [[field.name for field in fields].index(name) for name in wanted]
+        self._dtypes = [np.dtype(_scalar(fields[place].type)) for place in self._places]
+        names = [field.encode_name.encode() for field in fields]
+        columns = {place: number for number, place in enumerate(self._places)}
+        self._layout = (
+            np.frombuffer(b"".join(names), np.uint8),
+            np.cumsum([len(name) for name in names], dtype=np.int64),
+            np.array([_KINDS[_scalar(field.type)] for field in fields], np.uint8),
+            np.array([NoneType in arms(field.type) for field in fields], np.uint8),
+            np.array([not field.required for field in fields], np.uint8),
+            np.array([columns.get(place, -1) for place in range(len(fields))], np.int64),
+            len(fields),
+        )
+
+    @classmethod
+    def for_record(cls, record: Any, wanted: Collection[str]) -> JsonColumns | None:
+        """For the fields `wanted` of a class; None if the class, or one of these fields, is not for the parser."""
+        if not isinstance(record, msgspec.StructMeta) or not _is_plain(record):
+            return None
+        fields = list(msgspec.structs.fields(record))  # type: ignore[arg-type]  # its stub knows type[Struct] only
+        known = {field.name: _scalar(field.type) for field in fields}
+        if None in known.values() or any(known.get(name) in (None, str) for name in wanted):
+            return None
+        return cls(record, fields, list(wanted))
+
+    def parse(self, values: Spans) -> Parsed:
+        """The columns of values; null ones have None in all."""
+        from streams.kernels.compiled.json_values import parse
+
+        rows, columns = len(values.starts), len(self._wanted)
+        states = np.zeros((self._layout[-1], rows), np.uint8)
+        integers, floats = np.empty((columns, rows), np.int64), np.empty((columns, rows))
+        texts = np.empty((2, columns, rows), np.int64)
+        left = np.empty(rows, np.uint8)
+        buffer = np.frombuffer(values.buffer, np.uint8)
+        starts, stops = np.ascontiguousarray(values.starts), np.ascontiguousarray(values.stops)
+        count = parse(buffer, starts, stops, rows, *self._layout, states, integers, floats, *texts, left)
+        found = {
+            name: self._column(name, states[place], integers[at] if dtype.kind in "ib" else floats[at], dtype, starts)
+            for at, (name, place, dtype) in enumerate(zip(self._wanted, self._places, self._dtypes, strict=True))
+        }
+        return Parsed(found, []) if not count else self._with_left(found, np.flatnonzero(left), values)
+
+    def _column(self, name: str, states: _Array, values: _Array, dtype: np.dtype[Any], starts: _Array) -> Column:
+        values, default = values.astype(dtype, copy=False), self._defaults[name]
+        missing = (states == _MISSING) & (starts >= 0)
+        if default is not None and default is not msgspec.NODEFAULT and missing.any():
+            values, states = values.copy(), states.copy()
+            values[missing], states[missing] = default, 1
+        valid = (states != _MISSING) & (states != _NULL)
+        return Column(values, None if valid.all() else valid)
+
+    def _with_left(self, columns: dict[str, Column], left: _Array, values: Spans) -> Parsed:
+        """The columns with what msgspec makes of the rows that are left."""
+        rows, decoded, bad = [], [], []
+        for row in left.tolist():
+            data = values.buffer[values.starts[row] : values.stops[row]]
+            try:
+                decoded.append(self._decode(data))
+                rows.append(row)
+            except Exception as error:  # noqa: BLE001 - handed back with its row, as serdes do
+                bad.append((row, error.with_traceback(None)))
+        for name, column in columns.items():
+            columns[name] = _with_rows(column, rows, column_from_rows(decoded, name, self._record))
+        return Parsed(columns, bad)
+
+
+def _with_rows(column: Column, rows: list[int], other: Column) -> Column:
+    """`column` with `other` in some of its rows."""
+    valid = np.ones(len(column), np.bool_) if column.valid is None else column.valid.copy()
+    valid[rows] = True if other.valid is None else other.valid
+    values = column.values if other.values.dtype == column.values.dtype else column.values.astype(object)
+    values = values.copy() if values is column.values else values
+    values[rows] = other.values
+    return Column(values, None if valid.all() else valid)
+
+
+def _scalar(kind: Any) -> type | None:
+    """int, float, bool or str, of which (or None) a field is declared; None for any other."""
+    if is_timestamp(kind):
+        return int
+    declared = [arm for arm in arms(kind) if arm is not NoneType]
+    return declared[0] if len(declared) == 1 and declared[0] in _KINDS else None
+
+
+def _is_plain(record: Any) -> bool:
+    """Whether nothing but the types of its fields says what decodes: no tag, no strictness, no code of the user's."""
+    config = record.__struct_config__
+    own = getattr(record, "__post_init__", None) is not None and not hasattr(record, "__timestamps__")
+    return not (config.array_like or config.forbid_unknown_fields or config.tag is not None or own)

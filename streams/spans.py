@@ -1,0 +1,42 @@
+"""Keys or values of many records as they stand in the log: pieces of one buffer, cut out when somebody wants them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from broker_embedded.records.fields import cut
+
+Int64Array = npt.NDArray[np.int64]
+
+
+class Spans(NamedTuple):
+    """`buffer[starts[row]:stops[row]]` of each row (int64[n]); both are -1 for null.
+
+    >>> spans = Spans(b"AAUA", np.array([0, -1, 2]), np.array([2, -1, 4]))
+    >>> spans.cut(), spans.rows(slice(1, 3)).cut(), spans.has_nulls()
+    ([b'AA', None, b'UA'], [None, b'UA'], True)
+    """
+
+    buffer: bytes
+    starts: Int64Array
+    stops: Int64Array
+
+    def rows(self, chosen: slice | npt.NDArray[Any]) -> Spans:
+        """Some of the rows: a slice is a view, a mask makes copies of the positions."""
+        return Spans(self.buffer, self.starts[chosen], self.stops[chosen])
+
+    def cut(self) -> list[bytes | None]:
+        """The bytes of each row."""
+        return cut(self.buffer, self.starts, self.stops)
+
+    def has_nulls(self) -> bool:
+        """Whether a row is null."""
+        return bool((self.starts < 0).any())
+
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Which rows are not null."""
+        found: npt.NDArray[np.bool_] = self.starts >= 0
+        return found

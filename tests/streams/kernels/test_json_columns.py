@@ -1,0 +1,179 @@
+"""Compiled parser and msgspec: the same values, the same errors, whatever the bytes are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("numba", reason="the extra `fast`: pip install streams-engine[fast]")
+
+from broker_embedded import records
+from streams.columns import column_from_rows
+from streams.models import Record, Timestamp
+from streams.serde.json_columns import JsonColumns
+from streams.spans import Spans
+
+WANTED = ("number", "whole", "flag", "amount", "at")
+
+
+class Value(Record):
+    user: str
+    number: float
+    whole: int | None
+    flag: bool = False
+    amount: float | None = None
+    at: Timestamp = 0
+
+
+def parsed(values: list[bytes | None]) -> tuple[list[list[Any]], list[int]]:
+    parser = JsonColumns.for_record(Value, WANTED)
+    assert parser is not None
+    stored = records.decode(records.encode([None] * len(values), values, [0] * len(values)))
+    found = parser.parse(Spans(stored.buffer, stored.value_start, stored.value_stop))
+    return [found.columns[name].to_list() for name in WANTED], [row for row, _ in found.bad]
+
+
+def decoded(values: list[bytes | None]) -> tuple[list[list[Any]], list[int]]:
+    rows: list[Any] = []
+    bad: list[int] = []
+    for row, value in enumerate(values):
+        try:
+            rows.append(None if value is None else msgspec.json.decode(value, type=Value))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            rows.append(None)
+            bad.append(row)
+    return [column_from_rows(rows, name, Value).to_list() for name in WANTED], bad
+
+
+def same(values: list[bytes | None]) -> None:
+    columns, bad = parsed(values)
+    expected, expected_bad = decoded(values)
+    assert bad == expected_bad
+    for mine, theirs in zip(columns, expected, strict=True):
+        pairs = [(a, b) for row, (a, b) in enumerate(zip(mine, theirs, strict=True)) if row not in bad]
+        assert [repr(a) for a, _ in pairs] == [repr(b) for _, b in pairs]
+
+
+WHOLE = {"user": "a", "number": 1.5, "whole": 3, "flag": True, "amount": None, "at": 7}
+
+
+def text(**changed: str) -> bytes:
+    """The record with some of its values as this text."""
+    parts = {name: json.dumps(value) for name, value in WHOLE.items()} | changed
+    return ("{" + ", ".join(f'"{name}": {value}' for name, value in parts.items() if value) + "}").encode()
+
+
+NUMBERS = (
+    "0", "-0", "-0.0", "1", "-1", "01", "1.", ".5", "+1", "1e5", "1E-5", "1e", "1e+", "1e22", "1e23", "1e-22", "1e-23", "1e400",
+    "0.1", "0.30000000000000004", "123456789012345", "1234567890123456", "9007199254740993", "999999999999999999",
+    "9223372036854775807", "9223372036854775808", "-9223372036854775808", "1.7976931348623157e308", "5e-324", "4.35",
+    "1.0", "3.0", "0.1e1", "00", "-", "1-2", "1 2", "NaN", "Infinity", "0x10", "1_000", "1e00005", "1e5.0", "0e999",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("field", ["number", "whole", "amount", "at", "extra"])
+def test_numbers(number: str, field: str) -> None:
+    same([text(**{field: number})])
+
+
+OTHERS = (
+    "true", "false", "null", "nul", "truee", '"text"', '""', r'"\u00e9"', r'"\n"', '"é"', '"\x01"', '"', "[]", "{}", "[1, 2]",
+    "[1, 2", "[1,]", "[,]", '{"a": 1}', '{"a": {"b": [{}]}}', '{"a" 1}', '{"a": 1,}', '{1: 1}', '{"a": }', "[[[[]]]]", "[null, true]",
+    "", " 1", "1 ", "\t1\n", "'x'", "tru", '[1 2]', '{"a": 1 "b": 2}', "[01]", '["\\q"]', "]", "}", ",", ":", '{"a": "b}',
+    '"2013-01-01T05:15:00Z"', '"x2013"', "[" * 70 + "]" * 70,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("field", ["user", "number", "whole", "flag", "amount", "at", "extra"])
+def test_other_values(other: str, field: str) -> None:
+    same([text(**{field: other or " "})])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, b"", b" ", b"null", b"{}", b"{ }", b"[]", b'{"user": "a"}', b"{", b"}", b"1", b'"x"', text() + b"x", text() + b" \n",
+        b" " + text(), text()[:-1], text() + text(), b"\xef\xbb\xbf" + text(), text(user="", number=""), text(flag=""),
+        text().replace(b'"flag"', b'"fl\\u0061g"'), text().replace(b'"flag"', b'"\xff"'), text().replace(b": ", b":"),
+        text().replace(b": ", b" :\t"), text()[:-1] + b', "number": 9}', text()[:-1] + b', "number": "x"}',
+        text()[:-1] + b', "number": "x", "number": 2}', text()[:-1] + b",}", b"{," + text()[1:], text(extra='"' + "x" * 5000 + '"'),
+    ],
+)  # fmt: skip
+def test_whole_values(value: bytes | None) -> None:
+    same([value])
+
+
+def test_every_byte_changed() -> None:
+    whole = text(extra='{"a": [1, "b", null]}')
+    for at in range(len(whole)):
+        same(
+            [
+                whole[:at] + bytes([byte]) + whole[at + 1 :]
+                for byte in (0, 9, 32, 34, 44, 45, 48, 57, 58, 92, 93, 101, 125, 128, 255)
+            ]
+        )
+
+
+jsons = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from([*WHOLE, "extra", "more"]), jsons), min_size=1, max_size=6),
+    st.booleans(),
+    st.sampled_from([None, 1]),
+)
+def test_any_objects(values: list[dict[str, Any]], ascii_only: bool, indent: int | None) -> None:
+    same(
+        [json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass") for value in values]
+    )
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "user": st.text(),
+                "number": st.floats(allow_nan=False, allow_infinity=False),
+                "whole": st.integers() | st.none(),
+            },
+            optional={
+                "flag": st.booleans(),
+                "amount": st.floats(allow_nan=False, allow_infinity=False) | st.none(),
+                "at": st.integers(),
+                "extra": jsons,
+            },
+        ),
+        min_size=1, max_size=8,
+    )
+)
+def test_records_that_decode(values: list[dict[str, Any]]) -> None:
+    same([json.dumps(value).encode() for value in values])
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5), st.integers(0, 80), st.binary(max_size=4))
+def test_any_bytes(values: list[bytes], at: int, put: bytes) -> None:
+    same([*values, text()[:at] + put + text()[at:]])
+
+
+def test_classes_that_are_not_for_the_parser() -> None:
+    class Nested(Record):
+        inner: Value
+
+    class Tagged(Record, tag=True):
+        number: int
+
+    assert JsonColumns.for_record(Nested, []) is None
+    assert JsonColumns.for_record(Tagged, ["number"]) is None
+    assert JsonColumns.for_record(Value, ["user"]) is None
+    assert JsonColumns.for_record(int, []) is None
