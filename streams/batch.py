@@ -25,8 +25,8 @@ from streams.columns import Column, column_from_rows
 
 if TYPE_CHECKING:
     from streams.origin import Origin
-    from streams.spans import Spans
     from streams.serde import Serde
+    from streams.spans import Spans
 
 Int64Array = npt.NDArray[np.int64]
 Headers = Sequence[tuple[str, bytes | None]]
@@ -290,7 +290,9 @@ class Batch:
             offsets=self.offsets[mask],
             timestamps=self.timestamps[mask],
             keys=None if keys is None else list(compress(keys, chosen)),
-            values=list(compress(self.values, chosen)) if self.value_spans is None or self._values is not None else None,
+            values=list(compress(self.values, chosen))
+            if self.value_spans is None or self._values is not None
+            else None,
             key_bytes=None if key_bytes is None else list(compress(key_bytes, chosen)),
             decode_keys=self._decode_keys,
             key_spans=None if self.key_spans is None else self.key_spans.rows(mask),

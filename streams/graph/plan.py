@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from streams.errors import TopologyError
 from streams.graph.definitions import StoreDef, TopicDef
+from streams.graph.fields_read import fields_read_behind
 from streams.graph.keyless import keep_keyless
 from streams.graph.meetings import check_counts, meetings
 from streams.graph.nodes import Node, PatternNode, ProcessNode, RepartitionNode, SinkNode, SourceNode, TableSourceNode
@@ -297,6 +298,9 @@ def _subtopology(nodes: list[Node]) -> SubTopology:
         raise TopologyError(f"no topic feeds these steps: {steps}")
     sub = SubTopology(topics[0], ordered)
     sub.row_reason = row_reason(sub)
+    for source in sub.sources if sub.row_reason is None else ():
+        read = fields_read_behind(source, lambda node: [child for child, _ in sub.children(node)])
+        source.fields_read = None if read is None else frozenset(read)
     return sub
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any
 
@@ -10,6 +10,7 @@ from streams.batch import Batch
 from streams.graph.nodes import Node
 from streams.operators.calls import holds, present
 from streams.operators.failures import Failures
+from streams.spans import Spans
 
 
 def present_only(batch: Batch, node: Node, failures: Failures, column: Sequence[Any], reason: str) -> Batch:
@@ -25,8 +26,20 @@ def with_key_and_value(batch: Batch, node: Node, failures: Failures) -> Batch:
     """Records without key or value say nothing about a group, and are counted (Kafka Streams lets some null values
     through: its defect).
     """
-    batch = present_only(batch, node, failures, batch.key_bytes or batch.keys, "null_key")
-    return present_only(batch, node, failures, batch.values, "null_value")
+    batch = _with(batch, batch.key_spans, lambda: batch.key_bytes or batch.keys, node, failures, "null_key")
+    return _with(batch, batch.value_spans, lambda: batch.values, node, failures, "null_value")
+
+
+def _with(
+    batch: Batch, spans: Spans | None, rows: Callable[[], Sequence[Any]], node: Node, failures: Failures, reason: str
+) -> Batch:
+    """As `present_only`, of bytes that were not cut out yet where there are such."""
+    if spans is None:
+        return present_only(batch, node, failures, rows(), reason)
+    there = spans.present()
+    if not there.all():
+        failures.dropped(node, reason, len(batch) - int(there.sum()))
+    return batch.take(there)
 
 
 def latest_only(batch: Batch, node: Node, failures: Failures) -> Batch:

@@ -18,13 +18,13 @@ from streams.columns import Column, column_from_rows
 from streams.spans import Spans
 from streams.timestamps import arms, is_timestamp
 
-_KINDS = {int: 1, float: 2, bool: 3, str: 4}
+_KINDS: dict[Any, int] = {int: 1, float: 2, bool: 3, str: 4}
 _MISSING, _NULL = 0, 2
 _Array = npt.NDArray[Any]
 
 
 class Parsed(NamedTuple):
-    """Columns by field, and what is wrong with the rows that do not decode, whose entries in the columns mean nothing."""
+    """Columns by field, and what is wrong with the rows that do not decode: columns mean nothing there."""
 
     columns: dict[str, Column]
     bad: list[tuple[int, Exception]]
@@ -37,7 +37,7 @@ class JsonColumns:
     """
 
     def __init__(self, record: type, fields: list[msgspec.structs.FieldInfo], wanted: list[str]) -> None:
-        self._decode = msgspec.json.Decoder(record).decode
+        self._decode: Any = msgspec.json.Decoder(record).decode
         self._record = record
         self._wanted = wanted
         self._defaults = {field.name: field.default for field in fields}

@@ -10,9 +10,13 @@ from streams.graph.nodes.base import Node, TableNode
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class SourceNode(Node):
-    """Reads one topic: bytes become a batch."""
+    """Reads one topic: bytes become a batch.
+
+    `fields_read` are the fields of its values that the steps behind it read, if all of them are column expressions.
+    """
 
     topic: TopicDef
+    fields_read: frozenset[str] | None = None
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

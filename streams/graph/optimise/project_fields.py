@@ -9,18 +9,9 @@ from typing import Any
 
 import msgspec
 
-from streams.expressions import Expression
+from streams.graph.fields_read import fields_read_behind
 from streams.graph.functions import UserFunction
-from streams.graph.nodes import (
-    AggregateNode,
-    FilterNode,
-    MapValuesNode,
-    NamedAggregates,
-    Node,
-    RepartitionNode,
-    SelectKeyNode,
-    SourceNode,
-)
+from streams.graph.nodes import MapValuesNode, RepartitionNode, SourceNode
 from streams.graph.plan import Graph
 from streams.models import define_record
 
@@ -37,40 +28,9 @@ def project_fields(graph: Graph) -> None:
         record = node.topic.value_type
         if not getattr(record, "__struct_fields__", ()) or len(graph.writers(node.topic)) > 1:
             continue
-        read = _read_behind(graph, source)
+        read = fields_read_behind(source, graph.behind)
         if read is not None and read < set(record.__struct_fields__):
             _shorten(graph, node, source, _projected(record, read))
-
-
-def _read_behind(graph: Graph, node: Node) -> set[str] | None:
-    """The fields that all steps behind a step read; None if that cannot be said."""
-    read: set[str] = set()
-    for child in graph.behind(node):
-        own = _read_by(child)
-        further = set() if isinstance(child, AggregateNode | MapValuesNode) else _read_behind(graph, child)
-        if own is None or further is None:
-            return None
-        read |= own | further
-    return read
-
-
-def _read_by(node: Node) -> set[str] | None:
-    if isinstance(node, AggregateNode) and isinstance(node.fold, NamedAggregates):
-        return _fields(part.argument for _, part in node.fold.parts if part.argument is not None)
-    if isinstance(node, FilterNode):
-        return _fields([node.predicate])
-    if isinstance(node, MapValuesNode | SelectKeyNode):
-        return _fields([node.function])
-    return None
-
-
-def _fields(asked: Any) -> set[str] | None:
-    found: set[str] = set()
-    for expression in asked:
-        if not isinstance(expression, Expression):
-            return None
-        found |= {path.partition(".")[0] for path in expression.fields}
-    return found
 
 
 def _projected(record: type, read: set[str]) -> type:

@@ -10,12 +10,14 @@ has exactly (Clinger, "How to read floating point numbers accurately", 1990).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from streams.kernels.compiled.native import inner, native
 
 INT, FLOAT, BOOL, TEXT = 1, 2, 3, 4
-"""What a field is declared as."""
+"""What a field is declared as; numbers come first."""
 MISSING, PRESENT, NULL = 0, 1, 2
 """What a record has of a field."""
 DONE, LEFT = 0, 1
@@ -100,7 +102,7 @@ def _number(buffer, at, stop):  # type: ignore[no-untyped-def]
     exact = digits <= _EXACT_DIGITS and -22 <= exponent <= 22
     if decimal and not exact:
         return _NO_NUMBER, np.int64(0), 0.0, at
-    value = np.float64(number)
+    value: Any = np.float64(number)
     if exponent < 0:
         value /= _EXACT_POWERS[-exponent]
     elif exponent > 0:
@@ -236,7 +238,7 @@ def _declared(buffer, at, stop, kind, nullable):  # type: ignore[no-untyped-def]
     if kind == BOOL and (byte == 116 or byte == 102):
         end = _word(buffer, at, stop)
         return (PRESENT if end >= 0 else MISSING), np.int64(byte == 116), 0.0, nothing, nothing, end
-    if (kind == INT or kind == FLOAT) and (byte == 45 or (48 <= byte <= 57)):
+    if kind <= FLOAT and (byte == 45 or (48 <= byte <= 57)):
         found, integer, decimal, end = _number(buffer, at, stop)
         good = found == _INTEGER if kind == INT else found != _NO_NUMBER and decimal == decimal
         return (PRESENT if good else MISSING), integer, decimal, nothing, nothing, end
@@ -313,7 +315,7 @@ def _row(  # type: ignore[no-untyped-def]
 @inner
 def _is_whole(states, row, rows, optional, fields):  # type: ignore[no-untyped-def]
     """Whether all fields are there that have to be."""
-    for field in range(fields):
+    for field in range(fields):  # noqa: SIM110 - numba has no generators here
         if states[field * rows + row] == MISSING and not optional[field]:
             return False
     return True
@@ -338,7 +340,7 @@ def _is_whole(states, row, rows, optional, fields):  # type: ignore[no-untyped-d
     text_stops="int64s",
     left="bytes",
 )
-def parse(
+def parse(  # type: ignore[no-untyped-def]
     buffer,
     starts,
     stops,
@@ -356,7 +358,7 @@ def parse(
     text_starts,
     text_stops,
     left,
-):  # type: ignore[no-untyped-def]
+):
     """Parses `buffer[starts[row]:stops[row]]` of each row; the number of rows that were left to msgspec.
 
     The declared fields: `names` one behind the other, each up to its `name_stops`, of `kinds` (`INT`, ...), those that

@@ -18,10 +18,11 @@ from numba import types
 inner: Any = numba.njit(nogil=True, error_model="numpy")
 """For functions that compiled functions call."""
 
+_pointer: Any = types.CPointer
 _TYPES = {
-    "bytes": types.CPointer(types.uint8),
-    "int64s": types.CPointer(types.int64),
-    "float64s": types.CPointer(types.float64),
+    "bytes": _pointer(types.uint8),
+    "int64s": _pointer(types.int64),
+    "float64s": _pointer(types.float64),
     "count": types.int64,
 }
 
@@ -44,12 +45,13 @@ def native(**arguments: str) -> Callable[[Callable[..., int]], Callable[..., int
 
     def compiled(function: Callable[..., int]) -> Callable[..., int]:
         kinds = [_TYPES[kind] for kind in arguments.values()]
-        made = numba.cfunc(types.int64(*kinds), cache=True, nopython=True, error_model="numpy")(function)
+        made: Any = numba.cfunc(types.int64(*kinds), cache=True, error_model="numpy")(function)
         plain = [ctypes.c_int64 if kind == "count" else ctypes.c_void_p for kind in arguments.values()]
         call = ctypes.CFUNCTYPE(ctypes.c_int64, *plain)(made.address)
 
         def run(*given: Any) -> int:
-            return call(*[part.ctypes.data if isinstance(part, np.ndarray) else part for part in given])
+            done: int = call(*[part.ctypes.data if isinstance(part, np.ndarray) else part for part in given])
+            return done
 
         run.compiled = made  # type: ignore[attr-defined]  # its address is good as long as it lives
         return run

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,15 @@ from broker_embedded import records
 from streams.batch import Batch
 from streams.errors import DecodeError, user_line
 from streams.graph.nodes import SourceNode
+from streams.kernels import compiled
 from streams.models import timestamp_field
 from streams.operators.base import Operator, TaskContext
 from streams.operators.keyless import is_data, untagged
 from streams.operators.sources.extraction import Extraction
 from streams.origin import Origin
 from streams.serde import RAW, TEXT, key_serde_for, serde_for
+from streams.serde.json_columns import JsonColumns
+from streams.spans import Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class SourceOperator(Operator[SourceNode]):
         self._keys = key_serde_for(node.topic.key_type)
         self._values = serde_for(node.topic.value_type)
         self._event_time = timestamp_field(node.topic.value_type)
+        self._parser = _parser_for(node, self._event_time)
         self.extraction = Extraction(node, context)
 
     def process(self, batch: Batch) -> Batch | None:
@@ -64,8 +69,9 @@ class SourceOperator(Operator[SourceNode]):
         whole = Batch(
             offsets=found.offsets,
             timestamps=found.timestamps,
-            key_bytes=found.keys(),
-            values=found.values(),
+            key_spans=Spans(found.buffer, found.key_start, found.key_stop),
+            value_spans=Spans(found.buffer, found.value_start, found.value_stop),
+            decode_values=_undecoded,
             headers=headers,  # type: ignore[arg-type]  # lists are invariant
             topic=self.node.topic.name,
             partition=partition,
@@ -92,6 +98,8 @@ class SourceOperator(Operator[SourceNode]):
     def _typed(self, raw: Batch) -> list[Segment]:
         if not len(raw):
             return []
+        if self._parser is not None and compiled.ready() and self._has_ascii_keys(raw):
+            return self._parsed(raw, self._parser)
         key_bytes = raw.key_bytes or []
         values, bad = self._values.decode_rows(raw.values, raw.headers)
         keys, bad_keys = (None, []) if self._is_plain_text(key_bytes) else self._keys.decode_many(key_bytes)
@@ -109,6 +117,36 @@ class SourceOperator(Operator[SourceNode]):
             origin=raw.origin,
         )
         return self._around(batch, _decode_errors("value", bad) | _decode_errors("key", bad_keys))
+
+    def _parsed(self, raw: Batch, parser: JsonColumns) -> list[Segment]:
+        """With the columns that are asked for; keys and values are decoded when somebody wants them."""
+        assert raw.value_spans is not None
+        columns, bad = parser.parse(raw.value_spans)
+        batch = Batch(
+            offsets=raw.offsets,
+            timestamps=raw.timestamps,
+            key_spans=raw.key_spans,
+            decode_keys=self._keys.decode_each,
+            value_spans=raw.value_spans,
+            decode_values=self._values.decode_each,
+            columns=columns,
+            headers=raw.headers,
+            topic=raw.topic,
+            partition=raw.partition,
+            value_type=raw.value_type,
+            origin=raw.origin,
+        )
+        return self._around(batch, _decode_errors("value", bad))
+
+    def _has_ascii_keys(self, raw: Batch) -> bool:
+        """Whether all keys surely decode."""
+        from streams.kernels.compiled.texts import is_ascii
+
+        spans = raw.key_spans
+        if self._keys is not TEXT or spans is None:
+            return self._keys is RAW
+        buffer = np.frombuffer(spans.buffer, np.uint8)
+        return is_ascii(buffer, *map(np.ascontiguousarray, (spans.starts, spans.stops)), len(raw)) == 1
 
     def _is_plain_text(self, keys: list[bytes | None]) -> bool:
         """Whether all keys surely decode, so that they need not be decoded before somebody asks for them."""
@@ -158,6 +196,18 @@ class SourceOperator(Operator[SourceNode]):
             segments += [Undecodable(batch[row : row + 1], found.bad[row])] if row in found.bad else []
             start = row + 1
         return [*segments, batch[start:]] if start < len(batch) else segments
+
+
+def _undecoded(values: list[bytes | None]) -> list[Any]:
+    return values
+
+
+def _parser_for(node: SourceNode, event_time: str | None) -> JsonColumns | None:
+    """Where nobody wants more of the values than some of their fields, and these are such as the parser knows."""
+    if node.fields_read is None:
+        return None
+    wanted = node.fields_read if event_time is None else node.fields_read | {event_time}
+    return JsonColumns.for_record(node.topic.value_type, sorted(wanted))
 
 
 def _decode_errors(part: str, found: list[tuple[int, Exception]]) -> dict[int, DecodeError]:
