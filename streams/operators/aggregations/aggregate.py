@@ -23,6 +23,7 @@ import numpy.typing as npt
 from state.keys import time_prefix, window_key
 from streams.batch import Batch, no_offsets
 from streams.graph.nodes import AggregateNode, NamedAggregates
+from streams.kernels import compiled
 from streams.operators.aggregations.fold_states import FoldStates, RowStates
 from streams.operators.aggregations.groups import Groups, Slots
 from streams.operators.aggregations.state_form import read_state
@@ -95,11 +96,17 @@ class AggregateOperator(Operator[AggregateNode]):
         rows, starts = self._assign(batch)
         if not len(rows):
             return self._close()
-        codes = self._groups.encode_keys(batch.encoded_keys(self._keys))[rows]
+        codes = self._codes(batch)[rows]
         slots, fresh = self._groups.locate(codes, starts)
         self._states.resize(self._groups.capacity)
         self._fill(fresh)
         return self._fold(batch, rows, slots)
+
+    def _codes(self, batch: Batch) -> Int64Array:
+        """A code for the key of each record."""
+        if batch.key_spans is not None and compiled.ready() and batch.has_keys_of(self._keys):
+            return self._groups.encode_spans(batch.key_spans)
+        return self._groups.encode_keys(batch.encoded_keys(self._keys))
 
     def _assign(self, batch: Batch) -> tuple[Slots, Int64Array]:
         """(row, window start) pairs that are not too late, in the order of rows."""

@@ -7,11 +7,16 @@ that are let go are used again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from streams.kernels.grouping import group_rows
+from streams.spans import Spans
+
+if TYPE_CHECKING:
+    from streams.kernels.compiled.key_table import KeyTable
 
 Int64Array = npt.NDArray[np.int64]
 Slots = npt.NDArray[np.intp]
@@ -29,6 +34,7 @@ class Groups:
         self._step_ms = step_ms
         self._code_of: dict[bytes, int] = {}
         self._key_of: list[bytes] = []
+        self._table: KeyTable | None = None
         self._windows: dict[int, dict[int, int]] = {}
         self._free: list[int] = []
         self._used = 0
@@ -54,6 +60,20 @@ class Groups:
     def key_codes(self) -> int:
         """How many keys have a code; only ever grows."""
         return len(self._key_of)
+
+    def encode_spans(self, keys: Spans) -> Int64Array:
+        """As `encode_keys`, of keys as they were fetched; none is null. For the compiled twin."""
+        if self._table is None:
+            from streams.kernels.compiled.key_table import KeyTable
+
+            self._table = KeyTable()
+        if len(self._table) < len(self._key_of):  # some came another way
+            self._table.add(self._key_of[len(self._table) :])
+        codes = self._table.find(keys)
+        unknown = np.flatnonzero(codes < 0)
+        if len(unknown):
+            codes[unknown] = self.encode_keys(keys.rows(unknown).cut())  # type: ignore[arg-type]  # none is null
+        return codes
 
     def encode_keys(self, keys: Sequence[bytes]) -> Int64Array:
         """A dense code for each key."""

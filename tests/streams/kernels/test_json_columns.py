@@ -154,7 +154,8 @@ def test_any_objects(values: list[dict[str, Any]], ascii_only: bool, indent: int
                 "extra": jsons,
             },
         ),
-        min_size=1, max_size=8,
+        min_size=1,
+        max_size=8,
     )
 )
 def test_records_that_decode(values: list[dict[str, Any]]) -> None:
