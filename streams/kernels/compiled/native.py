@@ -33,14 +33,9 @@ def native(**arguments: str) -> Callable[[Callable[..., int]], Callable[..., int
     An argument is "bytes" (an array of uint8 or bool), "int64s", "float64s", or "count", an integer. Arrays are
     contiguous. The answer is an integer. The interpreter's lock is free while it runs.
 
-    >>> @native(values="int64s", length="count")
-    ... def total(values, length):
-    ...     found = 0
-    ...     for at in range(length):
-    ...         found += values[at]
-    ...     return found
-    >>> total(np.array([1, 2, 3]), 3)
-    6
+    >>> from streams.kernels.compiled.texts import is_ascii
+    >>> is_ascii(np.frombuffer(b"abc", np.uint8), 3)
+    1
     """
 
     def compiled(function: Callable[..., int]) -> Callable[..., int]:
