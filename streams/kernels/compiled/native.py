@@ -34,7 +34,7 @@ def native(**arguments: str) -> Callable[[Callable[..., int]], Callable[..., int
     contiguous. The answer is an integer. The interpreter's lock is free while it runs.
 
     >>> from streams.kernels.compiled.texts import is_ascii
-    >>> is_ascii(np.frombuffer(b"abc", np.uint8), 3)
+    >>> is_ascii(np.frombuffer(b"abc", np.uint8), np.array([0]), np.array([3]), 1)
     1
     """
 
