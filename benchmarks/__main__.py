@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import Any
 
 from benchmarks import workload
-from benchmarks.harness import FailedRunError, Plan, summary
+from benchmarks.harness import OURS, FailedRunError, Plan, ours_here, peers, summary
 from benchmarks.history import HISTORY, record
-from benchmarks.peers import PeerMissingError
+from benchmarks.peers import NAMES, PeerMissingError
 
 COMMANDS = ("broker", "broker-load", "compare", "driver", "pauses", "scale")
 """Modules that have figures and options of their own."""
@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         return command(arguments[1:])
     if arguments[:1] == ["profile"]:
         arguments = [*arguments[1:], "--profile", "--runs", "1", "--only-ours"]
+        if "--ours" not in arguments:
+            arguments += ["--ours", ours_here()[0]]
     options = _parser().parse_args(arguments)
     module = workload.load(options.workload)
     plan = Plan(
@@ -33,8 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         dataset=options.dataset,
         n=options.n or module.N,
         runs=options.runs,
-        peers=() if options.only_ours else tuple(options.peer or module.PEERS),
-        ours=not options.only_peers,
+        peers=() if options.only_ours else peers(options.peer or module.PEERS),
+        ours=() if options.only_peers else tuple(options.ours or ours_here()),
         transport=options.transport,
         profile=options.profile,
         rate=options.rate,
@@ -59,14 +61,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("workload", choices=workload.NAMES)
     parser.add_argument("--n", type=int, help="records (default: what the workload says)")
     parser.add_argument("--runs", type=int, default=3, help="rounds; each runs every system once (default: 3)")
-    parser.add_argument("--dataset", choices=("events", "messy"), default="events")
+    parser.add_argument("--data", "--dataset", dest="dataset", choices=("events", "messy"), default="events")
     parser.add_argument("--transport", choices=("embedded", "kafka"), default="embedded")
     parser.add_argument(
         "--peer",
         action="append",
         metavar="NAME",
-        help="bound-dict (this workload's loop), bound-dict:LOOP (another's), bare-python; on Kafka also "
-        "kafka-streams, quix, faust, each with :THREADS, :exactly_once, :at_least_once, :commit=MS; may be repeated",
+        help="bound-dict (this workload's loop), bound-dict:LOOP (another's), bound-kernel (of windowed), bare-python; "
+        f"on Kafka {', '.join(NAMES)}, each with :THREADS, :exactly_once, :at_least_once, :commit=MS; may be repeated",
+    )
+    parser.add_argument(
+        "--ours", action="append", choices=OURS, help="ours with compiled twins, or without (default: both)"
     )
     parser.add_argument("--rate", type=int, default=1_000, help="records a second, for latency (default: 1,000)")
     parser.add_argument("--only-peers", action="store_true", help="leave our worker out")

@@ -80,10 +80,14 @@ class Dataset:
 
     def values(self) -> list[bytes]:
         """The JSON values in order of arrival, every partition together: what a bound reads."""
+        blob, stops = self.packed_values()
+        ends = stops.tolist()
+        return [blob[start:stop] for start, stop in zip([0, *ends], ends, strict=False)]
+
+    def packed_values(self) -> tuple[bytes, Int64s]:
+        """The JSON values one behind the other, and where each ends: what `bound-kernel` reads."""
         folder = self._cached("values", self._write_values)
-        blob = (folder / "values.bin").read_bytes()
-        stops = np.load(folder / "stops.npy").tolist()
-        return [blob[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+        return (folder / "values.bin").read_bytes(), np.load(folder / "stops.npy")
 
     def batches(self, partition: int) -> bytes:
         """The raw record batches of one partition, one after the other, offsets relative to each batch."""

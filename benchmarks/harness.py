@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -25,6 +25,7 @@ from benchmarks.broker_process import AS_INSTALLED
 from benchmarks.data import CACHE
 from benchmarks.measure import Job
 from benchmarks.workload import memory_bytes
+from streams.kernels import compiled
 
 if TYPE_CHECKING:
     from benchmarks.kafka import Kafka
@@ -35,6 +36,20 @@ Line = dict[str, Any]
 TIMES = {"start": ("seconds",), "latency": ("p50_ms", "p99_ms")}
 """Workloads whose figures are times: less is better."""
 BARE = ("-c", "import asyncio, numpy")
+
+
+OURS: Mapping[str, Mapping[str, str]] = {"streams": {}, "streams-numpy": {"STREAMS_COMPILED": "off"}}
+"""Our worker with the extra `fast`, whose compiled twins are loaded before the clock starts, and without: settings."""
+
+
+def ours_here() -> tuple[str, ...]:
+    """What of ours this machine can run."""
+    return tuple(OURS) if compiled.installed() else ("streams-numpy",)
+
+
+def peers(wanted: Sequence[str]) -> tuple[str, ...]:
+    """Those of them that need nothing which is not installed."""
+    return tuple(name for name in wanted if name != "bound-kernel" or compiled.installed())
 
 
 class FailedRunError(Exception):
@@ -50,7 +65,7 @@ class Plan:
     n: int
     runs: int
     peers: tuple[str, ...]
-    ours: bool = True
+    ours: tuple[str, ...] = ("streams",)
     transport: str = "embedded"
     profile: bool = False
     rate: int = 1_000  # records a second, for `latency`
@@ -60,7 +75,7 @@ class Plan:
 
     def lines(self) -> Iterator[Line]:
         """One line a run; the order of the systems turns round from round to round."""
-        systems = (*(("streams",) if self.ours else ()), *self.peers)
+        systems = (*self.ours, *self.peers)
         with self._ready(systems) as plan:
             for run in range(self.runs):
                 for system in systems if run % 2 == 0 else reversed(systems):
@@ -116,7 +131,8 @@ class Plan:
 
 
 def summary(plan: Plan, lines: Sequence[Line]) -> Line:
-    """Medians of each system, and ours as a share of each peer: the median, smallest and largest of the rounds' ratios.
+    """Medians of each system, and each of ours as a share of each peer: the median, smallest and largest of the rounds'
+    ratios.
 
     For `start` and `latency` the ratio is of times, so less is better.
     """
@@ -124,28 +140,27 @@ def summary(plan: Plan, lines: Sequence[Line]) -> Line:
     by_system: dict[str, list[Line]] = defaultdict(list)
     for line in sorted(lines, key=lambda line: int(line["run"])):
         by_system[line["system"]].append(line)
-    ours = by_system.get("streams", [])
-    peers = plan.peers if ours else ()
-    module = workload.load(plan.workload)
+    pairs = [(ours, peer) for ours in plan.ours for peer in plan.peers]
+
+    def ratios(of: Callable[[Line], float], name: str) -> dict[str, dict[str, dict[str, float]]]:
+        found: dict[str, dict[str, dict[str, float]]] = {ours: {} for ours in plan.ours}
+        for ours, peer in pairs:
+            if all(name in line for line in by_system[ours] + by_system[peer]):
+                rounds = zip(by_system[ours], by_system[peer], strict=True)
+                found[ours][peer] = _spread([of(a) / of(b) for a, b in rounds])
+        return found
+
     return {
         "summary": plan.workload,
+        "transport": plan.transport,
         "dataset": plan.dataset,
         "n": plan.n,
         "runs": plan.runs,
         "medians": {system: _medians(of, (figure, *more, "peak_rss_mb", "cpu_s")) for system, of in by_system.items()},
-        "ratio": {peer: _ratios(ours, by_system[peer], figure) for peer in peers},
-        **{f"{name}_ratio": {peer: _ratios(ours, by_system[peer], name) for peer in peers} for name in more},
-        "cpu_ratio": {
-            peer: _spread([_per_cpu(a) / _per_cpu(b) for a, b in zip(ours, by_system[peer], strict=True)])
-            for peer in peers
-            if all("cpu_s" in line for line in by_system[peer])
-        },
-        "target": {module.PEERS[0]: module.TARGET},
+        "ratio": ratios(lambda line: float(line[figure]), figure),
+        **{f"{name}_ratio": ratios(lambda line, name=name: float(line[name]), name) for name in more},  # type: ignore[misc]
+        "cpu_ratio": ratios(_per_cpu, "cpu_s"),
     }
-
-
-def _ratios(ours: Sequence[Line], theirs: Sequence[Line], figure: str) -> dict[str, float]:
-    return _spread([a[figure] / b[figure] for a, b in zip(ours, theirs, strict=True)])
 
 
 def _per_cpu(line: Line) -> float:
@@ -166,10 +181,10 @@ def _spread(ratios: Sequence[float]) -> dict[str, float]:
 
 
 def _run_bound(plan: Plan, system: str) -> dict[str, Any]:
-    _, _, loop = system.partition(":")
+    bound, _, loop = system.partition(":")
     name = loop or plan.workload
     n = plan.n if name == plan.workload else workload.load(name).N
-    return {"n": n, **_measure(Job(name, "bound-dict", plan.dataset, n))}
+    return {"n": n, **_measure(Job(name, bound, plan.dataset, n))}
 
 
 def _run_streams(plan: Plan, system: str) -> dict[str, Any]:
@@ -179,13 +194,13 @@ def _run_streams(plan: Plan, system: str) -> dict[str, Any]:
     data_dir = Path(tempfile.mkdtemp(dir=CACHE / "runs", prefix=f"{plan.workload}-"))
     try:
         if module.CLOCK == "latency":
-            return _latency(plan)
+            return _latency(plan, system)
         if plan.kafka is None:
             place = topics.Place(data_dir)
             topics.load(place, inputs, closing=module.CLOSING)
-            return _worker(plan, place, module, inputs)
+            return _worker(plan, system, place, module, inputs)
         plan.kafka.load(inputs, closing=module.CLOSING)
-        figures = _worker(plan, topics.Place(data_dir, plan.kafka.address), module, inputs)
+        figures = _worker(plan, system, topics.Place(data_dir, plan.kafka.address), module, inputs)
         return figures | plan.kafka.figures()
     finally:
         if plan.kafka is not None:
@@ -193,28 +208,30 @@ def _run_streams(plan: Plan, system: str) -> dict[str, Any]:
         shutil.rmtree(data_dir)
 
 
-def _latency(plan: Plan) -> dict[str, Any]:
+def _latency(plan: Plan, system: str) -> dict[str, Any]:
     from benchmarks import latency
 
     if plan.kafka is None:
         raise FailedRunError("latency needs a Kafka: --transport kafka")
     plan.kafka.create(latency.INPUT, latency.OUTPUT)
-    with latency.worker(plan.kafka) as pid:
+    with latency.worker(plan.kafka, OURS[system]) as pid:
         return latency.measure(plan.kafka, pid, "latency", plan.rate)
 
 
-def _worker(plan: Plan, place: topics.Place, module: workload.Workload, inputs: workload.Inputs) -> dict[str, Any]:
+def _worker(
+    plan: Plan, system: str, place: topics.Place, module: workload.Workload, inputs: workload.Inputs
+) -> dict[str, Any]:
     if module.CLOCK == "first-record":
-        return _start(place, module, inputs)
+        return _start(system, place, module, inputs)
     job = Job(
         plan.workload,
-        "streams",
+        system,
         plan.dataset,
         plan.n,
         str(place.data_dir),
         profile=plan.profile,
         address=place.address,
-        settings=_settings(place, memory_bytes(module, plan.n)),
+        settings={**OURS[system], **_settings(place, memory_bytes(module, plan.n))},
     )
     if module.CLOCK == "restore":
         _measure(replace(job, profile=False))
@@ -248,11 +265,11 @@ def _run_peer(plan: Plan, system: str) -> dict[str, Any]:
         raise FailedRunError(f"{system}: {error}") from error
 
 
-def _start(place: topics.Place, module: workload.Workload, inputs: workload.Inputs) -> dict[str, Any]:
+def _start(system: str, place: topics.Place, module: workload.Workload, inputs: workload.Inputs) -> dict[str, Any]:
     """The app of `start_app` by the command a user types; the app writes down the moment of its first record."""
     moment = place.data_dir / "first-record"
     command = [sys.executable, "-c", AS_INSTALLED, "worker", "benchmarks.start_app:app", "--until-end"]
-    environment = os.environ | {"BENCHMARKS_FIRST_RECORD": str(moment), **_settings(place)}
+    environment = os.environ | {"BENCHMARKS_FIRST_RECORD": str(moment), **_settings(place), **OURS[system]}
     began = time.monotonic_ns()
     done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
@@ -270,7 +287,9 @@ def _run_bare_python(plan: Plan, system: str) -> dict[str, Any]:
 
 _RUN = {
     "streams": _run_streams,
+    "streams-numpy": _run_streams,
     "bound-dict": _run_bound,
+    "bound-kernel": _run_bound,
     "bare-python": _run_bare_python,
     "kafka-streams": _run_peer,
     "faust": _run_peer,
@@ -299,5 +318,5 @@ def _versions_of(system: str) -> dict[str, str]:
 @cache
 def versions() -> dict[str, str]:
     """What the figures were measured with."""
-    packages = ("streams-engine", "numpy", "msgspec", "rocksdict")
+    packages = ("streams-engine", "numpy", "msgspec", "rocksdict", *(("numba",) if compiled.installed() else ()))
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}

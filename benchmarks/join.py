@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from streams import App
 
 N = 1_000_000
-TARGET = 0.3
 PEERS = ("bound-dict", "bound-dict:windowed")
 CLOSING = False
 CLOCK = "commits"

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from benchmarks.topics import Log
 
 N = 1_000
-TARGET = 2.0
 PEERS = ("kafka-streams", "quix", "faust")
 CLOSING = False
 CLOCK = "latency"
@@ -65,10 +64,11 @@ class Offered:
 
 
 @contextmanager
-def worker(kafka: Kafka) -> Iterator[int]:
+def worker(kafka: Kafka, settings: Mapping[str, str]) -> Iterator[int]:
     """Our worker by its command; gives its process id."""
     with tempfile.TemporaryDirectory(dir=CACHE / "runs", prefix="latency-") as folder:
-        environment = os.environ | {"STREAMS_BROKER": f"kafka://{kafka.address}", "STREAMS_DATA_DIR": folder}
+        own = {"STREAMS_BROKER": f"kafka://{kafka.address}", "STREAMS_DATA_DIR": folder}
+        environment = {**os.environ, **settings, **own}
         command = [str(Path(sys.executable).with_name("streams")), "worker", "benchmarks.latency_app:app"]
         with (CACHE / "latency.log").open("wb") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

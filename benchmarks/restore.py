@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from streams import App
 
 N = 2_000_000
-TARGET = 0.33
 PEERS = ("bound-dict:windowed",)
 CLOSING = False
 CLOCK = "restore"

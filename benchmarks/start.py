@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from benchmarks.topics import Log
 
 N = 1_000
-TARGET = 3.0
 PEERS = ("bare-python",)
 CLOSING = False
 CLOCK = "first-record"

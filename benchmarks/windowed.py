@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from streams import App
 
 N = 1_000_000
-TARGET = 0.5
-PEERS = ("bound-dict",)
+PEERS = ("bound-dict", "bound-kernel")
 CLOSING = True
 CLOCK = "commits"
 OUTPUTS = ("totals",)

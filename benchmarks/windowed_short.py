@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.topics import Log
     from streams import App
 
-__all__ = ["CLOCK", "CLOSING", "PEERS", "TARGET", "N", "answer", "app", "bound", "expected", "found", "inputs"]
-
-TARGET = 0.6
+__all__ = ["CLOCK", "CLOSING", "PEERS", "N", "answer", "app", "bound", "expected", "found", "inputs"]
 
 
 def app(data_dir: Path) -> App:

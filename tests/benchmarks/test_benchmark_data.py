@@ -124,6 +124,19 @@ def test_the_bound_gives_the_answer_of_the_facts(name: str, dataset: str) -> Non
     workload.check(module.answer(done), module.expected(inputs))
 
 
+@pytest.mark.parametrize("dataset", ["events", "messy"])
+def test_the_compiled_bound_gives_the_answer_of_the_facts(dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba", reason="the extra `fast`: pip install streams-engine[fast]")
+    from benchmarks import bound_kernel
+    from streams.spans import Spans
+
+    monkeypatch.setattr(bound_kernel, "CHUNK", 3_000)
+    data = Dataset(dataset, 20_000)
+    blob, stops = data.packed_values()
+    done = bound_kernel.windowed(Spans(blob, np.concatenate([[0], stops[:-1]]), stops))
+    workload.check(bound_kernel.answer(done), workload.load("windowed").expected({"events": data}))
+
+
 @pytest.mark.parametrize("found", [{"a": 1}, {"a": 1, "b": 3}, {"a": 1, "b": 2, "c": 3}])
 def test_a_wrong_answer_is_refused(found: workload.Answer) -> None:
     with pytest.raises(workload.WrongAnswerError, match=r"1 of 2 entries differ"):

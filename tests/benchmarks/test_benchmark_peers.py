@@ -130,7 +130,7 @@ def test_a_wrong_answer_gives_none(run: PeerRun) -> None:
 
 
 def test_a_peer_needs_a_kafka() -> None:
-    plan = Plan(workload="stateless", dataset="events", n=10, runs=1, peers=("quix",), ours=False)
+    plan = Plan(workload="stateless", dataset="events", n=10, runs=1, peers=("quix",), ours=())
     with pytest.raises(harness.FailedRunError, match="--transport kafka"):
         next(plan.lines())
 
