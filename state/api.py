@@ -10,13 +10,54 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 Stamped: TypeAlias = tuple[bytes, int]
 """A value and its timestamp in milliseconds."""
 
-Changelog: TypeAlias = Callable[[str, list[bytes], list[bytes | None], list[int]], None]
-"""`changelog(store, keys, values, timestamps)`: takes the coalesced changes of one store; None means deleted."""
+
+class Column(Protocol):
+    """The bytes of many records, or None, which become objects when asked for."""
+
+    def cut(self) -> list[bytes | None]:
+        """The bytes of each record."""
+
+    def rows(self, chosen: slice, /) -> Self:
+        """Some of them; nothing is copied."""
+
+    def size_bytes(self) -> int:
+        """Bytes of all of them."""
+
+
+class Times(Protocol):
+    """Timestamps (ms) of many records, as an array has them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: slice, /) -> Self: ...
+
+    def tolist(self) -> list[int]: ...
+
+
+class Block(NamedTuple):
+    """Changes of one store as they were put: no key twice."""
+
+    keys: Column
+    values: Column
+    timestamps: Times
+
+    def rows(self, chosen: slice) -> Block:
+        """Some of them."""
+        return Block(self.keys.rows(chosen), self.values.rows(chosen), self.timestamps[chosen])
+
+    def size_bytes(self) -> int:
+        return self.keys.size_bytes() + self.values.size_bytes()
+
+
+Changelog: TypeAlias = Callable[[str, list[bytes] | Column, list[bytes | None] | Column, list[int] | Times], None]
+"""`changelog(store, keys, values, timestamps)`: takes the coalesced changes of one store, as lists of one length or as
+the columns of a block; None means deleted.
+"""
 
 
 class StateError(Exception):
@@ -171,6 +212,9 @@ class KeyValueStore(Scanned, Protocol):
         """Set a value; None deletes."""
 
     def put_many(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None: ...
+
+    def put_block(self, keys: Column, values: Column, timestamps: Times, *, more: bool = False) -> None:
+        """As `put_many`, of keys that differ from one another, and with `more` from those of the blocks before."""
 
 
 class WindowStore(Protocol):

@@ -15,7 +15,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
 
-from state.api import Backend, Changelog, Changes, Checkpoint, Stamped, StateError, StoreSpec, UnknownStoreError
+from state.api import (
+    Backend,
+    Changelog,
+    Changes,
+    Checkpoint,
+    Column,
+    Stamped,
+    StateError,
+    StoreSpec,
+    Times,
+    UnknownStoreError,
+)
 from state.checkpoint import checkpoints, forget_changes, in_progress
 from state.commit import SLICE_ENTRIES, write_slices
 from state.format import check_format, forget_format
@@ -113,6 +124,13 @@ class TaskStores:
     ) -> None:
         """Set many values under store keys at once."""
         self._inner(store).put_many(keys, values, timestamps)
+
+    def put_block(self, store: str, keys: Column, values: Column, timestamps: Times, *, more: bool = False) -> None:
+        """As `put_many`, of keys that differ from one another, and with `more` from those of the blocks put before.
+
+        A commit of nothing but blocks makes no object for a record on its way to the changelog.
+        """
+        self._inner(store).put_block(keys, values, timestamps, more=more)
 
     def expire(self, store: str, time_ms: int) -> list[bytes]:
         """Remove what has outlived the `ttl_ms` of a key-value store at `time_ms`; returns its keys."""

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from state.api import META, Backend, Changes, Checkpoint, StoreSpec, UnknownStoreError
 from state.restore import Restorer
@@ -222,7 +222,7 @@ def check_crash_in_commit(backend: Backend, crash: Crash) -> None:
     specs = [StoreSpec("kv"), StoreSpec("window", "window")]
     log: dict[str, list[tuple[bytes, bytes | None, int]]] = {spec.name: [] for spec in specs}
 
-    def changelog(store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
+    def changelog(store: str, keys: Any, values: Any, timestamps: Any) -> None:
         log[store].extend(zip(keys, values, timestamps, strict=True))
 
     stores = TaskStores(backend, specs, changelog, slice_entries=3)

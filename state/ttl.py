@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from state.api import Backend, Changes, Stamped
+from state.api import Backend, Changes, Column, Stamped, Times
 from state.keys import split_window_key, time_prefix
 from state.layers.pending import PendingStore
 
@@ -79,6 +79,9 @@ class TtlStore:
 
     def put_many(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None:
         self.inner.put_many(keys, values, timestamps)
+
+    def put_block(self, keys: Column, values: Column, timestamps: Times, *, more: bool = False) -> None:
+        self.inner.put_block(keys, values, timestamps, more=more)
 
     @contextmanager
     def scan(

@@ -32,6 +32,10 @@ class Spans(NamedTuple):
         """The bytes of each row."""
         return cut(self.buffer, self.starts, self.stops)
 
+    def size_bytes(self) -> int:
+        """Bytes of all rows together."""
+        return int((self.stops - self.starts).sum())
+
     def has_nulls(self) -> bool:
         """Whether a row is null."""
         return bool((self.starts < 0).any())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
-from state.api import Changelog, Changes
+from state.api import Block, Changelog, Changes
 from state.commit import SLICE_BYTES, SLICE_ENTRIES
 from state.keys import stamp_many
 from state.layers.pending import PendingStore
@@ -30,15 +30,17 @@ class CommitLog:
         self._store = store
         self._indexed = expiring is not None
         self._index_cleared = None if expiring is None else expiring.take_cleared()
-        self._slices: list[Columns] = []
-        self._changes, self._cleared, self._bytes = store.freeze()
+        self._slices: list[Columns | Block] = []
+        self._changes, self._blocks, self._cleared, self._bytes = store.freeze()
         self._cleared_from: bytes | None = None
-        self.entries = len(self._changes)
+        self.entries = len(self._changes) + sum(len(block.timestamps) for block in self._blocks)
         """Changes for the changelog; all of them once `log` has run."""
 
     def log(self, changelog: Changelog | None, slice_entries: int = SLICE_ENTRIES) -> Iterator[None]:
-        """Hand the changes to the changelog, sorted, in steps of a few milliseconds at most."""
+        """Hand the changes to the changelog in steps of a few milliseconds at most: by key, blocks as they came."""
         yield from self._log_cleared(changelog, slice_entries)
+        for block in self._blocks:
+            yield from self._log_block(changelog, block, slice_entries)
         changes = self._changes
         keys = list(changes)
         for _ in sort_in_steps(keys):
@@ -59,7 +61,8 @@ class CommitLog:
             yield Changes(self.name, [], [], (self._cleared_from, self._cleared[0]))
         if self._index_cleared is not None:
             yield self._index_cleared
-        for columns in self._slices:
+        for part in self._slices:
+            columns = _cut(part) if isinstance(part, Block) else part
             yield Changes(self.name, columns.keys, stamp_many(columns.values, columns.timestamps))
             if self._indexed:
                 yield index_changes(self.name, *columns)
@@ -68,20 +71,37 @@ class CommitLog:
         """All changes are in the backend."""
         self._store.settle()
 
+    def _log_block(self, changelog: Changelog | None, block: Block, slice_entries: int) -> Iterator[None]:
+        entries = len(block.timestamps)
+        size = min(slice_entries, slice_size(entries, block.size_bytes()))
+        for at in range(0, entries, size):
+            part = block.rows(slice(at, at + size))
+            self._slices.append(part)
+            if changelog is not None:
+                changelog(self.name, *part)
+            yield
+
     def _log_cleared(self, changelog: Changelog | None, slice_entries: int) -> Iterator[None]:
         """A tombstone for each stored key of the cleared range that is not put again; the backend gets one range."""
         if self._cleared is None:
             return
         (stop, timestamp), at = self._cleared, None
+        put_again: Container[bytes | None] | None = None
         while stored := self._store.stored_keys(at, stop, slice_entries):
             if self._cleared_from is None:
                 self._cleared_from = stored[0]
-            keys = [key for key in stored if key not in self._changes]
+            if put_again is None:
+                put_again = self._changes or {key for block in self._blocks for key in block.keys.cut()}
+            keys = [key for key in stored if key not in put_again]
             self.entries += len(keys)
             if keys and changelog is not None:
                 changelog(self.name, keys, [None] * len(keys), [timestamp] * len(keys))
             at = stored[-1] + b"\0"
             yield
+
+
+def _cut(block: Block) -> Columns:
+    return Columns(block.keys.cut(), block.values.cut(), block.timestamps.tolist())  # type: ignore[arg-type]
 
 
 def slice_size(entries: int, total_bytes: int) -> int:

@@ -2,6 +2,8 @@
 
 Reads see them. At a commit they are frozen, handed to the changelog, and after the transaction written to the backend;
 new changes meanwhile gather beside the frozen ones.
+
+Blocks of columns stay as they are for as long as nobody asks for a key; then they become entries as all others.
 """
 
 from __future__ import annotations
@@ -9,11 +11,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from operator import gt, lt
 from typing import NamedTuple, TypeAlias
 
-from state.api import Backend, Stamped, StateError
+from state.api import Backend, Block, Column, Stamped, StateError, Times
 from state.keys import unstamp
 
 Change: TypeAlias = tuple[bytes | None, int]
@@ -26,9 +28,12 @@ ENTRY_OVERHEAD_BYTES = 200
 
 
 class Frozen(NamedTuple):
-    """Changes set aside for a commit; `cleared` is a key below which all goes first, and the timestamp of that."""
+    """Changes set aside for a commit, either by key or as blocks; `cleared` is a key below which all goes first, and
+    the timestamp of that.
+    """
 
     changes: dict[bytes, Change]
+    blocks: list[Block]
     cleared: tuple[bytes, int] | None
     total_bytes: int
 
@@ -50,6 +55,8 @@ class PendingStore:
         self._backend = backend
         self._changes: dict[bytes, Change] = {}
         self._frozen: dict[bytes, Change] = {}
+        self._blocks: list[Block] = []
+        self._frozen_blocks: list[Block] = []
         self._cleared: tuple[bytes, int] | None = None
         self._floor = b""  # what the backend has below it is deleted
         self._bytes = 0
@@ -58,19 +65,22 @@ class PendingStore:
     @property
     def pending_entries(self) -> int:
         """Changed keys since the last commit."""
-        return len(self._changes)
+        return len(self._changes) + sum(len(block.timestamps) for block in self._blocks)
 
     @property
     def pending_bytes(self) -> int:
         """Memory they take, estimated."""
-        return self._bytes + len(self._changes) * ENTRY_OVERHEAD_BYTES
+        # What a block keeps of each record beside its bytes are five integers in arrays.
+        blocks = sum(block.size_bytes() + 40 * len(block.timestamps) for block in self._blocks)
+        return self._bytes + len(self._changes) * ENTRY_OVERHEAD_BYTES + blocks
 
     @property
     def clean(self) -> bool:
         """Whether all that was put is in the backend."""
-        return not (self._changes or self._frozen or self._cleared)
+        return not (self._changes or self._frozen or self._blocks or self._frozen_blocks or self._cleared)
 
     def get(self, key: bytes) -> bytes | None:
+        self._spread()
         change = self._changes.get(key) or self._frozen.get(key)
         if change is not None:
             return change[0]
@@ -78,6 +88,7 @@ class PendingStore:
         return None if stored is None else stored[8:]
 
     def get_stamped(self, key: bytes) -> Stamped | None:
+        self._spread()
         change = self._changes.get(key) or self._frozen.get(key)
         if change is not None:
             return None if change[0] is None else change  # type: ignore[return-value]
@@ -85,6 +96,7 @@ class PendingStore:
         return None if stored is None else unstamp(stored)
 
     def get_many(self, keys: Sequence[bytes]) -> list[Stamped | None]:
+        self._spread()
         changes, frozen, floor = self._changes, self._frozen, self._floor
         found = [changes.get(key) or frozen.get(key) or (_GONE if key < floor else None) for key in keys]
         missing = [key for key, change in zip(keys, found, strict=True) if change is None]
@@ -93,6 +105,7 @@ class PendingStore:
 
     def put(self, key: bytes, value: bytes | None, timestamp: int) -> None:
         """Set a value; None deletes."""
+        self._spread_pending()
         old = self._changes.get(key)
         if old is None:
             self._sorted = None
@@ -105,6 +118,7 @@ class PendingStore:
 
     def put_many(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None:
         """Set many values at once; of equal keys the last wins."""
+        self._spread_pending()
         before = len(self._changes)
         self._changes.update(zip(keys, zip(values, timestamps, strict=True), strict=True))
         self._bytes += sum(map(len, keys)) + sum(map(len, filter(None, values)))
@@ -113,6 +127,16 @@ class PendingStore:
             # Keys written twice were counted twice; what is kept has about the mean size of what was written.
             self._bytes = self._bytes * kept // written
         self._sorted = None
+
+    def put_block(self, keys: Column, values: Column, timestamps: Times, *, more: bool = False) -> None:
+        """Set many values at once, their keys different from one another; with `more` also from those of the blocks put
+        since the last commit. Without it, or beside entries put one by one, a block is spread as those are.
+        """
+        if self._changes or (self._blocks and not more):
+            self.put_many(keys.cut(), values.cut(), timestamps.tolist())  # type: ignore[arg-type]  # no key is None
+        elif len(timestamps):
+            self._blocks.append(Block(keys, values, timestamps))
+            self._sorted = None
 
     @contextmanager
     def scan(
@@ -130,6 +154,7 @@ class PendingStore:
 
     def delete_many(self, keys: Sequence[bytes], timestamps: Sequence[int]) -> None:
         """Delete keys; what was put since the last commit and never reached the backend goes without a trace."""
+        self._spread()
         ours = [key for key in keys if key in self._changes and key not in self._frozen]
         stored = self._backend.get_many(self.name, ours) if ours else []
         unknown = {key for key, value in zip(ours, stored, strict=True) if value is None}
@@ -144,8 +169,9 @@ class PendingStore:
         """Delete every key below `stop`, with a tombstone of that timestamp for each that the changelog knows.
 
         What was put since the last commit goes without a trace. What the backend has is looked up at the commit, in
-        steps. Looks at all pending changes, so call it once a commit.
+        steps. Looks at all pending changes, so call it once a commit, and before blocks are put.
         """
+        self._spread()
         for key in [key for key in self._changes if key < stop]:
             self._forget(key)
         for key in [key for key, change in self._frozen.items() if key < stop and change[0] is not None]:
@@ -167,29 +193,44 @@ class PendingStore:
 
     def older_than(self, timestamp: int) -> list[bytes]:
         """Keys of changes not yet in the backend, frozen or not, whose value has that timestamp or an earlier one."""
+        self._spread()
         changes = self._frozen | self._changes if self._frozen else self._changes
         return [key for key, (value, time) in changes.items() if time <= timestamp and value is not None]
 
     def freeze(self) -> Frozen:
         """Set the pending changes aside for a commit."""
-        if self._frozen:
+        if self._frozen or self._frozen_blocks:
             raise StateError(
                 f"store {self.name}: the last commit is not finished; run finish_commit() to its end or abandon()"
             )
-        frozen = Frozen(self._changes, self._cleared, self._bytes)
-        self._frozen = self._changes
-        self._changes, self._cleared, self._bytes, self._sorted = {}, None, 0, None
+        frozen = Frozen(self._changes, self._blocks, self._cleared, self._bytes)
+        self._frozen, self._frozen_blocks = self._changes, self._blocks
+        self._changes, self._blocks, self._cleared, self._bytes, self._sorted = {}, [], None, 0, None
         return frozen
 
     def settle(self) -> None:
         """The frozen changes are in the backend."""
-        self._frozen, self._sorted = {}, None
+        self._frozen, self._frozen_blocks, self._sorted = {}, [], None
         self._floor = b"" if self._cleared is None else self._cleared[0]
 
     def abandon(self) -> None:
         """Forget all that is not in the backend."""
         self._changes, self._frozen, self._bytes, self._sorted = {}, {}, 0, None
+        self._blocks, self._frozen_blocks = [], []
         self._cleared, self._floor = None, b""
+
+    def _spread(self) -> None:
+        """Blocks become entries, so that keys can be looked up."""
+        if self._frozen_blocks:
+            # Not into the entries that a commit has in its hands: it has the blocks as well.
+            self._frozen = dict(chain.from_iterable(map(_entries, self._frozen_blocks)))
+            self._frozen_blocks, self._sorted = [], None
+        self._spread_pending()
+
+    def _spread_pending(self) -> None:
+        blocks, self._blocks = self._blocks, []
+        for block in blocks:
+            self.put_many(block.keys.cut(), block.values.cut(), block.timestamps.tolist())  # type: ignore[arg-type]
 
     def _forget(self, key: bytes) -> bytes | None:
         value = self._changes.pop(key)[0]
@@ -197,6 +238,7 @@ class PendingStore:
         return value
 
     def _range(self, start: bytes | None, stop: bytes | None) -> list[tuple[bytes, Change]]:
+        self._spread()
         changes = self._frozen | self._changes if self._frozen else self._changes
         if self._sorted is None or self._frozen:
             self._sorted = sorted(changes)
@@ -204,6 +246,11 @@ class PendingStore:
         low = 0 if start is None else bisect_left(keys, start)
         high = len(keys) if stop is None else bisect_left(keys, stop)
         return [(key, changes[key]) for key in keys[low:high]]
+
+
+def _entries(block: Block) -> Iterator[tuple[bytes, Change]]:
+    changes = zip(block.values.cut(), block.timestamps.tolist(), strict=True)
+    return zip(block.keys.cut(), changes, strict=True)  # type: ignore[arg-type]  # no key is None
 
 
 def _live(change: Change) -> Stamped | None:

@@ -14,6 +14,7 @@ from streams.operators.encoding import RecordEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.operators.stored import store_spec
+from streams.runtime.changelog import changelog_writer
 from streams.runtime.conditions import Conditions
 from streams.runtime.folders import Folders
 from streams.runtime.global_tables import GlobalTables
@@ -107,14 +108,10 @@ class Parts:
         idle_ms = 0 if self._conditions.replay else self._settings.source_idle_after_ms
         clock, defs = clock_store(sub, self._app.id), self.stores(name)
         changelogs = {store.name: store.changelog for store in defs}
-
-        def log(store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
-            outputs.add(changelogs[store], keys, values, timestamps, partition=partition)
-
         stores = TaskStores(
             self._folders.backend(name, needed=bool(defs)),
             [store_spec(store) for store in defs],
-            log,
+            changelog_writer(outputs, changelogs, partition),
             max_pending_entries=self._settings.uncommitted_entries_max,
             max_pending_bytes=self._settings.uncommitted_bytes_max,
         )
