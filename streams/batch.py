@@ -7,23 +7,24 @@ operator that needs one face never pays for the other.
 Lifetime and ownership. A batch owns what it holds and never writes to it: arrays and lists may be shared with other
 batches (a slice shares its parent's) and must be treated as read-only. Key bytes are copies, not views of a fetch
 response, so a batch may outlive the response it came from; `origin` keeps the bytes of its records, of which a dead
-letter is made. Keys and values may be spans of those bytes (`key_spans`, `value_spans`), which are cut out and decoded
-when somebody asks for rows. The Arrow stream given by `__arrow_c_stream__` keeps the
-batch alive until the consumer releases it.
+letter is made. Keys and values may be spans of bytes (`key_spans`, `value_spans`), which are cut out and decoded when
+somebody asks for rows; values may be columns of all their fields (`rowless`), of which rows are made then. `faces.py`
+has these forms. The Arrow stream given by `__arrow_c_stream__` keeps the batch alive until the consumer releases it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.columns import Column, column_from_rows
+from streams.faces import BoolArray, ColumnArrays, DecodeEach, Keys, Values, WindowedSpans
 
 if TYPE_CHECKING:
+    from streams.columns import Column
     from streams.origin import Origin
     from streams.serde import Serde
     from streams.spans import Spans
@@ -59,16 +60,11 @@ class Batch:
     """
 
     __slots__ = (
-        "_columns",
-        "_decode_keys",
-        "_decode_values",
-        "_key_bytes",
+        "_headers_before",
         "_keys",
         "_owns_headers",
-        "_parent",
         "_values",
         "headers",
-        "key_spans",
         "latest",
         "no_ops",
         "offsets",
@@ -77,8 +73,6 @@ class Batch:
         "partition",
         "timestamps",
         "topic",
-        "value_spans",
-        "value_type",
     )
 
     def __init__(
@@ -86,23 +80,26 @@ class Batch:
         *,
         offsets: Int64Array,
         timestamps: Int64Array,
-        keys: list[Any] | None = None,
-        values: list[Any] | None = None,
+        keys: list[Any] | Keys | None = None,
+        values: list[Any] | Values | None = None,
         key_bytes: list[bytes | None] | None = None,
-        decode_keys: Callable[[list[bytes | None]], list[Any]] | None = None,
+        decode_keys: DecodeEach | None = None,
         key_spans: Spans | None = None,
+        windowed: WindowedSpans | None = None,
         value_spans: Spans | None = None,
-        decode_values: Callable[[list[bytes | None]], list[Any]] | None = None,
+        decode_values: DecodeEach | None = None,
         columns: dict[str, Column] | None = None,
+        present: BoolArray | None = None,
         headers: list[Headers] | None = None,
         olds: list[Any] | None = None,
-        latest: npt.NDArray[np.bool_] | None = None,
-        no_ops: npt.NDArray[np.bool_] | None = None,
+        latest: BoolArray | None = None,
+        no_ops: BoolArray | None = None,
         topic: str = "",
         partition: int = 0,
         value_type: Any = None,
         origin: Origin | None = None,
     ) -> None:
+        count = len(offsets)
         self.topic = topic
         self.partition = partition
         self.offsets = offsets
@@ -111,17 +108,14 @@ class Batch:
         self.olds = olds
         self.latest = latest
         self.no_ops = no_ops
-        self.value_type = value_type
         self.origin = origin
-        self._keys = keys
-        self._values = values
-        self._key_bytes = key_bytes
-        self._decode_keys = decode_keys
-        self.key_spans = key_spans
-        self.value_spans = value_spans
-        self._decode_values = decode_values
-        self._columns = {} if columns is None else columns
-        self._parent: tuple[Batch, int, int] | None = None
+        self._keys = keys if isinstance(keys, Keys) else Keys(count, keys, key_bytes, decode_keys, key_spans, windowed)
+        self._values = (
+            values
+            if isinstance(values, Values)
+            else Values(count, values, value_type, decode_values, value_spans, columns, present)
+        )
+        self._headers_before: list[Headers] | None = None
         self._owns_headers = False
 
     @classmethod
@@ -157,71 +151,74 @@ class Batch:
     @property
     def keys(self) -> list[Any]:
         """Typed keys, one a record; None where a record has none."""
-        if self._keys is None:
-            if self._parent is not None:
-                parent, start, stop = self._parent
-                self._keys = parent.keys[start:stop]
-            elif self._decode_keys is not None and (key_bytes := self.key_bytes) is not None:
-                self._keys = self._decode_keys(key_bytes)
-            else:
-                self._keys = [None] * len(self)
-        return self._keys
+        return self._keys.objects()
 
     @property
     def values(self) -> list[Any]:
         """Typed values, one a record; None where a record deletes its key."""
-        if self._values is None:
-            if self.value_spans is not None and self._decode_values is not None:
-                self._values = self._decode_values(self.value_spans.cut())
-            elif self._parent is not None:
-                parent, start, stop = self._parent
-                self._values = parent.values[start:stop]
-            else:
-                self._values = [None] * len(self)
-        return self._values
+        return self._values.objects()
+
+    @property
+    def value_type(self) -> Any:
+        """The declared type of the values; None where nobody said."""
+        return self._values.kind
+
+    def rows(self) -> Iterator[tuple[Any, Any, int]]:
+        """(key, value, timestamp) of each record."""
+        return zip(self.keys, self.values, self.timestamps.tolist(), strict=True)
+
+    # -- bytes
 
     @property
     def key_bytes(self) -> list[bytes | None] | None:
         """Keys as they stand in the log, if the keys are unchanged since they were read; else None."""
-        if self._key_bytes is None and self.key_spans is not None:
-            self._key_bytes = self.key_spans.cut()
-        elif self._key_bytes is None and self._parent is not None:
-            parent, start, stop = self._parent
-            inherited = parent.key_bytes
-            self._key_bytes = None if inherited is None else inherited[start:stop]
-        return self._key_bytes
+        return self._keys.bytes()
+
+    @property
+    def key_spans(self) -> Spans | None:
+        """`key_bytes` as spans, where they are that."""
+        return self._keys.spans
+
+    @property
+    def windowed(self) -> WindowedSpans | None:
+        """Keys in windows before they are `Windowed` objects; None where they never were that."""
+        return self._keys.windowed
+
+    @property
+    def value_spans(self) -> Spans | None:
+        """Values as they stand in the log, if they are unchanged since they were read and not decoded then."""
+        return self._values.spans
 
     def has_keys_of(self, serde: Serde[Any]) -> bool:
         """Whether there are `key_bytes`, and as this serde writes them."""
-        return self._decode_keys == serde.decode_each and (self.key_spans is not None or self.key_bytes is not None)
+        keys = self._keys
+        return keys.decode == serde.decode_each and (keys.spans is not None or keys.bytes() is not None)
 
     def encoded_keys(self, serde: Serde[Any]) -> list[Any]:
         """Keys as this serde writes them: as they stand in the log where that is the same."""
         known = self.key_bytes if self.has_keys_of(serde) else None
         return serde.encode_many(self.keys) if known is None else known
 
-    def rows(self) -> Iterator[tuple[Any, Any, int]]:
-        """(key, value, timestamp) of each record."""
-        return zip(self.keys, self.values, self.timestamps.tolist(), strict=True)
-
     # -- columns
+
+    @property
+    def rowless(self) -> bool:
+        """Whether there are columns of all fields, and no row was made: whoever can should take the columns."""
+        return self._values.rowless
+
+    @property
+    def present(self) -> BoolArray | None:
+        """Of a `rowless` batch: which records have a value; None: all of them."""
+        return self._values.present
 
     def column(self, field: str) -> Column:
         """One field of the values as a `Column`: an array, and which of its entries are not None."""
-        found = self._columns.get(field)
-        if found is None:
-            if self._parent is not None:
-                parent, start, stop = self._parent
-                found = parent.column(field)[start:stop]
-            else:
-                found = column_from_rows(self.values, field, self.value_type)
-            self._columns[field] = found
-        return found
+        return self._values.column(field)
 
     @property
     def columns(self) -> Mapping[str, npt.NDArray[Any]]:
         """The fields of the values as numpy arrays, made when looked up; None is NaN in columns of floats."""
-        return _ColumnArrays(self)
+        return ColumnArrays(self._values, repr(self))
 
     # -- new batches out of this one
 
@@ -235,9 +232,10 @@ class Batch:
 
     def with_own_headers(self) -> Batch:
         """The same records in a batch whose headers may be set: `set_headers`."""
-        part = self._part(0, len(self))
-        part._owns_headers = True
-        return part
+        made = self._with(self._keys, self._values)
+        made.olds, made._headers_before, made._owns_headers = self.olds, self.headers, True
+        made.headers = None if self.headers is None else list(self.headers)
+        return made
 
     @property
     def headers_are_own(self) -> bool:
@@ -246,11 +244,10 @@ class Batch:
 
     def set_headers(self, row: int, headers: Headers | None) -> None:
         """Gives a record other headers; None gives it back those that it had. Only for `with_own_headers`."""
-        if not self._owns_headers or self._parent is None:
+        if not self._owns_headers:
             raise ValueError("these headers are shared with other batches")
         if headers is None:
-            had = self._parent[0].headers
-            headers = () if had is None else had[row]
+            headers = () if self._headers_before is None else self._headers_before[row]
         if self.headers is None:
             if not headers:
                 return
@@ -258,102 +255,84 @@ class Batch:
         self.headers[row] = headers
 
     def _part(self, start: int, stop: int) -> Batch:
-        part = Batch(
+        return Batch(
             offsets=self.offsets[start:stop],
             timestamps=self.timestamps[start:stop],
+            keys=self._keys.part(start, stop),
+            values=self._values.part(start, stop),
             headers=None if self.headers is None else self.headers[start:stop],
             olds=None if self.olds is None else self.olds[start:stop],
             latest=None if self.latest is None else self.latest[start:stop],
             no_ops=None if self.no_ops is None else self.no_ops[start:stop],
-            decode_keys=self._decode_keys,
-            key_spans=None if self.key_spans is None else self.key_spans.rows(slice(start, stop)),
-            value_spans=None if self.value_spans is None else self.value_spans.rows(slice(start, stop)),
-            decode_values=self._decode_values,
             topic=self.topic,
             partition=self.partition,
-            value_type=self.value_type,
             origin=self.origin,
         )
-        part._parent = (self, start, stop)
-        return part
 
-    def take(self, mask: npt.NDArray[np.bool_]) -> Batch:
+    def take(self, mask: BoolArray) -> Batch:
         """The records for which `mask` (bool, one a record) is true; the batch itself when all of them stay."""
         if mask.all():
             return self
         chosen = mask.tolist()
-        key_bytes = self.key_bytes if self.key_spans is None else self._key_bytes
-        keys, headers = self._keys, self.headers
-        if keys is None and key_bytes is None and self.key_spans is None:
-            keys = self.keys
-        made = Batch(
+        return Batch(
             offsets=self.offsets[mask],
             timestamps=self.timestamps[mask],
-            keys=None if keys is None else list(compress(keys, chosen)),
-            values=list(compress(self.values, chosen))
-            if self.value_spans is None or self._values is not None
-            else None,
-            key_bytes=None if key_bytes is None else list(compress(key_bytes, chosen)),
-            decode_keys=self._decode_keys,
-            key_spans=None if self.key_spans is None else self.key_spans.rows(mask),
-            value_spans=None if self.value_spans is None else self.value_spans.rows(mask),
-            decode_values=self._decode_values,
-            headers=None if headers is None else list(compress(headers, chosen)),
+            keys=self._keys.take(mask, chosen),
+            values=self._values.take(mask, chosen),
+            headers=None if self.headers is None else list(compress(self.headers, chosen)),
             olds=None if self.olds is None else list(compress(self.olds, chosen)),
             latest=None if self.latest is None else self.latest[mask],
             no_ops=None if self.no_ops is None else self.no_ops[mask],
-            columns={name: column[mask] for name, column in self._columns.items()},
             topic=self.topic,
             partition=self.partition,
-            value_type=self.value_type,
             origin=self.origin,
         )
-        return made
 
     def with_values(self, values: list[Any], value_type: Any = None) -> Batch:
         """The same records with other values, one for each."""
-        return self._derive(keys=self._keys, key_bytes=self.key_bytes, values=values, value_type=value_type)
+        return self._with(self._keys, Values(len(self), values, value_type))
+
+    def with_columns(self, columns: dict[str, Column], value_type: Any, present: BoolArray | None = None) -> Batch:
+        """The same records with other values: columns of all fields of `value_type`, and which records have a value
+        (None: all). Rows are made of them when somebody asks, as the class would be called: what its `__post_init__`
+        does is done to them already, or nothing.
+        """
+        return self._with(self._keys, Values(len(self), None, value_type, columns=columns, present=present))
 
     def with_keys(self, keys: list[Any], key_bytes: list[bytes | None] | None = None) -> Batch:
-        """The same records with other keys, one for each; columns are kept."""
-        made = self._derive(keys=keys, key_bytes=key_bytes, values=self.values, value_type=self.value_type)
-        made._columns = self._columns
+        """The same records with other keys, one for each; values are kept."""
+        return self._with(Keys(len(self), keys, key_bytes, self._keys.decode), self._values)
+
+    def with_olds(self, olds: list[Any] | None) -> Batch:
+        """The same changes of a table with what each replaces."""
+        made = self._with(self._keys, self._values)
+        made.olds = olds
         return made
 
-    def with_olds(self, olds: list[Any]) -> Batch:
-        """The same changes of a table with what each replaces; columns are kept."""
-        made = self._derive(keys=self._keys, key_bytes=self.key_bytes, values=self.values, value_type=self.value_type)
-        made._columns, made.olds = self._columns, olds
+    def with_latest(self, latest: BoolArray | None) -> Batch:
+        """The same changes of a table with which of them are the latest of their keys; olds are kept."""
+        made = self.with_olds(self.olds)
+        made.latest = latest
         return made
 
-    def with_latest(self, latest: npt.NDArray[np.bool_] | None) -> Batch:
-        """The same changes of a table with which of them are the latest of their keys; columns and olds are kept."""
-        made = self._derive(keys=self._keys, key_bytes=self.key_bytes, values=self.values, value_type=self.value_type)
-        made._columns, made.olds, made.latest = self._columns, self.olds, latest
-        return made
-
-    def with_no_ops(self, no_ops: npt.NDArray[np.bool_] | None) -> Batch:
-        """The same changes of a table with which of them change nothing; columns and olds are kept."""
+    def with_no_ops(self, no_ops: BoolArray | None) -> Batch:
+        """The same changes of a table with which of them change nothing; olds are kept."""
         made = self.with_latest(self.latest)
         made.no_ops = no_ops if no_ops is not None and no_ops.any() else None
         return made
 
-    def _derive(
-        self, *, keys: list[Any] | None, key_bytes: list[bytes | None] | None, values: list[Any], value_type: Any
-    ) -> Batch:
+    def _with(self, keys: Keys, values: Values) -> Batch:
+        """The same records with these; what each replaces (`olds`) is not kept."""
         return Batch(
             offsets=self.offsets,
             timestamps=self.timestamps,
-            keys=self.keys if keys is None and key_bytes is None else keys,
+            keys=keys,
             values=values,
-            key_bytes=key_bytes,
-            decode_keys=self._decode_keys,
             headers=self.headers,
             latest=self.latest,
             no_ops=self.no_ops,
             topic=self.topic,
             partition=self.partition,
-            value_type=value_type,
             origin=self.origin,
         )
 
@@ -385,27 +364,3 @@ class Batch:
         from streams.arrow import export_stream
 
         return export_stream(self, requested_schema)
-
-
-class _ColumnArrays(Mapping[str, npt.NDArray[Any]]):
-    """`batch.columns`: a view that makes an array when it is looked up."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-
-    def __getitem__(self, field: str) -> npt.NDArray[Any]:
-        if field not in self._names():
-            raise KeyError(
-                f"{field!r} is not a field of {self._batch!r}; it has {', '.join(self._names()) or 'no typed values'}"
-            )
-        return self._batch.column(field).to_numpy()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
-
-    def __len__(self) -> int:
-        return len(self._names())
-
-    def _names(self) -> tuple[str, ...]:
-        fields: tuple[str, ...] = getattr(self._batch.value_type, "__struct_fields__", ())
-        return fields or tuple(self._batch._columns)

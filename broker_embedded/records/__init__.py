@@ -35,6 +35,7 @@ from broker_embedded.records.encoder import (
     Header,
     encode,
     encode_control,
+    seal,
 )
 from broker_embedded.records.fields import cut, read_headers
 from broker_embedded.records.varint import WORD_PADDING, Int64Array
@@ -55,6 +56,7 @@ __all__ = [
     "encode_control",
     "read_control",
     "read_header",
+    "seal",
     "set_append_time",
     "set_offset",
     "set_producer",

@@ -73,8 +73,6 @@ def encode(
             f"a batch takes as many keys ({len(keys)}) and timestamps ({len(timestamps)}) as values ({count})"
             f"{'' if headers is None else f' and headers ({len(headers)})'}, and at least one"
         )
-    if codec not in CODECS:
-        raise ValueError(f"unknown codec {codec!r}; known: {', '.join(CODECS)}")
     deltas = None
     if offsets is not None:
         base_offset = int(offsets[0])
@@ -84,13 +82,55 @@ def encode(
     except TypeError:
         _check_types(keys, values)
         raise
+    return seal(
+        batch,
+        count,
+        base_timestamp,
+        max_timestamp,
+        codec=codec,
+        level=level,
+        base_offset=base_offset,
+        last_offset_delta=None if deltas is None else int(deltas[-1]),
+        attributes=(TRANSACTIONAL if is_transactional else 0) | (CONTROL if is_control else 0),
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=base_sequence,
+    )
+
+
+def seal(
+    batch: bytearray,
+    count: int,
+    base_timestamp: int,
+    max_timestamp: int,
+    *,
+    codec: str = "none",
+    level: int | None = None,
+    base_offset: int = 0,
+    last_offset_delta: int | None = None,
+    attributes: int = 0,
+    producer_id: int = NO_PRODUCER_ID,
+    producer_epoch: int = NO_PRODUCER_EPOCH,
+    base_sequence: int = NO_SEQUENCE,
+) -> bytearray:
+    """The batch of `count` records, plain behind room for a header (`BATCH_OVERHEAD_BYTES`), with its records
+    compressed and its header written; for who encodes records in a way of their own.
+
+    Raises ValueError when the codec is unknown.
+
+    >>> whole = encode([b"AA"], [b"1"], [1000])
+    >>> seal(bytearray(61) + whole[61:], 1, 1000, 1000) == whole
+    True
+    """
+    if codec not in CODECS:
+        raise ValueError(f"unknown codec {codec!r}; known: {', '.join(CODECS)}")
     if codec != "none":
         batch[BATCH_OVERHEAD_BYTES:] = compress(codec, memoryview(batch)[BATCH_OVERHEAD_BYTES:], level)
     write_header(
         batch,
-        attributes=CODECS.index(codec) | (TRANSACTIONAL if is_transactional else 0) | (CONTROL if is_control else 0),
+        attributes=CODECS.index(codec) | attributes,
         base_offset=base_offset,
-        last_offset_delta=count - 1 if deltas is None else int(deltas[-1]),
+        last_offset_delta=count - 1 if last_offset_delta is None else last_offset_delta,
         base_timestamp=base_timestamp,
         max_timestamp=max_timestamp,
         producer_id=producer_id,

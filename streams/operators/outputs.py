@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streams.batch import Headers
+from streams.batch import Headers, Int64Array
 from streams.lane import Lane
 from streams.partitioner import partitions_for
+from streams.spans import Spans
 from streams.transport.contract import TopicPartition
 
 
@@ -67,6 +68,30 @@ class Outputs:
                 None if headers is None else [headers[row] for row in rows],
             )
 
+    def add_spans(
+        self,
+        topic: str,
+        keys: Spans,
+        values: Spans,
+        timestamps: Int64Array,
+        partition: int | None = None,
+    ) -> None:
+        """Records without headers for a topic, as `add`, with keys and values as spans."""
+        rows = len(timestamps)
+        if not rows:
+            return
+        self.pending_records += rows
+        count = self._partitions(topic)
+        if partition is None and count > 1:
+            lanes = self._chosen(keys.cut(), count)
+            if bool((lanes != lanes[0]).any()):
+                for number in np.unique(lanes).tolist():
+                    mask = lanes == number
+                    self._lane(topic, number).add_spans(keys.rows(mask), values.rows(mask), timestamps[mask])
+                return
+            partition = int(lanes[0])
+        self._lane(topic, partition or 0).add_spans(keys, values, timestamps)
+
     def _chosen(self, keys: Sequence[bytes | None], count: int) -> npt.NDArray[np.int64]:
         """The partition of each key; records without a key stay together, one partition a call in turn."""
         if None not in keys:
@@ -85,7 +110,7 @@ class Outputs:
         for tp, lane in other._lanes.items():
             here = self._lanes.setdefault(tp, lane)
             if here is not lane:
-                here.extend(lane.keys, lane.values, lane.timestamps, lane.headers)
+                here.take(lane)
         self.pending_records += other.pending_records
         other._lanes, other.pending_records = {}, 0
 
@@ -98,7 +123,7 @@ class Outputs:
         for tp, lane in lanes.items():
             if tp.topic in without:
                 self._lanes[tp] = lane
-                self.pending_records += len(lane.keys)
+                self.pending_records += len(lane)
         for tp, lane in lanes.items():
             if tp.topic in without:
                 continue

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 import streams
 from streams.batch import Batch
+from streams.columns import Column
+from streams.faces import WindowedSpans
+from streams.models import Record
 from streams.serde import JAVA_INT64, TEXT, key_serde_for
+from streams.spans import Spans
+from streams.windows import Windowed
 
 
 class Flight(streams.Record):
@@ -93,7 +98,7 @@ def test_a_slice_shares_and_does_not_copy() -> None:
     part = batch[1:]
     assert np.shares_memory(part.offsets, batch.offsets) and np.shares_memory(part.timestamps, batch.timestamps)
     assert np.shares_memory(part.column("seats").values, column.values)
-    assert part._values is None and part._keys is None
+    assert not part._keys.are_made and not part._values.are_made
     assert part.values[0] is batch.values[1]
 
 
@@ -117,7 +122,7 @@ def test_keys_that_nobody_asks_for_are_not_decoded() -> None:
     batch = made(lazy=True)
     parts = [batch[1:], batch.take(np.array([True, False, True])), batch.with_values([1, 2, 3])]
     assert [part.key_bytes for part in parts] == [[None, b"b"], [b"a", b"b"], [b"a", None, b"b"]]
-    assert all(part._keys is None for part in [batch, *parts])
+    assert not any(part._keys.are_made for part in [batch, *parts])
     assert [part.keys for part in parts] == [[None, "b"], ["a", "b"], ["a", None, "b"]]
 
 
@@ -236,3 +241,79 @@ CHAIN: dict[str, Callable[[Batch, Plain, int], tuple[Batch, Plain]]] = {
     "expand": _expand,
     "look": _look,
 }
+
+
+# -- made of columns
+
+
+class Sum(Record):
+    total: float
+    count: int | None
+    name: str
+
+
+class Late(Record, kw_only=True):
+    total: float
+    count: int | None
+    name: str
+
+
+def made_of_columns(kind: type[Record] = Sum, present: Any = None) -> Batch:
+    columns = {
+        "total": Column(np.array([1.5, 2.5, 3.5])),
+        "count": Column(np.array([1, 2, 3]), np.array([True, False, True])),
+        "name": Column(np.array(["a", "b", "c"], object)),
+    }
+    return Batch.of([(n, None) for n in range(3)]).with_columns(columns, kind, present)
+
+
+@pytest.mark.parametrize("kind", [Sum, Late])
+def test_rows_are_made_of_columns_once_when_somebody_asks(kind: type[Record]) -> None:
+    batch = made_of_columns(kind)
+    rows = [
+        kind(total=1.5, count=1, name="a"),
+        kind(total=2.5, count=None, name="b"),
+        kind(total=3.5, count=3, name="c"),
+    ]
+    later, parts = (
+        batch.with_keys(["x", "y", "z"]),
+        [batch[1:], batch[1:][1:], batch.take(np.array([True, False, True]))],
+    )
+    assert all(part.rowless for part in [batch, later, *parts])
+    assert parts[1].column("count").to_list() == [3] and parts[1].rowless
+    assert [part.values for part in parts] == [rows[1:], rows[2:], [rows[0], rows[2]]]
+    assert batch.values == rows and batch.values is later.values
+    assert not batch.rowless and not later.rowless
+    assert batch.column("count").to_list() == [1, None, 3]
+
+
+def test_where_there_is_no_value_the_row_is_none() -> None:
+    batch = made_of_columns(present=np.array([True, False, True]))
+    chosen = batch.take(np.array([False, True, True]))
+    assert batch.present is not None and batch[1:].present is not None
+    assert (batch[1:].values, chosen.values) == ([None, Sum(3.5, 3, "c")], [None, Sum(3.5, 3, "c")])
+
+
+def test_a_batch_of_some_columns_is_not_rowless() -> None:
+    columns = {"total": Column(np.array([1.5]))}
+    batch = Batch(offsets=np.arange(1), timestamps=np.zeros(1, np.int64), columns=columns, value_type=Sum)
+    assert not batch.rowless
+    assert batch.values == [None]
+
+
+def test_windowed_keys_are_made_when_somebody_asks() -> None:
+    keys = WindowedSpans(Spans(b"aabc", np.array([0, 2, 3]), np.array([2, 3, 4])), np.arange(3), np.arange(3) + 10)
+    batch = Batch(
+        offsets=np.arange(3),
+        timestamps=np.zeros(3, np.int64),
+        windowed=keys,
+        decode_keys=key_serde_for(str).decode_each,
+        values=[1, 2, 3],
+    )
+    made = [Windowed("aa", 0, 10), Windowed("b", 1, 11), Windowed("c", 2, 12)]
+    chosen = batch.take(np.array([True, False, True]))
+    assert batch.key_bytes is None and not batch.has_keys_of(key_serde_for(str))
+    assert (batch[1:].windowed, chosen.windowed) != (None, None)
+    assert (batch[1:].keys, chosen.keys, batch.with_values([4, 5, 6]).keys) == (made[1:], [made[0], made[2]], made)
+    assert chosen.windowed is not None and chosen.windowed.ends.tolist() == [10, 12]
+    assert batch.with_keys([1, 2, 3]).windowed is None

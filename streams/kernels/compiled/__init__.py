@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-_MODULES = ("json_values", "key_table", "texts")
+_MODULES = ("json_values", "key_table", "record_batches", "texts")
 _loaded: list[bool] = []
 
 

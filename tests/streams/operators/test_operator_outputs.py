@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from broker_embedded import records
@@ -11,6 +12,7 @@ from streams import lane as lane_module
 from streams.lane import BATCH_BYTES_MAX
 from streams.operators.outputs import Outputs
 from streams.partitioner import partition_for
+from streams.spans import Spans
 
 Read = dict[tuple[str, int], list[Any]]
 
@@ -126,3 +128,30 @@ def test_what_one_takes_of_another_goes_behind_its_own_in_one_batch() -> None:
     assert (first.pending_records, other.pending_records, list(other.drain())) == (3, 0, [])
     batches = {tp.partition: records.decode(bytes(batch)) for tp, batch, _ in first.drain()}
     assert {partition: batch.values() for partition, batch in batches.items()} == {0: [b"1", b"2"], 1: [b"3"]}
+
+
+def spans(data: list[bytes | None]) -> Spans:
+    lengths = np.array([0 if one is None else len(one) for one in data])
+    missing, stops = np.array([one is None for one in data]), np.cumsum(lengths)
+    buffer = b"".join(one or b"" for one in data)
+    return Spans(buffer, np.where(missing, -1, stops - lengths), np.where(missing, -1, stops))
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_spans_go_where_lists_go_and_in_between(partitions: int) -> None:
+    keys: list[bytes | None] = [b"a", b"bb", None, b"", b"ccc", b"a"]
+    values: list[bytes | None] = [b"1", None, b"", b"4", b"five", b"6"]
+    one, other = made(partitions), made(partitions)
+    for outputs in (one, other):
+        outputs.add("out", [b"a"], [b"0"], [1], [[("h", b"1")]])
+    one.add_spans("out", spans(keys), spans(values), np.arange(6))
+    other.add("out", keys, values, list(range(6)))
+    one.add_spans("out", spans(keys), spans(values), np.arange(6), partition=0)
+    other.add("out", keys, values, list(range(6)), partition=0)
+    for outputs in (one, other):
+        outputs.add("out", [b"a"], [b"7"], [1])
+    assert one.pending_records == other.pending_records == 14
+    taken = made(partitions)
+    taken.take(one)
+    assert (one.pending_records, taken.pending_records) == (0, 14)
+    assert read(taken) == read(other)

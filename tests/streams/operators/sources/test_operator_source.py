@@ -88,7 +88,7 @@ def test_keys_are_decoded_when_asked_for(bench: Callable[..., Any]) -> None:
     operator = source(bench(lambda s: s.filter(lambda v: True)))
     (batch,) = operator.decode([encoded([(b"a", b"1"), (b"b", b"2")])], 0, 0)
     assert isinstance(batch, Batch)
-    assert batch._keys is None
+    assert not batch._keys.are_made
     assert (batch[1:].keys, batch.key_bytes) == (["b"], [b"a", b"b"])
 
 
