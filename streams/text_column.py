@@ -1,0 +1,53 @@
+"""Text of many records as it stands in a buffer: strings are made when somebody wants them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.columns import Column
+from streams.spans import Spans
+
+
+class TextColumn(Column):
+    """A column of text as spans of UTF-8, which is valid; a null span is None.
+
+    Whoever can take bytes asks for `spans`. To all others it is a column of objects, made once.
+
+    >>> column = TextColumn(Spans(b"AAUA", np.array([0, -1, 2]), np.array([2, -1, 4])))
+    >>> column.to_list(), column[1:].values.tolist(), column.valid.tolist()
+    (['AA', None, 'UA'], [None, 'UA'], [True, False, True])
+    """
+
+    __slots__ = ("_objects", "spans")
+
+    spans: Spans
+    _objects: npt.NDArray[Any] | None
+
+    def __init__(self, spans: Spans) -> None:
+        present = spans.present()
+        object.__setattr__(self, "spans", spans)
+        object.__setattr__(self, "valid", None if present.all() else present)
+        object.__setattr__(self, "_objects", None)
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """The strings, an array of objects."""
+        made = self._objects
+        if made is None:
+            made = np.empty(len(self), object)
+            made[:] = [None if data is None else data.decode() for data in self.spans.cut()]
+            object.__setattr__(self, "_objects", made)
+        return made
+
+    def __len__(self) -> int:
+        return len(self.spans.starts)
+
+    def __getitem__(self, rows: slice | npt.NDArray[Any]) -> TextColumn:
+        return TextColumn(self.spans.rows(rows))
+
+    def to_list(self) -> list[Any]:
+        found: list[Any] = self.values.tolist()
+        return found
