@@ -51,3 +51,17 @@ class TextColumn(Column):
     def to_list(self) -> list[Any]:
         found: list[Any] = self.values.tolist()
         return found
+
+    def with_texts(self, rows: npt.NDArray[np.int64], texts: list[str | None]) -> TextColumn:
+        """Other texts in some of the rows. Raises UnicodeEncodeError for what has no UTF-8.
+
+        >>> column = TextColumn(Spans(b"AAUA", np.array([0, 2]), np.array([2, 4])))
+        >>> column.with_texts(np.array([1]), ["B6"]).to_list()
+        ['AA', 'B6']
+        """
+        data = [None if text is None else text.encode() for text in texts]
+        starts, stops = self.spans.starts.copy(), self.spans.stops.copy()
+        ends = len(self.spans.buffer) + np.cumsum([len(one or b"") for one in data], dtype=np.int64)
+        starts[rows] = [-1 if one is None else end - len(one) for one, end in zip(data, ends.tolist(), strict=True)]
+        stops[rows] = np.where(starts[rows] < 0, -1, ends)
+        return TextColumn(Spans(self.spans.buffer + b"".join(one or b"" for one in data), starts, stops))

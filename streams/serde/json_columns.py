@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from streams.columns import Column, column_from_rows
 from streams.spans import Spans
+from streams.text_column import TextColumn
 from streams.timestamps import arms, is_timestamp
 
 _KINDS: dict[Any, int] = {int: 1, float: 2, bool: 3, str: 4}
-_MISSING, _NULL = 0, 2
+_MISSING, _PRESENT, _NULL = 0, 1, 2
 _Array = npt.NDArray[Any]
 
 
@@ -31,7 +32,7 @@ class Parsed(NamedTuple):
 
 
 class JsonColumns:
-    """Parses values of a Record class into the columns of some of its fields, bool, int or float ones.
+    """Parses values of a Record class into the columns of some of its fields: bool, int, float or text.
 
     Made by `for_record`.
     """
@@ -62,7 +63,8 @@ class JsonColumns:
             return None
         fields = list(msgspec.structs.fields(record))  # type: ignore[arg-type]  # its stub knows type[Struct] only
         known = {field.name: _scalar(field.type) for field in fields}
-        if None in known.values() or any(known.get(name) in (None, str) for name in wanted):
+        made = any(field.default_factory is not msgspec.NODEFAULT for field in fields)
+        if made or None in known.values() or any(name not in known for name in wanted):
             return None
         return cls(record, fields, list(wanted))
 
@@ -78,11 +80,25 @@ class JsonColumns:
         buffer = np.frombuffer(values.buffer, np.uint8)
         starts, stops = np.ascontiguousarray(values.starts), np.ascontiguousarray(values.stops)
         count = parse(buffer, starts, stops, rows, *self._layout, states, integers, floats, *texts, left)
-        found = {
-            name: self._column(name, states[place], integers[at] if dtype.kind in "ib" else floats[at], dtype, starts)
-            for at, (name, place, dtype) in enumerate(zip(self._wanted, self._places, self._dtypes, strict=True))
-        }
+        found: dict[str, Column] = {}
+        for at, (name, place, dtype) in enumerate(zip(self._wanted, self._places, self._dtypes, strict=True)):
+            if dtype.kind == "U":
+                spans = Spans(values.buffer, texts[0, at], texts[1, at])
+                found[name] = self._text(name, states[place], spans, values.present())
+            else:
+                numbers = integers[at] if dtype.kind in "ib" else floats[at]
+                found[name] = self._column(name, states[place], numbers, dtype, starts)
         return Parsed(found, []) if not count else self._with_left(found, np.flatnonzero(left), values)
+
+    def _text(self, name: str, states: _Array, texts: Spans, rows: _Array) -> TextColumn:
+        absent = states != _PRESENT
+        if absent.any():
+            texts = Spans(texts.buffer, np.where(absent, -1, texts.starts), np.where(absent, -1, texts.stops))
+        default, column = self._defaults[name], TextColumn(texts)
+        missing = np.flatnonzero((states == _MISSING) & rows)
+        if isinstance(default, str) and len(missing):
+            return column.with_texts(missing, [default] * len(missing))
+        return column
 
     def _column(self, name: str, states: _Array, values: _Array, dtype: np.dtype[Any], starts: _Array) -> Column:
         values, default = values.astype(dtype, copy=False), self._defaults[name]
@@ -110,6 +126,8 @@ class JsonColumns:
 
 def _with_rows(column: Column, rows: list[int], other: Column) -> Column:
     """`column` with `other` in some of its rows."""
+    if isinstance(column, TextColumn):
+        return column.with_texts(np.array(rows, np.int64), other.to_list())
     valid = np.ones(len(column), np.bool_) if column.valid is None else column.valid.copy()
     valid[rows] = True if other.valid is None else other.valid
     values = column.values if other.values.dtype == column.values.dtype else column.values.astype(object)

@@ -18,7 +18,7 @@ from streams.models import Record, Timestamp
 from streams.serde.json_columns import JsonColumns
 from streams.spans import Spans
 
-WANTED = ("number", "whole", "flag", "amount", "at")
+WANTED = ("user", "number", "whole", "flag", "amount", "at", "note", "where")
 
 
 class Value(Record):
@@ -28,6 +28,8 @@ class Value(Record):
     flag: bool = False
     amount: float | None = None
     at: Timestamp = 0
+    note: str = "né"
+    where: str | None = None
 
 
 def parsed(values: list[bytes | None]) -> tuple[list[list[Any]], list[int]]:
@@ -137,7 +139,7 @@ jsons = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
 @given(
-    st.lists(st.dictionaries(st.sampled_from([*WHOLE, "extra", "more"]), jsons), min_size=1, max_size=4),
+    st.lists(st.dictionaries(st.sampled_from([*WHOLE, "note", "where", "extra"]), jsons), min_size=1, max_size=4),
     st.booleans(),
     st.sampled_from([None, 1]),
 )
@@ -159,6 +161,8 @@ def test_any_objects(values: list[dict[str, Any]], ascii_only: bool, indent: int
                 "flag": st.booleans(),
                 "amount": st.floats(allow_nan=False, allow_infinity=False) | st.none(),
                 "at": st.integers(),
+                "note": st.text(),
+                "where": st.text(max_size=2) | st.none(),
                 "extra": jsons,
             },
         ),
@@ -184,5 +188,10 @@ def test_classes_that_are_not_for_the_parser() -> None:
 
     assert JsonColumns.for_record(Nested, []) is None
     assert JsonColumns.for_record(Tagged, ["number"]) is None
-    assert JsonColumns.for_record(Value, ["user"]) is None
+
+    class Made(Record):
+        number: int = msgspec.field(default_factory=int)
+
+    assert JsonColumns.for_record(Made, ["number"]) is None
+    assert JsonColumns.for_record(Value, ["usr"]) is None
     assert JsonColumns.for_record(int, []) is None
