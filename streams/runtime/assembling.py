@@ -45,7 +45,7 @@ async def assemble(app: App, transport: Transport | None, conditions: Conditions
         topics = await _topics(app, plan, transport, conditions)
         name = f"{app.id}-0" if seat is None else seat.transactional_id
         producer = await start_producer(app, transport, name)
-        if seat is not None and conditions.replay and conditions.slot is None:
+        if seat is not None and conditions.shares and conditions.replay and conditions.slot is None:
             # It is to come to an end, and nobody else at this place is at work on what these had.
             await give_up(app.settings, transport, free_seats(app.settings))
         return Assembly(

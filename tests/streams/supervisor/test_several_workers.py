@@ -78,7 +78,7 @@ def test_kills_in_a_row(shop: Shop, seed: int) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_stopped_and_gone_on_with_fewer(shop: Shop, number: signal.Signals, code: int) -> None:
     process = shop.start("shop:app", "--workers", "3")
-    until(process, r"at \d00")
+    until(process, r"\[3\] .* is in generation")  # so that it has a seat
     process.send_signal(number)
     process.communicate()
     assert process.returncode == code
