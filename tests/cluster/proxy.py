@@ -116,9 +116,14 @@ def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 async def _cancel_all() -> None:
+    await _rounds()  # of a connection that has just come nobody would close what its task has not begun with
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    for _ in range(3):  # what was aborted is closed in the loop's next rounds
+    await _rounds()  # what was aborted is closed in them
+
+
+async def _rounds() -> None:
+    for _ in range(5):
         await asyncio.sleep(0)
