@@ -91,6 +91,8 @@ def measure_bound(job: Job) -> dict[str, Any]:
 def measure_kernel(job: Job) -> dict[str, Any]:
     """Runs the compiled loop of `bound-kernel`, which is compiled before the clock starts, and checks its answer."""
     from benchmarks import bound_kernel
+    from streams.compiling.readiness import load_now
+    from streams.kernels import compiled
     from streams.spans import Spans
 
     module = workload.load(job.workload)
@@ -98,6 +100,7 @@ def measure_kernel(job: Job) -> dict[str, Any]:
     (data,) = inputs.values()
     blob, stops = data.packed_values()
     values = Spans(blob, np.concatenate([np.zeros(1, np.int64), stops[:-1]]), stops)
+    load_now(modules=[*compiled.MODULES, bound_kernel.__name__])
     watch = Stopwatch()
     watch.start()
     done = bound_kernel.windowed(values)
@@ -110,10 +113,10 @@ def measure_kernel(job: Job) -> dict[str, Any]:
 def measure_ours(job: Job) -> dict[str, Any]:
     """Runs our worker. Compiled twins are loaded before the clock starts: a worker that runs for days has them too."""
     from benchmarks.worker import measure
-    from streams.kernels import compiled
+    from streams.compiling.readiness import load_now
 
     if job.system == "streams":
-        compiled.load()
+        load_now()
     return measure(job)
 
 

@@ -296,6 +296,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "topology.optimization",
         ),
     ] = "reuse_source_topics,filters_first"
+    compiled: Annotated[
+        Literal["auto", "off"],
+        _setting(
+            "auto: hot loops run compiled where the extra `fast` is installed. Until they are ready, and where they "
+            "are off, all runs without, with the same results."
+        ),
+    ] = "auto"
+    compiled_dir: Annotated[
+        str,
+        _setting(
+            "Folder in which compiled loops are kept. Default: streams-engine/compiled in the user's cache folder."
+        ),
+    ] = ""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _setting("The least severe log lines that are written.")
     ] = "info"

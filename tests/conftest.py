@@ -4,9 +4,48 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from streams.kernels import compiled
+from streams.kernels.compiled.native import Native
+
+COMPILED_DIR = Path(__file__).parent.parent / ".cache" / "compiled"
+os.environ["STREAMS_COMPILED"] = "off"  # no worker of a test compiles, unless the test is about that
+
+
+def load_compiled(module: str = compiled.MODULES[0]) -> None:
+    """Has the compiled twins in this process, without having them used."""
+    from streams.compiling.readiness import load_now
+
+    load_now(str(COMPILED_DIR), compiled.MODULES if module in compiled.MODULES else [module])
+
+
+compiled.switch(on=False)
+Native.on_demand = staticmethod(load_compiled)
+
+
+@pytest.fixture
+def twins() -> Iterator[None]:
+    """Has the compiled twins run in a test."""
+    if not compiled.installed():
+        pytest.skip("the extra `fast`: pip install streams-engine[fast]")
+    if not compiled.loaded():
+        load_compiled()
+    compiled.switch(on=True)
+    yield
+    compiled.switch(on=False)
+
+
+@pytest.fixture(params=["compiled", "plain"])
+def twin(request: pytest.FixtureRequest) -> str:
+    """Runs a test with the compiled twins, where they can be had, and without."""
+    if request.param == "compiled":
+        request.getfixturevalue("twins")
+    return str(request.param)
 
 
 @pytest.fixture(autouse=True)

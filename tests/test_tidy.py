@@ -22,7 +22,7 @@ NO_IO = ("broker_embedded/wire", "streams/kernels", "streams/graph")
 
 # Comes in where it is first needed, so that a worker's first record is not kept waiting.
 HEAVY = {
-    *("aiokafka", "cramjam", "croniter", "kio", "numba", "polars", "prometheus_client", "pyarrow", "rich"),
+    *("aiokafka", "cramjam", "croniter", "kio", "llvmlite", "numba", "polars", "prometheus_client", "pyarrow", "rich"),
     *("rocksdict", "starlette", "structlog"),
 }
 

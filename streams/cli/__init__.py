@@ -21,6 +21,7 @@ COMMANDS = {
     "topology": "Show the graph of an app.",
     "explain": "Say which steps of an app run on columns.",
     "reset": "Let an app begin anew, or remove one of its stores.",
+    "compile": "Compile the hot loops ahead of time (extra fast).",
     "config": "Show settings and where each value comes from.",
 }
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from streams.kernels import compiled
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
@@ -49,6 +51,7 @@ def collect(assembly: Assembly) -> Iterator[Metric]:
     | `streams_commits_total` | commits |
     | `streams_restore_records_total` | changelog records read to restore stores |
     | `streams_state_memory_bytes` | memory of the stores |
+    | `streams_compiled` | 1: the hot loops that have a compiled twin (extra `fast`) run it; 0: not, or not yet |
     | `streams_standby_lag_records{task}` | what the copy of a task lacks that another worker works on |
     | `streams_asks_total`, `streams_answers_total` | what the app's code has asked agents, and the answers that came |
     | `streams_asks_waiting` | requests whose answers are waited for |
@@ -66,6 +69,7 @@ def collect(assembly: Assembly) -> Iterator[Metric]:
     yield CounterMetricFamily("streams_commits", "Commits.", totals.commits)
     yield CounterMetricFamily("streams_restore_records", "Records read to restore stores.", totals.restored)
     yield GaugeMetricFamily("streams_state_memory_bytes", "Memory of the stores.", assembly.state_memory_bytes())
+    yield GaugeMetricFamily("streams_compiled", "Whether compiled twins run.", compiled.ready())
     lags = GaugeMetricFamily("streams_standby_lag_records", "Records that a standby lacks.", labels=("task",))
     for task, lag in sorted(assembly.standbys.lags().items()):
         lags.add_metric((task,), lag)

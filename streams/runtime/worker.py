@@ -72,6 +72,7 @@ class Worker:
         self.assembly: Assembly | None = None
         self.loop: Loop | None = None
         self._member: asyncio.Task[None]
+        self._compiling: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
         """Asks the worker to commit what it has done and end."""
@@ -102,6 +103,9 @@ class Worker:
         return summary
 
     async def _close(self, reason: Reason) -> list[Exception]:
+        if self._compiling is not None:
+            self._compiling.cancel()
+            await asyncio.wait([self._compiling])
         if self.assembly is None:
             return []
         membership = self.assembly.membership
@@ -123,6 +127,10 @@ class Worker:
         self.assembly = await assemble(self.app, self._transport, conditions)
         self.observer.started(self._info(self.assembly))
         await self.assembly.begin(self.observer.restoring)
+        if self.app.settings.compiled == "auto":
+            from streams.compiling.readiness import get_ready
+
+            self._compiling = asyncio.create_task(get_ready(self.app.settings.compiled_dir))
         assert self.assembly.membership is not None
         self._member = await self.assembly.membership.join()
         await self.assembly.sharing.gather()

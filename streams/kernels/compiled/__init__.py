@@ -1,30 +1,59 @@
 """Twins of hot loops, compiled by numba (extra `fast`): the same answers from bytes, without a Python object a record.
 
-Nothing of this is imported before `load`, which takes long where nothing was compiled yet (`compile_all` does that in a
-process of its own). Whoever has a twin asks `ready` each time, and goes its other way until then.
+A module here has functions that `native` is told of; its machine code is made by `building` in a process of its own,
+and kept on disk (`streams.compiling`). Whoever has a twin asks `ready` each time, and goes its other way until the code
+is loaded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-_MODULES = ("json_values", "key_table", "record_batches", "texts")
-_loaded: list[bool] = []
+if TYPE_CHECKING:
+    from streams.kernels.compiled.native import Native
+
+MODULES = tuple(f"{__name__}.{name}" for name in ("json_values", "key_table", "record_batches", "texts"))
+"""The modules that have twins of what a worker does."""
+
+_linked: set[str] = set()
+_off: list[bool] = []
 
 
 def installed() -> bool:
-    """Whether numba is there."""
+    """Whether the extra `fast` is there."""
     return find_spec("numba") is not None
 
 
+def loaded() -> bool:
+    """Whether the twins are in this process."""
+    return _linked.issuperset(MODULES)
+
+
 def ready() -> bool:
-    """Whether the twins are loaded."""
-    return bool(_loaded)
+    """Whether the twins are loaded, and not switched off."""
+    return loaded() and not _off
 
 
-def load() -> None:
-    """Have the twins ready: compiles what is not in numba's cache on the disk."""
-    for name in _MODULES:
-        import_module(f"{__name__}.{name}")
-    _loaded[:] = [True]
+def switch(*, on: bool) -> None:
+    """Has `ready` say that twins are not there, though they are loaded; and back. For tests that compare the ways."""
+    _off[:] = [] if on else [True]
+
+
+def natives(module: str) -> list[Native]:
+    """The compiled functions that a module has of its own."""
+    from streams.kernels.compiled.native import Native
+
+    return [one for one in vars(import_module(module)).values() if isinstance(one, Native) and one.__module__ == module]
+
+
+def link(objects: Mapping[str, bytes]) -> None:
+    """Loads the machine code of modules, by name."""
+    from streams.kernels.compiled.linking import addresses
+
+    found = [one for module in objects for one in natives(module)]
+    for one, address in zip(found, addresses(objects.values(), [one.symbol for one in found]), strict=True):
+        one.link(address)
+    _linked.update(objects)

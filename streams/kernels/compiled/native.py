@@ -3,6 +3,9 @@
 numba checks an index of an array for being negative, and hands an array to a function as seven words; over pointers the
 parser of `json_values` runs four times as fast. What is called here is trusted to stay within its arrays: there are no
 bounds.
+
+The functions are written down here and compiled elsewhere (`building`, in a process of its own): whoever only calls
+them does not import numba.
 """
 
 from __future__ import annotations
@@ -11,44 +14,67 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
-from numba import types
 
-inner: Any = numba.njit(nogil=True, error_model="numpy")
-"""For functions that compiled functions call."""
-
-_pointer: Any = types.CPointer
-_TYPES = {
-    "bytes": _pointer(types.uint8),
-    "int64s": _pointer(types.int64),
-    "float64s": _pointer(types.float64),
-    "count": types.int64,
-}
+Function = Callable[..., int]
+NUMBERS = ("count", "number")
+"""The arguments that are no arrays: an integer, and a float."""
 
 
-def native(**arguments: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """A function of these arguments, compiled or taken from numba's cache on disk when it is defined.
+def inner(function: Any) -> Any:
+    """For functions that compiled functions call."""
+    function.is_inner = True
+    return function
 
-    An argument is "bytes" (an array of uint8 or bool), "int64s", "float64s", or "count", an integer. Arrays are
-    contiguous. The answer is an integer. The interpreter's lock is free while it runs.
+
+class Native:
+    """A function that is compiled, once `link` has said where its code is. Its answer is an integer.
+
+    `arguments` are the kinds of what it takes, by name.
+    """
+
+    on_demand: Callable[[str], None] | None = None
+    """What has a module loaded whose function is called before: for tests. A worker asks `compiled.ready()`."""
+
+    def __init__(self, function: Function, arguments: dict[str, str]) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.__name__ = function.__name__
+        self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        self._call: Any = None
+
+    @property
+    def symbol(self) -> str:
+        """What it is called among all that are loaded."""
+        return f"{self.__module__}.{self.__name__}"
+
+    def link(self, address: int) -> None:
+        """The code is there."""
+        plain: dict[str, Any] = {"count": ctypes.c_int64, "number": ctypes.c_double}
+        kinds: list[Any] = [plain.get(kind, ctypes.c_void_p) for kind in self.arguments.values()]
+        self._call = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)
+
+    def __call__(self, *given: Any) -> int:
+        if self._call is None:
+            self._load()
+        done: int = self._call(*[part.ctypes.data if isinstance(part, np.ndarray) else part for part in given])
+        return done
+
+    def _load(self) -> None:
+        if Native.on_demand is None:
+            raise RuntimeError(f"{self.symbol} is not loaded: ask compiled.ready() before it is called")
+        Native.on_demand(self.__module__)
+
+
+def native(**arguments: str) -> Callable[[Function], Native]:
+    """Has a function compiled for these arguments. The interpreter's lock is free while it runs, and it raises nothing.
+
+    An argument is an array ("bytes": of uint8 or bool, "int32s", "int64s", "uint32s", "uint64s", "float64s"), an
+    integer ("count") or a float ("number"). Arrays are contiguous.
 
     >>> from streams.kernels.compiled.texts import is_ascii
     >>> is_ascii(np.frombuffer(b"abc", np.uint8), np.array([0]), np.array([3]), 1)
     1
     """
-
-    def compiled(function: Callable[..., int]) -> Callable[..., int]:
-        kinds = [_TYPES[kind] for kind in arguments.values()]
-        made: Any = numba.cfunc(types.int64(*kinds), cache=True, error_model="numpy")(function)
-        plain = [ctypes.c_int64 if kind == "count" else ctypes.c_void_p for kind in arguments.values()]
-        call = ctypes.CFUNCTYPE(ctypes.c_int64, *plain)(made.address)
-
-        def run(*given: Any) -> int:
-            done: int = call(*[part.ctypes.data if isinstance(part, np.ndarray) else part for part in given])
-            return done
-
-        run.compiled = made  # type: ignore[attr-defined]  # its address is good as long as it lives
-        return run
-
-    return compiled
+    return lambda function: Native(function, arguments)

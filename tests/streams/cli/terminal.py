@@ -33,6 +33,7 @@ class Terminal:
         self._broker: subprocess.Popen[str] | None = None
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("STREAMS_")},
+            "STREAMS_COMPILED": "off",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
 

@@ -30,10 +30,11 @@ def spans(data: list[bytes | None]) -> Spans:
 
 @given(pieces, st.sampled_from(["none", "lz4"]), st.integers(2, 9))
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_both_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch, drawn: list, codec: str, limit: int) -> None:
+def test_both_give_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch, twins: None, drawn: list, codec: str, limit: int
+) -> None:
     monkeypatch.setattr(lane_module, "BATCH_RECORDS_MAX", limit)
     monkeypatch.setattr(lane_module, "BATCH_BYTES_MAX", 20_000)
-    compiled.load()
     spanned, listed = Lane(), Lane()
     for rows in drawn:
         keys, values, timestamps = map(list, zip(*rows, strict=True))

@@ -91,6 +91,7 @@ async def test_figures_of_a_worker(tmp_path: Path, store: str) -> None:
             "streams_records_dropped_total,counts,null_key": 1,
             "streams_records_dropped_total,divide,skip": 5,
             "streams_restore_records_total": 0,
+            "streams_compiled": 0,
         }
         again = Worker(app(tmp_path, store), Silent(), until_end=True)
         await again.run()

@@ -1,0 +1,111 @@
+"""The folder of a user's compiled twins: an object file for each module, named by all that its code depends on.
+
+What is loaded from there is run, so it has to be the user's own (or root's), and nobody else's to write. A file ends
+with a hash of what is in front of it: what a power cut has left half-written counts as not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from streams.kernels import compiled
+
+_COMPILER = tuple(f"{compiled.__name__}.{name}" for name in ("native", "building"))
+_IMPORT = re.compile(r"^from (streams\.kernels\.compiled\.\w+) import ", re.MULTILINE)
+_HASH_BYTES = hashlib.sha256().digest_size
+
+
+class NotOursError(OSError):
+    """Somebody else could have written what is in the folder."""
+
+
+def folder(named: str = "") -> Path:
+    """Where the twins are kept: `named`, the setting `compiled_dir`, or in the user's cache folder.
+
+    >>> folder("/opt/compiled")
+    PosixPath('/opt/compiled')
+    """
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "streams-engine" / "compiled"
+
+
+def path_of(module: str, where: Path) -> Path:
+    """The object file of a module: of its source, what it calls, the compiler, and the kind of machine."""
+    return where / f"{module.rpartition('.')[2]}-{_digest(module)}.o"
+
+
+def missing(where: Path, modules: Iterable[str] = compiled.MODULES) -> list[str]:
+    """Those of the modules whose object files are not in the folder. Raises NotOursError."""
+    return [module for module in modules if read(module, where) is None]
+
+
+def read(module: str, where: Path) -> bytes | None:
+    """The object file of a module; None if it is not there, or not whole. Raises NotOursError."""
+    try:
+        with path_of(module, where).open("rb") as file:
+            _check_owner(os.stat(where), where)
+            _check_owner(os.fstat(file.fileno()), where)
+            content = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    code, digest = content[:-_HASH_BYTES], content[-_HASH_BYTES:]
+    return code if hashlib.sha256(code).digest() == digest else None
+
+
+def write(module: str, where: Path, code: bytes) -> None:
+    """Puts an object file there, whole or not at all. Raises OSError."""
+    where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = path_of(module, where)
+    beside = path.with_suffix(f".{os.getpid()}")
+    beside.write_bytes(code + hashlib.sha256(code).digest())
+    beside.chmod(0o644)
+    beside.replace(path)
+
+
+def _check_owner(found: os.stat_result, where: Path) -> None:
+    if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+        raise NotOursError(f"{where}: others may have written it, and what is in it would be run")
+
+
+def called_by(module: str) -> set[str]:
+    """The modules of compiled functions that a module imports, and those that these do."""
+    found: set[str] = set()
+    beyond = {module}
+    while beyond:
+        used = set(_IMPORT.findall(_source(beyond.pop()))) - found
+        beyond |= used
+        found |= used
+    return found.difference(_COMPILER)
+
+
+@cache
+def _digest(module: str) -> str:
+    found = hashlib.sha256(_versions().encode())
+    for name in sorted({module, *called_by(module), *_COMPILER}):
+        found.update(_source(name).encode())
+    return found.hexdigest()[:20]
+
+
+@cache
+def _source(module: str) -> str:
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def _versions() -> str:
+    from importlib.metadata import version
+
+    versions = [version(name) for name in ("numba", "llvmlite", "numpy")]
+    return " ".join([*versions, platform.python_version(), sys.platform, platform.machine()])
