@@ -13,21 +13,26 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("app")
 def command(app: str) -> None:
-    """Say for each step of APP (module:attribute) whether it runs on columns or on rows, and why. Nothing is started.
+    """Say for each step of APP (module:attribute) whether it runs on columns or on rows, and why; and of steps that
+    have a compiled twin (extra fast) whether it runs. Nothing is started.
 
     \b
     Example:
       streams explain examples.flights:app
     """
-    from streams.cli.loading import planned
+    from streams.cli.loading import load, planned
+    from streams.compiling.status import status
     from streams.graph.explain import explain
 
     plan = planned(app)
+    click.echo(f"compiled twins: {status(load(app).settings)}")
     for sub in plan.subtopologies:
         reason = f"one record at a time: {sub.row_reason}" if sub.row_reason else "a batch at a time"
         click.echo(f"{sub.id}: {reason}")
         for said in explain(plan)[sub.id]:
             click.echo(f"  {said.form:<7}  {said.kind} {said.step}: {said.why}")
+            if said.twin is not None:
+                click.echo(f"           {said.twin}")
             for text in _hints(said):
                 click.echo(f"           {text}")
 

@@ -45,12 +45,15 @@ from streams.graph.nodes import (
     ToStreamNode,
 )
 from streams.graph.plan import Plan, SubTopology
+from streams.graph.twins import twin
 
 Form = Literal["columns", "rows", "bytes"]
 
 
 class Explained(NamedTuple):
-    """A step, the form it runs in, and why. `functions` are those of the user's that hold it to rows."""
+    """A step, the form it runs in, and why. `functions` are those of the user's that hold it to rows; `twin` is what
+    its compiled twin does, or why it does not run.
+    """
 
     step: str
     kind: str
@@ -59,6 +62,7 @@ class Explained(NamedTuple):
     where: str
     value_type: Any = None
     functions: tuple[UserFunction, ...] = ()
+    twin: str | None = None
 
 
 def explain(plan: Plan) -> dict[str, list[Explained]]:
@@ -72,7 +76,7 @@ def _explained(sub: SubTopology, node: Node) -> Explained:
     if sub.row_reason is not None and form == "columns":
         form, why = "rows", f"one record at a time, as {sub.row_reason}"
     functions = _functions(node) if form == "rows" else ()
-    return Explained(node.name, node.kind, form, why, node.where, value_type, functions)
+    return Explained(node.name, node.kind, form, why, node.where, value_type, functions, twin(sub, node))
 
 
 def value_type_of(node: Node) -> Any:

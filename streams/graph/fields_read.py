@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from streams.expressions import Expression
@@ -12,13 +12,25 @@ from streams.graph.nodes import AggregateNode, FilterNode, MapValuesNode, NamedA
 def fields_read_behind(node: Node, behind: Callable[[Node], Iterable[Node]]) -> set[str] | None:
     """The fields that all steps behind a step read (`behind` gives the next ones); None if that cannot be said."""
     read: set[str] = set()
-    for child in behind(node):
+    for child in _readers(node, behind):
         own = _read_by(child)
-        further = set() if isinstance(child, AggregateNode | MapValuesNode) else fields_read_behind(child, behind)
-        if own is None or further is None:
+        if own is None:
             return None
-        read |= own | further
+        read |= own
     return read
+
+
+def reads_whole(node: Node, behind: Callable[[Node], Iterable[Node]]) -> Node | None:
+    """The first step behind a step of which it is not known which fields it reads; None if there is none."""
+    return next((child for child in _readers(node, behind) if _read_by(child) is None), None)
+
+
+def _readers(node: Node, behind: Callable[[Node], Iterable[Node]]) -> Iterator[Node]:
+    """The steps that are given the values that a step hands on."""
+    for child in behind(node):
+        yield child
+        if not isinstance(child, AggregateNode | MapValuesNode):
+            yield from _readers(child, behind)
 
 
 def _read_by(node: Node) -> set[str] | None:

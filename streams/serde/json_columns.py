@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.columns import Column, column_from_rows
+from streams.serde.json_fields import KINDS, scalar, why_not
 from streams.spans import Spans
 from streams.text_column import TextColumn
-from streams.timestamps import arms, is_timestamp
+from streams.timestamps import arms
 
-_KINDS: dict[Any, int] = {int: 1, float: 2, bool: 3, str: 4}
 _MISSING, _PRESENT, _NULL = 0, 1, 2
 _Array = npt.NDArray[Any]
 
@@ -43,13 +43,13 @@ class JsonColumns:
         self._wanted = wanted
         self._defaults = {field.name: field.default for field in fields}
         self._places = [[field.name for field in fields].index(name) for name in wanted]
-        self._dtypes = [np.dtype(_scalar(fields[place].type)) for place in self._places]
+        self._dtypes = [np.dtype(scalar(fields[place].type)) for place in self._places]
         names = [field.encode_name.encode() for field in fields]
         columns = {place: number for number, place in enumerate(self._places)}
         self._layout = (
             np.frombuffer(b"".join(names), np.uint8),
             np.cumsum([len(name) for name in names], dtype=np.int64),
-            np.array([_KINDS[_scalar(field.type)] for field in fields], np.uint8),
+            np.array([KINDS[scalar(field.type)] for field in fields], np.uint8),
             np.array([NoneType in arms(field.type) for field in fields], np.uint8),
             np.array([not field.required for field in fields], np.uint8),
             np.array([columns.get(place, -1) for place in range(len(fields))], np.int64),
@@ -59,14 +59,9 @@ class JsonColumns:
     @classmethod
     def for_record(cls, record: Any, wanted: Collection[str]) -> JsonColumns | None:
         """For the fields `wanted` of a class; None if the class, or one of these fields, is not for the parser."""
-        if not isinstance(record, msgspec.StructMeta) or not _is_plain(record):
+        if why_not(record, wanted) is not None:
             return None
-        fields = list(msgspec.structs.fields(record))  # type: ignore[arg-type]  # its stub knows type[Struct] only
-        known = {field.name: _scalar(field.type) for field in fields}
-        made = any(field.default_factory is not msgspec.NODEFAULT for field in fields)
-        if made or None in known.values() or any(name not in known for name in wanted):
-            return None
-        return cls(record, fields, list(wanted))
+        return cls(record, list(msgspec.structs.fields(record)), list(wanted))
 
     def parse(self, values: Spans) -> Parsed:
         """The columns of values; null ones have None in all."""
@@ -134,18 +129,3 @@ def _with_rows(column: Column, rows: list[int], other: Column) -> Column:
     values = values.copy() if values is column.values else values
     values[rows] = other.values
     return Column(values, None if valid.all() else valid)
-
-
-def _scalar(kind: Any) -> type | None:
-    """int, float, bool or str, of which (or None) a field is declared; None for any other."""
-    if is_timestamp(kind):
-        return int
-    declared = [arm for arm in arms(kind) if arm is not NoneType]
-    return declared[0] if len(declared) == 1 and declared[0] in _KINDS else None
-
-
-def _is_plain(record: Any) -> bool:
-    """Whether nothing but the types of its fields says what decodes: no tag, no strictness, no code of the user's."""
-    config = record.__struct_config__
-    own = getattr(record, "__post_init__", None) is not None and not hasattr(record, "__timestamps__")
-    return not (config.array_like or config.forbid_unknown_fields or config.tag is not None or own)

@@ -1,0 +1,44 @@
+"""Which Record classes the compiled parser of JSON knows, and what it takes their fields for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import NoneType
+from typing import Any
+
+import msgspec
+
+from streams.timestamps import arms, is_timestamp
+
+KINDS: dict[Any, int] = {int: 1, float: 2, bool: 3, str: 4}
+"""The types of fields, with the parser's numbers for them (`streams.kernels.compiled.json_values`)."""
+
+
+def why_not(record: Any, wanted: Collection[str]) -> str | None:
+    """Why the fields `wanted` of values of a type are not parsed into columns; None if they are.
+
+    >>> why_not(dict, [])
+    'the values have no declared fields: give the topic a Record as value_type'
+    """
+    if not isinstance(record, msgspec.StructMeta):
+        return "the values have no declared fields: give the topic a Record as value_type"
+    config = record.__struct_config__
+    if config.array_like or config.forbid_unknown_fields or config.tag is not None:
+        return f"{record.__name__} is array_like, tagged or forbids unknown fields"
+    if getattr(record, "__post_init__", None) is not None and not hasattr(record, "__timestamps__"):
+        return f"{record.__name__}.__post_init__ may do anything"
+    for field in msgspec.structs.fields(record):  # type: ignore[arg-type]  # its stub knows type[Struct] only
+        if scalar(field.type) is None:
+            return f"{record.__name__}.{field.name} is no number, bool, text or timestamp"
+        if field.default_factory is not msgspec.NODEFAULT:
+            return f"the default of {record.__name__}.{field.name} is made by a function"
+    gone = sorted(set(wanted).difference(record.__struct_fields__))
+    return f"{record.__name__} has no field {gone[0]!r}" if gone else None
+
+
+def scalar(kind: Any) -> type | None:
+    """int, float, bool or str, of which (or None) a field is declared; None for any other."""
+    if is_timestamp(kind):
+        return int
+    declared = [arm for arm in arms(kind) if arm is not NoneType]
+    return declared[0] if len(declared) == 1 and declared[0] in KINDS else None
