@@ -294,6 +294,7 @@ _RUN = {
     "kafka-streams": _run_peer,
     "faust": _run_peer,
     "quix": _run_peer,
+    "bytewax": _run_peer,
 }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Found = Callable[["Log", Inputs, str], Answer]
 """The answer that a peer's app left, by the app's name."""
 
-NAMES = ("kafka-streams", "faust", "quix")
+NAMES = ("kafka-streams", "faust", "quix", "bytewax")
 
 
 class PeerMissingError(Exception):
@@ -87,6 +87,7 @@ class Peer(Protocol):
     FOUND: Mapping[str, Found]  # the workloads it does, and where its answers are
     RECORDS: int  # at most so many, that a run takes seconds
     WARM_UP: int  # records that a process does before those that count; it then goes on from run to run
+    ENDS: bool  # it commits no offsets: it tells when it has read to the end and written everything
 
     def prepare(self) -> None:
         """Makes the environment, unless it is there. Raises PeerMissingError."""

@@ -1,7 +1,7 @@
 """One measured run of a peer, seen from outside: from its first record to the commit of its last.
 
 The first record is told by the peer's process, on the clock that all processes of a machine share; the last commit is
-when the offsets of its group are at the end of the input.
+when the offsets of its group are at the end of the input. A peer that commits no offsets tells its end itself.
 """
 
 from __future__ import annotations
@@ -123,11 +123,17 @@ class PeerRun:
             self._kafka.begin()
             first_ns = service.hear("first", START_S)["ns"]
             began_cpu_s = cpu_s(service.pid)
-            done_ns = wait_committed(self._kafka, job.app, self._kafka.ends(job.input))
+            done_ns = self._done(job, service)
             figures = {"seconds": (done_ns - first_ns) / 1e9, "cpu_s": cpu_s(service.pid) - began_cpu_s}
             figures |= {"peak_rss_mb": peak_mb(service.pid), **self._kafka.figures()}
             self._stop(service)
         return figures
+
+    def _done(self, job: Job, service: Service) -> int:
+        """The moment when all is done, in ns of the clock that all processes share."""
+        if self._peer.ENDS:
+            return int(service.hear("done", WORK_S)["ns"])
+        return wait_committed(self._kafka, job.app, self._kafka.ends(job.input))
 
     def _stop(self, service: Service) -> None:
         """Ends the job of a process that goes on."""

@@ -27,7 +27,8 @@ for line in sys.stdin:
 
 
 def echo(code: str = ECHO) -> Any:
-    return SimpleNamespace(command=lambda: ([sys.executable, "-c", code], {}), RECORDS=100, WARM_UP=0, FOUND={})
+    command = [sys.executable, "-c", code]
+    return SimpleNamespace(command=lambda: (command, {}), RECORDS=100, WARM_UP=0, ENDS=False, FOUND={})
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from benchmarks.workload import Answer, Inputs
 VERSIONS = {"faust-streaming": "0.15.3"}
 RECORDS = 20_000
 WARM_UP = 0
+ENDS = False
 
 _REQUIREMENTS = [f"faust-streaming[rocksdict]=={VERSIONS['faust-streaming']}", "orjson"]
 

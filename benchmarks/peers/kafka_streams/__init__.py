@@ -18,6 +18,7 @@ from tests.interop.apache_kafka import VERSION, Missing, class_path
 VERSIONS = {"kafka-streams": VERSION}
 RECORDS = 100_000_000
 WARM_UP = 2_000_000
+ENDS = False
 
 _HERE = Path(__file__).parent
 _JVM = ("-Xms512m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")

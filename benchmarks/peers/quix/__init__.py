@@ -19,6 +19,7 @@ from benchmarks.workload import Answer, Inputs, unique
 VERSIONS = {"quixstreams": "3.28.1"}
 RECORDS = 100_000
 WARM_UP = 0
+ENDS = False
 
 _REQUIREMENTS = [f"quixstreams=={VERSIONS['quixstreams']}"]
 
