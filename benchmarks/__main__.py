@@ -14,7 +14,7 @@ from benchmarks.harness import OURS, FailedRunError, Plan, ours_here, peers, sum
 from benchmarks.history import HISTORY, record
 from benchmarks.peers import NAMES, PeerMissingError
 
-COMMANDS = ("broker", "broker-load", "compare", "driver", "pauses", "scale")
+COMMANDS = ("broker", "broker-load", "compare", "driver", "pauses", "profile", "render", "scale")
 """Modules that have figures and options of their own."""
 
 
@@ -24,10 +24,6 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments and arguments[0] in COMMANDS:
         command: Callable[[list[str]], int] = import_module(f"benchmarks.{arguments[0].replace('-', '_')}").main
         return command(arguments[1:])
-    if arguments[:1] == ["profile"]:
-        arguments = [*arguments[1:], "--profile", "--runs", "1", "--only-ours"]
-        if "--ours" not in arguments:
-            arguments += ["--ours", ours_here()[0]]
     options = _parser().parse_args(arguments)
     module = workload.load(options.workload)
     plan = Plan(
@@ -38,7 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
         peers=() if options.only_ours else peers(options.peer or module.PEERS),
         ours=() if options.only_peers else tuple(options.ours or ours_here()),
         transport=options.transport,
-        profile=options.profile,
         rate=options.rate,
     )
     lines: list[dict[str, Any]] = []
@@ -76,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=int, default=1_000, help="records a second, for latency (default: 1,000)")
     parser.add_argument("--only-peers", action="store_true", help="leave our worker out")
     parser.add_argument("--only-ours", action="store_true", help="leave the peers out")
-    parser.add_argument("--profile", action="store_true", help="sample our worker and print where its time goes")
     parser.add_argument("--record", action="store_true", help=f"append the lines to {HISTORY.name}")
     return parser
 

@@ -73,18 +73,32 @@ class Plan:
     kafka: Kafka | None = None  # while one runs
     services: Mapping[str, Service] = field(default_factory=dict)  # processes of peers that go on from run to run
 
-    def lines(self) -> Iterator[Line]:
-        """One line a run; the order of the systems turns round from round to round."""
+    def lines(self, failed: Callable[[str, Exception], None] | None = None) -> Iterator[Line]:
+        """One line a run; the order of the systems turns round from round to round.
+
+        A system that fails has no more runs; who wants the others to go on is told by `failed`.
+        """
         systems = (*self.ours, *self.peers)
+        out: set[str] = set()
         with self._ready(systems) as plan:
             for run in range(self.runs):
                 for system in systems if run % 2 == 0 else reversed(systems):
-                    yield plan._line(system, run)
+                    if system in out:
+                        continue
+                    try:
+                        line = plan._line(system, run)
+                    except (FailedRunError, workload.WrongAnswerError) as error:
+                        if failed is None:
+                            raise
+                        failed(f"{self.workload}, {system}", error)
+                        out.add(system)
+                    else:
+                        yield line
 
     @contextmanager
     def _ready(self, systems: Sequence[str]) -> Iterator[Plan]:
-        """With all that the runs share: environments of peers, a broker."""
-        if self.transport == "embedded" or self.kafka is not None:
+        """With all that the runs share: environments of peers, a broker unless there is one."""
+        if self.transport == "embedded":
             yield self
             return
         from benchmarks import kafka
@@ -93,10 +107,10 @@ class Plan:
         variants = {variant.peer: variant for system in systems if (variant := Variant.of(system)).peer in NAMES}
         for name in variants:
             load(name).prepare()
-        with kafka.started() as broker, ExitStack() as services:
-            plan = replace(self, kafka=broker)
+        with ExitStack() as parts:
+            plan = replace(self, kafka=self.kafka or parts.enter_context(kafka.started()))
             yield replace(
-                plan, services={name: plan._warm(v, services) for name, v in variants.items() if load(name).WARM_UP}
+                plan, services={name: plan._warm(v, parts) for name, v in variants.items() if load(name).WARM_UP}
             )
 
     def _warm(self, variant: Variant, services: ExitStack) -> Service:
@@ -124,7 +138,7 @@ class Plan:
             "n": n,
             "run": run,
             "events_per_s": None if self.workload in TIMES else round(n / seconds),
-            **{name: round(figure, 4) for name, figure in figures.items()},
+            **{name: round(f, 4) if isinstance(f, float) else f for name, f in figures.items()},
             "versions": versions() | _versions_of(system),
             "answer_ok": True,
         }

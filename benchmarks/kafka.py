@@ -61,6 +61,11 @@ class Kafka:
         load(self.place, new, closing=closing)
         self._inputs |= new
 
+    def unload(self) -> None:
+        """Removes all inputs: other workloads have others."""
+        self.place.run(lambda transport: transport.delete(list(self._inputs)))
+        self._inputs = {}
+
     def create(self, *topics: str) -> None:
         """Makes empty topics that go with the run."""
         specs = [TopicSpec(topic, PARTITIONS, {"retention.ms": "-1"}) for topic in topics]

@@ -1,8 +1,12 @@
 """How cost grows: `windowed` with more workers, more distinct keys, more history.
 
 `python -m benchmarks scale`, or `scale keys history`. Each figure is a share of the first of its axis: a rate that is
-flat stays at 1. With several workers the rate is that of the last nine tenths of the input: who starts when does not
-count. The gain of more workers ends where the processors of the machine do, the broker's share among them.
+flat stays at 1. Workers are processes under their supervisor, on a Kafka; their rate is that of the last nine tenths of
+the input, as who starts when does not count. The gain of more workers ends where the processors of the machine do, so
+the processors that the broker kept busy meanwhile stand beside it.
+
+With more keys there are more groups of key and window in as many events (`groups_per_event`): with 1,000 keys a group
+has ten events, with a million each event is a group of its own, and a result.
 """
 
 from __future__ import annotations
@@ -16,46 +20,57 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from benchmarks import windowed, workload
 from benchmarks.broker_process import cpu_s, peak_mb
 from benchmarks.data import CACHE
-from benchmarks.harness import FailedRunError, Plan
+from benchmarks.harness import FailedRunError, Plan, ours_here, versions
 from benchmarks.kafka import Kafka, started
+from benchmarks.results import Results, today
 from benchmarks.topics import Log
 from streams.transport.contract import Transport
 
 AXES: dict[str, tuple[int, ...]] = {
-    "workers": (1, 2, 4),
+    "workers": (1, 2),
     "keys": (1_000, 100_000, 1_000_000),
     "history": (1, 10, 100),
 }
 HISTORY_N = 100_000
 """Records at a history of 1."""
+WORKERS_N, KEYS_N = 4_000_000, 1_000_000
+ROUNDS_MAX = 2
+"""In a comparison of everything: the largest history takes long."""
+CPU_GOAL = 1.15
+"""Processor time for a record with two workers, as a share of that with one."""
 BEGIN_SHARE = 0.1
 WORK_S, POLL_S = 600.0, 0.01
 
 Line = dict[str, Any]
 
 
-def cells(axis: str, n: int, runs: int, transport: str, kafka: Kafka | None) -> Iterator[Line]:
-    """One line for each place on an axis and round."""
-    plan = Plan("windowed", "events", n, runs, (), transport=transport, kafka=kafka)
-    for at in AXES[axis]:
-        if axis == "workers":
-            if kafka is None:
-                raise FailedRunError("several workers are measured on a Kafka: --transport kafka")
-            lines: Iterator[Line] = (with_workers(kafka, n, at) for _ in range(runs))
-        elif axis == "keys":
-            lines = replace(plan, dataset=f"keys-{at}").lines()
-        else:
-            lines = replace(plan, n=HISTORY_N * at).lines()
-        for line in lines:
-            yield {**line, "workload": "scale", "axis": axis, "at": at}
+def lines(kafka: Kafka | None, n: int | None, rounds: int, axes: Sequence[str] = tuple(AXES)) -> Iterator[Line]:
+    """One line for each place on an axis and round; on a Kafka the workers, embedded the rest."""
+    for axis in axes:
+        for at in AXES[axis]:
+            for line in _place(axis, at, n, rounds, kafka):
+                yield {**line, "workload": "scale", "axis": axis, "at": at}
+
+
+def _place(axis: str, at: int, n: int | None, rounds: int, kafka: Kafka | None) -> Iterator[Line]:
+    if axis == "workers":
+        if kafka is None:
+            raise FailedRunError("several workers are measured on a Kafka: --transport kafka")
+        for run in range(rounds):
+            yield {**with_workers(kafka, n or WORKERS_N, at), "run": run}
+        return
+    dataset, records = (f"keys-{at}", n or KEYS_N) if axis == "keys" else ("events", (n or HISTORY_N) * at)
+    groups = len(windowed.expected(windowed.inputs(dataset, records)))
+    for line in Plan("windowed", dataset, records, rounds, (), ours=ours_here()[:1]).lines():
+        yield {**line, "groups_per_event": round(groups / records, 3)}
 
 
 def with_workers(kafka: Kafka, n: int, workers: int) -> Line:
@@ -68,15 +83,14 @@ def with_workers(kafka: Kafka, n: int, workers: int) -> Line:
         with (CACHE / "scale.log").open("wb") as log:
             process = subprocess.Popen([*command, "--workers", str(workers)], env=environment, stdout=log, stderr=log)
         try:
-            kafka.begin()
             figures = kafka.place.run(lambda transport: _watch(transport, kafka, process.pid))
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(120)
         workload.check(windowed.found(Log(kafka.place, {}), inputs), windowed.expected(inputs))
-    broker = kafka.figures()
     kafka.clean()
-    return {"system": "streams", "transport": "kafka", **figures, **broker, "answer_ok": True}
+    stamp = {"transport": "kafka", "dataset": "events", "versions": versions(), "answer_ok": True}
+    return {"system": ours_here()[0], **stamp, **figures}
 
 
 async def _watch(transport: Transport, kafka: Kafka, supervisor: int) -> dict[str, float]:
@@ -90,11 +104,13 @@ async def _watch(transport: Transport, kafka: Kafka, supervisor: int) -> dict[st
         done = sum(at.offset for at in committed.values() if at is not None)
         now, pids = time.monotonic(), processes(supervisor)
         if began is None and done >= BEGIN_SHARE * total:
+            kafka.begin()
             began = now, sum(map(cpu_s, pids)), done
         if began is not None and done >= total:
             seconds, cpu, count = now - began[0], sum(map(cpu_s, pids)) - began[1], total - began[2]
             peak = sum(map(peak_mb, pids))
-            return {"n": count, "events_per_s": count / seconds, "cpu_s": cpu, "peak_rss_mb": peak}
+            figures = {"seconds": seconds, "events_per_s": count / seconds, "cpu_s": cpu, "peak_rss_mb": peak}
+            return {"n": count} | {name: round(figure, 3) for name, figure in (figures | kafka.figures()).items()}
         await asyncio.sleep(POLL_S)
     raise FailedRunError(f"the group has not come to the end in {WORK_S} s")
 
@@ -109,48 +125,51 @@ def main(arguments: list[str]) -> int:
     """Measures, prints, and gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks scale", description=__doc__)
     parser.add_argument("axes", nargs="*", metavar="AXIS", help=", ".join(AXES))
-    parser.add_argument("--transport", choices=("embedded", "kafka"), default="kafka")
-    parser.add_argument("--n", type=int, default=1_000_000)
-    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--n", type=int, help="records; of history, those of its first place")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--record", action="store_true", help="append the lines to the results of this day")
     options = parser.parse_args(arguments)
-    axes = options.axes or [axis for axis in AXES if axis != "workers" or options.transport == "kafka"]
+    axes = options.axes or list(AXES)
+    kept = Results(today()) if options.record else None
+    found: list[Line] = []
     try:
-        if options.transport == "kafka":
-            with started() as kafka:
-                _measure(axes, options, kafka)
-        else:
-            _measure(axes, options, None)
+        with started() if "workers" in axes else nullcontext() as kafka:
+            for line in lines(kafka, options.n, options.rounds, axes):
+                found.append(line)
+                print(json.dumps(line if kept is None else kept.add(line)), flush=True)
     except (FailedRunError, workload.WrongAnswerError) as error:
         print(error, file=sys.stderr)
         return 1
+    for axis in axes:
+        print(json.dumps(summary(axis, found)))
     return 0
 
 
-def _measure(axes: list[str], options: argparse.Namespace, kafka: Kafka | None) -> None:
-    for axis in axes:
-        lines = []
-        for line in cells(axis, options.n, options.runs, options.transport, kafka):
-            print(json.dumps(line), flush=True)
-            lines.append(line)
-        print(json.dumps(summary(axis, lines)))
-
-
 def summary(axis: str, lines: Sequence[Line]) -> Line:
-    """Rate and processor time for a record at each place, as shares of those at the first.
+    """Rate and processor time for a record at each place, as shares of those at the first; memory; the broker's cores.
 
-    >>> lines = [{"at": at, "n": 10, "events_per_s": rate, "cpu_s": 1.0} for at, rate in ((1, 100), (2, 150))]
-    >>> summary("workers", lines)
-    {'summary': 'scale workers', 'rate': {1: 1.0, 2: 1.5}, 'cpu': {1: 1.0, 2: 1.0}}
+    >>> line = {"axis": "keys", "n": 10, "cpu_s": 1.0}
+    >>> found = summary("keys", [line | {"at": 1, "events_per_s": 9}, line | {"at": 2, "events_per_s": 6}])
+    >>> found["rate"], found["cpu"]
+    ({1: 1.0, 2: 0.667}, {1: 1.0, 2: 1.0})
     """
-    rates: dict[int, list[float]] = {}
-    costs: dict[int, list[float]] = {}
-    for line in lines:
-        rates.setdefault(line["at"], []).append(line["events_per_s"])
-        costs.setdefault(line["at"], []).append(line["cpu_s"] / line["n"])
-    return {"summary": f"scale {axis}", "rate": _shares(rates), "cpu": _shares(costs)}
+    of = [line for line in lines if line.get("axis") == axis]
+    on_kafka = [line for line in of if "broker_cpu_s" in line]
+    return {
+        "summary": f"scale {axis}",
+        "rate": _shares(_medians(of, lambda line: float(line["events_per_s"]))),
+        "cpu": _shares(_medians(of, lambda line: float(line["cpu_s"] / line["n"]))),
+        "peak_rss_mb": _medians(of, lambda line: float(line.get("peak_rss_mb", 0.0))),
+        "broker_cores": _medians(on_kafka, lambda line: float(line["broker_cpu_s"] / line["seconds"])),
+    }
 
 
-def _shares(of: dict[int, list[float]]) -> dict[int, float]:
-    medians = {at: statistics.median(figures) for at, figures in of.items()}
-    first = next(iter(medians.values()))
+def _medians(lines: Sequence[Line], figure: Callable[[Line], float]) -> dict[int, float]:
+    """Of the rounds at each place."""
+    places = dict.fromkeys(int(line["at"]) for line in lines)
+    return {at: round(statistics.median(figure(of) for of in lines if of["at"] == at), 9) for at in places}
+
+
+def _shares(medians: dict[int, float]) -> dict[int, float]:
+    first = next(iter(medians.values()), 1.0)
     return {at: round(figure / first, 3) for at, figure in medians.items()}

@@ -6,7 +6,6 @@ which reads a changelog there, to the last store ready; its records are those th
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
 from itertools import compress
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import workload
 from benchmarks.data import CACHE
 from benchmarks.measure import Job, Stopwatch, peak_rss_mb
-from benchmarks.profile import Sampler
+from benchmarks.sampler import Sampler
 from benchmarks.topics import Log, Place
 from streams.runtime.observer import Failed, Restoring, Silent
 from streams.runtime.process import run
@@ -79,7 +78,7 @@ def measure(job: Job) -> dict[str, Any]:
         raise clock.failure.error
     if code != 0:
         raise RuntimeError(f"the worker ended with exit code {code}")
-    figures = {
+    figures: dict[str, Any] = {
         "seconds": clock.watch.seconds,
         "cpu_s": clock.watch.cpu_s,
         "peak_rss_mb": clock.peak_rss_mb,
@@ -88,7 +87,7 @@ def measure(job: Job) -> dict[str, Any]:
     if clock.restored:
         figures["n"] = sum(records for (store, _), records in clock.restored.items() if store in app.tables)
     if clock.sampler is not None:
-        _show(clock.sampler, job)
+        figures |= _profile(clock.sampler, job)
     inputs, log = module.inputs(job.dataset, job.n), Log(Place(Path(job.data_dir), job.address), clock.tables)
     workload.check(module.found(log, inputs), module.expected(inputs))
     _check_dead_letters(log, f"{app.id}-dead-letter", inputs)
@@ -129,7 +128,9 @@ def _call_at_first_fetch(transport: Any, begin: Callable[[], None]) -> None:
     transport.fetch = first
 
 
-def _show(sampler: Sampler, job: Job) -> None:
-    path = CACHE / f"profile-{job.workload}-{job.dataset}.txt"
-    sampler.write(path)
-    print(f"{sampler.report()}\n\nstacks in {path}", file=sys.stderr)
+def _profile(sampler: Sampler, job: Job) -> dict[str, Any]:
+    stem = f"profile-{job.workload}-{job.dataset}-{job.system}"
+    stacks, report = CACHE / f"{stem}.stacks.txt", CACHE / f"{stem}.txt"
+    sampler.write(stacks)
+    report.write_text(f"{sampler.report(job.n)}\n\nstacks in {stacks}\n", encoding="utf-8")
+    return {"layers": {name: round(s, 4) for name, s in sampler.layers().items()}, "report": str(report)}

@@ -1,77 +1,110 @@
-"""The comparison: what is measured with whom, the table, and a failed run that leaves the others their figures."""
+"""The comparison: what is measured with whom, and a failed run that leaves the others their figures."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import compare, harness, workload
-from benchmarks.harness import Plan
-from benchmarks.peers import NAMES, Variant, load
-
-
-def line(system: str, run: int, **figures: float) -> dict[str, Any]:
-    return {"workload": "windowed", "system": system, "run": run, "n": 1_000_000, **figures}
-
-
-def test_ratios_are_of_the_runs_of_one_round() -> None:
-    lines = [line("streams", run, events_per_s=rate) for run, rate in enumerate((600, 100, 900))]
-    lines += [line("kafka-streams", run, events_per_s=rate) for run, rate in reversed(list(enumerate((100, 50, 100))))]
-    assert list(compare.rows(lines)) == [
-        ["windowed", "kafka-streams", "events_per_s", "600", "100", "6 (2 to 9)", "at least 5"]
-    ]
-
-
-def test_a_missed_goal_is_bold_also_where_less_is_better() -> None:
-    lines = [line("streams", 0, events_per_s=400, peak_rss_mb=50.0, cpu_s=2.0)]
-    lines += [line("kafka-streams", 0, events_per_s=100, peak_rss_mb=100.0, cpu_s=8.0)]
-    assert [row[-2:] for row in compare.rows(lines)] == [
-        ["**4 (4 to 4)**", "at least 5"],
-        ["**0.5 (0.5 to 0.5)**", "at most 0.2"],
-        ["0.25 (0.25 to 0.25)", ""],
-    ]
-
-
-def test_every_rate_of_latency_has_rows_of_its_own() -> None:
-    lines = [
-        {"workload": "latency", "system": system, "run": 0, "n": 1, "rate": rate, "p50_ms": 1.0, "p99_ms": ms}
-        for rate, ms in ((1_000, 2.0), (10_000, 3.0))
-        for system in ("streams", "quix:exactly_once")
-    ]
-    found = [(row[0], row[2], row[3]) for row in compare.rows(lines)]
-    assert ("latency 1,000/s", "p99_ms", "2.00") in found and ("latency 10,000/s", "p99_ms", "3.00") in found
+from benchmarks import compare, goals, harness, workload
+from benchmarks.compare import Choice, Measured
+from benchmarks.harness import OURS, Plan
+from benchmarks.peers import NAMES, PeerMissingError, Variant, load
+from benchmarks.results import Results
 
 
 def test_what_is_compared_can_be_done_by_whom_it_is_compared_with() -> None:
-    for name, peers in compare.PEERS.items():
+    for name, peers in compare.ON_KAFKA.items():
         assert name in workload.NAMES
         for system in peers:
             peer = Variant.of(system).peer
             assert peer in NAMES
             assert name in load(peer).FOUND or name in ("restore", "latency")
-    for goal in compare.GOALS:
-        assert goal.peer in compare.PEERS[goal.workload]
 
 
-def test_a_failed_run_leaves_the_others_their_figures(
+def test_every_goal_is_of_what_is_compared() -> None:
+    cases = {"embedded": compare.EMBEDDED, "kafka": compare.ON_KAFKA}
+    for goal in goals.GOALS:
+        assert goal.peer in cases[goal.transport][goal.workload]
+        assert goal.system in OURS
+
+
+def plans(**chosen: Any) -> list[tuple[str, str, int, tuple[str, ...]]]:
+    choice = Choice(**chosen)
+    found = [plan for transport in choice.transports for plan in compare.plans(choice, transport, None)]
+    return [(plan.workload, plan.dataset, plan.rate, plan.peers) for plan in found]
+
+
+def test_what_is_chosen_is_measured() -> None:
+    assert plans(workloads=["stateless"], transports=["kafka"], peers=["quix"]) == [
+        ("stateless", "events", 1_000, ("quix",))
+    ]
+    assert plans(workloads=["windowed", "restore"], transports=["embedded"], data=["messy"]) == [
+        ("windowed", "messy", 1_000, harness.peers(compare.EMBEDDED["windowed"]))
+    ]
+    assert [(name, rate) for name, _, rate, _ in plans(workloads=["latency"])] == [
+        ("latency", 1_000),
+        ("latency", 10_000),
+    ]
+
+
+def test_a_name_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["compare", "--workloads", "windowed,joining"])
+    assert "'joining' is none of windowed, " in capsys.readouterr().err
+
+
+def test_a_system_that_fails_leaves_the_others_their_rounds(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def lines(plan: Plan) -> Iterator[dict[str, Any]]:
-        if plan.workload == "windowed":
+    def figures(plan: Plan, system: str) -> dict[str, Any]:
+        if system == "bound-dict":
             raise harness.FailedRunError("wrong answer")
-        for system in ("streams", *plan.peers):
-            yield line(system, 0, events_per_s=100) | {"workload": plan.workload, "versions": {"python": "3"}}
+        return {"seconds": 1.0, "cpu_s": 1.0, "peak_rss_mb": 1.0}
 
-    monkeypatch.setattr(Plan, "lines", lines)
-    monkeypatch.setattr(compare, "RESULTS", tmp_path)
-    assert command.main(["compare", "windowed", "stateless", "--rounds", "1"]) == 1
+    for system in harness._RUN:
+        monkeypatch.setitem(harness._RUN, system, figures)
+    monkeypatch.setattr(compare, "PROFILED", ())
+    path = tmp_path / "results" / "day.jsonl"
+    chosen = ["--workloads", "windowed", "--transports", "embedded", "--data", "events", "--rounds", "2"]
+    assert command.main(["compare", *chosen, "--results", str(path)]) == 1
     out, err = capfd.readouterr()
-    assert "windowed: wrong answer" in err and "| stateless | kafka-streams |" in out and "python 3" in out
-    written = [json.loads(text) for text in next(tmp_path.iterdir()).read_text().splitlines()]
-    assert [of["system"] for of in written] == ["streams", *compare.PEERS["stateless"]]
-    assert {"commit", "at", "load", "cpus"} <= set(written[0])
+    assert "windowed, bound-dict: wrong answer" in err and "| windowed | `streams" in out
+    written = [json.loads(text) for text in path.read_text().splitlines()]
+    systems = [of["system"] for of in written]
+    assert "bound-dict" not in systems and systems.count("streams-numpy") == 2
+    assert {"commit", "at", "load", "machine", "comparison"} <= set(written[0])
+
+
+def test_a_peer_that_cannot_be_set_up_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def prepare() -> None:
+        raise PeerMissingError("quix: no such package")
+
+    monkeypatch.setattr(load("quix"), "prepare", prepare)
+    plan = Plan("windowed", "events", 10, 1, ("bound-dict", "quix"))
+    measured = Measured(Results(tmp_path / "day.jsonl"))
+    assert compare.with_peers(plan, measured.fail).peers == ("bound-dict",)
+    assert measured.failures == ["windowed: quix: no such package"]
+
+
+def test_the_order_turns_round_and_a_failure_ends_what_has_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines(fails: str, failed: Callable[[str, Exception], None] | None) -> Iterator[str]:
+        def figures(plan: Plan, system: str) -> dict[str, Any]:
+            if system == fails:
+                raise harness.FailedRunError(system)
+            return {"seconds": 1.0}
+
+        for system in ("streams", "bound-dict"):
+            monkeypatch.setitem(harness._RUN, system, figures)
+        for line in Plan("windowed", "events", 10, 3, ("bound-dict",)).lines(failed):
+            yield line["system"]
+
+    told: list[str] = []
+    assert list(lines("bound-dict", lambda what, error: told.append(what))) == ["streams"] * 3
+    assert told == ["windowed, bound-dict"]
+    with pytest.raises(harness.FailedRunError):
+        list(lines("streams", None))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import data, harness, profile, workload
+from benchmarks import data, harness, sampler, workload
 from benchmarks.harness import Plan, summary
 from benchmarks.history import record
-from benchmarks.profile import Sampler
+from benchmarks.sampler import Sampler
 
 
 def plan(**changes: object) -> Plan:
@@ -102,15 +103,15 @@ def test_every_workload_has_the_names_of_its_contract(name: str) -> None:
 
 
 def test_the_sampler_books_time_in_libraries_on_the_line_that_called_them(tmp_path: Path) -> None:
-    sampler = Sampler()
-    ours, numpy = (f"{profile.ROOT}streams/app.py", 1, "run"), ("/x/site-packages/numpy/core.py", 3, "mean")
-    sampler.stacks.update({(ours, numpy): 3000, (ours,): 1000})
-    layers, packages, functions, lines, within = sampler.report().split("\n\n")[1:]
-    assert layers.splitlines()[1:] == [" 100.0%  event loop"]
+    looker = Sampler()
+    ours, numpy = (f"{sampler.ROOT}streams/app.py", 1, "run"), ("/x/site-packages/numpy/core.py", 3, "mean")
+    looker.stacks.update({(ours, numpy): 3000, (ours,): 1000})
+    layers, packages, functions, lines, within = looker.report(2).split("\n\n")
+    assert layers.splitlines()[1] == " 100.0%    2.000 us  event loop"
     assert packages.splitlines()[1:] == ["  75.0%  numpy/core", "  25.0%  streams/app"]
     assert functions.splitlines()[1:] == within.splitlines()[1:] == [" 100.0%  streams/app.py:run"]
     assert lines.splitlines()[1].startswith(" 100.0%  streams/app.py:1  ")
-    sampler.write(tmp_path / "stacks.txt")
+    looker.write(tmp_path / "stacks.txt")
     assert (tmp_path / "stacks.txt").read_text().splitlines()[0] == "streams/app.py:run;numpy/core.py:mean 3"
 
 
@@ -124,14 +125,29 @@ def test_the_sampler_books_time_in_libraries_on_the_line_that_called_them(tmp_pa
     ],
 )
 def test_a_stack_is_in_the_layer_of_its_innermost_file(files: list[str], expected: str) -> None:
-    stack = tuple((file if file.startswith("/") else profile.ROOT + file, 1, "f") for file in files)
-    assert profile.layer(stack) == expected
+    stack = tuple((file if file.startswith("/") else sampler.ROOT + file, 1, "f") for file in files)
+    assert sampler.layer(stack) == expected
 
 
-def test_the_sampler_sees_a_busy_function() -> None:
-    sampler = Sampler()
-    sampler.start()
-    while len(sampler.stacks) < 1:
-        sum(range(1000))
-    sampler.stop()
-    assert "test_benchmark_harness.py:test_the_sampler_sees_a_busy_function" in sampler.report()
+def test_the_sampler_sees_a_busy_function_and_other_threads() -> None:
+    looker, ends = Sampler(), threading.Event()
+
+    def beside() -> None:
+        while not ends.is_set():
+            sum(range(1000))
+
+    thread = threading.Thread(target=beside)
+    looker.start()
+    thread.start()
+    while not all(any(name in place[2] for stack in looker.stacks for place in stack) for name in ("beside", "_spin")):
+        _spin()
+    ends.set()
+    thread.join()
+    looker.stop()
+    assert "test_benchmark_harness.py:_spin" in looker.report(1)
+    assert looker.total_ns == pytest.approx(sum(looker.layers().values()) * 1e9)
+    assert looker.total_ns <= looker.process_ns
+
+
+def _spin() -> None:
+    sum(range(1000))

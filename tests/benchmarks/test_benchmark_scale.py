@@ -24,7 +24,7 @@ def test_more_keys_on_the_embedded_broker(monkeypatch: pytest.MonkeyPatch, tmp_p
     for module in (data, harness):
         monkeypatch.setattr(module, "CACHE", tmp_path)
     monkeypatch.setitem(scale.AXES, "keys", (10, 1_000))
-    lines: list[dict[str, Any]] = list(scale.cells("keys", 2_000, 1, "embedded", None))
+    lines: list[dict[str, Any]] = list(scale.lines(None, 2_000, 1, ["keys"]))
     assert [(line["at"], line["dataset"], line["answer_ok"]) for line in lines] == [
         (10, "keys-10", True),
         (1_000, "keys-1000", True),
@@ -35,14 +35,15 @@ def test_more_keys_on_the_embedded_broker(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_several_workers_need_a_kafka() -> None:
     with pytest.raises(FailedRunError, match="--transport kafka"):
-        list(scale.cells("workers", 1_000, 1, "embedded", None))
+        list(scale.lines(None, 1_000, 1, ["workers"]))
 
 
 def test_the_processes_of_a_supervisor_are_it_and_its_children() -> None:
     assert scale.processes(os.getpid())[0] == os.getpid()
 
 
-def test_the_app_is_that_of_windowed() -> None:
+def test_the_app_is_that_of_windowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMS_COMPILED", "off")
     from benchmarks.scale_app import app
 
     assert app.id == windowed.app(Path("x")).id

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, harness, topics, windowed, worker, workload
+from benchmarks import data, harness, profile, sampler, topics, windowed, worker, workload
 from benchmarks.data import Dataset
 from benchmarks.harness import Plan
 from benchmarks.measure import Job
@@ -52,11 +52,20 @@ def test_start_is_measured_from_the_command_to_the_first_record() -> None:
     assert line["seconds"] > 0 and line["events_per_s"] is None
 
 
-def test_the_profile_names_our_functions(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    job = loaded(tmp_path / "data", "stateless", "events")
-    worker.measure(Job(**{**vars(job), "profile": True}))
-    assert "streams/runtime/loop.py:Loop.run" in capfd.readouterr().err
-    assert "Loop.run" in (tmp_path / "profile-stateless-events.txt").read_text()
+@pytest.mark.parametrize(
+    "name", [name if name == "windowed" else pytest.param(name, marks=pytest.mark.slow) for name in profile.NAMES]
+)
+def test_the_layers_of_a_profile_add_up(tmp_path: Path, name: str) -> None:
+    job = loaded(tmp_path / "data", name, "events")
+    figures = worker.measure(Job(**{**vars(job), "profile": True}))
+    layers = figures["layers"]
+    known = {*sampler.LAYERS.values(), sampler.EVENT_LOOP, sampler.NATIVE_THREADS}
+    assert layers and set(layers) <= known
+    report = Path(figures["report"]).read_text()
+    total = float(report.partition("  processor time of all")[0].split()[-2])
+    assert total == pytest.approx(1e6 * sum(layers.values()) / N, rel=0.05)
+    assert "streams/runtime/loop.py:Loop.run" in report
+    assert "Loop.run" in (tmp_path / f"profile-{name}-events-streams.stacks.txt").read_text()
 
 
 class Left(Log):

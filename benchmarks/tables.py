@@ -1,0 +1,181 @@
+"""Tables in Markdown, of what a file of results says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from benchmarks import scale
+from benchmarks.figures import Case, Line, Spread, cases
+from benchmarks.goals import GOALS, goal
+from benchmarks.harness import OURS
+
+SHORT = {"events_per_s": "events/s", "seconds": "s", "p50_ms": "ms, p50", "p99_ms": "ms, p99", "peak_rss_mb": "MB"}
+LAYERS = ("fetch", "parse", "kernel", "operators", "state", "changelog", "encode", "produce", "commit", "broker")
+"""Columns of the table of layers; all others are in one."""
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table.
+
+    >>> print(markdown(["a", "b"], [["1", "2"]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    lines = ["| " + " | ".join(row) + " |" for row in [header, *rows]]
+    return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
+
+
+def number(value: float) -> str:
+    """Three digits that count.
+
+    >>> number(712_345), number(71.23), number(0.0123), number(1234)
+    ('712,000', '71.2', '0.0123', '1,230')
+    """
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:g}"
+
+
+def spread(of: Spread | None) -> str:
+    """Median and, unless there was one round only, smallest and largest."""
+    if of is None:
+        return "–"
+    if of.least == of.most:
+        return number(of.median)
+    return f"{number(of.median)} ({number(of.least)} to {number(of.most)})"
+
+
+def systems(found: Sequence[Case]) -> str:
+    """What each system did, and what ours is of it."""
+    header = [
+        "workload",
+        "system",
+        "",
+        "its figure",
+        "CPU s a million",
+        "memory MB",
+        "`streams` to it",
+        "`streams-numpy`",
+    ]
+    return markdown(header, (row for case in found for figure in case.figures for row in _systems(case, figure)))
+
+
+def _systems(case: Case, figure: str) -> Iterable[list[str]]:
+    for system in case.systems:
+        ratios = ["" if system in OURS else spread(case.ratio(ours, system, figure)) for ours in OURS]
+        yield [
+            case.key.title,
+            f"`{system}`",
+            SHORT[figure],
+            spread(case.spread(system, figure)),
+            _median(case, system, "cpu_s_per_million"),
+            _median(case, system, "peak_rss_mb"),
+            *ratios,
+        ]
+
+
+def _median(case: Case, system: str, figure: str) -> str:
+    found = case.spread(system, figure)
+    return "–" if found is None else number(found.median)
+
+
+def goals(found: Sequence[Case]) -> str:
+    """Each goal with the ratio that came out; a missed one is bold."""
+    rows = []
+    for case in found:
+        pairs = dict.fromkeys((of.peer, of.figure) for of in GOALS if of.workload == case.key.workload)
+        for peer, figure in pairs:
+            cells = [_goal(case, system, peer, figure) for system in ("streams-numpy", "streams")]
+            if any(cells):
+                rows.append([case.key.title, case.key.transport, f"`{peer}`", SHORT[figure], *cells])
+    return markdown(["workload", "broker", "beside", "", "without `fast`", "with `fast`"], rows)
+
+
+def _goal(case: Case, system: str, peer: str, figure: str) -> str:
+    wanted = goal(case.key.workload, case.key.transport, case.key.dataset, system, peer, figure)
+    found = case.ratio(system, peer, figure)
+    if wanted is None or found is None:
+        return ""
+    text = f"{spread(found)}, goal {'≥' if wanted.at_least else '≤'} {number(wanted.ratio)}"
+    return text if wanted.met(found.median) else f"**{text}**"
+
+
+def summary(found: Sequence[Case]) -> str:
+    """Events a second of everybody on Kafka, one line a workload."""
+    on_kafka = [case for case in found if case.key.transport == "kafka" and case.figures == ("events_per_s",)]
+    names = [*OURS, *dict.fromkeys(name for case in on_kafka for name in case.systems if name not in OURS)]
+    rows = ([case.key.title, *(_rate(case, name) for name in names)] for case in on_kafka)
+    return markdown(["events/s", *(f"`{name}`" for name in names)], rows)
+
+
+def _rate(case: Case, system: str) -> str:
+    found = case.spread(system, "events_per_s")
+    return "–" if found is None else number(found.median)
+
+
+def layers(lines: Iterable[Line]) -> str:
+    """Microseconds of processor time an event, by layer: the newest profile of each workload."""
+    rows = []
+    for line in profiles(lines):
+        spent = {name: 1e6 * seconds / line["n"] for name, seconds in line["layers"].items()}
+        rest = sum(us for name, us in spent.items() if name not in LAYERS)
+        cells = [f"{us:.2f}" for us in (*(spent.get(name, 0.0) for name in LAYERS), rest, sum(spent.values()))]
+        rows.append([line["workload"], f"`{line['profile']}`", *cells])
+    return markdown(["workload", "", *LAYERS, "rest", "in all"], rows)
+
+
+def profiles(lines: Iterable[Line]) -> list[Line]:
+    """The newest profile of each workload and system."""
+    found = {(line["workload"], line["transport"], line["profile"]): line for line in lines if "profile" in line}
+    return sorted(found.values(), key=lambda line: list(OURS).index(line["profile"]))
+
+
+def growth(lines: Sequence[Line]) -> str:
+    """How cost grows: the newest measurement of each axis."""
+    rows = []
+    for axis in scale.AXES:
+        of = [line for line in lines if line.get("axis") == axis]
+        newest = [line for line in of if line["comparison"] == max(line["comparison"] for line in of)]
+        summed = scale.summary(axis, newest)
+        for at, rate in summed["rate"].items():
+            first = next(line for line in newest if line["at"] == at)
+            cells = [f"{rate:.2f}", f"{summed['cpu'][at]:.2f}", number(summed["peak_rss_mb"][at])]
+            cores = summed["broker_cores"].get(at)
+            groups = first.get("groups_per_event")
+            rows.append([axis, f"{at:,}", *cells, "" if cores is None else f"{cores:.2f}", f"{groups or ''}"])
+    header = [
+        "axis",
+        "at",
+        "rate, to the first",
+        "CPU an event",
+        "memory MB",
+        "broker's cores",
+        "groups an event",
+    ]
+    return markdown(header, rows)
+
+
+def measured_with(lines: Sequence[Line]) -> str:
+    """Machine, versions, commits and rounds of figures."""
+    machines = dict.fromkeys(_machine(line) for line in lines)
+    versions: dict[str, str] = {}
+    for line in lines:
+        versions |= line.get("versions", {})
+    commits = dict.fromkeys(line["commit"] for line in lines)
+    dates = [line["comparison"][:10] for line in lines]
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{min(dates)} to {max(dates)}; {'; '.join(machines)}; {named}; commit {', '.join(commits)}."
+
+
+def _machine(line: Line) -> str:
+    of = line["machine"]
+    return f"{of['cpus']} processors ({of['processor']}), {of['memory_gb']} GB, {of['system']}"
+
+
+def report(lines: Sequence[Line]) -> str:
+    """All tables, for a terminal."""
+    found = cases(lines)
+    parts = [systems(found), goals(found)] if found else []
+    parts += [layers(lines)] if profiles(lines) else []
+    parts += [growth(lines)] if any("axis" in line for line in lines) else []
+    return "\n\n".join([*parts, measured_with(lines)] if lines else ["nothing was measured"])
