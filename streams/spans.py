@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,23 @@ class Spans(NamedTuple):
     buffer: bytes
     starts: Int64Array
     stops: Int64Array
+
+    @classmethod
+    def of(cls, rows: Sequence[bytes]) -> Spans:
+        """Of rows one by one.
+
+        >>> Spans.of([b"AA", b"UA"]).cut()
+        [b'AA', b'UA']
+        """
+        stops = np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)))
+        return cls.between(b"".join(rows), stops)
+
+    @classmethod
+    def between(cls, buffer: bytes, stops: Int64Array) -> Spans:
+        """Rows that stand one behind the other, by where each ends."""
+        starts = np.zeros(len(stops), np.int64)
+        starts[1:] = stops[:-1]
+        return cls(buffer, starts, stops)
 
     def rows(self, chosen: slice | npt.NDArray[Any]) -> Spans:
         """Some of the rows: a slice is a view, a mask makes copies of the positions."""

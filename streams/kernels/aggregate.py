@@ -13,11 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams.columns import Column
 from streams.errors import NeedsRows
+from streams.kernels.msgpack import ZERO, Item, Layout, array_of
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
 Slots = npt.NDArray[np.intp]
+
+_EXACT = 2**53
+"""Ints up to this are floats as well."""
 
 _SAFE = float(2**62)
 """Sums below this in float64 are below 2^63 in int64, whatever was rounded."""
@@ -28,12 +33,17 @@ class Kernel:
     """One aggregate over inputs of one dtype.
 
     `columns`: dtype and initial value of each state array. `update(arrays, slots, values)` folds `values[i]` into
-    `slots[i]`. `states(arrays, slots)` gives states as the row form has them, `load(arrays, slot, state)` takes one.
+    `slots[i]`; `twin` is the name of the function of `compiled.folds` that does the same. `states(arrays, slots)` gives
+    states as the row form has them, `layout` their elements as they are stored, `finals` what the user sees of them;
+    `load(arrays, slot, state)` takes one.
     """
 
     columns: tuple[tuple[type, Any], ...]
     update: Callable[[Arrays, Slots, Array], None]
+    twin: str
     states: Callable[[Arrays, Slots], list[Any]]
+    layout: Callable[[Arrays, Slots], Layout]
+    finals: Callable[[Arrays, Slots], Column]
     load: Callable[[Arrays, int, Any], None]
 
     def allocate(self, capacity: int) -> Arrays:
@@ -97,6 +107,18 @@ def _last(arrays: Arrays, slots: Slots, values: Array) -> None:
     arrays[1][slots] = True
 
 
+def _spread(arrays: Arrays, slots: Slots, values: Array) -> None:
+    """Row by row: each step goes on from the one before."""
+    counts, means, squares = arrays
+    for slot, value in zip(slots.tolist(), values.astype(np.float64).tolist(), strict=True):
+        mean = float(means[slot])
+        delta = value - mean
+        counts[slot] += 1
+        mean += delta / int(counts[slot])
+        means[slot] = mean
+        squares[slot] = float(squares[slot]) + abs(delta * (value - mean))
+
+
 def _plain_states(arrays: Arrays, slots: Slots) -> list[Any]:
     states: list[Any] = arrays[0][slots].tolist()
     return states
@@ -110,6 +132,58 @@ def _seen_states(arrays: Arrays, slots: Slots) -> list[Any]:
 def _mean_states(arrays: Arrays, slots: Slots) -> list[Any]:
     pairs = zip(arrays[0][slots].tolist(), arrays[1][slots].tolist(), strict=True)
     return [(total, n) if n else (0, 0) for total, n in pairs]
+
+
+def _spread_states(arrays: Arrays, slots: Slots) -> list[Any]:
+    return list(zip(*(array[slots].tolist() for array in arrays), strict=True))
+
+
+def _plain_layout(arrays: Arrays, slots: Slots) -> Layout:
+    return [Item(arrays[0][slots])]
+
+
+def _seen_layout(arrays: Arrays, slots: Slots) -> Layout:
+    return [Item(arrays[0][slots], arrays[1][slots])]
+
+
+def _mean_layout(arrays: Arrays, slots: Slots) -> Layout:
+    counts = arrays[1][slots]
+    return [*array_of(2), Item(arrays[0][slots], counts > 0, ZERO), Item(counts)]
+
+
+def _spread_layout(arrays: Arrays, slots: Slots) -> Layout:
+    return [*array_of(3), *(Item(array[slots]) for array in arrays)]
+
+
+def _plain_finals(arrays: Arrays, slots: Slots) -> Column:
+    return Column(arrays[0][slots])
+
+
+def _seen_finals(arrays: Arrays, slots: Slots) -> Column:
+    return _present(arrays[0][slots], arrays[1][slots])
+
+
+def _mean_finals(arrays: Arrays, slots: Slots) -> Column:
+    sums, counts = arrays[0][slots], arrays[1][slots]
+    some = counts > 0
+    if sums.dtype == np.int64 and bool((np.abs(sums) > _EXACT).any() | (sums < -_EXACT).any()):
+        pairs = zip(sums.tolist(), counts.tolist(), strict=True)
+        return _present(np.array([total / n if n else 0.0 for total, n in pairs], np.float64), some)
+    return _present(sums / np.maximum(counts, 1), some)
+
+
+def _variance_finals(arrays: Arrays, slots: Slots) -> Column:
+    counts = arrays[0][slots]
+    return _present(arrays[2][slots] / np.maximum(counts - 1, 1), counts > 1)
+
+
+def _deviation_finals(arrays: Arrays, slots: Slots) -> Column:
+    variances = _variance_finals(arrays, slots)
+    return Column(np.sqrt(variances.values), variances.valid)
+
+
+def _present(values: Array, there: npt.NDArray[np.bool_]) -> Column:
+    return Column(values, None if there.all() else there)
 
 
 def _load_plain(arrays: Arrays, slot: int, state: Any) -> None:
@@ -129,6 +203,12 @@ def _load_mean(arrays: Arrays, slot: int, state: Any) -> None:
         arrays[0][slot], arrays[1][slot] = state
 
 
+def _load_spread(arrays: Arrays, slot: int, state: Any) -> None:
+    for array, part in zip(arrays, state, strict=True):
+        _check_kind(array, part)
+        array[slot] = part
+
+
 def _check_kind(array: Array, state: Any) -> None:
     fits = type(state) is float if array.dtype == np.float64 else type(state) is int and abs(state) < 2**63
     if not fits:
@@ -138,29 +218,40 @@ def _check_kind(array: Array, state: Any) -> None:
 _SEEN = (np.bool_, False)
 
 
-def _seen(dtype: type, initial: Any, update: Callable[[Arrays, Slots, Array], None]) -> Kernel:
-    return Kernel(((dtype, initial), _SEEN), update, _seen_states, _load_seen)
+def _seen(dtype: type, initial: Any, update: Callable[[Arrays, Slots, Array], None], twin: str) -> Kernel:
+    return Kernel(((dtype, initial), _SEEN), update, twin, _seen_states, _seen_layout, _seen_finals, _load_seen)
 
 
-_COUNT = Kernel(((np.int64, 0),), _count, _plain_states, _load_plain)
-_INT_SUM = _seen(np.int64, 0, _sum)
-_INT_MEAN = Kernel(((np.int64, 0), (np.int64, 0)), _mean, _mean_states, _load_mean)
-_FLOAT_MEAN = Kernel(((np.float64, 0.0), (np.int64, 0)), _mean, _mean_states, _load_mean)
+def _mean_of(dtype: type, twin: str) -> Kernel:
+    return Kernel(((dtype, 0), (np.int64, 0)), _mean, twin, _mean_states, _mean_layout, _mean_finals, _load_mean)
+
+
+def _spread_by(finals: Callable[[Arrays, Slots], Column]) -> Mapping[str, Kernel]:
+    columns = (np.int64, 0), (np.float64, 0.0), (np.float64, 0.0)
+    kernel = Kernel(columns, _spread, "spread", _spread_states, _spread_layout, finals, _load_spread)
+    return {"b": kernel, "i": kernel, "f": kernel}
+
+
+_COUNT = Kernel(((np.int64, 0),), _count, "count", _plain_states, _plain_layout, _plain_finals, _load_plain)
+_INT_SUM = _seen(np.int64, 0, _sum, "sum_ints")
+_INT_MEAN = _mean_of(np.int64, "mean_ints")
 _LIMITS = np.iinfo(np.int64)
 
 KERNELS: Mapping[str, Mapping[str, Kernel]] = {
     "count": {"b": _COUNT, "i": _COUNT, "f": _COUNT, "O": _COUNT},
-    "sum": {"b": _INT_SUM, "i": _INT_SUM, "f": _seen(np.float64, 0.0, _sum)},
-    "mean": {"b": _INT_MEAN, "i": _INT_MEAN, "f": _FLOAT_MEAN},
+    "sum": {"b": _INT_SUM, "i": _INT_SUM, "f": _seen(np.float64, 0.0, _sum, "sum_floats")},
+    "mean": {"b": _INT_MEAN, "i": _INT_MEAN, "f": _mean_of(np.float64, "mean_floats")},
     "min": {
-        "i": _seen(np.int64, _LIMITS.max, _extreme(np.minimum)),
-        "f": _seen(np.float64, np.nan, _extreme(np.fmin)),
+        "i": _seen(np.int64, _LIMITS.max, _extreme(np.minimum), "min_ints"),
+        "f": _seen(np.float64, np.nan, _extreme(np.fmin), "min_floats"),
     },
     "max": {
-        "i": _seen(np.int64, _LIMITS.min, _extreme(np.maximum)),
-        "f": _seen(np.float64, np.nan, _extreme(np.fmax)),
+        "i": _seen(np.int64, _LIMITS.min, _extreme(np.maximum), "max_ints"),
+        "f": _seen(np.float64, np.nan, _extreme(np.fmax), "max_floats"),
     },
-    "first": {"i": _seen(np.int64, 0, _first), "f": _seen(np.float64, 0.0, _first)},
-    "last": {"i": _seen(np.int64, 0, _last), "f": _seen(np.float64, 0.0, _last)},
+    "first": {"i": _seen(np.int64, 0, _first, "first"), "f": _seen(np.float64, 0.0, _first, "first")},
+    "last": {"i": _seen(np.int64, 0, _last, "last"), "f": _seen(np.float64, 0.0, _last, "last")},
+    "variance": _spread_by(_variance_finals),
+    "stddev": _spread_by(_deviation_finals),
 }
 """By name of the aggregate and kind of the input's dtype; what is not here runs on rows."""

@@ -1,6 +1,6 @@
 """Keys by their bytes: a hash table with open addressing, whose keys stand one behind the other in an arena.
 
-Hashes only say where to look; keys are compared byte for byte. Codes are given by who adds the keys.
+Hashes only say where to look; keys are compared byte for byte.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.spans import Spans
 Int64Array = npt.NDArray[np.int64]
 
 _FIRST_PLACES = 1 << 12
-_FULL = 0.6
+_FIRST_BYTES = 1 << 16
 EMPTY = -1
 
 
@@ -40,28 +40,39 @@ def _is_key(buffer, start, stop, arena, arena_start, arena_stop):  # type: ignor
 
 
 @native(
-    buffer="bytes", starts="int64s", stops="int64s", rows="count",
-    places="int64s", mask="count", arena="bytes", bounds="int64s", codes="int64s",
+    buffer="bytes", starts="int64s", stops="int64s", first="count", rows="count",
+    places="int64s", mask="count", arena="bytes", room="count", bounds="int64s", known="int64s", codes="int64s",
 )  # fmt: skip
-def _find(buffer, starts, stops, rows, places, mask, arena, bounds, codes):  # type: ignore[no-untyped-def]
-    """The code of each key into `codes`, `EMPTY` for one that is not there; how many those are."""
-    unknown = 0
-    for row in range(rows):
+def _encode(buffer, starts, stops, first, rows, places, mask, arena, room, bounds, known, codes):  # type: ignore[no-untyped-def]
+    """The code of each key from row `first` on into `codes`; those that are not there get the next codes. The row at
+    which the table is too full to go on, or `rows`. `known` has the number of keys, `room` is that of the arena.
+    """
+    for row in range(first, rows):
         start, stop = starts[row], stops[row]
         place = _place(buffer, start, stop, mask)
         code = places[place]
         while code != EMPTY and not _is_key(buffer, start, stop, arena, bounds[code], bounds[code + 1]):
             place = (place + 1) & mask
             code = places[place]
+        if code == EMPTY:
+            code = known[0]
+            end = bounds[code]
+            if 2 * code >= mask or end + stop - start > room:
+                return row
+            for at in range(start, stop):
+                arena[end] = buffer[at]
+                end += 1
+            bounds[code + 1] = end
+            places[place] = code
+            known[0] = code + 1
         codes[row] = code
-        unknown += code == EMPTY
-    return unknown
+    return rows
 
 
-@native(places="int64s", mask="count", arena="bytes", bounds="int64s", first="count", stop="count")
-def _add(places, mask, arena, bounds, first, stop):  # type: ignore[no-untyped-def]
-    """Puts the keys of these codes into the table."""
-    for code in range(first, stop):
+@native(places="int64s", mask="count", arena="bytes", bounds="int64s", keys="count")
+def _place_all(places, mask, arena, bounds, keys):  # type: ignore[no-untyped-def]
+    """Puts all keys into a table that is empty."""
+    for code in range(keys):
         place = _place(arena, bounds[code], bounds[code + 1], mask)
         while places[place] != EMPTY:
             place = (place + 1) & mask
@@ -70,43 +81,57 @@ def _add(places, mask, arena, bounds, first, stop):  # type: ignore[no-untyped-d
 
 
 class KeyTable:
-    """Codes of keys, counted from 0 in the order in which they are added.
+    """Codes of keys, counted from 0 in the order in which they come.
+
+    `arena[bounds[code]:bounds[code + 1]]` is the key of a code.
 
     >>> table = KeyTable()
-    >>> table.add([b"AA", b"UA"])
-    >>> table.find(Spans(b"UAAAXX", np.array([0, 2, 4]), np.array([2, 4, 6]))).tolist()
-    [1, 0, -1]
+    >>> table.encode(Spans(b"UAAA", np.array([0, 2]), np.array([2, 4]))).tolist()
+    [0, 1]
+    >>> table.encode(Spans(b"XXAA", np.array([0, 2]), np.array([2, 4]))).tolist(), len(table), table.key(2)
+    ([2, 1], 3, b'XX')
     """
 
     def __init__(self) -> None:
         self._places = np.full(_FIRST_PLACES, EMPTY, np.int64)
-        self._arena = np.empty(0, np.uint8)
-        self._bounds = np.zeros(1, np.int64)
+        self._known = np.zeros(1, np.int64)
+        self.arena = np.empty(_FIRST_BYTES, np.uint8)
+        self.bounds = np.zeros(_FIRST_PLACES, np.int64)
 
     def __len__(self) -> int:
-        return len(self._bounds) - 1
+        return int(self._known[0])
 
-    def find(self, keys: Spans) -> Int64Array:
-        """The code of each key, -1 for those that were not added."""
+    def encode(self, keys: Spans) -> Int64Array:
+        """The code of each key; one that was not there gets the next. None of them is null."""
         codes = np.empty(len(keys.starts), np.int64)
         buffer = np.frombuffer(keys.buffer, np.uint8)
         starts, stops = np.ascontiguousarray(keys.starts), np.ascontiguousarray(keys.stops)
-        _find(buffer, starts, stops, len(codes), *self._table, codes)
-        return codes
+        done = 0
+        while True:
+            places, mask, arena, bounds = self._table
+            done = _encode(
+                buffer, starts, stops, done, len(codes), places, mask, arena, len(arena), bounds, self._known, codes
+            )
+            if done == len(codes):
+                return codes
+            self._grow(int(stops[done] - starts[done]))
 
-    def add(self, keys: list[bytes]) -> None:
-        """Gives the next codes to keys that are not there."""
-        first, joined = len(self), np.frombuffer(b"".join(keys), np.uint8)
-        self._arena = np.concatenate([self._arena, joined])
-        stops = self._bounds[-1] + np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))
-        self._bounds = np.concatenate([self._bounds, stops])
-        if len(self) > _FULL * len(self._places):
-            places = len(self._places)
-            while len(self) > _FULL / 2 * places:
-                places *= 2
-            self._places, first = np.full(places, EMPTY, np.int64), 0
-        _add(*self._table, first, len(self))
+    def key(self, code: int) -> bytes:
+        return self.arena[self.bounds[code] : self.bounds[code + 1]].tobytes()
+
+    def _grow(self, key_bytes: int) -> None:
+        """Makes room for at least one key more."""
+        known = len(self)
+        if 2 * known >= len(self._places) - 1:
+            self._places = np.full(2 * len(self._places), EMPTY, np.int64)
+            self.bounds = np.concatenate([self.bounds, np.zeros_like(self.bounds)])
+            _place_all(*self._table, known)
+        used = int(self.bounds[known])
+        if used + key_bytes > len(self.arena):
+            arena = np.empty(max(2 * len(self.arena), used + key_bytes), np.uint8)
+            arena[:used] = self.arena[:used]
+            self.arena = arena
 
     @property
     def _table(self) -> tuple[Any, ...]:
-        return self._places, len(self._places) - 1, self._arena, self._bounds
+        return self._places, len(self._places) - 1, self.arena, self.bounds

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.batch import Batch
+from streams.columns import Column
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.aggregations.folding import IMMUTABLE, Folding
 from streams.operators.aggregations.state_form import form_of
@@ -21,6 +22,7 @@ from streams.operators.base import Blocked, TaskContext
 from streams.operators.calls import FAILED
 from streams.operators.failures import TryAgain
 from streams.operators.row_context import RowContext
+from streams.spans import Spans
 
 Slots = npt.NDArray[np.intp]
 Finish = Callable[[list[Any] | None], Batch | None]
@@ -49,8 +51,14 @@ class FoldStates(Protocol):
     def encode(self, slots: Slots) -> list[bytes | None]:
         """The states as they are stored; None: not at all."""
 
+    def pack(self, slots: Slots) -> Spans | None:
+        """What `encode` gives as spans of one buffer; None where the states are not such."""
+
     def results(self, slots: Slots) -> list[Any]:
         """What the user sees of these states."""
+
+    def columns(self, slots: Slots) -> dict[str, Column] | None:
+        """The fields of `results` as columns; None where results are no rows."""
 
 
 class RowStates:
@@ -107,8 +115,14 @@ class RowStates:
         encode, chosen = self._form.encode, [self._states[slot] for slot in slots.tolist()]
         return [None if state is None else encode(state) for state in chosen]
 
+    def pack(self, slots: Slots) -> Spans | None:
+        return None
+
     def results(self, slots: Slots) -> list[Any]:
         return [self._form.result(self._states[slot]) for slot in slots.tolist()]
+
+    def columns(self, slots: Slots) -> dict[str, Column] | None:
+        return None
 
 
 def ask_policy(

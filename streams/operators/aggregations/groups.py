@@ -7,16 +7,14 @@ that are let go are used again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
+from state.keys import time_prefix
 from streams.kernels.grouping import group_rows
 from streams.spans import Spans
-
-if TYPE_CHECKING:
-    from streams.kernels.compiled.key_table import KeyTable
 
 Int64Array = npt.NDArray[np.int64]
 Slots = npt.NDArray[np.intp]
@@ -34,7 +32,6 @@ class Groups:
         self._step_ms = step_ms
         self._code_of: dict[bytes, int] = {}
         self._key_of: list[bytes] = []
-        self._table: KeyTable | None = None
         self._windows: dict[int, dict[int, int]] = {}
         self._free: list[int] = []
         self._used = 0
@@ -62,18 +59,8 @@ class Groups:
         return len(self._key_of)
 
     def encode_spans(self, keys: Spans) -> Int64Array:
-        """As `encode_keys`, of keys as they were fetched; none is null. For the compiled twin."""
-        if self._table is None:
-            from streams.kernels.compiled.key_table import KeyTable
-
-            self._table = KeyTable()
-        if len(self._table) < len(self._key_of):  # some came another way
-            self._table.add(self._key_of[len(self._table) :])
-        codes = self._table.find(keys)
-        unknown = np.flatnonzero(codes < 0)
-        if len(unknown):
-            codes[unknown] = self.encode_keys(keys.rows(unknown).cut())  # type: ignore[arg-type]  # none is null
-        return codes
+        """As `encode_keys`, of keys as they were fetched; none is null."""
+        return self.encode_keys(keys.cut())  # type: ignore[arg-type]  # none is None
 
     def encode_keys(self, keys: Sequence[bytes]) -> Int64Array:
         """A dense code for each key."""
@@ -86,8 +73,11 @@ class Groups:
             self._key_of += new
             return np.fromiter(map(code_of.__getitem__, keys), np.int64, len(keys))
 
-    def locate(self, codes: Int64Array, starts: Int64Array) -> tuple[Slots, Slots]:
-        """The slot of each (key code, start) pair, and the slots that are new: their state is yet to be filled in."""
+    def locate(self, codes: Int64Array, rows: Slots, starts: Int64Array) -> tuple[Slots, Slots]:
+        """The slot of each pair of `codes[rows[i]]` and `starts[i]`, and the slots that are new: their state is yet to
+        be filled in.
+        """
+        codes = codes if len(rows) == len(codes) and bool((rows == np.arange(len(rows))).all()) else codes[rows]
         first, width = int(starts.min()), len(self._key_of)
         index = (starts - first) // self._step_ms
         unique, inverse = group_rows(index * width + codes, (int(index.max()) + 1) * width)
@@ -139,11 +129,24 @@ class Groups:
         key_of = self._key_of
         return [key_of[code] for code in self.codes[slots].tolist()]
 
-    def of_start(self, start: int) -> list[int]:
+    def key_spans(self, slots: Slots, *, with_starts: bool = False) -> Spans:
+        """The key of each slot; `with_starts` as the store has it, the start of the window before it."""
+        keys = self.keys(slots)
+        if with_starts:
+            starts = self.starts[slots].tolist()
+            prefixes = {start: time_prefix(start) for start in set(starts)}
+            keys = [prefixes[start] + key for start, key in zip(starts, keys, strict=True)]
+        return Spans.of(keys)
+
+    def of_start(self, start: int) -> Slots:
         """Slots of one window, in the order of their keys."""
         window = self._windows.get(start, {})
         by_key = sorted(window, key=self._key_of.__getitem__)
-        return [window[code] for code in by_key]
+        return np.fromiter(map(window.__getitem__, by_key), np.intp, len(by_key))
+
+    def slots(self) -> Slots:
+        """Of all groups."""
+        return np.fromiter(chain.from_iterable(window.values() for window in self._windows.values()), np.intp)
 
     def dirty_slots(self) -> Slots:
         return np.flatnonzero(self.dirty[: self._used])
@@ -160,9 +163,9 @@ class Groups:
         self._free += dropped
         return dropped
 
-    def drop_start(self, start: int) -> None:
-        """Forgets a window's groups."""
-        slots = list(self._windows.pop(start, {}).values())
-        if slots:
+    def drop_starts(self, upto: int) -> None:
+        """Forgets the groups of the windows up to that start."""
+        for start in [start for start in self._windows if start <= upto]:
+            slots = list(self._windows.pop(start).values())
             self.dirty[np.array(slots, np.intp)] = False
             self._free += slots

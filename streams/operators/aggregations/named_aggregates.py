@@ -19,11 +19,13 @@ from streams.errors import NeedsRows
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import AggregateNode, NamedAggregates
+from streams.kernels.msgpack import Item, array_of, pack
 from streams.operators.aggregations.fold_states import Finish, ask_policy
 from streams.operators.aggregations.slot_states import SlotStates
 from streams.operators.aggregations.state_form import GroupForm
 from streams.operators.base import TaskContext
 from streams.operators.calls import FAILED, Calls
+from streams.spans import Spans
 
 Slots = npt.NDArray[np.intp]
 
@@ -83,17 +85,17 @@ class NamedStates:
 
     def _fold(self, batch: Batch, inputs: list[Column], rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
         straight = len(rows) == len(inputs[0]) and bool((rows == np.arange(len(rows))).all())
-        columns = inputs if straight else [column[rows] for column in inputs]
         try:
-            self._fold_all(columns, slots)
+            self._fold_all(inputs, slots, None if straight else rows)
         except Exception:  # noqa: BLE001 - found again row by row, and told there
+            columns = inputs if straight else [column[rows] for column in inputs]
             return self._fold_each(batch, columns, rows.tolist(), slots, finish, [])
         return finish(None)
 
-    def _fold_all(self, columns: list[Column], slots: Slots) -> None:
+    def _fold_all(self, columns: list[Column], slots: Slots, rows: Slots | None = None) -> None:
         """A record counts for all aggregates or for none, so nothing is changed before all have agreed."""
         pairs = zip(self._states, columns, strict=True)
-        for change in [states.prepare(slots, column) for states, column in pairs]:
+        for change in [states.prepare(slots, column, rows) for states, column in pairs]:
             change()
 
     def _fold_each(
@@ -120,6 +122,20 @@ class NamedStates:
             return [_pack(states) for states in zip(*columns, strict=True)]
         except OverflowError:  # an integer of more than 64 bits among the states
             return [self._form.encode(states) for states in zip(*columns, strict=True)]
+
+    def pack(self, slots: Slots) -> Spans | None:
+        layout: list[Item | int] = [*array_of(len(self._states))]
+        for states in self._states:
+            more = states.layout(slots)
+            if more is None:
+                return None
+            layout += more
+        return pack(layout, len(slots))
+
+    def columns(self, slots: Slots) -> dict[str, Column] | None:
+        if not self._form.fields:
+            return None
+        return {field: states.finals(slots) for field, states in zip(self._form.fields, self._states, strict=True)}
 
     def results(self, slots: Slots) -> list[Any]:
         return self._form.rows([states.results(slots) for states in self._states])

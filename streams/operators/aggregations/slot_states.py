@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.aggregates import Aggregate
-from streams.columns import Column
+from streams.columns import Column, column_from_values
 from streams.errors import NeedsRows
+from streams.kernels import compiled
 from streams.kernels.aggregate import KERNELS, Arrays, Kernel
+from streams.kernels.msgpack import Layout
+from streams.text_column import TextColumn
 
 _KINDS: dict[type, str] = {int: "i", float: "f", NoneType: ""}
 
@@ -68,19 +71,25 @@ class SlotStates:
         if self._objects is not None:
             self._objects[slot] = state
 
-    def update(self, slots: Slots, inputs: Column) -> None:
-        """Fold row i of `inputs` into `slots[i]`, in order; None is left out. Nothing is changed if a fold raises."""
-        self.prepare(slots, inputs)()
+    def update(self, slots: Slots, inputs: Column, rows: Slots | None = None) -> None:
+        """Fold row `rows[i]` of `inputs` (row i, if `rows` is None) into `slots[i]`, in order; None is left out.
+        Nothing is changed if a fold raises.
+        """
+        self.prepare(slots, inputs, rows)()
 
-    def prepare(self, slots: Slots, inputs: Column) -> Callable[[], None]:
+    def prepare(self, slots: Slots, inputs: Column, rows: Slots | None = None) -> Callable[[], None]:
         """`update` in two steps, for several aggregates that change all or none: raises what a fold raises, and changes
         nothing before the answer is called.
         """
+        if compiled.ready() and self._objects is None and _has_some(inputs, rows) and self._fits(_kind(inputs)):
+            return lambda: self._fold_compiled(slots, inputs, rows)
+        if rows is not None:
+            inputs = inputs[rows]
         if inputs.valid is not None:
             slots, inputs = slots[inputs.valid], Column(inputs.values[inputs.valid])
         if not len(slots):
             return lambda: None
-        if self._objects is None and self._fits(inputs.values):
+        if self._objects is None and self._fits(inputs.values.dtype.kind):
             return lambda: self._fold_arrays(slots, inputs.values)
         changed = self._folded_objects(slots, inputs.values)
         return lambda: self._put_objects(changed)
@@ -98,6 +107,18 @@ class SlotStates:
         """What the user sees of the states."""
         return list(map(self._aggregate.finalize, self.states(slots)))
 
+    def finals(self, slots: Slots) -> Column:
+        """The same as a column."""
+        if self._objects is None and self._kernel is not None:
+            return self._kernel.finals(self._arrays, slots)
+        return column_from_values(self.results(slots))
+
+    def layout(self, slots: Slots) -> Layout | None:
+        """The states as they are stored, for `msgpack.pack`; None if they are no numbers."""
+        if self._objects is None and self._kernel is not None:
+            return self._kernel.layout(self._arrays, slots)
+        return None
+
     def _choose(self, kind: str | None) -> None:
         """The kernel for inputs of a kind; none yet for "", which tells nothing; objects where there is no kernel."""
         if kind == "":
@@ -108,10 +129,10 @@ class SlotStates:
         else:
             self._arrays = self._kernel.allocate(self._capacity)
 
-    def _fits(self, values: npt.NDArray[Any]) -> bool:
+    def _fits(self, kind: str) -> bool:
         if self._kernel is None:
-            self._choose(values.dtype.kind)
-        return self._kernel is not None and self._kernels.get(values.dtype.kind) is self._kernel
+            self._choose(kind)
+        return self._kernel is not None and self._kernels.get(kind) is self._kernel
 
     def _fold_arrays(self, slots: Slots, values: npt.NDArray[Any]) -> None:
         assert self._kernel is not None
@@ -119,6 +140,16 @@ class SlotStates:
             self._kernel.update(self._arrays, slots, values)
         except NeedsRows:  # numbers: as objects they fold without an error
             self._put_objects(self._folded_objects(slots, values))
+
+    def _fold_compiled(self, slots: Slots, inputs: Column, rows: Slots | None) -> None:
+        from streams.kernels.compiled.folds import fold
+
+        assert self._kernel is not None
+        if not fold(self._kernel, self._arrays, slots, rows, inputs):
+            present = inputs if rows is None else inputs[rows]
+            if present.valid is not None:
+                slots, present = slots[present.valid], Column(present.values[present.valid])
+            self._put_objects(self._folded_objects(slots, present.values))
 
     def _folded_objects(self, slots: Slots, values: npt.NDArray[Any]) -> dict[int, Any]:
         states, fold = self._as_objects(), self._aggregate.fold
@@ -137,3 +168,15 @@ class SlotStates:
             self._objects = self.states(np.arange(self._capacity))
             self._arrays = ()
         return self._objects
+
+
+def _kind(inputs: Column) -> str:
+    """That of the column's dtype; no text is made for it."""
+    return "O" if isinstance(inputs, TextColumn) else inputs.values.dtype.kind
+
+
+def _has_some(inputs: Column, rows: Slots | None) -> bool:
+    """Whether a row is not None."""
+    if inputs.valid is None:
+        return bool(len(inputs) if rows is None else len(rows))
+    return bool(inputs.valid.any() if rows is None else inputs.valid[rows].any())

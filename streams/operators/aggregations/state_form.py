@@ -58,6 +58,8 @@ class GroupForm:
         self.parts: tuple[Aggregate, ...] = tuple(part for _, part in fold.parts)
         self._scalar = fold.scalar
         self._row = value_type
+        self.fields: tuple[str, ...] = () if fold.scalar else value_type.__struct_fields__
+        """The names of the results; none where there is one without a name."""
 
     def encode(self, states: tuple[Any, ...]) -> bytes:
         return _pack([part.encode(state) for part, state in zip(self.parts, states, strict=True)])

@@ -13,7 +13,7 @@ from streams import agg
 from streams.batch import Batch
 from streams.dsl.stream import Stream
 from streams.graph.definitions import TopicDef
-from streams.operators.aggregations import aggregate as aggregate_module
+from streams.operators.aggregations import kept_groups
 from streams.windows import Windowed
 
 SECOND = 1_000
@@ -191,7 +191,7 @@ def test_emit_close_comes_when_time_moves_without_a_record(bench: Callable[..., 
 
 
 def test_more_results_than_a_piece_come_in_pieces(bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aggregate_module, "PIECE_ROWS", 2)
+    monkeypatch.setattr(kept_groups, "PIECE_ROWS", 2)
     rows = [(f"k{n}", 1, 5) for n in range(7)]
     made = bench(lambda s: s.group_by_key().count())
     made.send(*rows)
@@ -397,12 +397,12 @@ def test_a_window_that_comes_and_goes_between_two_commits_is_never_stored(bench:
 
 
 def test_groups_are_put_aside_when_there_are_many(bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aggregate_module, "GROUPS_IN_MEMORY_MAX", 3)
+    monkeypatch.setattr(kept_groups, "GROUPS_IN_MEMORY_MAX", 3)
     made = bench(lambda s: s.group_by_key().count(name="t").emit("update"))
     made.send(*[(f"k{n}", 1) for n in range(5)])
-    assert len(made.operator._groups) == 5
+    assert len(made.operator._kept.groups) == 5
     made.commit()
-    assert len(made.operator._groups) == 0
+    assert len(made.operator._kept.groups) == 0
     assert [row.value for row in made.send(("k1", 1), ("k9", 1), ("k1", 1))] == [2, 1, 3]
 
 

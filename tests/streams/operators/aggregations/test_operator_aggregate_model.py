@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 import streams
 from streams import agg
-from streams.operators.aggregations import aggregate as aggregate_module
+from streams.operators.aggregations import kept_groups
 from streams.windows import Windowed
 from tests.streams.operators.aggregations.window_histories import Out, Row, run
+
+pytestmark = pytest.mark.usefixtures("twin")
 
 
 @dataclass
@@ -185,7 +187,7 @@ def test_cuts_commits_and_crashes_change_nothing(
     window: tuple[int, int, int] | None,
     emit: str,
 ) -> None:
-    monkeypatch.setattr(aggregate_module, "GROUPS_IN_MEMORY_MAX", in_memory)
+    monkeypatch.setattr(kept_groups, "GROUPS_IN_MEMORY_MAX", in_memory)
     if window is None and emit == "close":
         emit = "commit"
     build, fold, read = FOLDS[name]

@@ -17,6 +17,8 @@ from streams import agg
 from streams.operators.aggregations.fold_states import RowStates
 from streams.operators.aggregations.named_aggregates import NamedStates
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 
 class Reading(streams.Record):
     n: int | None = None
@@ -61,25 +63,34 @@ LOOSE = st.tuples(st.sampled_from("ab"), st.none() | INTS | FLOATS | st.booleans
 
 def told(states: Any, slots: Any) -> list[Any]:
     """What is read back of what is stored, and what is shown: repr tells -0.0, NaN, True and 1 apart."""
-    stored = [repr(states._form.decode(payload)) for payload in states.encode(slots)]
-    return [stored, [repr(result) for result in states.results(slots)]]
+    stored = states.encode(slots)
+    packed, columns = states.pack(slots), states.columns(slots)
+    assert packed is None or packed.cut() == stored
+    shown = [repr(result) for result in states.results(slots)]
+    if columns is not None:
+        rows = zip(*(column.to_list() for column in columns.values()), strict=True)
+        assert [repr(states._form._row(*row)) for row in rows] == shown
+    return [[repr(states._form.decode(payload)) for payload in stored], shown]
 
 
 def both(bench: Callable[..., Any], named: dict[str, Any], value_type: Any, rows: list[Any], cuts: list[int]) -> None:
     build = lambda s: s.group_by_key().aggregate(**named, name="t")  # noqa: E731
     by_array = bench(build, value_type=value_type, policy=streams.skip())
     by_row = bench(build, value_type=value_type, policy=streams.skip())
-    by_row.operator._states = RowStates(by_row.node, by_row.context)
-    assert isinstance(by_array.operator._states, NamedStates)
+    by_row.operator._kept.states = RowStates(by_row.node, by_row.context)
+    assert isinstance(by_array.operator._kept.states, NamedStates)
     edges = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
     for start, stop in pairwise(edges):
         for made in (by_array, by_row):
             made.send(*rows[start:stop])
-        slots = np.arange(len(by_row.operator._groups))
-        good = slots[by_row.operator._groups.timestamps[slots] >= 0]
-        assert told(by_array.operator._states, good) == told(by_row.operator._states, good)
+        slots = np.arange(len(by_row.operator._kept.groups))
+        good = slots[by_row.operator._kept.groups.timestamps[slots] >= 0]
+        assert told(by_array.operator._kept.states, good) == told(by_row.operator._kept.states, good)
     assert by_array.counts == by_row.counts
-    assert by_array.operator._groups.timestamps[slots].tolist() == by_row.operator._groups.timestamps[slots].tolist()
+    assert (
+        by_array.operator._kept.groups.timestamps[slots].tolist()
+        == by_row.operator._kept.groups.timestamps[slots].tolist()
+    )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

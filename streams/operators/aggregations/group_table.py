@@ -1,0 +1,155 @@
+"""The compiled twin of `Groups`: slots for groups, without a Python object a key or a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.kernels.compiled import group_slots
+from streams.kernels.compiled.key_table import KeyTable
+from streams.operators.aggregations.groups import Groups
+from streams.spans import Spans
+
+Int64Array = npt.NDArray[np.int64]
+Slots = npt.NDArray[np.intp]
+
+_FIRST_CAPACITY = 1024
+_NOBODY = -1
+
+
+class GroupTable:
+    """As `Groups`."""
+
+    def __init__(self, capacity: int = _FIRST_CAPACITY) -> None:
+        self._keys = KeyTable()
+        self._places = np.full(2 * capacity, group_slots.EMPTY, np.int64)
+        self._free = np.arange(capacity, dtype=np.int64)[::-1].copy()
+        self._free_slots = capacity
+        self._starts: set[int] = set()
+        self.codes = np.full(capacity, _NOBODY, np.int64)
+        self.starts = np.zeros(capacity, np.int64)
+        self.timestamps = np.zeros(capacity, np.int64)
+        self.dirty = np.zeros(capacity, np.bool_)
+
+    @classmethod
+    def of(cls, groups: Groups) -> GroupTable:
+        """The same groups in the same slots."""
+        made = cls(groups.capacity)
+        slots = groups.slots()
+        made.codes[slots] = made.encode_keys(groups.keys(slots))
+        made.starts, made.timestamps, made.dirty = groups.starts, groups.timestamps, groups.dirty
+        made._starts = set(groups.open_starts)
+        free = np.flatnonzero(made.codes == _NOBODY)[::-1]
+        made._free[: len(free)] = free
+        made._free_slots = len(free)
+        group_slots.place_all(slots, len(slots), *made._table)
+        return made
+
+    def __len__(self) -> int:
+        return self.capacity - self._free_slots
+
+    @property
+    def capacity(self) -> int:
+        return len(self.codes)
+
+    @property
+    def open_starts(self) -> list[int]:
+        return list(self._starts)
+
+    @property
+    def key_codes(self) -> int:
+        return len(self._keys)
+
+    def encode_spans(self, keys: Spans) -> Int64Array:
+        return self._keys.encode(keys)
+
+    def encode_keys(self, keys: Sequence[bytes]) -> Int64Array:
+        return self._keys.encode(Spans.of(keys))
+
+    def locate(self, codes: Int64Array, rows: Slots, starts: Int64Array) -> tuple[Slots, Slots]:
+        self._reserve(len(rows))
+        slots, fresh = np.empty(len(rows), np.intp), np.empty(len(rows), np.intp)
+        new = group_slots.locate(
+            codes, rows, starts, len(rows), *self._table, self._free, self._free_slots, slots, fresh
+        )
+        fresh = fresh[:new]
+        if new:
+            self._free_slots -= new
+            self.timestamps[fresh] = -1
+            self.dirty[fresh] = False
+            opened = self.starts[fresh]
+            self._starts.update((int(opened[0]),) if (opened == opened[0]).all() else np.unique(opened).tolist())
+        return slots, fresh
+
+    def holds(self, start: int, key: bytes) -> bool:
+        return self._find(start, [key])[0] != group_slots.EMPTY
+
+    def key(self, slot: int) -> bytes:
+        return self._keys.key(int(self.codes[slot]))
+
+    def keys(self, slots: Slots) -> list[bytes]:
+        return self.key_spans(slots).cut()  # type: ignore[return-value]  # none is null
+
+    def key_spans(self, slots: Slots, *, with_starts: bool = False) -> Spans:
+        codes, bounds = self.codes[slots], self._keys.bounds
+        stops = np.empty(len(slots), np.int64)
+        size = int((bounds[codes + 1] - bounds[codes]).sum()) + 8 * with_starts * len(slots)
+        keys = np.empty(size, np.uint8)
+        group_slots.write_keys(
+            slots, len(slots), self.codes, self.starts, self._keys.arena, bounds, with_starts, keys, stops
+        )
+        return Spans.between(keys.tobytes(), stops)
+
+    def of_start(self, start: int) -> Slots:
+        return self._sorted(np.flatnonzero((self.starts == start) & (self.codes != _NOBODY)))
+
+    def slots(self) -> Slots:
+        return np.flatnonzero(self.codes != _NOBODY)
+
+    def dirty_slots(self) -> Slots:
+        return self._sorted(np.flatnonzero(self.dirty))
+
+    def drop(self, start: int, keys: Iterable[bytes]) -> list[int]:
+        slots = [slot for slot in self._find(start, list(dict.fromkeys(keys))) if slot != group_slots.EMPTY]
+        self._drop(np.array(slots, np.intp))
+        return slots
+
+    def drop_starts(self, upto: int) -> None:
+        if any(start <= upto for start in self._starts):
+            self._drop(np.flatnonzero((self.starts <= upto) & (self.codes != _NOBODY)))
+            self._starts = {start for start in self._starts if start > upto}
+
+    def _find(self, start: int, keys: Sequence[bytes]) -> list[int]:
+        """The slots of keys in a window; a key that is not known gets a code."""
+        return [group_slots.find(code, start, *self._table) for code in self.encode_keys(keys).tolist()]
+
+    def _drop(self, slots: Slots) -> None:
+        self.dirty[slots] = False
+        self._free_slots = group_slots.remove(slots, len(slots), *self._table, self._free, self._free_slots)
+
+    def _sorted(self, slots: Slots) -> Slots:
+        """By start, then by key."""
+        other, counts = np.empty_like(slots), np.empty(256, np.int64)
+        table = self.codes, self.starts, self._keys.arena, self._keys.bounds
+        return other if group_slots.sort(slots, len(slots), other, counts, *table) else slots
+
+    def _reserve(self, more: int) -> None:
+        """Free slots for so many."""
+        while self._free_slots < more:
+            capacity = self.capacity
+            self._free = np.concatenate([self._free, np.zeros(capacity, np.int64)])
+            self._free[self._free_slots : self._free_slots + capacity] = np.arange(2 * capacity - 1, capacity - 1, -1)
+            self._free_slots += capacity
+            self.codes = np.concatenate([self.codes, np.full(capacity, _NOBODY, np.int64)])
+            for name in ("starts", "timestamps", "dirty"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+            self._places = np.full(2 * self.capacity, group_slots.EMPTY, np.int64)
+            slots = self.slots()
+            group_slots.place_all(slots, len(slots), *self._table)
+
+    @property
+    def _table(self) -> tuple[Int64Array, int, Int64Array, Int64Array]:
+        return self._places, len(self._places) - 1, self.codes, self.starts
