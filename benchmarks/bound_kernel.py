@@ -108,7 +108,6 @@ class Loop:
 
     def __init__(self) -> None:
         self.users = KeyTable()
-        self.names: list[bytes] = []
         self.groups = Groups()
         joined = "".join(_NAMES).encode()
         self._layout = (
@@ -138,19 +137,9 @@ class Loop:
         if parse(buffer, values.starts, values.stops, rows, *self._layout, *outputs):
             codes = self._with_left(values, np.flatnonzero(left), states, integers, floats, texts)
         else:
-            codes = self._codes(Spans(values.buffer, texts[0, _USER], texts[1, _USER]))
+            codes = self.users.encode(Spans(values.buffer, texts[0, _USER], texts[1, _USER]))
         windows = integers[_TS] - integers[_TS] % WINDOW_MS
         self.groups.fold(codes, windows, floats[_AMOUNT], (states[_AMOUNT] == PRESENT).view(np.uint8))
-
-    def _codes(self, users: Spans) -> _Array:
-        codes = self.users.find(users)
-        unknown = np.flatnonzero(codes < 0)
-        if len(unknown):
-            new = [name for name in dict.fromkeys(users.rows(unknown).cut()) if name is not None]
-            self.users.add(new)
-            self.names += new
-            codes[unknown] = self.users.find(users.rows(unknown))
-        return codes
 
     def _with_left(
         self, values: Spans, left: _Array, states: _Array, integers: _Array, floats: _Array, texts: _Array
@@ -169,10 +158,10 @@ class Loop:
         codes = np.full(len(values.starts), -1, np.int64)
         parsed = np.ones(len(codes), np.bool_)
         parsed[left] = False
-        codes[parsed] = self._codes(Spans(values.buffer, texts[0, _USER, parsed], texts[1, _USER, parsed]))
+        codes[parsed] = self.users.encode(Spans(values.buffer, texts[0, _USER, parsed], texts[1, _USER, parsed]))
         stops = np.cumsum([len(name) for name in names], dtype=np.int64)
         starts = stops - np.array([len(name) for name in names], np.int64)
-        codes[rows] = self._codes(Spans(b"".join(names), starts, stops))
+        codes[rows] = self.users.encode(Spans(b"".join(names), starts, stops))
         return codes
 
 
@@ -189,6 +178,6 @@ def answer(done: Loop) -> Answer:
     keys = zip(groups.groups[: 2 * used : 2].tolist(), groups.groups[1 : 2 * used : 2].tolist(), strict=True)
     columns = (array[:used].tolist() for array in (groups.counts, groups.sums, groups.added))
     return {
-        (done.names[code].decode(), window): [count, total if added else None]
+        (done.users.key(code).decode(), window): [count, total if added else None]
         for (code, window), count, total, added in zip(keys, *columns, strict=True)
     }
