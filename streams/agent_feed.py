@@ -56,14 +56,18 @@ class Watcher(Protocol):
 
 
 class Feed:
-    """`on_idle` is called when the body asks for more than there is; `now_ms` is the wall clock.
+    """`on_idle` is called when the body asks for more than there is, `on_turn` when it has other rows than those that
+    `cursor` goes on with; `now_ms` is the wall clock.
 
     `piece_at_hand` is what rows are being given out from. `cursor`, while there is one, has `rows_max` minus the
     current row left to go; else `last_row` is the current one.
     """
 
-    def __init__(self, on_idle: Callable[[], None], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, on_idle: Callable[[], None], now_ms: Callable[[], int], on_turn: Callable[[], None] = lambda: None
+    ) -> None:
         self._on_idle = on_idle
+        self._on_turn = on_turn
         self._now_ms = now_ms
         self._waiting: deque[Piece] = deque()
         self._held: list[Piece] = []
@@ -154,6 +158,7 @@ class Feed:
             piece = piece.cut(piece.start, piece.start + rows)
         cursor, items = face(piece.batch, piece.start, piece.stop)
         self.piece_at_hand, self.cursor, self.rows_max = piece, cursor, len(piece.batch) - 1
+        self._on_turn()
         return islice(items, piece.stop - piece.start)
 
     async def piece(self, limit: int | None = None, within_ms: int | None = None) -> Piece | None:
@@ -176,6 +181,7 @@ class Feed:
         self._given, self._held = self._held, []
         self.piece_at_hand, self.deadline_ms = self._given[-1], None
         self.last_row = self.piece_at_hand.stop - 1
+        self._on_turn()
 
     def failed_at(self, piece: Piece, row: int) -> None:
         """A filter raised at a row of the piece held last: only that row is current."""
@@ -186,6 +192,7 @@ class Feed:
             self._waiting.appendleft(piece.cut(row + 1, piece.stop))
         self._given = [piece.cut(row, row + 1)]
         self.piece_at_hand, self.last_row = piece, row
+        self._on_turn()
 
     def iterator(self, made: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """Keeps an iterator, so that one the body breaks off is closed here and not by a task of the event loop."""
@@ -214,6 +221,7 @@ class Feed:
             # Another iterator may still stand on this cursor; at its end it asks here for what comes next.
             self.cursor.__setstate__(len(piece.batch))  # type: ignore[attr-defined]
         self.last_row, self.cursor = row, None
+        self._on_turn()
 
     def _next(self, limit: int | None) -> Piece:
         piece = self._waiting.popleft()

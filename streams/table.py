@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from streams.durations import Duration, to_ms
 from streams.errors import ConfigError, StreamsError
@@ -59,8 +59,61 @@ class Running(Protocol):
 Row = tuple[str, bytes | None, bytes | None, int, Sequence[tuple[str, bytes | None]]]
 """A record to be sent: topic, key, value, timestamp (ms), headers."""
 
+_MOST: Final = 0x7FFF_FFFF_FFFF_FFFF
+
 running: ContextVar[Running] = ContextVar("running agent")
 """The agent whose function is being run, in the context of that function."""
+
+
+class AtHand:
+    """What somebody has at hand of a table. `values[key]` finds what is not held. What is held may be set there to a
+    number of the class `kind`: then `log` takes the key, what it replaces, and how many rows `cursor` has left. All
+    else goes through `write`.
+    """
+
+    __slots__ = ("cursor", "kind", "log", "values")
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+        self.kind: type | None = None
+        self.log: list[Any] = []
+        self.cursor: Any = iter(())
+
+    def write(self, key: Any, value: Any) -> None:
+        """Sets a value, whatever it is."""
+        raise NotImplementedError
+
+
+class _NothingAtHand(AtHand):
+    """Of those who hold nothing: each look-up asks who is at work."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self, table: Table[Any, Any]) -> None:
+        super().__init__(_NotHeld(table))
+        self._table = table
+
+    def write(self, key: Any, value: Any) -> None:
+        self._table.write_in_task(key, value)
+
+
+class _NotHeld:
+    """Keys need not be hashable."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self, table: Table[Any, Any]) -> None:
+        self._table = table
+
+    def __getitem__(self, key: Any) -> Any:
+        value = self._table.read_in_task(key)
+        return self._table.default_of(key) if value is ABSENT else value
+
+    def __contains__(self, key: object) -> bool:
+        return False
+
+    def get(self, key: Any, absent: Any) -> Any:
+        return absent
 
 
 class Table(MutableMapping[K, V]):
@@ -101,6 +154,7 @@ process. Outside a worker use `async with app.client() as client: client.table(.
         self.default = default
         self.partitions = partitions
         self.written_by_agents = True
+        self.at_hand = self._nothing_at_hand()
         self.definition = app.builder.graph.add_store(
             StoreDef(
                 name=check_name(name, "table"),
@@ -122,6 +176,7 @@ process. Outside a worker use `async with app.client() as client: client.table(.
         made: Table[Any, Any] = cls.__new__(cls) if window is None else WindowedTable.__new__(WindowedTable)
         made._app, made.name, made.definition, made.default, made.partitions = app, store.name, store, None, None
         made.written_by_agents = False
+        made.at_hand = made._nothing_at_hand()
         if isinstance(made, WindowedTable):
             made.window = cast(Window, window)
         return made
@@ -147,21 +202,21 @@ process. Outside a worker use `async with app.client() as client: client.table(.
     # -- mapping
 
     def __getitem__(self, key: K) -> V:
-        value = self._read(key)
-        if value is not ABSENT:
-            return cast(V, value)
-        if self.default is None:
-            raise KeyError(key)
-        return self.default()
+        return self.at_hand.get().values[key]  # type: ignore[no-any-return]
 
     def __setitem__(self, key: K, value: V) -> None:
-        agent = running.get(None)
-        if agent is None or not self.written_by_agents:
-            raise self._not_writable()
-        view = agent.views.get(self.name)
-        if view is None:
-            raise self._unknown()
-        view.write(view.entry(key), value, agent.moment(), agent.undo)
+        at_hand = self.at_hand.get()
+        values = at_hand.values
+        kind = type(value)
+        if kind is at_hand.kind and key in values and (kind is float or -_MOST <= value <= _MOST):  # type: ignore[operator]
+            # Three appends of this form are faster than one of a tuple, and are no work for the garbage collector.
+            log = at_hand.log
+            log.append(key)
+            log.append(values[key])
+            log.append(at_hand.cursor.__length_hint__())
+            values[key] = value
+        else:
+            at_hand.write(key, value)
 
     def __delitem__(self, key: K) -> None:
         if self._read(key) is ABSENT:
@@ -226,14 +281,32 @@ process. Outside a worker use `async with app.client() as client: client.table(.
 
     # -- where it is
 
+    def _nothing_at_hand(self) -> ContextVar[AtHand]:
+        return ContextVar(f"table {self.name}", default=_NothingAtHand(self))  # noqa: B039 - nobody changes it
+
     def _read(self, key: Any) -> Any:
+        held = self.at_hand.get().values.get(key, ABSENT)
+        return self.read_in_task(key) if held is ABSENT else held
+
+    def read_in_task(self, key: Any) -> Any:
+        """The value of a key in the task of the agent at work, outside an agent in any of this worker; or ABSENT."""
         agent = running.get(None)
         if agent is None:
             return self._read_outside(key)
-        view = agent.views.get(self.name)
-        if view is None:
-            raise self._unknown()
+        view = self._view(agent)
         return view.read(view.entry(key), ABSENT)
+
+    def write_in_task(self, key: Any, value: Any) -> None:
+        """Sets the value of a key in the task of the agent at work."""
+        agent = self._writer()
+        view = self._view(agent)
+        view.write(view.entry(key), value, agent.moment(), agent.undo)
+
+    def default_of(self, key: Any) -> Any:
+        """What `table[key]` is of a key that is not there; raises KeyError without a default."""
+        if self.default is None:
+            raise KeyError(key)
+        return self.default()
 
     def _read_at(self, key: Any, time: int) -> Any:
         if not self.definition.versioned:

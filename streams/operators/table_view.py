@@ -9,11 +9,11 @@ Over 300 lines: reading, writing, taking back and expiry share one small state, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from state.keys import TIME_MIN, session_key, split_window_key, time_prefix, window_block
 from streams.errors import DecodeError, EncodeError
@@ -42,6 +42,16 @@ GONE: Final = object()
 
 Undo = list[tuple["TableView", bytes, Any, int | None, Any]]
 """A record's changes: view, entry, what was in memory before, its timestamp if it was not saved yet, the new value."""
+
+
+class Front(Protocol):
+    """Holds some of a table in front of its view (`streams.operators.agents.table_front`)."""
+
+    def settle(self) -> None:
+        """Enters what has changed in the view."""
+
+    def forget(self) -> None:
+        """The same, and lets go of all."""
 
 
 class _Packed:
@@ -74,6 +84,8 @@ class TableView:
         self._dirty: dict[bytes, int] = {}
         self._stamps: dict[bytes, int] = {}
         """Timestamps of entries that were asked for and are not changed."""
+        self.front: Front | None = None
+        """An agent's, which knows better than memory what it holds. Whoever reads or writes here settles it first."""
         self._cache_bytes = cache_bytes
         self._value_bytes, self._values_sized = 64, 1
         self._times: dict[str, int] = {}
@@ -111,6 +123,29 @@ class TableView:
         return self.entry_at(key.key, key.start) if self._by_window else self.entry(key)
 
     def read(self, entry: bytes, absent: Any) -> Any:
+        self._settle()
+        return self.read_behind(entry, absent)
+
+    def write(self, entry: bytes, value: Any, timestamp: int, undo: Undo | None) -> None:
+        if self.front is not None:
+            self.front.forget()
+        self.write_behind(entry, value, timestamp, undo)
+
+    # -- behind the front
+
+    def holds_as_it_is(self, value: Any) -> bool:
+        """Whether it is a number that the table keeps as it is."""
+        kind = type(value)
+        return kind in self._plain and (kind is float or (kind is int and -_INT_MAX <= value <= _INT_MAX))
+
+    def enter(self, timestamps: Mapping[Any, int], values: Mapping[Any, Any]) -> None:
+        """Sets many numbers by key; `values` has more than is to be set."""
+        entries = list(map(self.entry, timestamps))
+        self._cache.update(zip(entries, map(values.__getitem__, timestamps), strict=True))
+        self._dirty.update(zip(entries, timestamps.values(), strict=True))
+
+    def read_behind(self, entry: bytes, absent: Any) -> Any:
+        """`read` for the front, of a key that it does not hold."""
         value = self._cache.get(entry, _UNKNOWN)
         if value is _UNKNOWN:
             value = self._load(entry)
@@ -118,7 +153,8 @@ class TableView:
             return self._decoded(value.data)
         return absent if value is GONE else value
 
-    def write(self, entry: bytes, value: Any, timestamp: int, undo: Undo | None) -> None:
+    def write_behind(self, entry: bytes, value: Any, timestamp: int, undo: Undo | None) -> None:
+        """`write` for the front, of a key that it does not hold."""
         kind = type(value)
         if kind not in self._plain or (kind is int and not -_INT_MAX <= value <= _INT_MAX):
             value = GONE if value is None else self._pack(value)
@@ -174,6 +210,8 @@ class TableView:
 
     def forget(self, entries: Iterable[bytes]) -> None:
         """Another step has written these entries to the store: what memory knows of them is old."""
+        if self.front is not None:
+            self.front.forget()
         for entry in entries:
             self._cache.pop(entry, None)
             self._stamps.pop(entry, None)
@@ -205,6 +243,7 @@ class TableView:
 
     def get_many(self, keys: Sequence[Any] | None = None, key_bytes: Sequence[bytes | None] | None = None) -> list[Any]:
         """The value of each key, None where there is none; by keys or their bytes. Values are shared: read only."""
+        self._settle()
         self.trim()
         entries = self._keys.encode_many(keys or ()) if key_bytes is None else key_bytes
         cache = self._cache
@@ -234,6 +273,7 @@ class TableView:
 
     def stamp(self, entry: bytes) -> int | None:
         """The timestamp of an entry; None where there is none."""
+        self._settle()
         found = self._dirty.get(entry)
         if found is not None:
             return found if self._cache[entry] is not GONE else None
@@ -242,6 +282,8 @@ class TableView:
 
     def put_many(self, keys: Sequence[bytes], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """Sets many values under key bytes, in order; None deletes. The values are of the table's type."""
+        if self.front is not None:
+            self.front.forget()
         self.trim()
         encode, plain = self._values.encode, self._plain
         made = [
@@ -323,6 +365,7 @@ class TableView:
         reverse: bool = False,
     ) -> Iterator[tuple[Any, Any]]:
         """What the store has in a range, under what has changed since; `key_of` gives an entry's key."""
+        self._settle()
         changed = {
             entry: self._cache[entry]
             for entry in self._dirty
@@ -369,7 +412,12 @@ class TableView:
         for _ in self._push_pieces():
             pass
 
+    def _settle(self) -> None:
+        if self.front is not None:
+            self.front.settle()
+
     def _push_pieces(self) -> Iterator[None]:
+        self._settle()
         entries, timestamps = list(self._dirty), list(self._dirty.values())
         self._dirty.clear()
         if self._stamps:

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable
 from contextvars import copy_context
+from itertools import repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -14,6 +15,7 @@ from streams.agent_stream import Stream
 from streams.batch import Batch, Int64Array
 from streams.errors import RecordError, StreamsError
 from streams.graph.nodes import AgentNode
+from streams.operators.agents.table_front import fronts_for
 from streams.operators.base import TaskContext
 from streams.table import Row, running
 
@@ -45,7 +47,7 @@ class AgentRun:
         self.views = views
         self.failure: Exception | None = None
         self.undo: Undo = []
-        self.feed = Feed(self._idle, context.now_ms)
+        self.feed = Feed(self._idle, context.now_ms, self._turned)
         self._owner = owner
         self._node = node
         self._context = context
@@ -61,6 +63,9 @@ class AgentRun:
         self._row = -1
         self._timestamps: list[int] = []
         self._answering: Answering | None = None
+        self._fronts = fronts_for(node.agent.tables, self, context) if node.concurrency == 1 else []
+        for front in self._fronts:
+            front.view.front = front
 
     # -- life
 
@@ -68,6 +73,8 @@ class AgentRun:
         """Starts the function, in a context where tables know this run."""
         context = copy_context()
         context.run(running.set, self)
+        for front in self._fronts:
+            context.run(front.table.at_hand.set, front)
         name = f"agent {self._node.name}, task {self._context.task}"
         self._work()
         self._task = asyncio.get_running_loop().create_task(self._body(), name=name, context=context)
@@ -193,6 +200,9 @@ class AgentRun:
         """Undoes what the function did for the records it failed at."""
         if self._answering is not None:
             self._answering.take_back()
+        for front in self._fronts:
+            front.take_back()
+            front.forget()
         for view, entry, old, timestamp, new in reversed(self.undo if self._at_hand() else []):
             view.undo(entry, old, timestamp, new)
         self.undo.clear()
@@ -226,6 +236,20 @@ class AgentRun:
             self.undo.clear()
         self._row = row
         return self._timestamps[row] if row >= 0 else max(0, self._context.stream_time_seen)
+
+    def _turned(self) -> None:
+        """The function has other rows."""
+        if not self._fronts:
+            return
+        feed = self.feed
+        if feed.piece_at_hand is not self._piece:
+            self._turn_to(feed.piece_at_hand)
+            self._row = -1
+        for front in self._fronts:
+            if feed.cursor is None:
+                front.turn(self._timestamps, feed.last_row, repeat(None, 0))
+            else:
+                front.turn(self._timestamps, feed.rows_max, feed.cursor)
 
     def _turn_to(self, piece: Piece) -> None:
         if self._piece is None or piece.batch is not self._piece.batch:

@@ -123,13 +123,14 @@ def app() -> App:
 
 @pytest.fixture
 async def bench(app: App) -> AsyncIterator[Callable[..., Bench]]:
-    """`bench(function, policy, **options)`: makes the function an agent of `app` over the topic "numbers"."""
+    """`bench(function, policy, **options)` makes the function an agent of `app`, or `of=`, over the topic "numbers"."""
     made: list[Bench] = []
 
     def make(function: Callable[..., Any], policy: Policy | None = None, **options: Any) -> Bench:
-        topic = options.pop("topic", None) or app.topic("numbers", key_type=str, value_type=int)
-        app.agent(topic, **options)(function)
-        made.append(Bench(app, policy or stop()))
+        of = options.pop("of", app)
+        topic = options.pop("topic", None) or of.topic("numbers", key_type=str, value_type=int)
+        of.agent(topic, **options)(function)
+        made.append(Bench(of, policy or stop()))
         return made[-1]
 
     yield make
