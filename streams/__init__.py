@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from streams.app import App
     from streams.batch import Batch
     from streams.client import Client
-    from streams.expressions import col, when
+    from streams.expressions import coalesce, col, record, when
     from streams.join_window import JoinWindow
     from streams.models import Record, Timestamp
     from streams.policies import dead_letter, retry, skip, stop
@@ -49,8 +49,10 @@ _HOMES = {
     "UnlimitedWindow": "streams.windows",
     "Windowed": "streams.windows",
     "Windows": "streams.windows",
+    "coalesce": "streams.expressions",
     "col": "streams.expressions",
     "dead_letter": "streams.policies",
+    "record": "streams.expressions",
     "retry": "streams.policies",
     "skip": "streams.policies",
     "stop": "streams.policies",
@@ -76,8 +78,10 @@ __all__ = [
     "Windowed",
     "Windows",
     "agg",
+    "coalesce",
     "col",
     "dead_letter",
+    "record",
     "retry",
     "skip",
     "stop",

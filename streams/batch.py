@@ -14,7 +14,7 @@ has these forms. The Arrow stream given by `__arrow_c_stream__` keeps the batch 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
@@ -206,10 +206,14 @@ class Batch:
         """Whether there are columns of all fields, and no row was made: whoever can should take the columns."""
         return self._values.rowless
 
+    def has_columns(self, fields: Iterable[str]) -> bool:
+        """Whether there are columns of these fields of the values, and no row was made."""
+        return not self._values.are_made and self._values.has_columns(fields)
+
     @property
     def present(self) -> BoolArray | None:
-        """Of a `rowless` batch: which records have a value; None: all of them."""
-        return self._values.present
+        """Which records have a value; None: all of them."""
+        return self._values.which_present()
 
     def column(self, field: str) -> Column:
         """One field of the values as a `Column`: an array, and which of its entries are not None."""

@@ -4,7 +4,7 @@ kept. Batches of the same keys, or of the same values, share them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -169,10 +169,25 @@ class Values:
         """Whether there are columns of all fields, and no objects."""
         if self._objects is not None:
             return False
-        fields = self.fields
-        if fields and all(field in self.columns for field in fields):
-            return True
-        return self._parent is not None and self._parent[0].rowless
+        return bool(self.fields) and self.has_columns(self.fields)
+
+    def has_columns(self, fields: Iterable[str]) -> bool:
+        """Whether there are columns of these fields."""
+        values: Values | None = self
+        while values is not None:
+            if all(field in values.columns for field in fields):
+                return True
+            values = values._parent and values._parent[0]
+        return False
+
+    def which_present(self) -> BoolArray | None:
+        """Which rows have a value; None: all of them."""
+        found = self.present
+        if found is None and self.spans is not None:
+            found = self.spans.present()
+        elif found is None and not self.rowless:
+            found = np.fromiter((one is not None for one in self.objects()), np.bool_, self.count)
+        return None if found is None or found.all() else found
 
     def objects(self) -> list[Any]:
         """Typed values; None where a record deletes its key."""

@@ -79,8 +79,26 @@ def post_init(timestamps: tuple[str, ...], then: Callable[[Any], None] | None) -
     lines += ["    then(self)"] if then else []
     names: dict[str, Any] = {"set_field": msgspec.structs.force_setattr, "to_ms": iso_to_ms, "then": then}
     exec("\n".join(["def __post_init__(self):", *lines]), names)
-    hook: Callable[[Any], None] = names["__post_init__"]
-    return hook
+    hook: Any = names["__post_init__"]
+    hook.then = then
+    return hook  # type: ignore[no-any-return]
+
+
+def has_own_post_init(record: Any) -> bool:
+    """Whether code of the user's runs when a record of this class is made.
+
+    >>> from streams import Record
+    >>> class Click(Record):
+    ...     at: Timestamp
+    >>> class Checked(Click):
+    ...     def __post_init__(self) -> None: ...
+    >>> has_own_post_init(Click), has_own_post_init(Checked)
+    (False, True)
+    """
+    hook: Any = getattr(record, "__post_init__", None)
+    while hasattr(hook, "then"):
+        hook = hook.then
+    return hook is not None
 
 
 def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
 
-from streams.expressions import Expression
+from streams.expressions import Expression, Making
 from streams.graph.definitions import check_name
 from streams.graph.functions import UserFunction, caller
 from streams.graph.plan import Graph
@@ -30,6 +30,8 @@ def suffix(function: UserFunction | Expression | None) -> str:
     """
     if isinstance(function, UserFunction):
         return f"-{function.name.strip('_')}" if function.name else ""
+    if isinstance(function, Making):
+        return f"-{function.kind.__name__}"
     if isinstance(function, Expression):
         return "-" + "-".join(sorted(name.replace(".", "-") for name in function.fields))
     return ""
@@ -63,6 +65,8 @@ def type_of(function: UserFunction | Expression | None) -> Any:
     """The type that a function or expression declares for its result; None if it says nothing."""
     if isinstance(function, UserFunction):
         return function.returns
+    if isinstance(function, Making):
+        return function.kind
     owner, path = getattr(function, "owner", None), getattr(function, "path", None)
     if owner is None or path is None or "." in path:
         return None

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from msgspec import StructMeta
 
 from streams.errors import TopologyError, did_you_mean
-from streams.expressions import Expression, Field
+from streams.expressions import Expression, Field, Making
+from streams.expressions.making import filled_in
 from streams.graph.functions import UserFunction, caller
 from streams.serde.types import without_none
 
@@ -24,8 +25,14 @@ def read_function(asked: Function, step: str, value_type: Any) -> UserFunction |
     """
     if isinstance(asked, Expression):
         check_fields(asked, step, value_type)
-        return asked
+        return _filled_in(asked, step, value_type) if isinstance(asked, Making) else asked
     return UserFunction(asked, step=step, takes=2)
+
+
+def _filled_in(asked: Making, step: str, value_type: Any) -> Making:
+    if step != "map_values":
+        raise TopologyError(f"{step} at {caller()}: {asked!r} makes a record, which map_values and joins take")
+    return filled_in(asked, step, without_none(value_type))
 
 
 def check_fields(asked: object, step: str, value_type: Any) -> None:

@@ -15,6 +15,7 @@ the reference: the column form gives the same values or raises `NeedsRows`.
 """
 
 from streams.errors import NeedsRows
+from streams.expressions.making import Making, coalesce, record
 from streams.expressions.tree import Expression, Field, col, when
 
-__all__ = ["Expression", "Field", "NeedsRows", "col", "when"]
+__all__ = ["Expression", "Field", "Making", "NeedsRows", "coalesce", "col", "record", "when"]

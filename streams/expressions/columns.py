@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from streams.columns import Column
 from streams.errors import NeedsRows
+from streams.expressions.making import Making, declared
 from streams.expressions.tree import Apply, Binary, Expression, Field, Literal, When
 from streams.kernels import expression as kernel
+from streams.timestamps import is_timestamp
 
 
 def evaluate(expression: Expression, columns: Mapping[str, Column]) -> Column:
@@ -23,6 +27,19 @@ def evaluate(expression: Expression, columns: Mapping[str, Column]) -> Column:
     if not isinstance(result, Column):
         raise NeedsRows(f"{expression!r} reads no column")
     return result
+
+
+def evaluate_fields(making: Making, columns: Mapping[str, Column], length: int) -> dict[str, Column]:
+    """`Making.evaluate_fields`."""
+    made: dict[str, Column] = {}
+    for one in declared(making.kind):
+        given = making.given.get(one.name)
+        found = one.default if given is None else _evaluate(given, columns)
+        column = found if isinstance(found, Column) else kernel.constant(found, length)
+        if is_timestamp(one.type) and column.values.dtype != np.int64:
+            raise NeedsRows(f"{one.name} is a Timestamp, and may be text")
+        made[one.name] = column
+    return made
 
 
 def _evaluate(expression: Expression, columns: Mapping[str, Column]) -> Any:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from streams.expressions.making import Making
 from streams.expressions.tree import Apply, Binary, Expression, Field, Literal, When
 
 _Row: TypeAlias = Callable[[Any], Any]
@@ -89,6 +90,8 @@ class _Code:
                 return self._apply(expression)
             case When():
                 return self._when(expression)
+            case Making():
+                return self._record(expression)
         raise TypeError(f"unknown kind of expression: {type(expression).__name__}")
 
     def _field(self, field: Field) -> str:
@@ -128,6 +131,15 @@ class _Code:
             self._line(f"{result} = {self.emit(branch)}")
             self._indent = self._indent[:-4]
         return result
+
+    def _record(self, expression: Making) -> str:
+        """Comes last: a value that is None makes no record."""
+        self._line("if value is None: return None")
+        given = {name: self.emit(part) for name, part in expression.given.items()}
+        kind = self._constant(expression.kind)
+        if tuple(given) == expression.kind.__match_args__:
+            return self._assign(f"{kind}({', '.join(given.values())})")
+        return self._assign(f"{kind}({', '.join(f'{name}={at}' for name, at in given.items())})")
 
     def _condition(self, name: str, user: str) -> str:
         condition = self._assign(name)

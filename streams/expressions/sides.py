@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import TopologyError
+from streams.expressions.making import Making, filled_in
 from streams.expressions.tree import Apply, Binary, Expression, Field, Literal, When
 
 if TYPE_CHECKING:
@@ -32,22 +33,24 @@ class SidedExpression:
         """The expression on two records. Raises what the same Python would raise."""
         return self.expression.evaluate_row({"left": left, "right": right})
 
-    def evaluate_columns(self, left: Callable[[str], Column], rights: Sequence[Any]) -> Column:
-        """The expression on a column of the left side for each of its fields, and on the rows of the right side; raises
-        `NeedsRows` where only rows give the exact answer.
-        """
-        from streams.columns import column_from_rows
+    @property
+    def left_fields(self) -> frozenset[str]:
+        """The fields of the left side that it reads."""
+        sided = (path.partition(".") for path in self.expression.fields)
+        return frozenset(field for side, _, field in sided if side == "left")
 
+    def columns(self, left: Callable[[str], Column], right: Callable[[str], Column]) -> dict[str, Column]:
+        """What `expression` reads, of a column for each field of a side."""
         columns: dict[str, Column] = {}
         for path in self.expression.fields:
             side, _, field = path.partition(".")
-            columns[path] = left(field) if side == "left" else column_from_rows(rights, field, self.right)
-        return self.expression.evaluate_columns(columns)
+            columns[path] = left(field) if side == "left" else right(field)
+        return columns
 
 
-def with_sides(asked: Expression, left: Any, right: Any, what: str) -> SidedExpression:
+def with_sides(asked: Expression, left: Any, right: Any, what: str, optional: Collection[Any] = ()) -> SidedExpression:
     """The expression with each field on the side whose type it is a field of. `what` begins the message of the
-    TopologyError for a field that is of neither or could be of both.
+    TopologyError for a field that is of neither or could be of both. `optional`: the sides that may be None.
 
     >>> from streams.models import Record
     >>> class Order(Record):
@@ -58,6 +61,8 @@ def with_sides(asked: Expression, left: Any, right: Any, what: str) -> SidedExpr
     >>> joiner.evaluate_row(Order(3), Price(5)), joiner.evaluate_row(Order(3), None)
     (15, None)
     """
+    if isinstance(asked, Making):
+        asked = filled_in(asked, what, left, right, optional=optional)
     return SidedExpression(asked, left, right, _sided(asked, left, right, what))
 
 
@@ -76,6 +81,15 @@ def _sided(part: Expression, left: Any, right: Any, what: str) -> Expression:
             return When(again(part.condition), again(part.then), again(part.otherwise))
         case Literal():
             return part
+        case Making():
+            fields = getattr(left, "__struct_fields__", ())
+            given = {
+                name: again(one)
+                if name in part.named
+                else Field(None, f"{'left' if name in fields else 'right'}.{name}")
+                for name, one in part.given.items()
+            }
+            return replace(part, named={}, given=given)
     raise TypeError(f"unknown kind of expression: {type(part).__name__}")
 
 

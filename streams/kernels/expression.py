@@ -277,8 +277,18 @@ def _condition(operand: Operand, length: int) -> Column:
     raise NeedsRows("& | ~ and when take conditions")
 
 
+def constant(value: Any, length: int) -> Column:
+    """The same value in `length` rows.
+
+    >>> constant(1.5, 2).to_list()
+    [1.5, 1.5]
+    """
+    one = column_from_values([value])
+    return Column(np.repeat(one.values, length), None if one.valid is None else np.repeat(one.valid, length))
+
+
 def _broadcast(operand: Operand, length: int) -> Column:
-    return operand if isinstance(operand, Column) else column_from_values([operand] * length)
+    return operand if isinstance(operand, Column) else constant(operand, length)
 
 
 def _all_null(length: int) -> Column:

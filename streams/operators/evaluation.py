@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from streams.batch import Batch
 from streams.columns import Column
-from streams.expressions import Expression, NeedsRows
+from streams.expressions import Expression, Making, NeedsRows
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import Node
 from streams.operators.base import TaskContext
@@ -35,10 +35,27 @@ class Evaluation:
 
     def column(self, batch: Batch) -> Column | None:
         """The results as a column, or None when only rows give the exact answer."""
-        if self._expression is None or not hasattr(batch.value_type, "__struct_fields__"):
+        if (
+            self._expression is None
+            or isinstance(self._expression, Making)
+            or not hasattr(batch.value_type, "__struct_fields__")
+        ):
             return None
         try:
             return self._expression.evaluate_columns({name: batch.column(name) for name in self._expression.fields})
+        except NeedsRows:
+            return None
+
+    def fields(self, batch: Batch) -> tuple[dict[str, Column], type] | None:
+        """Of an expression that makes records, columns of their fields and their class; None when only rows give the
+        exact answer, or are there already: a function of them then costs less.
+        """
+        making = self._expression
+        if not isinstance(making, Making) or making.by_row_only or not batch.has_columns(making.fields):
+            return None
+        try:
+            columns = {name: batch.column(name) for name in making.fields}
+            return making.evaluate_fields(columns, len(batch)), making.kind
         except NeedsRows:
             return None
 

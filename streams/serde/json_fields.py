@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from streams.timestamps import arms, is_timestamp
+from streams.timestamps import arms, has_own_post_init, is_timestamp
 
 KINDS: dict[Any, int] = {int: 1, float: 2, bool: 3, str: 4}
 """The types of fields, with the parser's numbers for them (`streams.kernels.compiled.json_values`)."""
@@ -25,7 +25,7 @@ def why_not(record: Any, wanted: Collection[str]) -> str | None:
     config = record.__struct_config__
     if config.array_like or config.forbid_unknown_fields or config.tag is not None:
         return f"{record.__name__} is array_like, tagged or forbids unknown fields"
-    if getattr(record, "__post_init__", None) is not None and not hasattr(record, "__timestamps__"):
+    if has_own_post_init(record):
         return f"{record.__name__}.__post_init__ may do anything"
     for field in msgspec.structs.fields(record):  # type: ignore[arg-type]  # its stub knows type[Struct] only
         if scalar(field.type) is None:

@@ -13,6 +13,7 @@ from streams.expressions import Expression
 from streams.expressions.sides import SidedExpression, with_sides
 from streams.graph.functions import UserFunction, caller
 from streams.policies import Policy
+from streams.serde.types import without_none
 
 if TYPE_CHECKING:
     from streams.join_window import JoinWindow
@@ -45,7 +46,9 @@ class Joining:
     def asked(self, left: Any, right: Any) -> UserFunction | SidedExpression:
         """The joiner of records of two types: a function, or an expression over the fields of both."""
         if isinstance(self.joiner, Expression):
-            return with_sides(self.joiner, left, right, f"{self.step} at {caller()}")
+            sides = without_none(left), without_none(right)
+            optional = {"join": (), "left_join": sides[1:], "outer_join": sides}[self.step]
+            return with_sides(self.joiner, *sides, f"{self.step} at {caller()}", optional)
         return self.function()
 
     def made(self, asked: UserFunction | SidedExpression) -> Any:

@@ -9,8 +9,8 @@ from types import NoneType
 from typing import Any
 
 from streams.batch import Batch
-from streams.columns import Column
-from streams.expressions import NeedsRows
+from streams.columns import Column, column_from_rows
+from streams.expressions import Making, NeedsRows
 from streams.expressions.sides import SidedExpression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import BufferedTableJoinNode, GlobalTableJoinNode, TableJoinNode
@@ -54,10 +54,12 @@ class JoinedRows:
 
     def _column(self, batch: Batch, rights: list[Any]) -> Column | None:
         """The results of an expression as a column, or None where only rows give the exact answer."""
-        if self._expression is None or not hasattr(batch.value_type, "__struct_fields__"):
+        asked = self._expression
+        if asked is None or isinstance(asked.asked, Making) or not hasattr(batch.value_type, "__struct_fields__"):
             return None
         try:
-            return self._expression.evaluate_columns(batch.column, rights)
+            columns = asked.columns(batch.column, lambda field: column_from_rows(rights, field, asked.right))
+            return asked.expression.evaluate_columns(columns)
         except NeedsRows:
             return None
 

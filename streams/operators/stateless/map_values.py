@@ -17,6 +17,9 @@ class MapValuesOperator(Operator[MapValuesNode]):
         self._function = Evaluation(node.function, node, context)
 
     def process(self, batch: Batch) -> Batch | None:
+        fields = self._function.fields(batch)
+        if fields is not None:
+            return batch.with_columns(*fields, batch.present)
         return self._function.run(batch, lambda results: self._mapped(batch, results))
 
     def _mapped(self, batch: Batch, results: list[Any]) -> Batch | None:
