@@ -194,6 +194,10 @@ class Batch:
         keys = self._keys
         return keys.decode == serde.decode_each and (keys.spans is not None or keys.bytes() is not None)
 
+    def has_windowed_keys_of(self, serde: Serde[Any]) -> bool:
+        """Whether there are `windowed` keys, and this serde writes the keys within."""
+        return self._keys.windowed is not None and self._keys.decode == serde.decode_each
+
     def encoded_keys(self, serde: Serde[Any]) -> list[Any]:
         """Keys as this serde writes them: as they stand in the log where that is the same."""
         known = self.key_bytes if self.has_keys_of(serde) else None

@@ -26,14 +26,19 @@ class Spans(NamedTuple):
     stops: Int64Array
 
     @classmethod
-    def of(cls, rows: Sequence[bytes]) -> Spans:
+    def of(cls, rows: Sequence[bytes | None]) -> Spans:
         """Of rows one by one.
 
-        >>> Spans.of([b"AA", b"UA"]).cut()
-        [b'AA', b'UA']
+        >>> Spans.of([b"AA", None, b"UA"]).cut()
+        [b'AA', None, b'UA']
         """
-        stops = np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)))
-        return cls.between(b"".join(rows), stops)
+        try:
+            return cls.between(b"".join(rows), np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows))))  # type: ignore[arg-type]
+        except TypeError:  # some are None
+            found = cls.of([row or b"" for row in rows])
+            missing = np.fromiter((row is None for row in rows), np.bool_, len(rows))
+            found.starts[missing] = found.stops[missing] = -1
+            return found
 
     @classmethod
     def between(cls, buffer: bytes, stops: Int64Array) -> Spans:

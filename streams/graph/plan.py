@@ -299,7 +299,7 @@ def _subtopology(nodes: list[Node]) -> SubTopology:
     sub = SubTopology(topics[0], ordered)
     sub.row_reason = row_reason(sub)
     for source in sub.sources if sub.row_reason is None else ():
-        read = fields_read_behind(source, lambda node: [child for child, _ in sub.children(node)])
+        read = fields_read_behind(source, lambda node: [child for child, _ in sub.children(node)], written=True)
         source.fields_read = None if read is None else frozenset(read)
     return sub
 

@@ -22,12 +22,27 @@ def present_only(batch: Batch, node: Node, failures: Failures, column: Sequence[
     return batch.take(there)
 
 
+def with_key(batch: Batch, node: Node, failures: Failures) -> Batch:
+    """The records that have a key; the others are counted."""
+    return _with(batch, batch.key_spans, lambda: batch.key_bytes or batch.keys, node, failures, "null_key")
+
+
+def with_value(batch: Batch, node: Node, failures: Failures) -> Batch:
+    """The records that have a value; the others are counted."""
+    if batch.rowless:
+        there = batch.present
+        if there is None:
+            return batch
+        failures.dropped(node, "null_value", len(batch) - int(there.sum()))
+        return batch.take(there)
+    return _with(batch, batch.value_spans, lambda: batch.values, node, failures, "null_value")
+
+
 def with_key_and_value(batch: Batch, node: Node, failures: Failures) -> Batch:
     """Records without key or value say nothing about a group, and are counted (Kafka Streams lets some null values
     through: its defect).
     """
-    batch = _with(batch, batch.key_spans, lambda: batch.key_bytes or batch.keys, node, failures, "null_key")
-    return _with(batch, batch.value_spans, lambda: batch.values, node, failures, "null_value")
+    return with_value(with_key(batch, node, failures), node, failures)
 
 
 def _with(

@@ -10,6 +10,8 @@ from streams.batch import Batch, Headers
 from streams.errors import EncodeError, user_line
 from streams.graph.definitions import TopicDef
 from streams.graph.nodes import Node
+from streams.kernels import compiled
+from streams.operators.column_encoding import ColumnEncoder
 from streams.operators.failures import Failures
 from streams.operators.outputs import Outputs
 from streams.serde import Serde, key_serde_for, serde_for
@@ -25,9 +27,15 @@ class RecordEncoder:
         self._failures = failures
         self._keys = key_serde_for(topic.key_type)
         self._values = serde_for(topic.value_type)
+        self._columns = ColumnEncoder.for_topic(topic)
 
     def write(self, batch: Batch, partition: int | None = None) -> None:
         """Adds the records to the outputs, for a partition or for those of their keys."""
+        if compiled.ready() and self._columns is not None:
+            spans = self._columns.spans(batch)
+            if spans is not None:
+                self._outputs.add_spans(self._topic.name, *spans, batch.timestamps, partition=partition)
+                return
         try:
             keys = batch.encoded_keys(self._keys)
             values = self._values.encode_rows(batch.values, batch.headers)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.batch import Headers, Int64Array
+from streams.kernels import compiled
 from streams.lane import Lane
 from streams.partitioner import partitions_for
 from streams.spans import Spans
@@ -83,7 +84,7 @@ class Outputs:
         self.pending_records += rows
         count = self._partitions(topic)
         if partition is None and count > 1:
-            lanes = self._chosen(keys.cut(), count)
+            lanes = self._chosen_of(keys, count)
             if bool((lanes != lanes[0]).any()):
                 for number in np.unique(lanes).tolist():
                     mask = lanes == number
@@ -100,6 +101,18 @@ class Outputs:
         chosen = np.full(len(keys), self._round_robin, np.int64)
         keyed = [row for row, key in enumerate(keys) if key is not None]
         chosen[keyed] = partitions_for([key for key in keys if key is not None], count)
+        return chosen
+
+    def _chosen_of(self, keys: Spans, count: int) -> npt.NDArray[np.int64]:
+        if not compiled.ready():
+            return self._chosen(keys.cut(), count)
+        from streams.kernels.compiled.keys import partitions_of
+
+        chosen = partitions_of(keys, count)
+        keyless = chosen < 0
+        if keyless.any():
+            self._round_robin = (self._round_robin + 1) % count
+            chosen[keyless] = self._round_robin
         return chosen
 
     def _lane(self, topic: str, partition: int) -> Lane:

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from streams.kernels.compiled.native import Native
 
-_NAMES = ("folds", "group_slots", "json_values", "key_table", "msgpack", "record_batches", "texts", "window_pairs")
+_NAMES = (
+    "folds",
+    "group_slots",
+    "json_texts",
+    "json_values",
+    "key_table",
+    "keys",
+    "msgpack",
+    "record_batches",
+    "texts",
+    "window_pairs",
+)
 MODULES = tuple(f"{__name__}.{name}" for name in _NAMES)
 """The modules that have twins of what a worker does."""
 

@@ -10,7 +10,7 @@ from streams.batch import Batch
 from streams.graph.nodes import RepartitionNode
 from streams.operators.base import Operator, TaskContext
 from streams.operators.calls import holds
-from streams.operators.drops import present_only
+from streams.operators.drops import with_key
 from streams.operators.keyless import tagged
 from streams.operators.sinks.partitioning import writer_for
 
@@ -22,7 +22,7 @@ class RepartitionOperator(Operator[RepartitionNode]):
 
     def process(self, batch: Batch) -> Batch | None:
         if not self.node.keyless:
-            batch = present_only(batch, self.node, self.context.failures, batch.keys, "null_key")
+            batch = with_key(batch, self.node, self.context.failures)
         elif holds(batch.keys, NoneType):
             batch = tagged(batch)
         if len(batch):
