@@ -59,7 +59,9 @@ class Making(Expression):
         >>> class Sale(Record):
         ...     amount: int
         ...     checked: bool = False
-        >>> double = filled_in(record(Sale, amount=Sale.amount * 2), "map_values", Sale)
+        >>> class Change(Record):
+        ...     amount: int
+        >>> double = filled_in(record(Sale, amount=Change.amount * 2), "map_values", Change)
         >>> made = double.evaluate_fields({"amount": Column(np.array([1, 2]))}, 2)
         >>> {name: column.to_list() for name, column in made.items()}
         {'amount': [2, 4], 'checked': [False, False]}
