@@ -121,7 +121,7 @@ def _common(slots, count, slot_codes, arena, bounds):  # type: ignore[no-untyped
 
 @inner
 def _digit(slot, by_length, by_start, byte, slot_codes, slot_starts, arena, bounds):  # type: ignore[no-untyped-def]
-    """A byte of what is sorted by: the nth of a key, with zeros behind it; the nth from behind of a length, of a start."""
+    """A byte of what is sorted by: the nth of a key, with zeros behind it; the nth last of a length or start."""
     if by_start:
         return np.int64((np.uint64(slot_starts[slot]) >> np.uint64(8 * byte)) & np.uint64(255)) ^ (128 * (byte == 7))
     length = _length(slot, slot_codes, bounds)
