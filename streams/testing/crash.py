@@ -96,11 +96,15 @@ class Crashes:
         *,
         die_at: StepAt | None = None,
         kill_after_s: float | None = None,
+        kill_others_after_s: Mapping[int, float] | None = None,
+        at_work: bool = False,
         ledger: Path | str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Run:
         """One process over `data_dir`, until it ends by itself or as told; None for both lets it run to the end.
 
+        Seconds count from its start, or with `at_work` from its first commit, so that a busy machine kills nobody who
+        has not begun. `kill_others_after_s` has other processes, by id, that are killed as well, if it lives so long.
         `environment` is added to its own: settings as STREAMS_<NAME>. `ledger` is a file outside of `data_dir` to which
         the process adds what the log has synced (`streams.testing.power_cut`).
         """
@@ -114,6 +118,8 @@ class Crashes:
             "events": str(events),
             "die_at": die_at,
             "kill_after_s": kill_after_s,
+            "kill_others_after_s": list((kill_others_after_s or {}).items()),
+            "at_work": at_work,
             "ledger": None if ledger is None else str(ledger),
         }
         code = self._ask(order)

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import time
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +35,9 @@ IMPORTED_ONCE = (
     *(f"streams.operators.{module.name}" for module in iter_modules(operators.__path__)),
 )
 """What a worker imports when it comes to it."""
+
+LOOK_MS = 5
+"""How often to look whether a worker has begun."""
 
 
 class Story(Silent):
@@ -67,19 +71,37 @@ def serve() -> None:
         pid = os.fork()
         if pid == 0:
             work(order)
-        print(wait(pid, order["kill_after_s"]), flush=True)  # noqa: T201 - the answer
+        print(wait(pid, order), flush=True)  # noqa: T201 - the answer
 
 
-def wait(pid: int, kill_after_s: float | None) -> int:
-    """The exit code of a child, killed if it takes longer."""
-    if kill_after_s is not None:
+def wait(pid: int, order: dict[str, Any]) -> int:
+    """The exit code of a child, killed if it takes longer than it may."""
+    kills = [(after_s, other) for other, after_s in order["kill_others_after_s"]]
+    if order["kill_after_s"] is not None:
+        kills.append((order["kill_after_s"], pid))
+    if kills:
         watched = os.pidfd_open(pid)
         poll = select.poll()
         poll.register(watched, select.POLLIN)
-        if not poll.poll(kill_after_s * 1000):
-            os.kill(pid, signal.SIGKILL)
+        while order["at_work"] and not has_committed(order["events"]) and not poll.poll(LOOK_MS):
+            pass
+        kill_in_time(poll, sorted(kills))
         os.close(watched)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def has_committed(events: str) -> bool:
+    """Whether a worker has told of its first commit."""
+    return b'"checkpoints"' in Path(events).read_bytes()
+
+
+def kill_in_time(poll: select.poll, kills: list[tuple[float, int]]) -> None:
+    """Kills processes after so many seconds from now, as long as the watched one lives."""
+    began_s = time.monotonic()
+    for after_s, pid in kills:
+        if poll.poll(max(0.0, began_s + after_s - time.monotonic()) * 1000):
+            return
+        os.kill(pid, signal.SIGKILL)
 
 
 def work(order: dict[str, Any]) -> NoReturn:
