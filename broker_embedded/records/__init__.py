@@ -27,7 +27,7 @@ from broker_embedded.records.batch_header import (
     verify,
 )
 from broker_embedded.records.compression import MAX_UNCOMPRESSED_BYTES, Buffer, CorruptPayloadError, decompress
-from broker_embedded.records.decoder import Area, read_records
+from broker_embedded.records.decoder import Area, Columns, Reader, read_records
 from broker_embedded.records.encoder import (
     CONTROL_ABORT,
     CONTROL_COMMIT,
@@ -45,9 +45,12 @@ __all__ = [
     "NO_PRODUCER_EPOCH",
     "NO_PRODUCER_ID",
     "NO_SEQUENCE",
+    "Area",
     "BatchHeader",
+    "Columns",
     "CorruptBatchError",
     "Header",
+    "Reader",
     "Records",
     "batches",
     "decode",
@@ -56,6 +59,7 @@ __all__ = [
     "encode_control",
     "read_control",
     "read_header",
+    "read_records",
     "seal",
     "set_append_time",
     "set_offset",
@@ -139,8 +143,9 @@ def decode(batch: Buffer) -> Records:
     return decode_many([batch])
 
 
-def decode_many(batches: Sequence[Buffer]) -> Records:
-    """The records of whole batches one after the other, as `decode` gives them; faster than batch by batch.
+def decode_many(batches: Sequence[Buffer], read: Reader = read_records) -> Records:
+    """The records of whole batches one after the other, as `decode` gives them; faster than batch by batch. `read` is
+    what finds them in the buffer.
 
     Raises CorruptBatchError as `decode` does, for one of the batches that are wrong.
 
@@ -157,7 +162,7 @@ def decode_many(batches: Sequence[Buffer]) -> Records:
         parts.append(part)
         areas.append(Area(header, start, stop))
     buffer = b"".join((*parts, WORD_PADDING))
-    return Records(buffer, *read_records(buffer, areas))
+    return Records(buffer, *read(buffer, areas))
 
 
 def _unpack(batch: Buffer) -> tuple[BatchHeader, Buffer]:

@@ -6,7 +6,7 @@ read a column at a time, for the records of several batches at once. Few records
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -55,6 +55,10 @@ class Columns(NamedTuple):
     value_stop: Int64Array
     header_start: Int64Array | None  # None when no record has headers
     header_stop: Int64Array | None
+
+
+Reader = Callable[[bytes, Sequence[Area]], Columns]
+"""Does what `read_records` does."""
 
 
 def read_records(buffer: bytes, areas: Sequence[Area]) -> Columns:

@@ -24,6 +24,7 @@ _NAMES = (
     "keys",
     "msgpack",
     "record_batches",
+    "record_columns",
     "texts",
     "window_pairs",
 )

@@ -17,6 +17,7 @@ from streams.batch import Batch
 from streams.errors import DecodeError, user_line
 from streams.graph.nodes import SourceNode
 from streams.kernels import compiled
+from streams.kernels.compiled import record_columns
 from streams.models import timestamp_field
 from streams.operators.base import Operator, TaskContext
 from streams.operators.keyless import is_data, untagged
@@ -64,7 +65,7 @@ class SourceOperator(Operator[SourceNode]):
 
     def decode(self, raw: Sequence[memoryview], partition: int, from_offset: int) -> list[Segment]:
         """The records of whole raw batches from `from_offset` on (a fetch may begin in the middle of a batch)."""
-        found = records.decode_many(raw)
+        found = records.decode_many(raw, record_columns.read if compiled.ready() else records.read_records)
         headers = found.headers() if found.has_headers else None
         whole = Batch(
             offsets=found.offsets,
