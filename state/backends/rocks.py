@@ -14,7 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rocksdict import BlockBasedOptions, MemtableFactory, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
+from rocksdict import (
+    BlockBasedIndexType,
+    BlockBasedOptions,
+    DBCompressionType,
+    MemtableFactory,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteOptions,
+)
 
 from state.api import META, Changes, StateError, StoreLockedError, UnknownStoreError
 from state.budget import StateMemory
@@ -231,6 +241,11 @@ class RocksBackend:
         table.set_cache_index_and_filter_blocks(True)
         table.set_pin_l0_filter_and_index_blocks_in_cache(True)
         table.set_bloom_filter(10, False)
+        # In pieces, as whole ones push one another out of a small cache: a read of a state ten times the cache took
+        # 52 KB from files and 13 us, against 1 KB and 4 us.
+        table.set_index_type(BlockBasedIndexType.two_level_index_search())
+        table.set_partition_filters(True)
+        table.set_pin_top_level_index_and_filter(True)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_atomic_flush(True)
@@ -238,6 +253,13 @@ class RocksBackend:
         options.set_write_buffer_manager(self._memory.buffers)
         buffer_bytes = max(1 << 20, min(16 << 20, self._memory.total_bytes // 16))
         options.set_write_buffer_size(buffer_bytes)
+        # A key that is not in memory, as most that are asked for, need not be looked for there.
+        options.set_memtable_whole_key_filtering(True)
+        options.set_memtable_prefix_bloom_ratio(0.1)
+        # Levels in proportion to the buffers, or each small file is merged with all there is.
+        options.set_max_bytes_for_level_base(8 * buffer_bytes)
+        options.set_target_file_size_base(2 * buffer_bytes)
+        options.set_compression_type(DBCompressionType.lz4())
         options.set_max_write_buffer_number(self._buffers)
         if self._loading:
             options.set_allow_concurrent_memtable_write(False)
