@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from state.api import Changelog, Column, Times
 from streams.operators.outputs import Outputs
+from streams.spans import Int64Array, Spans
 
 
 def changelog_writer(outputs: Outputs, topics: Mapping[str, str], partition: int) -> Changelog:
@@ -17,12 +19,16 @@ def changelog_writer(outputs: Outputs, topics: Mapping[str, str], partition: int
         values: list[bytes | None] | Column,
         timestamps: list[int] | Times,
     ) -> None:
-        outputs.add(
-            topics[store],
-            keys if isinstance(keys, list) else keys.cut(),
-            values if isinstance(values, list) else values.cut(),
-            timestamps if isinstance(timestamps, list) else timestamps.tolist(),
-            partition=partition,
-        )
+        if isinstance(keys, list):
+            outputs.add(
+                topics[store],
+                keys,
+                cast("list[bytes | None]", values),
+                cast("list[int]", timestamps),
+                partition=partition,
+            )
+        else:
+            columns = cast("Spans", keys), cast("Spans", values), cast("Int64Array", timestamps)
+            outputs.add_spans(topics[store], *columns, partition=partition)
 
     return write
