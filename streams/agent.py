@@ -32,6 +32,8 @@ Grouping = tuple[Any, str | None]
 V = TypeVar("V")
 R = TypeVar("R")
 
+_ROW_VIEWS = {"items", "events", "enumerate", "take"}
+
 
 class AgentDecorator(Protocol):
     """What `@app.agent(...)` is: of a function over a stream of `V` that yields `R` it makes an agent of both."""
@@ -203,6 +205,17 @@ class Agent(Calls[V, R], Generic[V, R]):
 
         return inspect.isasyncgenfunction(plain_function(self.function))
 
+    def _columns(self) -> frozenset[str] | None:
+        """The fields of its records, if the function takes whole batches and nothing else. A function that asks them
+        for rows nevertheless gets them: only decoded later.
+        """
+        from streams.discovery import names_used
+
+        names, types = names_used(self.function), {topic.definition.value_type for topic in self.topics}
+        if "batches" not in names or not names.isdisjoint(_ROW_VIEWS) or len(types) > 1:
+            return None
+        return frozenset(getattr(types.pop(), "__struct_fields__", ())) or None
+
     def _sink_topics(self) -> list[TopicDef | str]:
         topics = [sink.topic if isinstance(sink, Agent) else sink for sink in self.sinks if sink not in self.functions]
         return [topic if isinstance(topic, str) else topic.definition for topic in topics]
@@ -249,6 +262,7 @@ class Agent(Calls[V, R], Generic[V, R]):
             tables=tuple(table.definition for table in self.tables),
             written=tuple(table.definition for table in self.tables if table.written_by_agents),
             concurrency=self.concurrency,
+            columns=self._columns(),
         )
         builder.graph.add_node(node)
         key_types = {stream.key_type for stream in streams}

@@ -143,6 +143,8 @@ def _session(node: SessionAggregateNode, value_type: Any) -> Said:
 
 
 def _agent(node: AgentNode, value_type: Any) -> Said:
+    if node.columns is not None:
+        return "columns", "an agent that takes whole batches; rows are made where it asks for them"
     return "rows", "an agent iterates over records; `async for batch in stream.batches()` gives it columns"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from streams.expressions import Expression
 from streams.expressions.sides import SidedExpression
 from streams.graph.nodes import (
+    AgentNode,
     AggregateNode,
     FilterNode,
     MapValuesNode,
@@ -20,7 +21,7 @@ from streams.graph.nodes import (
 )
 from streams.serde.types import without_none
 
-_LAST = (AggregateNode, MapValuesNode, RepartitionNode, SinkNode, TableJoinNode)
+_LAST = (AgentNode, AggregateNode, MapValuesNode, RepartitionNode, SinkNode, TableJoinNode)
 """Behind them are no values of the record."""
 
 
@@ -55,6 +56,8 @@ def _readers(node: Node, behind: Callable[[Node], Iterable[Node]]) -> Iterator[N
 def _read_by(node: Node, written: bool) -> set[str] | None:
     if isinstance(node, AggregateNode) and isinstance(node.fold, NamedAggregates):
         return _fields(part.argument for _, part in node.fold.parts if part.argument is not None)
+    if isinstance(node, AgentNode):
+        return None if node.columns is None else set(node.columns)
     if isinstance(node, FilterNode):
         return _fields([node.predicate])
     if isinstance(node, MapValuesNode | SelectKeyNode):

@@ -15,7 +15,8 @@ class AgentNode(Node):
     """A coroutine of the user's over the records of its parent; `tables` are the stores it may read, `written` those
     that it may write as well.
 
-    What it yields goes to the children. `agent` is the `streams.agent.Agent`, opaque to the graph.
+    What it yields goes to the children. `agent` is the `streams.agent.Agent`, opaque to the graph. `columns` are the
+    fields of its records, if it takes them as batches; None: it takes rows.
     """
 
     agent: Any
@@ -23,6 +24,7 @@ class AgentNode(Node):
     tables: tuple[StoreDef, ...] = ()
     written: tuple[StoreDef, ...] = ()
     concurrency: int = 1
+    columns: frozenset[str] | None = None
 
     @property
     def stores(self) -> tuple[StoreDef, ...]:

@@ -13,9 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker_embedded import records
 from streams.agent_stream import Event, Stream
 from streams.errors import ConfigError
+from streams.graph.nodes import SourceNode
 from streams.models import Record
+from streams.operators.sources.source import SourceOperator, Undecodable
 
 
 class Flight(Record):
@@ -156,6 +159,48 @@ async def test_batches_have_columns(app: Any, bench: Any) -> None:
     batch = made.batch([("k", Flight("AA", 1.0)), ("k", Flight("UA", 2.0))], value_type=Flight)
     await made.process(batch)
     assert seen == [(3.0, ["AA", "UA"])]
+
+
+async def test_whole_batches_are_parsed_into_columns(app: Any, bench: Any, twin: str) -> None:
+    seen: list[Any] = []
+
+    async def agent(stream):
+        async for batch in stream.batches():
+            seen.append((batch.columns["delay"].tolist(), batch.columns["carrier"].tolist(), batch.values))
+
+    made = bench(agent, topic=app.topic("numbers", key_type=str, value_type=Flight))
+    source = next(node for sub in made.plan.subtopologies for node in sub.nodes if isinstance(node, SourceNode))
+    values = [b'{"carrier": "AA", "delay": 1.5}', b"no flight", b'{"delay": 2.5, "carrier": "U\\u0041"}']
+    raw = records.encode([b"k"] * 3, values, [1, 2, 3])
+    first, wrong, last = SourceOperator(source, made.context).decode([memoryview(raw)], 0, 0)
+    assert isinstance(wrong, Undecodable)
+    assert (first.rowless, last.rowless) == (twin == "compiled", twin == "compiled")
+    await made.process(first)
+    await made.process(last)
+    assert seen == [
+        ([1.5], ["AA"], [Flight("AA", 1.5)]),
+        ([2.5], ["UA"], [Flight("UA", 2.5)]),
+    ]
+
+
+@pytest.mark.parametrize("view", ["rows", "both", "untyped"])
+def test_fields_are_read_as_columns_by_whole_batches_only(app: Any, view: str) -> None:
+    async def rows(stream):
+        async for _ in stream:
+            pass
+
+    async def both(stream):
+        async for _ in stream.batches():
+            async for _ in stream.take(2):
+                pass
+
+    async def untyped(stream):
+        async for _ in stream.batches():
+            pass
+
+    app.agent(app.topic("numbers", value_type=int if view == "untyped" else Flight), name="a")(vars()[view])
+    (source, agent) = app.plan().subtopologies[0].nodes
+    assert (source.fields_read, agent.columns) == (None, None)
 
 
 async def test_take_fills_lists_over_batches_and_hands_over_before_a_commit(bench: Any) -> None:
