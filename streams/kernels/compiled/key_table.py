@@ -21,21 +21,45 @@ EMPTY = -1
 
 
 @inner
+def _word(buffer, at):  # type: ignore[no-untyped-def]
+    """Eight bytes as a number; one load, to the compiler."""
+    word = np.uint64(buffer[at])
+    for byte in range(1, 8):
+        word |= np.uint64(buffer[at + byte]) << np.uint64(8 * byte)
+    return word
+
+
+@inner
 def _place(buffer, start, stop, mask):  # type: ignore[no-untyped-def]
-    """FNV-1a, with its high bits folded in: the low ones alone repeat in keys that end alike."""
+    """Eight bytes at a time, as FNV-1a does one, with the high bits folded in: they never come to the low ones."""
     found = np.uint64(14695981039346656037)
-    for at in range(start, stop):
-        found = (found ^ np.uint64(buffer[at])) * np.uint64(1099511628211)
+    at = start
+    while at + 8 <= stop:
+        found = (found ^ _word(buffer, at)) * np.uint64(0x9E3779B97F4A7C15)
+        found ^= found >> np.uint64(32)
+        at += 8
+    rest = np.uint64(stop - start)
+    while at < stop:
+        rest = (rest << np.uint64(8)) | np.uint64(buffer[at])
+        at += 1
+    found = (found ^ rest) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64((found ^ (found >> np.uint64(32))) & np.uint64(mask))
 
 
 @inner
 def _is_key(buffer, start, stop, arena, arena_start, arena_stop):  # type: ignore[no-untyped-def]
-    if stop - start != arena_stop - arena_start:
+    length = stop - start
+    if length != arena_stop - arena_start:
         return False
-    for at in range(stop - start):  # noqa: SIM110 - numba has no generators here
+    at = 0
+    while at + 8 <= length:
+        if _word(buffer, start + at) != _word(arena, arena_start + at):
+            return False
+        at += 8
+    while at < length:
         if buffer[start + at] != arena[arena_start + at]:
             return False
+        at += 1
     return True
 
 

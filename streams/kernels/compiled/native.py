@@ -27,6 +27,23 @@ def inner(function: Any) -> Any:
     return function
 
 
+_from_address = ctypes.c_void_p.from_address
+_DATA = 2 * ctypes.sizeof(ctypes.c_void_p)
+"""Where an array object has the address of its elements: behind the count of references and the type."""
+
+
+def _address(array: Any) -> int | None:
+    """Where the elements are: `array.ctypes.data` in a seventh of its time (1.5 µs, and a call has ten arrays)."""
+    return _from_address(id(array) + _DATA).value if _IS_THERE else int(array.ctypes.data)
+
+
+def _is_there(probe: Any) -> bool:
+    return bool(_from_address(id(probe) + _DATA).value == probe.ctypes.data)
+
+
+_IS_THERE = _is_there(np.empty(1))
+
+
 class Native:
     """A function that is compiled, once `link` has said where its code is. Its answer is an integer.
 
@@ -58,7 +75,7 @@ class Native:
     def __call__(self, *given: Any) -> int:
         if self._call is None:
             self._load()
-        done: int = self._call(*[part.ctypes.data if isinstance(part, np.ndarray) else part for part in given])
+        done: int = self._call(*[_address(part) if type(part) is np.ndarray else part for part in given])
         return done
 
     def _load(self) -> None:

@@ -24,7 +24,7 @@ class GroupTable:
 
     def __init__(self, capacity: int = _FIRST_CAPACITY) -> None:
         self._keys = KeyTable()
-        self._places = np.full(2 * capacity, group_slots.EMPTY, np.int64)
+        self._places = _places(capacity)
         self._free = np.arange(capacity, dtype=np.int64)[::-1].copy()
         self._free_slots = capacity
         self._starts: set[int] = set()
@@ -44,7 +44,7 @@ class GroupTable:
         free = np.flatnonzero(made.codes == _NOBODY)[::-1]
         made._free[: len(free)] = free
         made._free_slots = len(free)
-        group_slots.place_all(slots, len(slots), *made._table)
+        group_slots.place_all(slots, len(slots), *made._table, made.codes, made.starts)
         return made
 
     def __len__(self) -> int:
@@ -72,7 +72,17 @@ class GroupTable:
         self._reserve(len(rows))
         slots, fresh = np.empty(len(rows), np.intp), np.empty(len(rows), np.intp)
         new = group_slots.locate(
-            codes, rows, starts, len(rows), *self._table, self._free, self._free_slots, slots, fresh
+            codes,
+            rows,
+            starts,
+            len(rows),
+            *self._table,
+            self.codes,
+            self.starts,
+            self._free,
+            self._free_slots,
+            slots,
+            fresh,
         )
         fresh = fresh[:new]
         if new:
@@ -127,13 +137,15 @@ class GroupTable:
 
     def _drop(self, slots: Slots) -> None:
         self.dirty[slots] = False
-        self._free_slots = group_slots.remove(slots, len(slots), *self._table, self._free, self._free_slots)
+        table = *self._table, self.codes, self.starts
+        self._free_slots = group_slots.remove(slots, len(slots), *table, self._free, self._free_slots)
 
     def _sorted(self, slots: Slots) -> Slots:
         """By start, then by key."""
-        other, counts = np.empty_like(slots), np.empty(256, np.int64)
+        words, other, counts = np.empty((2, len(slots)), np.uint64), np.empty_like(slots), np.empty(8 * 256, np.int64)
         table = self.codes, self.starts, self._keys.arena, self._keys.bounds
-        return other if group_slots.sort(slots, len(slots), other, counts, *table) else slots
+        group_slots.sort(slots, len(slots), words[0], other, words[1], counts, *table)
+        return slots
 
     def _reserve(self, more: int) -> None:
         """Free slots for so many."""
@@ -146,10 +158,15 @@ class GroupTable:
             for name in ("starts", "timestamps", "dirty"):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
-            self._places = np.full(2 * self.capacity, group_slots.EMPTY, np.int64)
+            self._places = _places(self.capacity)
             slots = self.slots()
-            group_slots.place_all(slots, len(slots), *self._table)
+            group_slots.place_all(slots, len(slots), *self._table, self.codes, self.starts)
 
     @property
-    def _table(self) -> tuple[Int64Array, int, Int64Array, Int64Array]:
-        return self._places, len(self._places) - 1, self.codes, self.starts
+    def _table(self) -> tuple[Int64Array, int]:
+        return self._places, len(self._places) // group_slots.WIDTH - 1
+
+
+def _places(capacity: int) -> Int64Array:
+    """An empty table for so many slots, half full then."""
+    return np.full(2 * capacity * group_slots.WIDTH, group_slots.EMPTY, np.int64)

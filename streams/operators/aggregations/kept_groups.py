@@ -127,17 +127,20 @@ class KeptGroups:
         dirty = self.groups.dirty_slots()
         self.groups.dirty[dirty] = False
         for at in range(0, len(dirty), PIECE_ROWS):
-            self._write(dirty[at : at + PIECE_ROWS])
+            self._write(dirty[at : at + PIECE_ROWS], more=at > 0)
             yield
 
-    def _write(self, slots: Slots) -> None:
-        keys: list[bytes] = self.groups.key_spans(slots, with_starts=self._windowed).cut()  # type: ignore[assignment]
-        timestamps = self.groups.timestamps[slots].tolist()
+    def _write(self, slots: Slots, *, more: bool) -> None:
+        stores, timestamps = self._context.stores, self.groups.timestamps[slots]
+        spans = self.groups.key_spans(slots, with_starts=self._windowed)
         packed = self.states.pack(slots)
-        values = self.states.encode(slots) if packed is None else packed.cut()
-        self._context.stores.put_many(self._store, keys, values, timestamps)
+        if packed is not None:
+            stores.put_block(self._store, spans, packed, timestamps, more=more)
+        else:
+            keys: list[bytes] = spans.cut()  # type: ignore[assignment]  # none is null
+            stores.put_many(self._store, keys, self.states.encode(slots), timestamps.tolist())
         if self._store in self._context.views:
-            self._context.view(self._node.store).forget(keys)
+            self._context.view(self._node.store).forget(spans.cut())  # type: ignore[arg-type]  # none is null
 
     def let_go(self, closed_to: int) -> None:
         """Frees what is written and not needed: closed windows, and everything when there are too many groups."""

@@ -103,9 +103,10 @@ class Bench:
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
 
-    def _log(self, store: str, keys: list[bytes], values: list[bytes | None], timestamps: list[int]) -> None:
+    def _log(self, store: str, keys: Any, values: Any, timestamps: Any) -> None:
         if store != "clocks":
-            entries = zip(keys, values, timestamps, strict=True)
+            columns = (part.cut() if hasattr(part, "cut") else part for part in (keys, values))
+            entries = zip(*columns, [int(time) for time in timestamps], strict=True)
             self.changelog += [(store, key, value, time) for key, value, time in entries]
 
     # -- rows in, rows out
