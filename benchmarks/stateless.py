@@ -37,10 +37,8 @@ def app(data_dir: Path) -> App:
     app = streams.App("stateless", data_dir=str(data_dir), on_error="dead-letter")
     events = app.topic("events", key_type=str, value_type=Event)
 
-    def double(event: Event) -> Event:
-        return Event(event.user, event.ts, (event.amount or 0.0) * 2)
-
     doubled = app.topic("doubled", key_type=str, value_type=Event, partitions=PARTITIONS, retention="forever")
+    double = streams.record(Event, amount=streams.col(Event.amount) * 2)
     events.stream().filter(streams.col(Event.amount) > 250).map_values(double).to(doubled)
     return app
 

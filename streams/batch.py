@@ -15,13 +15,12 @@ has these forms. The Arrow stream given by `__arrow_c_stream__` keeps the batch 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.faces import BoolArray, ColumnArrays, DecodeEach, Keys, Values, WindowedSpans
+from streams.faces import BoolArray, Choice, ColumnArrays, DecodeEach, Keys, Values, WindowedSpans
 
 if TYPE_CHECKING:
     from streams.columns import Column
@@ -281,16 +280,17 @@ class Batch:
         """The records for which `mask` (bool, one a record) is true; the batch itself when all of them stay."""
         if mask.all():
             return self
-        chosen = mask.tolist()
+        chosen = Choice(mask)
+        rows = chosen.rows
         return Batch(
-            offsets=self.offsets[mask],
-            timestamps=self.timestamps[mask],
-            keys=self._keys.take(mask, chosen),
-            values=self._values.take(mask, chosen),
-            headers=None if self.headers is None else list(compress(self.headers, chosen)),
-            olds=None if self.olds is None else list(compress(self.olds, chosen)),
-            latest=None if self.latest is None else self.latest[mask],
-            no_ops=None if self.no_ops is None else self.no_ops[mask],
+            offsets=self.offsets[rows],
+            timestamps=self.timestamps[rows],
+            keys=self._keys.take(chosen),
+            values=self._values.take(chosen),
+            headers=None if self.headers is None else chosen.of(self.headers),
+            olds=None if self.olds is None else chosen.of(self.olds),
+            latest=None if self.latest is None else self.latest[rows],
+            no_ops=None if self.no_ops is None else self.no_ops[rows],
             topic=self.topic,
             partition=self.partition,
             origin=self.origin,

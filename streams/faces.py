@@ -21,6 +21,23 @@ BoolArray = npt.NDArray[np.bool_]
 DecodeEach = Callable[[list[bytes | None]], list[Any]]
 
 
+class Choice:
+    """Some rows of many: their numbers, ascending."""
+
+    __slots__ = ("_flags", "_mask", "rows")
+
+    def __init__(self, mask: BoolArray) -> None:
+        self.rows = np.flatnonzero(mask)
+        self._mask = mask
+        self._flags: list[bool] | None = None
+
+    def of(self, items: list[Any]) -> list[Any]:
+        """These of a list."""
+        if self._flags is None:
+            self._flags = self._mask.tolist()
+        return list(compress(items, self._flags))
+
+
 class WindowedSpans(NamedTuple):
     """Keys in windows: the bytes of each key, and where its window starts and ends (ms, int64[n])."""
 
@@ -102,20 +119,20 @@ class Keys:
         made._parent = (self, start, stop)
         return made
 
-    def take(self, mask: BoolArray, chosen: list[bool]) -> Keys:
-        """The rows for which `mask` is true; `chosen` is the same as a list."""
+    def take(self, chosen: Choice) -> Keys:
+        """Some of the rows."""
         spans, windowed = self.spans, self.windowed
         data = self._bytes if spans is not None else self.bytes()
         objects = self._objects
         if objects is None and data is None and spans is None and windowed is None:
             objects = self.objects()
         return Keys(
-            int(np.count_nonzero(mask)),
-            None if objects is None else list(compress(objects, chosen)),
-            None if data is None else list(compress(data, chosen)),
+            len(chosen.rows),
+            None if objects is None else chosen.of(objects),
+            None if data is None else chosen.of(data),
             self.decode,
-            None if spans is None else spans.rows(mask),
-            None if windowed is None else windowed.rows(mask),
+            None if spans is None else spans.rows(chosen.rows),
+            None if windowed is None else windowed.rows(chosen.rows),
         )
 
 
@@ -236,22 +253,30 @@ class Values:
         made._parent = (self, start, stop)
         return made
 
-    def take(self, mask: BoolArray, chosen: list[bool]) -> Values:
-        """The rows for which `mask` is true; `chosen` is the same as a list."""
-        objects = self._objects
-        if objects is None and self.rowless:
-            for field in self.fields:
-                self.column(field)
-        elif objects is None and self.spans is None:
+    def take(self, chosen: Choice) -> Values:
+        """Some of the rows."""
+        if self.rowless:
+            return self._take_columns(chosen)
+        objects, spans = self._objects, self.spans
+        if objects is None and spans is None:
             objects = self.objects()
         return Values(
-            int(np.count_nonzero(mask)),
-            None if objects is None else list(compress(objects, chosen)),
+            len(chosen.rows),
+            None if objects is None else chosen.of(objects),
             self.kind,
             self.decode,
-            None if self.spans is None else self.spans.rows(mask),
-            {name: column[mask] for name, column in self.columns.items()},
-            None if self.present is None else self.present[mask],
+            None if spans is None else spans.rows(chosen.rows),
+            {name: column[chosen.rows] for name, column in self.columns.items()},
+        )
+
+    def _take_columns(self, chosen: Choice) -> Values:
+        """All that there is to know of them is in the columns."""
+        present = self.which_present()
+        return Values(
+            len(chosen.rows),
+            kind=self.kind,
+            columns={field: self.column(field)[chosen.rows] for field in self.fields},
+            present=None if present is None else present[chosen.rows],
         )
 
 

@@ -111,8 +111,8 @@ def encode_records(pieces: Sequence[tuple[Spans, Spans, npt.NDArray[np.int64]]],
         len(times) * _NUMBERS_BYTES_MAX + int((keys.stops - keys.starts).sum() + (values.stops - values.starts).sum())
         for keys, values, times in pieces
     )
-    batch = bytearray(bound)
-    out = np.frombuffer(batch, np.uint8)
+    out = np.empty(bound, np.uint8)
+    out[:BATCH_OVERHEAD_BYTES] = 0
     at, delta = BATCH_OVERHEAD_BYTES, 0
     for keys, values, times in pieces:
         columns = (
@@ -122,6 +122,4 @@ def encode_records(pieces: Sequence[tuple[Spans, Spans, npt.NDArray[np.int64]]],
         )
         at = _encode(*columns, np.ascontiguousarray(times), len(times), base_timestamp, delta, out, at)
         delta += len(times)
-    del out
-    del batch[at:]
-    return batch
+    return bytearray(out[:at].data)
