@@ -54,6 +54,7 @@ LAYERS = {
     "streams/expressions": "kernel",
     "streams/spans": "",
     "streams/columns": "",
+    "streams/faces": "",
     "streams/operators": "operators",
     "streams/batch": "operators",
     "state/layers/logged": "changelog",

@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 
 from benchmarks import windowed
+from streams.compiling.readiness import load_now
 from streams.kernels import compiled
 
 app = windowed.app(Path(os.environ.get("STREAMS_DATA_DIR", "windowed-data")))
 if compiled.installed() and os.environ.get("STREAMS_COMPILED") != "off":
-    compiled.load()
+    load_now()

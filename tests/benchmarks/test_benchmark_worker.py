@@ -37,6 +37,16 @@ def test_the_answer_is_right(tmp_path: Path, name: str, dataset: str) -> None:
     assert figures["seconds"] > 0 and figures["cpu_s"] > 0 and figures["peak_rss_mb"] > 5 and figures["commits"] >= 1
 
 
+@pytest.mark.usefixtures("twins")
+@pytest.mark.parametrize("dataset", ["events", pytest.param("messy", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    ["windowed", *(pytest.param(name, marks=pytest.mark.slow) for name in ("stateless", "agent", "join", "keyed"))],
+)
+def test_the_answer_of_the_compiled_twins_is_right(tmp_path: Path, name: str, dataset: str) -> None:
+    assert worker.measure(loaded(tmp_path / "data", name, dataset))["commits"] >= 1
+
+
 def test_restore_reads_every_update_again(tmp_path: Path) -> None:
     job = loaded(tmp_path / "data", "restore", "events")
     worker.measure(job)
