@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ T = TypeVar("T")
 Row = tuple[bytes | None, bytes | None, int]  # key, value, timestamp
 
 FETCH_BYTES = 16 << 20
+SETTLED_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,22 @@ def load(place: Place, inputs: Inputs, *, closing: bool) -> None:
     place.run(append)
 
 
+async def _settled(transport: Transport, tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+    """The ends of partitions in which no transaction is open: Kafka answers a commit before its markers are written.
+
+    Raises WrongAnswerError if one stays open.
+    """
+    deadline = time.monotonic() + SETTLED_S
+    while True:
+        stops = await transport.latest(tps, "read_committed")
+        ends = await transport.latest(tps, "read_uncommitted")
+        if stops == ends:
+            return stops
+        if time.monotonic() > deadline:
+            raise WrongAnswerError(f"transactions are still open: ends {ends}, of them committed {stops}")
+        await asyncio.sleep(0.01)
+
+
 def delete_local_state(data_dir: Path) -> None:
     """Removes the stores of every task and leaves the log: what a worker on a new machine finds."""
     shutil.rmtree(data_dir / "state")
@@ -90,7 +108,7 @@ class Log:
             info = (await transport.describe([topic]))[topic]
             tps = [TopicPartition(topic, partition) for partition in range(info.partitions)]
             positions = dict(await transport.earliest(tps))
-            stops = await transport.latest(tps, "read_committed")
+            stops = await _settled(transport, tps)
             rows: dict[TopicPartition, list[Row]] = {tp: [] for tp in tps}
             while positions := {tp: at for tp, at in positions.items() if at < stops[tp]}:
                 for fetched in await transport.fetch(

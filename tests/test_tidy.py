@@ -99,7 +99,10 @@ def test_no_dead_modules() -> None:
 
 def test_the_map_names_files_that_are_there() -> None:
     named = set(re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
-    there = [f"/{relative(path)}" for path in (*SOURCES, *(ROOT / "tests").rglob("*.py"))]
+    folders = (ROOT / "tests", ROOT / "benchmarks")
+    there = [
+        f"/{relative(path)}" for path in (*SOURCES, *(path for folder in folders for path in folder.rglob("*.py")))
+    ]
     patterns = {name for name in named if re.search(r"\bfoo|kNN_name", name)}
     gone = {name for name in named - patterns if not any(path.endswith(f"/{name}") for path in there)}
     assert not gone, f"docs/architecture.md names {gone}"
