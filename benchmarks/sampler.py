@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from streams.kernels.compiled.native import Native
+
 INTERVAL_S = 0.001  # of wall time: timers of processor time tick with the kernel, every 4 ms
 ROOT = f"{Path(__file__).resolve().parents[1]}/"
 Place = tuple[str, int, str]  # file, line, function
@@ -49,7 +51,9 @@ LAYERS = {
     "streams/operators/outputs": "encode",
     "streams/lane": "encode",
     "streams/partitioner": "encode",
-    "streams/kernels/compiled": "",
+    "streams/kernels/compiled/json_values": "parse",
+    "streams/kernels/compiled/record_batches": "encode",
+    "streams/kernels/compiled/native": "",
     "streams/kernels": "kernel",
     "streams/expressions": "kernel",
     "streams/spans": "",
@@ -128,7 +132,7 @@ class Sampler:
         self._last_ns[thread] = ns
         if spent_ns <= 0:
             return
-        stack: list[Place] = []
+        stack = [_compiled(frame)] if frame is not None and frame.f_code is Native.__call__.__code__ else []
         while frame is not None:
             code = frame.f_code
             stack.append((code.co_filename, frame.f_lineno or code.co_firstlineno, code.co_qualname))
@@ -183,6 +187,12 @@ def layer(stack: Stack) -> str:
         if found:
             return found
     return EVENT_LOOP
+
+
+def _compiled(frame: FrameType) -> Place:
+    """The compiled function that a frame has called: itself it has none."""
+    code = frame.f_locals["self"].function.__code__
+    return code.co_filename, code.co_firstlineno, code.co_qualname
 
 
 def _thread_ns(thread: int) -> int:

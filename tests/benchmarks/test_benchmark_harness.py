@@ -6,6 +6,7 @@ import json
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
@@ -151,3 +152,15 @@ def test_the_sampler_sees_a_busy_function_and_other_threads() -> None:
 
 def _spin() -> None:
     sum(range(1000))
+
+
+@pytest.mark.usefixtures("twins")
+def test_the_sampler_sees_compiled_functions() -> None:
+    from streams.kernels.compiled.texts import is_ascii
+
+    looker, text = Sampler(), np.full(1_000_000, 65, np.uint8)
+    looker.start()
+    while not any(place[2] == "is_ascii" for stack in looker.stacks for place in stack):
+        is_ascii(text, np.array([0]), np.array([len(text)]), 1)
+    looker.stop()
+    assert looker.layers()["kernel"] > 0
