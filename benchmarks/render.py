@@ -78,14 +78,13 @@ def embedded(lines: Sequence[Line]) -> str:
 def layers(lines: Sequence[Line]) -> str:
     """Where the time goes."""
     profiles = tables.profiles(lines)
-    rows = {
-        f"{line['workload']}{'' if line['profile'] == 'streams' else ', no fast'}": {
-            name: 1e6 * s / line["n"] for name, s in line["layers"].items()
-        }
-        for line in sorted(profiles, key=lambda line: [of["workload"] for of in profiles].index(line["workload"]))
-    }
-    others = dict.fromkeys(name for row in rows.values() for name in row if name not in tables.LAYERS)
-    return svg.stacks("Where the time goes", "microseconds of processor time an event", rows, [*tables.LAYERS, *others])
+    first = [line["workload"] for line in profiles]
+    rows = {}
+    for line in sorted(profiles, key=lambda line: first.index(line["workload"])):
+        name = line["workload"] if line["profile"] == "streams" else f"{line['workload']}, no fast"
+        rows[name] = tables.by_layer(line)
+    names = [*tables.LAYERS, tables.REST]
+    return svg.stacks("Where the time goes", "microseconds of processor time an event", rows, names)
 
 
 PLOTS: dict[str, Callable[[Sequence[Line]], str]] = {

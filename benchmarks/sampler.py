@@ -1,6 +1,6 @@
 """A sampling profiler for a run in this process: where processor time goes, in all threads.
 
-Looks at the process a thousand times a second (SIGALRM). A sample weighs as much processor time as its thread took
+Looks at the process three hundred times a second (SIGALRM). A sample weighs as much processor time as its thread took
 since the one before: a signal that arrives within a long compiled call is handled once, when the call is over. Time
 inside other libraries, compiled (msgspec, numpy, RocksDB) or not, is booked on the line of this repository that
 called them; the package table alone tells them apart. So is time in our own compiled functions. What threads without
@@ -22,7 +22,7 @@ from types import FrameType
 
 from streams.kernels.compiled.native import Native
 
-INTERVAL_S = 0.001  # of wall time: timers of processor time tick with the kernel, every 4 ms
+INTERVAL_S = 0.003  # of wall time; a thousandth makes the work itself slower by a fifth
 ROOT = f"{Path(__file__).resolve().parents[1]}/"
 Place = tuple[str, int, str]  # file, line, function
 Stack = tuple[Place, ...]  # outermost first
@@ -43,6 +43,7 @@ LAYERS = {
     "broker_embedded/records/encoder": "encode",
     "broker_embedded/records/decoder": "parse",
     "broker_embedded/records": "",
+    "broker_embedded/wire": "",
     "broker_embedded": "broker",
     "streams/operators/sources": "parse",
     "streams/serde/json_columns": "parse",
@@ -80,7 +81,8 @@ _LIBRARIES = ("site-packages/", f"lib/python{sys.version_info.major}.{sys.versio
 class Sampler:
     """Samples between `start` and `stop`, both in the main thread, where Python runs signal handlers.
 
-    `stacks` holds nanoseconds.
+    `stacks` holds nanoseconds of processor time, `waits` those that the main thread waited, by `phase`: what a worker
+    was last known to begin.
 
     >>> sampler = Sampler()
     >>> sampler.start(); sampler.stop()
@@ -90,6 +92,8 @@ class Sampler:
 
     def __init__(self) -> None:
         self.stacks: Counter[Stack] = Counter()
+        self.waits: Counter[str] = Counter()
+        self.phase = "begin"
         self.native_ns = self.process_ns = 0
         self.seconds = 0.0
         self._main = threading.get_ident()
@@ -97,6 +101,7 @@ class Sampler:
         self._looks = False
         self._looked_ns = 0
         self._began_ns = (0, 0)  # of the clock on the wall, of the process
+        self._looked_at_ns = 0
 
     @property
     def total_ns(self) -> int:
@@ -105,6 +110,7 @@ class Sampler:
 
     def start(self) -> None:
         self._began_ns = time.perf_counter_ns(), time.process_time_ns()
+        self._looked_at_ns = self._began_ns[0]
         self._last_ns = {thread: _thread_ns(thread) for thread in sys._current_frames()}
         signal.signal(signal.SIGALRM, self._sample)
         signal.siginterrupt(signal.SIGALRM, False)
@@ -121,7 +127,8 @@ class Sampler:
         if self._looks:  # a signal that came while another was handled
             return
         self._looks = True
-        began_ns = time.thread_time_ns()
+        began_ns, at_ns = time.thread_time_ns(), time.perf_counter_ns()
+        self.waits[self.phase] += max(0, at_ns - self._looked_at_ns - (began_ns - self._last_ns[self._main]))
         self._book(self._main, frame, began_ns)
         if threading.active_count() > 1:
             for thread, other in sys._current_frames().items():
@@ -129,6 +136,7 @@ class Sampler:
                     self._book(thread, other, _thread_ns(thread))
         self._last_ns[self._main] = ended_ns = time.thread_time_ns()
         self._looked_ns += ended_ns - began_ns
+        self._looked_at_ns = time.perf_counter_ns()
         self._looks = False
 
     def _book(self, thread: int, frame: FrameType | None, ns: int) -> None:
@@ -167,7 +175,9 @@ class Sampler:
         total = self.total_ns / 1e9
         rows = [f"{s / total:7.1%} {1e6 * s / records:8.3f} us  {name}" for name, s in self.layers().items()]
         last = f" 100.0% {1e6 * total / records:8.3f} us  processor time of all, in {self.seconds:.2f} s on the wall"
-        return "\n".join(["  share   a record  layer", *rows, last])
+        waits = [f"{ns / 1e9:7.2f} s  after {phase}" for phase, ns in self.waits.most_common() if ns >= 1e7]
+        waited = "waiting (for answers, the disk, a processor)" if waits else ""
+        return "\n".join(["  share   a record  layer", *rows, last, waited, *waits]).rstrip()
 
     def _table(self, title: str, top: int, names_of: Namer) -> str:
         spent: Counter[str] = Counter()

@@ -8,7 +8,10 @@ from html import escape
 
 WIDTH, LEFT, RIGHT = 760, 190, 110
 BAR, GAP, GROUP_GAP, HEAD, FOOT = 16, 5, 30, 46, 14
-COLOURS = ("#3b78e7", "#8ab4f8", "#e8710a", "#9aa0a6", "#12a4af", "#c58af9", "#e52592", "#669df6", "#5bb974", "#fcad70")
+COLOURS = (
+    *("#3b78e7", "#8ab4f8", "#e8710a", "#9aa0a6", "#12a4af", "#c58af9", "#e52592", "#5bb974", "#fcad70", "#a142f4"),
+    "#80868b",
+)
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#202124}.t{font-size:15px;font-weight:600}.g{font-weight:600}"
     ".q{fill:#5f6368}.l{stroke:#9aa0a6;stroke-dasharray:3 3}"
@@ -34,7 +37,7 @@ def bars(title: str, note: str, groups: Mapping[str, Sequence[Bar]], line_at: fl
     """
     parts, y = [_text(0, 18, title, "t"), _text(0, 36, note, "q")], HEAD
     room = WIDTH - LEFT - RIGHT
-    longest = max(bar.value for of in groups.values() for bar in of)
+    longest = max((bar.value for of in groups.values() for bar in of), default=1.0)
     for group, of in groups.items():
         top, y = y, y + 16
         parts.append(_text(0, y, group, "g"))
@@ -67,7 +70,7 @@ def stacks(title: str, note: str, rows: Mapping[str, Mapping[str, float]], names
         parts.append(_rect(x, y, 12, 12, number))
         parts.append(_text(x + 17, y + 10, name))
         x += 34 + 7 * len(name)
-    scale = (WIDTH - LEFT - RIGHT) / max(sum(row.values()) for row in rows.values())
+    scale = (WIDTH - LEFT - RIGHT) / max((sum(row.values()) for row in rows.values()), default=1.0)
     y += 26
     for label, row in rows.items():
         parts.append(_text(LEFT - 8, y + 13, label, "", "end"))

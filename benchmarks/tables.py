@@ -11,7 +11,9 @@ from benchmarks.harness import OURS
 
 SHORT = {"events_per_s": "events/s", "seconds": "s", "p50_ms": "ms, p50", "p99_ms": "ms, p99", "peak_rss_mb": "MB"}
 LAYERS = ("fetch", "parse", "kernel", "operators", "state", "changelog", "encode", "produce", "commit", "broker")
-"""Columns of the table of layers; all others are in one."""
+"""Columns of the table of layers."""
+REST = "rest"
+"""All other layers."""
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -117,11 +119,17 @@ def layers(lines: Iterable[Line]) -> str:
     """Microseconds of processor time an event, by layer: the newest profile of each workload."""
     rows = []
     for line in profiles(lines):
-        spent = {name: 1e6 * seconds / line["n"] for name, seconds in line["layers"].items()}
-        rest = sum(us for name, us in spent.items() if name not in LAYERS)
-        cells = [f"{us:.2f}" for us in (*(spent.get(name, 0.0) for name in LAYERS), rest, sum(spent.values()))]
+        spent = by_layer(line)
+        cells = [f"{us:.2f}" for us in (*spent.values(), sum(spent.values()))]
         rows.append([line["workload"], f"`{line['profile']}`", *cells])
-    return markdown(["workload", "", *LAYERS, "rest", "in all"], rows)
+    return markdown(["workload", "", *LAYERS, REST, "in all"], rows)
+
+
+def by_layer(line: Line) -> dict[str, float]:
+    """Microseconds an event of a profile, by column of the table."""
+    spent = {name: 1e6 * seconds / line["n"] for name, seconds in line["layers"].items()}
+    rest = sum(us for name, us in spent.items() if name not in LAYERS)
+    return {name: spent.get(name, 0.0) for name in LAYERS} | {REST: rest}
 
 
 def profiles(lines: Iterable[Line]) -> list[Line]:

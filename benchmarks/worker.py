@@ -48,6 +48,8 @@ class Clock(Silent):
 
     def step(self, step: str) -> None:
         self.commits += step == "commit: done"
+        if self.sampler is not None:
+            self.sampler.phase = step
         if step == self.last_step:
             self.watch.stop()
 
