@@ -113,6 +113,7 @@ class Loop:
         self._layout = (
             np.frombuffer(joined, np.uint8),
             np.cumsum([len(name) for name in _NAMES], dtype=np.int64),
+            np.array([int.from_bytes(name.encode(), "little") for name in _NAMES], np.uint64),
             np.array([TEXT, INT, FLOAT], np.uint8),
             np.array([0, 0, 1], np.uint8),
             np.array([0, 0, 1], np.uint8),
@@ -134,7 +135,7 @@ class Loop:
         integers, floats = np.empty((3, rows), np.int64), np.empty((3, rows))
         texts = np.empty((2, 3, rows), np.int64)
         outputs = (states, integers, floats, *texts, left)
-        if parse(buffer, values.starts, values.stops, rows, *self._layout, *outputs):
+        if parse(buffer, len(buffer), values.starts, values.stops, rows, *self._layout, *outputs):
             codes = self._with_left(values, np.flatnonzero(left), states, integers, floats, texts)
         else:
             codes = self.users.encode(Spans(values.buffer, texts[0, _USER], texts[1, _USER]))

@@ -43,6 +43,7 @@ class PartitionQueue:
         """Its turn at the last commit."""
         self._raw: deque[tuple[int, memoryview]] = deque()
         self._decoded: deque[Segment] = deque()
+        self._beside: deque[Undecodable] = deque()
         self._at = 0
 
     def offer(self, fetched: Fetched) -> None:
@@ -62,7 +63,7 @@ class PartitionQueue:
         self.ends, self.end_offset = True, max(self.consumed, end)
 
     def is_empty(self) -> bool:
-        return not self._decoded and not self._raw
+        return not (self._decoded or self._raw or self._beside)
 
     def wants(self) -> bool:
         """Whether the next fetch is to ask for more."""
@@ -102,6 +103,8 @@ class PartitionQueue:
         self.stream_time = max(self.stream_time, int(run.timestamps.max()))
         self.consumed = int(run.offsets[-1]) + 1
         self._at = stop
+        while self._beside and self._beside[0].offset < self.consumed:
+            self.source.reject(self._beside.popleft())
         if stop == len(segment):
             self._decoded.popleft()
             self._at = 0
@@ -116,14 +119,22 @@ class PartitionQueue:
             self.consumed = self.fetch_offset
 
     def _segment(self) -> Segment | None:
-        while not self._decoded and self._raw:
+        while not self._decoded and (self._beside or self._raw):
+            if self._beside:  # the records that they stood beside have gone another way
+                self._decoded.extend(self._beside)
+                self._beside.clear()
+                break
             raw: list[memoryview] = []
             count = 0
             while self._raw and (not raw or count + self._raw[0][0] <= DECODE_RECORDS):
                 records, data = self._raw.popleft()
                 raw.append(data)
                 count += records
-            self._decoded.extend(self.source.decode(raw, self.tp.partition, self.consumed))
+            for segment in self.source.decode(raw, self.tp.partition, self.consumed):
+                if isinstance(segment, Undecodable) and segment.beside:
+                    self._beside.append(segment)
+                else:
+                    self._decoded.append(segment)
         self._settle()
         return self._decoded[0] if self._decoded else None
 

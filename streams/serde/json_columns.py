@@ -49,6 +49,7 @@ class JsonColumns:
         self._layout = (
             np.frombuffer(b"".join(names), np.uint8),
             np.cumsum([len(name) for name in names], dtype=np.int64),
+            np.array([int.from_bytes(name, "little") if len(name) <= 8 else 0 for name in names], np.uint64),
             np.array([KINDS[scalar(field.type)] for field in fields], np.uint8),
             np.array([NoneType in arms(field.type) for field in fields], np.uint8),
             np.array([not field.required for field in fields], np.uint8),
@@ -74,7 +75,7 @@ class JsonColumns:
         left = np.empty(rows, np.uint8)
         buffer = np.frombuffer(values.buffer, np.uint8)
         starts, stops = np.ascontiguousarray(values.starts), np.ascontiguousarray(values.stops)
-        count = parse(buffer, starts, stops, rows, *self._layout, states, integers, floats, *texts, left)
+        count = parse(buffer, len(buffer), starts, stops, rows, *self._layout, states, integers, floats, *texts, left)
         found: dict[str, Column] = {}
         for at, (name, place, dtype) in enumerate(zip(self._wanted, self._places, self._dtypes, strict=True)):
             if dtype.kind == "U":

@@ -17,6 +17,7 @@ import numba
 from numba import types
 
 from streams.kernels.compiled import natives
+from streams.kernels.compiled.instructions import INSTRUCTIONS
 from streams.kernels.compiled.native import NUMBERS, Native
 
 _TYPES = {
@@ -51,7 +52,9 @@ def build(name: str, called: Iterable[str]) -> bytes:
 
 def _with_dispatchers(module: ModuleType) -> None:
     for name, value in vars(module).items():
-        if isinstance(value, FunctionType) and hasattr(value, "is_inner"):
+        if isinstance(value, FunctionType) and hasattr(value, "is_instruction"):
+            setattr(module, name, INSTRUCTIONS[value.__name__])
+        elif isinstance(value, FunctionType) and hasattr(value, "is_inner"):
             setattr(module, name, numba.njit(error_model="numpy")(value))
 
 

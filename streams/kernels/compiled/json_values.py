@@ -1,11 +1,12 @@
 """JSON objects into columns, straight from the bytes of record batches: only the fields that are asked for are kept.
 
 A row is parsed here if all of it is plain: an object whose declared fields have numbers, booleans, nulls and text
-without escapes. Any other row (escapes, letters beyond ASCII, numbers that do not fit, a wrong type, anything that is
-not JSON) is marked `LEFT`, and msgspec decodes it with the values and the errors that it has. So a row is never
-accepted here that msgspec refuses, which is why skipped values are checked as well, and never with another value:
-integers have at most 18 digits, and decimals are made by one multiplication or division of two numbers that float64
-has exactly (Clinger, "How to read floating point numbers accurately", 1990).
+without escapes. Any other row (escapes in text that is asked for or in names, numbers that do not fit, a wrong type,
+anything that is not JSON) is marked `LEFT`, and msgspec decodes it with the values and the errors that it has. So a row
+is never accepted here that msgspec refuses, which is why skipped values are checked as msgspec checks them (their
+escapes, but not their UTF-8), and never with another value: integers have at most 18 digits, and decimals are made by
+one multiplication or division of two numbers that float64 has exactly (Clinger, "How to read floating point numbers
+accurately", 1990).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from streams.kernels.compiled.native import inner, native
+from streams.kernels.compiled.vectors import WIDTH, beyond_ascii, eight, text_ends, zeros
 
 INT, FLOAT, BOOL, TEXT = 1, 2, 3, 4
 """What a field is declared as; numbers come first."""
@@ -29,6 +31,8 @@ _EXACT_POWERS = np.array([float(10**power) for power in range(23)])
 _EXACT_DIGITS = 15
 _INT64_DIGITS = 18
 _DEPTH_MAX = 60
+_FEW = 8
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @inner
@@ -40,16 +44,109 @@ def _space(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _text_end(buffer, at, stop):  # type: ignore[no-untyped-def]
-    """The closing quote of plain text; -1 where there is an escape, a letter beyond ASCII, or no end."""
+def _text_stop(buffer, at, stop, size):  # type: ignore[no-untyped-def]
+    """The first byte that is a quote, a backslash or a control character, and whether a byte before it is not ASCII.
+
+    `stop` or more if there is none. Bytes behind the row are looked at, none beyond `size`.
+    """
+    high = False
+    while at + WIDTH <= size:
+        ends = text_ends(buffer, at)
+        beyond = beyond_ascii(buffer, at)
+        if ends != 0:
+            high |= beyond & (ends ^ (ends - np.uint64(1))) != 0
+            return at + zeros(ends), high
+        high |= beyond != 0
+        at += WIDTH
+        if at >= stop:
+            return at, high
     while at < stop:
         byte = buffer[at]
-        if byte == 34:
-            return at
-        if byte < 32 or byte == 92 or byte > 126:
-            return np.int64(-1)
+        if byte == 34 or byte == 92 or byte < 32:
+            break
+        high |= byte > 127
         at += 1
-    return np.int64(-1)
+    return at, high
+
+
+@inner
+def _hex(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """What four hexadecimal digits say; -1 where there are none."""
+    if at + 4 > stop:
+        return np.int64(-1)
+    number = np.int64(0)
+    for place in range(at, at + 4):
+        byte = np.int64(buffer[place])
+        if 48 <= byte <= 57:
+            digit = byte - 48
+        elif 97 <= (byte | 32) <= 102:
+            digit = (byte | 32) - 87
+        else:
+            return np.int64(-1)
+        number = number * 16 + digit
+    return number
+
+
+@inner
+def _escape_end(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Where the escape ends that begins at `at`, both halves of a surrogate pair; -1 if it is bad."""
+    if at + 1 >= stop:
+        return np.int64(-1)
+    kind = buffer[at + 1]
+    if kind != 117:
+        plain = kind == 34 or kind == 92 or kind == 47 or kind == 98 or kind == 102 or kind == 110
+        return at + 2 if plain or kind == 114 or kind == 116 else np.int64(-1)
+    first = _hex(buffer, at + 2, stop)
+    if first < 0xD800 or first > 0xDFFF:
+        return at + 6 if first >= 0 else np.int64(-1)
+    if first > 0xDBFF or at + 12 > stop or buffer[at + 6] != 92 or buffer[at + 7] != 117:
+        return np.int64(-1)
+    second = _hex(buffer, at + 8, stop)
+    return at + 12 if 0xDC00 <= second <= 0xDFFF else np.int64(-1)
+
+
+@inner
+def _text_end(buffer, at, stop, size):  # type: ignore[no-untyped-def]
+    """(the closing quote, whether there are escapes, whether there are letters beyond ASCII); -1 where text is bad."""
+    escaped = high = False
+    while True:
+        at, more = _text_stop(buffer, at, stop, size)
+        high |= more
+        if at >= stop:
+            return np.int64(-1), escaped, high
+        if buffer[at] == 34:
+            return at, escaped, high
+        if buffer[at] != 92:
+            return np.int64(-1), escaped, high
+        escaped = True
+        at = _escape_end(buffer, at, stop)
+        if at < 0:
+            return at, escaped, high
+
+
+@inner
+def _is_utf8(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Whether the bytes are UTF-8 as Python takes it: shortest forms, no surrogates, nothing beyond U+10FFFF."""
+    while at < stop:
+        first = np.int64(buffer[at])
+        at += 1
+        if first < 128:
+            continue
+        if first < 0xC2 or first > 0xF4:
+            return False
+        more = 1 if first < 0xE0 else (2 if first < 0xF0 else 3)
+        if at + more > stop:
+            return False
+        second = np.int64(buffer[at])
+        low = 0xA0 if first == 0xE0 else (0x90 if first == 0xF0 else 0x80)
+        top = 0x9F if first == 0xED else (0x8F if first == 0xF4 else 0xBF)
+        if second < low or second > top:
+            return False
+        for place in range(at + 1, at + more):
+            if buffer[place] & 0xC0 != 0x80:
+                return False
+        at += more
+    return True
 
 
 @inner
@@ -129,12 +226,44 @@ def _word(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _key(buffer, at, stop):  # type: ignore[no-untyped-def]
+def _number_end(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Where a number ends whose value nobody asks for; -1 where it is not one."""
+    if buffer[at] == 45:
+        at += 1
+    first = at
+    at = _digits_end(buffer, at, stop)
+    if at == first or (buffer[first] == 48 and at > first + 1):
+        return np.int64(-1)
+    if at < stop and buffer[at] == 46:
+        first = at + 1
+        at = _digits_end(buffer, first, stop)
+        if at == first:
+            return np.int64(-1)
+    if at < stop and buffer[at] | 32 == 101:
+        at += 1
+        if at < stop and (buffer[at] == 45 or buffer[at] == 43):
+            at += 1
+        first = at
+        at = _digits_end(buffer, first, stop)
+        if at == first:
+            return np.int64(-1)
+    return at
+
+
+@inner
+def _digits_end(buffer, at, stop):  # type: ignore[no-untyped-def]
+    while at < stop and 48 <= buffer[at] <= 57:
+        at += 1
+    return at
+
+
+@inner
+def _key(buffer, at, stop, size):  # type: ignore[no-untyped-def]
     """Behind the key of an object and its colon; -1 where there is none."""
     at = _space(buffer, at, stop)
     if at >= stop or buffer[at] != 34:
         return np.int64(-1)
-    at = _text_end(buffer, at + 1, stop)
+    at, _, _ = _text_end(buffer, at + 1, stop, size)
     if at < 0:
         return at
     at = _space(buffer, at + 1, stop)
@@ -142,20 +271,19 @@ def _key(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _scalar_end(buffer, at, stop):  # type: ignore[no-untyped-def]
+def _scalar_end(buffer, at, stop, size):  # type: ignore[no-untyped-def]
     """Where text, a number or a word ends; -1 for anything else."""
     byte = buffer[at]
     if byte == 34:
-        at = _text_end(buffer, at + 1, stop)
+        at, _, _ = _text_end(buffer, at + 1, stop, size)
         return at + 1 if at >= 0 else at
     if byte == 45 or (48 <= byte <= 57):
-        kind, _, _, end = _number(buffer, at, stop)
-        return end if kind != _NO_NUMBER else np.int64(-1)
+        return _number_end(buffer, at, stop)
     return _word(buffer, at, stop)
 
 
 @inner
-def _value_end(buffer, at, stop):  # type: ignore[no-untyped-def]
+def _value_end(buffer, at, stop, size):  # type: ignore[no-untyped-def]
     """Where a value ends, whatever it is; -1 if it is not one, or not plain. `objects` has a bit for each level."""
     depth = 0
     objects = np.uint64(0)
@@ -175,12 +303,12 @@ def _value_end(buffer, at, stop):  # type: ignore[no-untyped-def]
                 return np.int64(-1)
             if buffer[at] != (125 if byte == 123 else 93):
                 if byte == 123:
-                    at = _key(buffer, at, stop)
+                    at = _key(buffer, at, stop, size)
                     if at < 0:
                         return at
                 continue
         else:
-            at = _scalar_end(buffer, at, stop)
+            at = _scalar_end(buffer, at, stop, size)
             if at < 0:
                 return at
         while True:  # behind a value: levels end, or go on behind a comma
@@ -193,7 +321,7 @@ def _value_end(buffer, at, stop):  # type: ignore[no-untyped-def]
             if buffer[at] == 44:
                 at += 1
                 if in_object:
-                    at = _key(buffer, at, stop)
+                    at = _key(buffer, at, stop, size)
                     if at < 0:
                         return at
                 break
@@ -205,27 +333,40 @@ def _value_end(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _field(buffer, start, stop, names, name_stops, fields, guess):  # type: ignore[no-untyped-def]
-    """The number of the declared field of that name, tried from `guess` on; -1 if there is none."""
+def _field(buffer, start, stop, size, names, name_stops, words, fields, guess):  # type: ignore[no-untyped-def]
+    """The number of the declared field of that name, tried from `guess` on; -1 if there is none.
+
+    Short names are compared as numbers. Among few fields the number is chosen without a branch: which name comes next
+    is nothing that a processor can foresee.
+    """
+    length = stop - start
+    if 0 < length <= 8 and start + 8 <= size:
+        word = eight(buffer, start) & (_ALL >> np.uint64(64 - 8 * length))
+        if fields > _FEW and words[guess] == word:
+            return np.int64(guess)
+        found = np.int64(-1)
+        for field in range(fields):
+            found = np.int64(field) if words[field] == word else found
+        return found
     for step in range(fields):
         field = guess + step
         if field >= fields:
             field -= fields
         first = name_stops[field - 1] if field else 0
-        if name_stops[field] - first != stop - start:
+        if name_stops[field] - first != length:
             continue
         same = True
-        for at in range(stop - start):
+        for at in range(length):
             if names[first + at] != buffer[start + at]:
                 same = False
                 break
         if same:
-            return field
-    return -1
+            return np.int64(field)
+    return np.int64(-1)
 
 
 @inner
-def _declared(buffer, at, stop, kind, nullable):  # type: ignore[no-untyped-def]
+def _declared(buffer, at, stop, size, kind, nullable, wanted):  # type: ignore[no-untyped-def]
     """A value of a declared field: (state, integer, float, where text begins, where it ends, end of the value)."""
     nothing = np.int64(-1)
     byte = buffer[at]
@@ -233,8 +374,9 @@ def _declared(buffer, at, stop, kind, nullable):  # type: ignore[no-untyped-def]
         end = _word(buffer, at, stop)
         return (NULL if nullable and end >= 0 else MISSING), np.int64(0), 0.0, nothing, nothing, end
     if kind == TEXT and byte == 34:
-        end = _text_end(buffer, at + 1, stop)
-        return (PRESENT if end >= 0 else MISSING), np.int64(0), 0.0, at + 1, end, end + 1
+        end, escaped, high = _text_end(buffer, at + 1, stop, size)
+        good = end >= 0 and not (wanted and escaped) and (not high or _is_utf8(buffer, at + 1, end))
+        return (PRESENT if good else MISSING), np.int64(0), 0.0, at + 1, end, end + 1
     if kind == BOOL and (byte == 116 or byte == 102):
         end = _word(buffer, at, stop)
         return (PRESENT if end >= 0 else MISSING), np.int64(byte == 116), 0.0, nothing, nothing, end
@@ -250,8 +392,10 @@ def _row(  # type: ignore[no-untyped-def]
     buffer,
     start,
     stop,
+    size,
     names,
     name_stops,
+    words,
     kinds,
     nullable,
     columns,
@@ -276,10 +420,10 @@ def _row(  # type: ignore[no-untyped-def]
         at = _space(buffer, at, stop)
         if at >= stop or buffer[at] != 34:
             return False
-        name_stop = _text_end(buffer, at + 1, stop)
-        if name_stop < 0:
+        name_stop, escaped, _ = _text_end(buffer, at + 1, stop, size)
+        if name_stop < 0 or escaped:
             return False
-        field = _field(buffer, at + 1, name_stop, names, name_stops, fields, guess)
+        field = _field(buffer, at + 1, name_stop, size, names, name_stops, words, fields, guess)
         at = _space(buffer, name_stop + 1, stop)
         if at >= stop or buffer[at] != 58:
             return False
@@ -287,12 +431,14 @@ def _row(  # type: ignore[no-untyped-def]
         if at >= stop:
             return False
         if field < 0:
-            at = _value_end(buffer, at, stop)
+            at = _value_end(buffer, at, stop, size)
             if at < 0:
                 return False
         else:
             guess = field + 1 if field + 1 < fields else 0
-            state, integer, decimal, first, last, at = _declared(buffer, at, stop, kinds[field], nullable[field])
+            state, integer, decimal, first, last, at = _declared(
+                buffer, at, stop, size, kinds[field], nullable[field], columns[field] >= 0
+            )
             if state == MISSING:
                 return False
             states[field * rows + row] = state
@@ -323,11 +469,13 @@ def _is_whole(states, row, rows, optional, fields):  # type: ignore[no-untyped-d
 
 @native(
     buffer="bytes",
+    size="count",
     starts="int64s",
     stops="int64s",
     rows="count",
     names="bytes",
     name_stops="int64s",
+    words="uint64s",
     kinds="bytes",
     nullable="bytes",
     optional="bytes",
@@ -342,11 +490,13 @@ def _is_whole(states, row, rows, optional, fields):  # type: ignore[no-untyped-d
 )
 def parse(  # type: ignore[no-untyped-def]
     buffer,
+    size,
     starts,
     stops,
     rows,
     names,
     name_stops,
+    words,
     kinds,
     nullable,
     optional,
@@ -359,9 +509,10 @@ def parse(  # type: ignore[no-untyped-def]
     text_stops,
     left,
 ):
-    """Parses `buffer[starts[row]:stops[row]]` of each row; the number of rows that were left to msgspec.
+    """Parses `buffer[starts[row]:stops[row]]` of each row, a buffer of `size` bytes; the number of rows that were left.
 
-    The declared fields: `names` one behind the other, each up to its `name_stops`, of `kinds` (`INT`, ...), those that
+    The declared fields: `names` one behind the other, each up to its `name_stops`, as `words` (those of up to
+    eight bytes as a number, the first byte lowest; 0 for longer ones), of `kinds` (`INT`, ...), those that
     may be null (`nullable`) or missing (`optional`), each with the number of its column, -1 for none. Filled in are
     `states` [fields, rows], zero before, then `integers`, `floats`, `text_starts` and `text_stops` [columns, rows], and
     `left` [rows]. A row that starts at -1 is null: it is done, and has no field.
@@ -374,8 +525,10 @@ def parse(  # type: ignore[no-untyped-def]
                 buffer,
                 starts[row],
                 stops[row],
+                size,
                 names,
                 name_stops,
+                words,
                 kinds,
                 nullable,
                 columns,

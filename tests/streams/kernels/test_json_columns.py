@@ -92,6 +92,9 @@ OTHERS = (
     '{"a": }', "[[[[]]]]", "[null, true]",
     "", " 1", "1 ", "\t1\n", "'x'", "tru", '[1 2]', '{"a": 1 "b": 2}', "[01]", '["\\q"]', "]", "}", ",",
     ":", '{"a": "b}',
+    r'"\ud800"', r'"\ud83d\ude00"', r'"\uD83D\uDE00x"', r'"\udc00"', r'"\ud83d\u0041"', r'"\ud83dx"', r'"\u12"',
+    r'"\u00g0"', r'"\u00E9"', r'"\/\b\f\r\t\\\""', r'"\"', r'"a\"'[:-1], r'"\u"', '"\x7f"', r'"\ud83d\ude0"',
+    r'"\ud83d\udbff"',
     '"2013-01-01T05:15:00Z"', '"x2013"', "[" * 70 + "]" * 70,
 )  # fmt: skip
 
@@ -117,6 +120,32 @@ def test_other_values(other: str, field: str) -> None:
 )  # fmt: skip
 def test_whole_values(value: bytes | None) -> None:
     same([value])
+
+
+UTF8 = (
+    b"\xc3\xa9", b"\xc3", b"\xff", b"\x80", b"\xc0\x80", b"\xc1\xbf", b"\xe0\x9f\xbf", b"\xe0\xa0\x80", b"\xed\x9f\xbf",
+    b"\xed\xa0\x80", b"\xef\xbf\xbf", b"\xf0\x8f\xbf\xbf", b"\xf0\x90\x80\x80", b"\xf4\x8f\xbf\xbf",
+    b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xe2\x82", b"\xe2\x82\xac", b"\xe2\x28\xa1", b"\xf0\x9f\x9a",
+    b"\xf0\x9f\x9a\xb2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("data", UTF8)
+def test_letters_beyond_ascii(data: bytes) -> None:
+    """In text that is declared, in text that nobody asks for, and in a name."""
+    whole = text(user='"aa"', extra='"xx"')
+    same([whole.replace(letter, data) for letter in (b"aa", b"xx", b"extra")])
+
+
+@pytest.mark.parametrize("special", [b'"', b"\\n", b"\xc3\xa9", b"\x1f", b"\\ud83d\\ude00"])
+def test_text_of_any_length(special: bytes) -> None:
+    """Text is looked at many bytes at once, but for the end of what was fetched."""
+    for field in ("user", "extra"):
+        texts = ["x" * length + "@" + "y" * more for length in range(70) for more in (0, 40)]
+        whole = [text(**{field: f'"{one}"'}) for one in texts]
+        same([value.replace(b"@", special) for value in whole])
+        for value in whole[::7]:
+            same([value.replace(b"@", special)])
 
 
 def test_every_byte_changed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given, settings
@@ -20,11 +22,26 @@ from streams.transport.contract import Fetched, TopicPartition
 TP = TopicPartition("numbers", 0)
 
 
-def queue(offset: int = 0, *, internal: bool = False) -> PartitionQueue:
+class Failures:
+    """Says whether a record that does not decode ends the app, and keeps the offsets of those that do not."""
+
+    def __init__(self, stops: bool) -> None:
+        self._stops = stops
+        self.given_up: list[int] = []
+
+    def stops(self, node: object) -> bool:
+        return self._stops
+
+    def give_up(self, node: object, record: Batch, index: int, error: Exception) -> None:
+        self.given_up.append(int(record.offsets[index]))
+
+
+def queue(offset: int = 0, *, internal: bool = False, failures: Failures | None = None) -> PartitionQueue:
+    context: Any = SimpleNamespace(failures=failures or Failures(stops=True))
     app = streams.App("bench")
     stream = app.topic("numbers", key_type=str, value_type=int).stream()
     node = (stream.repartition(name="moved") if internal else stream).node
-    return PartitionQueue(TP, SourceOperator(node, None), offset)  # type: ignore[arg-type]
+    return PartitionQueue(TP, SourceOperator(node, context), offset)
 
 
 def raw(base: int, *values: int | bytes, times: list[int] | None = None, key: bytes | None = b"k") -> memoryview:
@@ -102,6 +119,24 @@ def test_what_does_not_decode_is_taken_in_its_place() -> None:
     assert [taken(made), made.consumed] == [[4], 4]
 
 
+def test_what_does_not_decode_and_ends_nothing_goes_with_the_records_beside_it() -> None:
+    failures = Failures(stops=False)
+    made = queue(failures=failures)
+    made.offer(fetched(0, 8, raw(0, b"a", 1, b"b", 3, b"c", 5, b"d", b"e")))
+    assert [taken(made, 1), made.consumed, failures.given_up] == [[1], 2, [0]]
+    assert [taken(made), made.consumed, failures.given_up] == [[3, 5], 6, [0, 2, 4]]
+    assert [taken(made).offset, taken(made).offset, made.consumed, made.is_empty()] == [6, 7, 8, True]
+
+
+def test_what_stood_beside_records_that_a_rule_leaves_out_comes_alone() -> None:
+    failures = Failures(stops=False)
+    made = queue(failures=failures)
+    made.source._timed = lambda batch: []  # type: ignore[method-assign]
+    made.offer(fetched(0, 3, raw(0, b"a", 1, 2)))
+    assert not made.is_empty()
+    assert [taken(made).offset, made.consumed, failures.given_up, made.is_empty()] == [0, 3, [], True]
+
+
 def test_markers_are_taken_in_their_place() -> None:
     made = queue(internal=True)
     made.offer(fetched(0, 5, raw(0, marker(0, 7, False), key=None), raw(1, 1, 2), raw(3, marker(0, 9, True), key=None)))
@@ -129,10 +164,14 @@ PIECES = st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(
-    pieces=PIECES, counts=st.lists(st.integers(1, 6), min_size=1), start=st.integers(0, 12), fetches=st.integers(1, 3)
+    pieces=PIECES,
+    counts=st.lists(st.integers(1, 6), min_size=1),
+    start=st.integers(0, 12),
+    fetches=st.integers(1, 3),
+    stops=st.booleans(),
 )
 def test_every_record_is_taken_once_and_the_offset_to_commit_is_never_beyond(
-    pieces: list[Any], counts: list[int], start: int, fetches: int
+    pieces: list[Any], counts: list[int], start: int, fetches: int, stops: bool
 ) -> None:
     batches: list[tuple[int, int, memoryview]] = []
     end = 0
@@ -142,7 +181,8 @@ def test_every_record_is_taken_once_and_the_offset_to_commit_is_never_beyond(
         batches.append((base, base + len(values), raw(base, *values)))
         expected += [(base + n, value) for n, value in enumerate(values) if base + n >= start]
         end = base + len(values)
-    made = queue(start)
+    failures = Failures(stops)
+    made = queue(start, failures=failures)
     found: list[tuple[int, Any]] = []
     calls = 0
     while True:
@@ -158,6 +198,9 @@ def test_every_record_is_taken_once_and_the_offset_to_commit_is_never_beyond(
             found += zip(run.offsets.tolist(), run.values, strict=True)
         elif isinstance(run, Undecodable):
             found.append((run.offset, b"x"))
+        found += [(offset, b"x") for offset in failures.given_up]
+        failures.given_up.clear()
+        found.sort(key=itemgetter(0))
         left = [offset for offset, _ in expected[len(found) :]]
         assert all(offset >= made.consumed for offset in left)
         assert all(offset < made.consumed for offset, _ in found)
