@@ -177,11 +177,6 @@ class Backend(Protocol):
     def busy(self, store: str) -> bool:
         """Whether a large write to the store would now have to wait for the backend's own work."""
 
-    def begin_load(self) -> None:
-        """Much is to be written with `durable=False`: writing may get cheaper, and reading slow, until `end_load`."""
-
-    def end_load(self) -> None: ...
-
     def close(self) -> None: ...
 
     def size_bytes(self) -> int:

@@ -79,7 +79,6 @@ class TaskStores:
         self._expiring: dict[str, TtlStore] = {}
         self._versioned: dict[str, VersionedLayer] = {}
         self._committing: list[CommitLog] = []
-        self._loads = 0
         for spec in self.specs.values():
             self._open(spec)
         self._checkpoints = checkpoints(backend)
@@ -247,18 +246,6 @@ class TaskStores:
             self.backend, changes, new, self._marks, durable=False, slice_entries=self.slice_entries
         )
         self._checkpoints.update(new)
-
-    def begin_load(self) -> None:
-        """A store is to be restored from far behind: the backend may make writing cheap at the cost of reading."""
-        if self._loads == 0:
-            self.backend.begin_load()
-        self._loads += 1
-
-    def end_load(self) -> None:
-        """One of the loads is over; reading is as usual again after the last."""
-        self._loads -= 1
-        if self._loads == 0:
-            self.backend.end_load()
 
     def flush_steps(self) -> Iterator[None]:
         """Make all that was written to the backend outlive the process, a step at a time."""

@@ -71,12 +71,6 @@ class MemoryBackend:
         """Never: there is no work behind a write."""
         return False
 
-    def begin_load(self) -> None:
-        """Nothing to do: writing is as cheap as it gets."""
-
-    def end_load(self) -> None:
-        """Nothing to do."""
-
     def close(self) -> None:
         """Nothing to do: the object may be used again, as a folder may be opened again."""
 

@@ -93,7 +93,9 @@ class Assembly:
         self.extra: Outputs = self._parts.outputs() if before is None else before.extra
         self.globals = self._parts.global_tables(self.extra)
         self._tell: Callable[[Restoring], None] = lambda event: None
-        self.restore = Restore(transport, lambda event: self._tell(event))
+        self.restore = Restore(
+            transport, lambda event: self._tell(event), gather_bytes=self.settings.state_memory_bytes // 2
+        )
         self.standbys = Standbys(
             self._parts,
             self._whereabouts,

@@ -7,6 +7,7 @@ source read them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy.typing as npt
 from broker_embedded import records
 from streams.batch import Batch
 from streams.graph.nodes import SourceNode
+from streams.kernels import compiled
+from streams.kernels.compiled import record_columns
 from streams.models import timestamp_field
 from streams.operators.failures import Failures
 from streams.operators.sources.source import SourceOperator
@@ -33,10 +36,10 @@ class Rereading:
         self._source = SourceOperator(node, replace(task.context, failures=silent))
         self._partition = task.partition
 
-    def rows(self, data: memoryview) -> Rows:
-        """What the table took of a batch."""
-        part = records.decode(data)
-        found = [one for one in self._source.decode([data], self._partition, 0) if isinstance(one, Batch)]
+    def rows(self, data: Sequence[memoryview]) -> Rows:
+        """What the table took of some batches."""
+        part = records.decode_many(data)
+        found = [one for one in self._source.decode(data, self._partition, 0) if isinstance(one, Batch)]
         if not found:
             return np.empty(0, np.int64), [], [], []
         offsets = np.concatenate([one.offsets for one in found])
@@ -53,9 +56,9 @@ def rereading(task: Task, topic: str) -> Rereading | None:
     return Rereading(task, node) if own_times or not task.failures.stops(node) else None
 
 
-def as_stored(data: memoryview) -> Rows:
-    """The records of a batch as they stand."""
-    part = records.decode(data)
+def as_stored(data: Sequence[memoryview]) -> Rows:
+    """The records of some batches as they stand."""
+    part = records.decode_many(data, record_columns.read if compiled.ready() else records.read_records)
     return keyed((part.offsets, part.keys(), part.values(), part.timestamps.tolist()))
 
 

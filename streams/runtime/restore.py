@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from state.restore import RestoreEvent, Restorer
+from broker_embedded.records import BatchHeader
+from state.restore import GATHER_BYTES, RestoreEvent, Restorer
 from streams.runtime.observer import Restoring
 from streams.runtime.rereading import Rereading, as_stored, rereading
 from streams.runtime.steps import reach
@@ -21,6 +22,12 @@ from streams.transport.contract import Fetched, TopicPartition, Transport
 
 BEHIND_S = 2.0
 """So long a store may be behind with writing to disk; then it is fed all the same, and says what is wrong with it."""
+
+WORKED_S = 0.000_2
+"""A step of less has only looked whether something is on the disk by now."""
+
+TOGETHER_RECORDS = 8_000
+"""So many records are taken at one go, which is a few milliseconds."""
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +48,8 @@ async def _breathe(spent_s: float) -> None:
 
 class Restore:
     """Brings the stores of tasks to the end of their changelogs. `records` counts what had to be read. After each piece
-    of work it awaits `pause`, which is told how many seconds it took.
+    of work it awaits `pause`, which is told how many seconds it took. What is read of all stores is gathered in about
+    `gather_bytes` of memory.
     """
 
     def __init__(
@@ -49,10 +57,13 @@ class Restore:
         transport: Transport,
         tell: Callable[[Restoring], None],
         pause: Callable[[float], Awaitable[None]] = _breathe,
+        *,
+        gather_bytes: int = 4 * GATHER_BYTES,
     ) -> None:
         self._transport = transport
         self._tell = tell
         self._pause = pause
+        self._gather_bytes = gather_bytes
         self._under_way: dict[Task, list[Restorer]] = {}
         self._active: set[Restorer] = set()
         self._begun: dict[tuple[str, str], RestoreEvent] = {}
@@ -85,7 +96,7 @@ class Restore:
         lost = await undone(self._transport, _changes(changelogs), starts, ends)
         for (task, store), changelog in changelogs.items():
             if task in self._under_way:
-                self._begin(task, store, changelog, lost, starts[changelog.tp], ends[changelog.tp])
+                self._begin(task, store, changelog, lost, starts[changelog.tp], ends[changelog.tp], len(changelogs))
 
     def restorers(self, task: Task) -> list[Restorer]:
         """Of a task that was begun and neither finished nor dropped."""
@@ -107,6 +118,7 @@ class Restore:
         lost: set[tuple[TopicPartition, int]],
         log_start: int,
         log_end: int,
+        stores: int,
     ) -> None:
         restorer = Restorer(
             task.stores,
@@ -116,6 +128,7 @@ class Restore:
             # A store ahead of its group is as wrong as one ahead of its log: both have lost what made it so.
             log_end=log_end if changelog.end is None else min(changelog.end, log_end),
             undone=any((changelog.tp, offset) in lost for offset in _reached(task, store)),
+            gather_bytes=self._gather_bytes // max(1, stores),
             task=task.id,
             listener=lambda event: self._event(event, task.partition),
         )
@@ -145,16 +158,16 @@ class Restore:
         """Puts what a fetch brought of one changelog into stores, each as far as it is to go."""
         reach("restore: write store")
         reader = self._readers.get(fetched.tp)
-        for header, data in read_committed(fetched):
+        for next_offset, batches in _several(read_committed(fetched)):
             for restorer in restorers:
                 await self._until_it_takes_more(restorer)
             began_s = time.perf_counter()
             restorers = [restorer for restorer in restorers if restorer in self._active]
-            offsets, keys, values, times = as_stored(data) if reader is None else reader.rows(data)
+            offsets, keys, values, times = as_stored(batches) if reader is None else reader.rows(batches)
             for restorer in restorers:
                 # What was committed of a source topic may end in the middle of a batch.
                 start, stop = np.searchsorted(offsets, (restorer.position, restorer.end)).tolist()
-                position = max(restorer.position, min(header.next_offset, restorer.end))
+                position = max(restorer.position, min(next_offset, restorer.end))
                 restorer.feed(position, keys[start:stop], values[start:stop], times[start:stop])  # type: ignore[arg-type]
             self.records += len(keys)
             await self._pause(time.perf_counter() - began_s)
@@ -168,23 +181,25 @@ class Restore:
             await asyncio.sleep(0.005)
 
     async def _finish_those_at_the_end(self, tasks: Sequence[Task]) -> list[Task]:
-        ready = []
-        for task in tasks:
-            restorers = self._under_way.get(task)
-            if restorers is not None and all(restorer.reached for restorer in restorers):
-                await self._finish(restorers)
-                if task in self._under_way:
-                    self._active.difference_update(self._under_way.pop(task))
-                    ready.append(task)
+        found = {task: self._under_way[task] for task in tasks if task in self._under_way}
+        reached = [task for task, restorers in found.items() if all(restorer.reached for restorer in restorers)]
+        # Side by side, as most of it is waiting for the disk.
+        await asyncio.gather(*(self._finish(found[task]) for task in reached))
+        ready = [task for task in reached if task in self._under_way]
+        for task in ready:
+            self._active.difference_update(self._under_way.pop(task))
         return ready
 
     async def _finish(self, restorers: list[Restorer]) -> None:
         for restorer in restorers:
             if restorer.restored_records or restorer.reason:
+                began_s = time.perf_counter()
                 for _ in restorer.finish():
-                    await asyncio.sleep(0)
+                    waits = time.perf_counter() - began_s < WORKED_S
+                    await asyncio.sleep(WORKED_S if waits else 0)
                     if restorer not in self._active:
                         return
+                    began_s = time.perf_counter()
             reach("restore: done")
 
     def _event(self, event: RestoreEvent, partition: int) -> None:
@@ -213,6 +228,23 @@ class Restore:
                 event.reason,
             )
         )
+
+
+def _several(read: Iterator[tuple[BatchHeader, memoryview]]) -> Iterator[tuple[int, list[memoryview]]]:
+    """Batches of a few thousand records together, as one costs little less than several, each time with the offset
+    behind them.
+    """
+    count, next_offset = 0, 0
+    batches: list[memoryview] = []
+    for header, data in read:
+        if batches and count + header.count > TOGETHER_RECORDS:
+            yield next_offset, batches
+            count, batches = 0, []
+        next_offset = header.next_offset
+        count += header.count
+        batches.append(data)
+    if batches:
+        yield next_offset, batches
 
 
 def _changes(changelogs: Mapping[tuple[Task, str], Changelog]) -> Iterator[tuple[TopicPartition, int]]:

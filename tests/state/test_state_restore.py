@@ -149,28 +149,47 @@ def test_a_crash_after_the_start_of_a_rebuild_starts_it_again() -> None:
     assert (again.checkpoints(), _content(again)) == ({}, {})
 
 
-class Loads(MemoryBackend):
-    """Counts how many loads are under way."""
-
-    count = 0
-
-    def begin_load(self) -> None:
-        self.count += 1
-
-    def end_load(self) -> None:
-        self.count -= 1
-
-
-def test_a_load_lasts_from_the_first_record_to_the_save() -> None:
-    backend = Loads()
-    restorer = Restorer(_open(backend), "kv", topic_id="t", log_end=1_000_000)
-    restorer.feed(400_000)
-    assert backend.count == 0, "a stretch without records needs no load, and may be all there is"
-    _feed(restorer, [(400_000, b"a", b"1", 0)], 500_000)
-    assert backend.count == 1
-    _feed(restorer, [(500_000, b"b", b"1", 0)], 1_000_000)
+def test_what_is_gathered_is_written_when_it_is_large_or_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "LOAD_RECORDS", 10)
+    stores = _open(MemoryBackend())
+    restorer = Restorer(stores, "kv", topic_id="t", log_end=100, gather_bytes=10 * 202)
+    rows = [(n, b"%d" % (n % 10), b"%d" % n, n) for n in range(100)]
+    for at in range(9):
+        _feed(restorer, rows[at : at + 1], at + 1)
+    assert (_content(stores), stores.checkpoints()) == ({}, {})
+    _feed(restorer, rows[9:40], 40)
+    for _ in range(10):
+        restorer.feed(40)
+    assert _content(stores) == _expected(rows[:40])
+    assert stores.checkpoints()["kv"].offset == 40
+    _feed(restorer, rows[40:42], 42)
+    list(restorer.save())
+    assert _content(stores) == _expected(rows[:42])
+    assert stores.checkpoints()["kv"].offset == 42
+    _feed(restorer, rows[42:], 100)
     _finish(restorer)
-    assert backend.count == 0
+    assert _content(stores) == _expected(rows)
+
+
+@given(logs(), st.data())
+@settings(max_examples=100, deadline=None)
+def test_gathering_leaves_the_same_whatever_it_writes_when(log: tuple[list[Row], int], data: st.DataObject) -> None:
+    rows, end = log
+    backend = MemoryBackend()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restore, "LOAD_RECORDS", 3)
+        patch.setattr(restore, "SLICE_ENTRIES", 1_000_000)
+        restorer = Restorer(_open(backend), "kv", topic_id="t", log_end=end, gather_bytes=600)
+        while not restorer.reached:
+            position = data.draw(st.integers(restorer.position + 1, end), label="fetched to")
+            _feed(restorer, [row for row in rows if restorer.position <= row[0] < position], position)
+            if data.draw(st.booleans(), label="crash"):
+                backend = backend.copy()
+                restorer = Restorer(_open(backend), "kv", topic_id="t", log_end=end, gather_bytes=600)
+        _finish(restorer)
+    stores = _open(backend)
+    assert _content(stores) == _expected(rows)
+    assert stores.in_progress() == {}
 
 
 def test_bulk_load_of_two_stores_in_rocksdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

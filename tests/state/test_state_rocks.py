@@ -149,21 +149,6 @@ def test_errors_of_rocksdb_name_the_folder(
     backend.close()
 
 
-def test_a_load_can_be_left_and_taken_up_again(tmp_path: Path) -> None:
-    backend = RocksBackend(tmp_path / "0_0", MEMORY)
-    backend.open_store("a")
-    backend.begin_load()
-    backend.write([Changes("a", [b"b", b"a"], [b"1", b"1"])], durable=False)
-    list(backend.flush_steps())
-    backend.write([Changes("a", [b"c"], [b"lost"])], durable=False)
-    left = RocksBackend(copy_live_folder(tmp_path / "0_0", tmp_path / "left"), MEMORY)
-    assert left.get_many("a", [b"a", b"b", b"c"]) == [b"1", b"1", None]
-    left.close()
-    backend.end_load()
-    assert backend.get("a", b"c") == b"lost", "closing writes what is in the buffers"
-    backend.close()
-
-
 Rows = list[tuple[bytes, bytes | None, int]]
 
 
