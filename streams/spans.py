@@ -67,3 +67,36 @@ class Spans(NamedTuple):
         """Which rows are not null."""
         found: npt.NDArray[np.bool_] = self.starts >= 0
         return found
+
+
+class CutSpans(Spans):
+    """Spans whose rows were cut out already."""
+
+    _cut: list[bytes | None]
+
+    @classmethod
+    def of(cls, rows: Sequence[bytes]) -> CutSpans:
+        """
+        >>> CutSpans.of([b"AA", b"UA"]).rows(slice(1, 2)).cut()
+        [b'UA']
+        """
+        made = cls(*Spans.of(rows))
+        made._cut = list(rows)
+        return made
+
+    @classmethod
+    def cutting(cls, spans: Spans) -> CutSpans:
+        """The same with its rows."""
+        made = cls(*spans)
+        made._cut = spans.cut()
+        return made
+
+    def rows(self, chosen: slice | npt.NDArray[Any]) -> Spans:
+        if not isinstance(chosen, slice):
+            return super().rows(chosen)
+        made = CutSpans(*super().rows(chosen))
+        made._cut = self._cut[chosen]
+        return made
+
+    def cut(self) -> list[bytes | None]:
+        return self._cut

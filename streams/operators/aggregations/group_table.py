@@ -38,7 +38,7 @@ class GroupTable:
         """The same groups in the same slots."""
         made = cls(groups.capacity)
         slots = groups.slots()
-        made.codes[slots] = made.encode_keys(groups.keys(slots))
+        made.codes[slots] = made._encode(groups.keys(slots))
         made.starts, made.timestamps, made.dirty = groups.starts, groups.timestamps, groups.dirty
         made._starts = set(groups.open_starts)
         free = np.flatnonzero(made.codes == _NOBODY)[::-1]
@@ -59,16 +59,11 @@ class GroupTable:
         return list(self._starts)
 
     @property
-    def key_codes(self) -> int:
+    def keys_known(self) -> int:
         return len(self._keys)
 
-    def encode_spans(self, keys: Spans) -> Int64Array:
-        return self._keys.encode(keys)
-
-    def encode_keys(self, keys: Sequence[bytes]) -> Int64Array:
-        return self._keys.encode(Spans.of(keys))
-
-    def locate(self, codes: Int64Array, rows: Slots, starts: Int64Array) -> tuple[Slots, Slots]:
+    def locate(self, keys: Spans | Sequence[bytes], rows: Slots, starts: Int64Array) -> tuple[Slots, Slots]:
+        codes = self._encode(keys)
         self._reserve(len(rows))
         slots, fresh = np.empty(len(rows), np.intp), np.empty(len(rows), np.intp)
         new = group_slots.locate(
@@ -131,9 +126,13 @@ class GroupTable:
             self._drop(np.flatnonzero((self.starts <= upto) & (self.codes != _NOBODY)))
             self._starts = {start for start in self._starts if start > upto}
 
+    def _encode(self, keys: Spans | Sequence[bytes]) -> Int64Array:
+        """A code for each key."""
+        return self._keys.encode(keys if isinstance(keys, Spans) else Spans.of(keys))
+
     def _find(self, start: int, keys: Sequence[bytes]) -> list[int]:
         """The slots of keys in a window; a key that is not known gets a code."""
-        return [group_slots.find(code, start, *self._table) for code in self.encode_keys(keys).tolist()]
+        return [group_slots.find(code, start, *self._table) for code in self._encode(keys).tolist()]
 
     def _drop(self, slots: Slots) -> None:
         self.dirty[slots] = False

@@ -14,12 +14,17 @@ import numpy.typing as npt
 
 from state.keys import time_prefix
 from streams.kernels.grouping import group_rows
-from streams.spans import Spans
+from streams.spans import CutSpans, Spans
 
 Int64Array = npt.NDArray[np.int64]
 Slots = npt.NDArray[np.intp]
 
 _FIRST_CAPACITY = 1024
+_UNKNOWN = 1 << 40
+"""Above every slot: stands for the slot of a group that has none yet, plus its place in the batch."""
+
+_RUNS_MAX = 32
+"""Of records in the order of time few runs are of one window; with more of them pairs are sorted."""
 
 
 class Groups:
@@ -30,12 +35,10 @@ class Groups:
 
     def __init__(self, step_ms: int = 1) -> None:
         self._step_ms = step_ms
-        self._code_of: dict[bytes, int] = {}
-        self._key_of: list[bytes] = []
-        self._windows: dict[int, dict[int, int]] = {}
+        self._windows: dict[int, dict[bytes, int]] = {}
+        self._key_of: list[bytes] = [b""] * _FIRST_CAPACITY
         self._free: list[int] = []
         self._used = 0
-        self.codes = np.zeros(_FIRST_CAPACITY, np.int64)
         self.starts = np.zeros(_FIRST_CAPACITY, np.int64)
         self.timestamps = np.zeros(_FIRST_CAPACITY, np.int64)
         self.dirty = np.zeros(_FIRST_CAPACITY, np.bool_)
@@ -54,63 +57,71 @@ class Groups:
         return list(self._windows)
 
     @property
-    def key_codes(self) -> int:
-        """How many keys have a code; only ever grows."""
-        return len(self._key_of)
+    def keys_known(self) -> int:
+        """How many keys are in memory, those included whose groups have gone."""
+        return len(self)
 
-    def encode_spans(self, keys: Spans) -> Int64Array:
-        """As `encode_keys`, of keys as they were fetched; none is null."""
-        return self.encode_keys(keys.cut())  # type: ignore[arg-type]  # none is None
-
-    def encode_keys(self, keys: Sequence[bytes]) -> Int64Array:
-        """A dense code for each key."""
-        code_of = self._code_of
-        try:
-            return np.fromiter(map(code_of.__getitem__, keys), np.int64, len(keys))
-        except KeyError:
-            new = [key for key in dict.fromkeys(keys) if key not in code_of]
-            code_of.update(zip(new, range(len(self._key_of), len(self._key_of) + len(new)), strict=True))
-            self._key_of += new
-            return np.fromiter(map(code_of.__getitem__, keys), np.int64, len(keys))
-
-    def locate(self, codes: Int64Array, rows: Slots, starts: Int64Array) -> tuple[Slots, Slots]:
-        """The slot of each pair of `codes[rows[i]]` and `starts[i]`, and the slots that are new: their state is yet to
-        be filled in.
+    def locate(self, keys: Spans | Sequence[bytes], rows: Slots, starts: Int64Array) -> tuple[Slots, Slots]:
+        """The slot of each pair of `keys[rows[i]]` and `starts[i]`, and the slots that are new: their state is yet to
+        be filled in. `rows` ascend.
         """
-        codes = codes if len(rows) == len(codes) and bool((rows == np.arange(len(rows))).all()) else codes[rows]
-        first, width = int(starts.min()), len(self._key_of)
+        listed: Sequence[bytes] = keys.cut() if isinstance(keys, Spans) else keys  # type: ignore[assignment]
+        if len(rows) <= len(listed):
+            edges = np.flatnonzero(np.diff(starts)) + 1
+            if len(edges) < _RUNS_MAX:
+                straight = len(rows) == len(listed) and bool((rows == np.arange(len(rows))).all())
+                chosen = listed if straight else [listed[row] for row in rows.tolist()]
+                return self._locate_runs(chosen, starts, edges)
+        return self._locate_pairs(listed, rows, starts)
+
+    def _locate_pairs(self, keys: Sequence[bytes], rows: Slots, starts: Int64Array) -> tuple[Slots, Slots]:
+        """Each pair is looked up once, however often it comes. The code of a key is the row where it comes first."""
+        first_row: dict[bytes, int] = {}
+        codes = np.fromiter(map(first_row.setdefault, keys, range(len(keys))), np.int64, len(keys))[rows]
+        first, width = int(starts.min()), len(keys)
         index = (starts - first) // self._step_ms
         unique, inverse = group_rows(index * width + codes, (int(index.max()) + 1) * width)
-        offsets, unique_codes = np.divmod(unique, width)
-        # Pairs come sorted by start, so each window is one piece of them.
-        edges = np.flatnonzero(np.diff(offsets)) + 1
-        slots: list[int] = []
-        fresh: list[int] = []
-        for piece in np.split(np.arange(len(unique)), edges):
-            start = int(offsets[piece[0]]) * self._step_ms + first
-            self._locate_window(start, unique_codes[piece[0] : piece[-1] + 1].tolist(), slots, fresh)
-        return np.array(slots, np.intp)[inverse], np.array(fresh, np.intp)
+        index, codes = np.divmod(unique, width)
+        edges = np.flatnonzero(np.diff(index)) + 1
+        found, fresh = self._locate_runs([keys[code] for code in codes.tolist()], index * self._step_ms + first, edges)
+        return found[inverse], fresh
 
-    def _locate_window(self, start: int, codes: list[int], slots: list[int], fresh: list[int]) -> None:
+    def _locate_runs(self, keys: Sequence[bytes], starts: Int64Array, edges: Int64Array) -> tuple[Slots, Slots]:
+        """Keys by runs of one window, which begin at the edges."""
+        slots, fresh = np.empty(len(keys), np.intp), []
+        for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(keys)], strict=True):
+            run = keys if end - begin == len(keys) else keys[begin:end]
+            slots[begin:end], new = self._locate_window(int(starts[begin]), run)
+            fresh.append(new)
+        return slots, np.concatenate(fresh)
+
+    def _locate_window(self, start: int, keys: Sequence[bytes]) -> tuple[Slots, Slots]:
         window = self._windows.setdefault(start, {})
-        new = codes if not window else [code for code in codes if code not in window]
-        if new:
-            given = self._take(len(new))
-            window.update(zip(new, given, strict=True))
-            fresh += given
-            at = np.array(given, np.intp)
-            self.codes[at] = new
-            self.starts[at] = start
-            self.timestamps[at] = -1
-            self.dirty[at] = False
-        slots += map(window.__getitem__, codes)
+        # One look for each key: one that is not there gets its place in the batch, and a slot afterwards.
+        places = range(_UNKNOWN, _UNKNOWN + len(keys))
+        slots = np.fromiter(map(window.setdefault, keys, places), np.intp, len(keys))
+        new = np.flatnonzero(slots == np.arange(_UNKNOWN, _UNKNOWN + len(keys)))
+        if not len(new):
+            return slots, new
+        new_keys, given = [keys[row] for row in new.tolist()], self._take(len(new))
+        window.update(zip(new_keys, given, strict=True))
+        for slot, key in zip(given, new_keys, strict=True):
+            self._key_of[slot] = key
+        fresh = np.array(given, np.intp)
+        self.starts[fresh], self.timestamps[fresh], self.dirty[fresh] = start, -1, False
+        slot_at = np.zeros(len(keys), np.intp)
+        slot_at[new] = fresh
+        unknown = slots >= _UNKNOWN
+        slots[unknown] = slot_at[slots[unknown] - _UNKNOWN]
+        return slots, fresh
 
     def _take(self, count: int) -> list[int]:
         """Slots that nobody has."""
         given = [self._free.pop() for _ in range(min(count, len(self._free)))]
         more = count - len(given)
         while self._used + more > self.capacity:
-            for name in ("codes", "starts", "timestamps", "dirty"):
+            self._key_of += [b""] * self.capacity
+            for name in ("starts", "timestamps", "dirty"):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
         given += range(self._used, self._used + more)
@@ -119,15 +130,14 @@ class Groups:
 
     def holds(self, start: int, key: bytes) -> bool:
         """Whether the group has a slot."""
-        return self._code_of.get(key, -1) in self._windows.get(start, {})
+        return key in self._windows.get(start, ())
 
     def key(self, slot: int) -> bytes:
-        return self._key_of[int(self.codes[slot])]
+        return self._key_of[slot]
 
     def keys(self, slots: Slots) -> list[bytes]:
         """The key of each slot."""
-        key_of = self._key_of
-        return [key_of[code] for code in self.codes[slots].tolist()]
+        return list(map(self._key_of.__getitem__, slots.tolist()))
 
     def key_spans(self, slots: Slots, *, with_starts: bool = False) -> Spans:
         """The key of each slot; `with_starts` as the store has it, the start of the window before it."""
@@ -136,13 +146,12 @@ class Groups:
             starts = self.starts[slots].tolist()
             prefixes = {start: time_prefix(start) for start in set(starts)}
             keys = [prefixes[start] + key for start, key in zip(starts, keys, strict=True)]
-        return Spans.of(keys)
+        return CutSpans.of(keys)
 
     def of_start(self, start: int) -> Slots:
         """Slots of one window, in the order of their keys."""
         window = self._windows.get(start, {})
-        by_key = sorted(window, key=self._key_of.__getitem__)
-        return np.fromiter(map(window.__getitem__, by_key), np.intp, len(by_key))
+        return np.fromiter(map(window.__getitem__, sorted(window)), np.intp, len(window))
 
     def slots(self) -> Slots:
         """Of all groups."""
@@ -153,19 +162,19 @@ class Groups:
 
     def drop(self, start: int, keys: Iterable[bytes]) -> list[int]:
         """Forgets some groups of a window; gives their slots, which others may get from now on."""
-        dropped: list[int] = []
         window = self._windows.get(start, {})
-        for key in keys:
-            slot = window.pop(self._code_of.get(key, -1), None)
-            if slot is not None:
-                self.dirty[slot] = False
-                dropped.append(slot)
-        self._free += dropped
+        dropped = [slot for slot in (window.pop(key, None) for key in keys) if slot is not None]
+        self._let_go(dropped)
         return dropped
 
     def drop_starts(self, upto: int) -> None:
         """Forgets the groups of the windows up to that start."""
         for start in [start for start in self._windows if start <= upto]:
-            slots = list(self._windows.pop(start).values())
-            self.dirty[np.array(slots, np.intp)] = False
-            self._free += slots
+            self._let_go(self._windows.pop(start).values())
+
+    def _let_go(self, slots: Iterable[int]) -> None:
+        gone = list(slots)
+        self.dirty[np.array(gone, np.intp)] = False
+        for slot in gone:
+            self._key_of[slot] = b""
+        self._free += gone

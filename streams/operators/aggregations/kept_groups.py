@@ -23,6 +23,7 @@ from streams.operators.aggregations.groups import Groups, Slots
 from streams.operators.aggregations.state_form import read_state
 from streams.operators.base import PIECE_ROWS, TaskContext
 from streams.serde import key_serde_for
+from streams.spans import CutSpans, Spans
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -58,16 +59,16 @@ class KeptGroups:
         """The slot of each (row, window start), with its state."""
         if compiled.ready() and isinstance(self.groups, Groups):
             self.groups = GroupTable.of(self.groups)
-        slots, fresh = self.groups.locate(self._codes(batch), rows, starts)
+        slots, fresh = self.groups.locate(self._keys_of(batch), rows, starts)
         self.states.resize(self.groups.capacity)
         self._fill(fresh)
         return slots
 
-    def _codes(self, batch: Batch) -> Int64Array:
-        """A code for the key of each record."""
+    def _keys_of(self, batch: Batch) -> Spans | list[bytes]:
+        """The keys as the store has them."""
         if batch.key_spans is not None and isinstance(self.groups, GroupTable) and batch.has_keys_of(self._keys):
-            return self.groups.encode_spans(batch.key_spans)
-        return self.groups.encode_keys(batch.encoded_keys(self._keys))
+            return batch.key_spans
+        return batch.encoded_keys(self._keys)
 
     def _fill(self, fresh: Slots) -> None:
         """First states of slots: from the store where it may have them, else empty."""
@@ -107,8 +108,7 @@ class KeptGroups:
                 stored = {key: (payload, timestamp) for key, payload, timestamp in entries}
             missing = [key for key in stored if not groups.holds(start, key)]
             if missing:
-                codes = groups.encode_keys(missing)
-                slots, fresh = groups.locate(codes, np.arange(len(missing)), np.full(len(missing), start, np.int64))
+                slots, fresh = groups.locate(missing, np.arange(len(missing)), np.full(len(missing), start, np.int64))
                 self.states.resize(groups.capacity)
                 self.states.start(fresh)
                 for key, slot in zip(missing, slots.tolist(), strict=True):
@@ -135,6 +135,7 @@ class KeptGroups:
         spans = self.groups.key_spans(slots, with_starts=self._windowed)
         packed = self.states.pack(slots)
         if packed is not None:
+            packed = packed if compiled.ready() else CutSpans.cutting(packed)
             stores.put_block(self._store, spans, packed, timestamps, more=more)
         else:
             keys: list[bytes] = spans.cut()  # type: ignore[assignment]  # none is null
@@ -147,7 +148,7 @@ class KeptGroups:
         if self._windowed:
             self.groups.drop_starts(closed_to)
             self.partial = {start for start in self.partial if start > closed_to}
-        if len(self.groups) > GROUPS_IN_MEMORY_MAX or self.groups.key_codes > 2 * GROUPS_IN_MEMORY_MAX:
+        if len(self.groups) > GROUPS_IN_MEMORY_MAX or self.groups.keys_known > 2 * GROUPS_IN_MEMORY_MAX:
             self.partial.update(self.groups.open_starts)
             self._begin()
 
