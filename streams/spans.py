@@ -75,7 +75,7 @@ class CutSpans(Spans):
     _cut: list[bytes | None]
 
     @classmethod
-    def of(cls, rows: Sequence[bytes]) -> CutSpans:
+    def of(cls, rows: Sequence[bytes | None]) -> CutSpans:
         """
         >>> CutSpans.of([b"AA", b"UA"]).rows(slice(1, 2)).cut()
         [b'UA']
