@@ -13,6 +13,14 @@ class Event(streams.Record):
     amount: float | None = None
 
 
+class User(streams.Record):
+    """A value of `users`."""
+
+    user: str
+    ts: int
+    amount: float | None = None
+
+
 class Enriched(streams.Record):
     """An event with what the table knows about its user."""
 

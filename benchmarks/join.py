@@ -43,16 +43,13 @@ def inputs(dataset: str, n: int) -> Inputs:
 
 def app(data_dir: Path) -> App:
     import streams
-    from benchmarks.event import Enriched, Event
+    from benchmarks.event import Enriched, Event, User
 
     app = streams.App("join", data_dir=str(data_dir), on_error="dead-letter")
-    users = app.topic("users", key_type=str, value_type=Event).table(name="users")
+    users = app.topic("users", key_type=str, value_type=User).table(name="users")
     events = app.topic("events", key_type=str, value_type=Event)
     enriched = app.topic("enriched", key_type=str, value_type=Enriched, partitions=PARTITIONS, retention="forever")
-
-    def enrich(event: Event, user: Event) -> Enriched:
-        return Enriched(event.user, event.ts, event.amount, user.amount or 0.0)
-
+    enrich = streams.record(Enriched, limit=streams.coalesce(User.amount, 0.0))
     events.stream().join(users, enrich).to(enriched)
     return app
 

@@ -47,6 +47,21 @@ class Spans(NamedTuple):
         starts[1:] = stops[:-1]
         return cls(buffer, starts, stops)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Spans]) -> Spans:
+        """The rows of all, one behind the other.
+
+        >>> Spans.joined([Spans.of([b"AA", None]), Spans.of([b"UA"])]).cut()
+        [b'AA', None, b'UA']
+        """
+        starts, stops, end = [], [], 0
+        for part in parts:
+            present = part.starts >= 0
+            starts.append(np.where(present, part.starts + end, -1))
+            stops.append(np.where(present, part.stops + end, -1))
+            end += len(part.buffer)
+        return cls(b"".join(part.buffer for part in parts), np.concatenate(starts), np.concatenate(stops))
+
     def rows(self, chosen: slice | npt.NDArray[Any]) -> Spans:
         """Some of the rows: a slice is a view, a mask makes copies of the positions."""
         return Spans(self.buffer, self.starts[chosen], self.stops[chosen])

@@ -46,6 +46,29 @@ def compile_row(expression: Expression) -> _Row:
     return _compile(expression, owners.pop(), untyped) if len(owners) == 1 and None not in owners else untyped
 
 
+def compile_sides(expression: Expression, left: Any, right: Any) -> Callable[[Any, Any], Any]:
+    """An expression of fields `left.x` and `right.x` as a function of two records, of which one may be None.
+
+    >>> from streams.expressions import col
+    >>> from streams.models import Record
+    >>> class Price(Record):
+    ...     euros: int
+    >>> compile_sides(col("left.euros") + col("right.euros"), Price, Price)(Price(1), Price(2))
+    3
+    """
+    untyped = compile_row(expression)
+    code = _Code(typed=True, sides=True)
+    result = code.emit(expression)
+    unlike = " or ".join(f"({side} is not None and type({side}) is not {side}_type)" for side in ("left", "right"))
+    dispatch = f"    if {unlike}: return untyped({{'left': left, 'right': right}})"
+    source = "\n".join(["def row(left, right):", dispatch, *code.lines, f"    return {result}"])
+    names = code.constants | {"read": _read, "condition": _condition, "left_type": left, "right_type": right}
+    names["untyped"] = untyped
+    exec(compile(source, f"<expression {expression!r}>", "exec"), names)
+    row: Callable[[Any, Any], Any] = names["row"]
+    return row
+
+
 def _compile(expression: Expression, owner: type | None, untyped: _Row | None = None) -> _Row:
     """With `owner`: fields are read as attributes, and what is not exactly an `owner` goes to the form `untyped`."""
     code = _Code(typed=owner is not None)
@@ -67,10 +90,11 @@ def _owners(expression: Expression) -> set[type | None]:
 class _Code:
     """Statements written so far, and the constants they name."""
 
-    def __init__(self, typed: bool) -> None:
+    def __init__(self, typed: bool, sides: bool = False) -> None:
         self.lines: list[str] = []
         self.constants: dict[str, Any] = {}
         self._typed = typed
+        self._sides = sides
         self._indent = "    "
         self._count = 0
 
@@ -96,7 +120,11 @@ class _Code:
 
     def _field(self, field: Field) -> str:
         first, *nested = field.path.split(".")
-        at = self._assign(f"value.{first}" if self._typed else f"read(value, {first!r})")
+        if self._sides:
+            side, (first, *nested) = first, nested
+            at = self._assign(f"{side}.{first}", side)
+        else:
+            at = self._assign(f"value.{first}" if self._typed else f"read(value, {first!r})")
         for name in nested:
             at = self._assign(f"read({at}, {name!r})")
         return at
@@ -134,7 +162,8 @@ class _Code:
 
     def _record(self, expression: Making) -> str:
         """Comes last: a value that is None makes no record."""
-        self._line("if value is None: return None")
+        if not self._sides:
+            self._line("if value is None: return None")
         given = {name: self.emit(part) for name, part in expression.given.items()}
         kind = self._constant(expression.kind)
         if tuple(given) == expression.kind.__match_args__:

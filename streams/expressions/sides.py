@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import TopologyError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from streams.columns import Column
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SidedExpression:
     """`asked`, of a record of type `left` and one of type `right`, or None in its place: then its fields are None.
 
@@ -31,7 +32,17 @@ class SidedExpression:
 
     def evaluate_row(self, left: Any, right: Any) -> Any:
         """The expression on two records. Raises what the same Python would raise."""
-        return self.expression.evaluate_row({"left": left, "right": right})
+        return self.row_function(left, right)
+
+    @cached_property
+    def row_function(self) -> Callable[[Any, Any], Any]:
+        """The expression as a Python function of two records."""
+        from streams.expressions.rows import compile_row, compile_sides
+
+        if all(hasattr(side, "__struct_fields__") for side in (self.left, self.right)):
+            return compile_sides(self.expression, self.left, self.right)
+        row = compile_row(self.expression)
+        return lambda left, right: row({"left": left, "right": right})
 
     @property
     def left_fields(self) -> frozenset[str]:

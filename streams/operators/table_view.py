@@ -87,6 +87,7 @@ class TableView:
         self.front: Front | None = None
         """An agent's, which knows better than memory what it holds. Whoever reads or writes here settles it first."""
         self._cache_bytes = cache_bytes
+        self._changes = 0
         self._value_bytes, self._values_sized = 64, 1
         self._times: dict[str, int] = {}
         self._by_window = definition.kind == "window"
@@ -98,6 +99,11 @@ class TableView:
 
     def __repr__(self) -> str:
         return f"<TableView {self._name}: {len(self._cache)} entries in memory, {len(self._dirty)} changed>"
+
+    def changes(self) -> int:
+        """How often the table may have changed: what was read is still there while this stays the same."""
+        self._settle()
+        return self._changes
 
     # -- one key
 
@@ -140,6 +146,7 @@ class TableView:
 
     def enter(self, timestamps: Mapping[Any, int], values: Mapping[Any, Any]) -> None:
         """Sets many numbers by key; `values` has more than is to be set."""
+        self._changes += 1
         entries = list(map(self.entry, timestamps))
         self._cache.update(zip(entries, map(values.__getitem__, timestamps), strict=True))
         self._dirty.update(zip(entries, timestamps.values(), strict=True))
@@ -165,6 +172,7 @@ class TableView:
             undo.append((self, entry, cache.get(entry, _UNKNOWN), dirty.get(entry), value))
         cache[entry] = value
         dirty[entry] = timestamp
+        self._changes += 1
 
     def _load(self, entry: bytes) -> Any:
         known = self._by_window and entry[:8] not in self._stored
@@ -212,6 +220,7 @@ class TableView:
         """Another step has written these entries to the store: what memory knows of them is old."""
         if self.front is not None:
             self.front.forget()
+        self._changes += 1
         for entry in entries:
             self._cache.pop(entry, None)
             self._stamps.pop(entry, None)
@@ -220,6 +229,7 @@ class TableView:
 
     def left_behind(self, before: int) -> None:
         """Another step has expired the windows before that: nothing is known of them any more."""
+        self._changes += 1
         limit = time_prefix(before)
         for entry in [entry for entry in self._cache if entry < limit]:
             del self._cache[entry]
@@ -230,6 +240,7 @@ class TableView:
         """Puts an entry back to what it was in memory before a change, unless someone else has changed it since."""
         if self._cache.get(entry, _UNKNOWN) is not new:
             return
+        self._changes += 1
         if value is _UNKNOWN:
             del self._cache[entry]
         else:
@@ -296,6 +307,7 @@ class TableView:
                 self._sized(len(value))
         self._cache.update(zip(keys, made, strict=True))
         self._dirty.update(zip(keys, timestamps, strict=True))
+        self._changes += 1
 
     def _load_many(self, entries: set[bytes]) -> None:
         wanted = list(entries)

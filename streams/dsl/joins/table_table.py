@@ -90,7 +90,7 @@ def joiner_of(joining: Joining, asked: UserFunction | SidedExpression) -> TableJ
     """The joiner with what it needs; an expression is asked row by row."""
     function = asked
     if isinstance(function, SidedExpression):
-        function = UserFunction(function.evaluate_row, step=joining.step, takes=3)
+        function = UserFunction(function.row_function, step=joining.step, takes=3)
     return TableJoiner(function, *NEEDS[joining.step], joining.made(asked))
 
 

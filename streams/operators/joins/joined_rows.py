@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streams.batch import Batch
 from streams.columns import Column, column_from_rows
@@ -17,6 +17,10 @@ from streams.graph.nodes import BufferedTableJoinNode, GlobalTableJoinNode, Tabl
 from streams.operators.base import TaskContext
 from streams.operators.calls import Calls, holds, left_over, present
 from streams.operators.drops import present_only
+from streams.spans import Spans
+
+if TYPE_CHECKING:
+    from streams.operators.joins.looked_up import LookedUp
 
 
 class JoinedRows:
@@ -28,7 +32,7 @@ class JoinedRows:
         joiner = node.joiner
         self._expression = joiner if isinstance(joiner, SidedExpression) else None
         function = (
-            joiner if isinstance(joiner, UserFunction) else UserFunction(joiner.evaluate_row, step=node.kind, takes=3)
+            joiner if isinstance(joiner, UserFunction) else UserFunction(joiner.row_function, step=node.kind, takes=3)
         )
         self._with_key = function.arity == 3
         self._calls = Calls(function, node, context)
@@ -51,6 +55,39 @@ class JoinedRows:
         pair = [batch.values, rights]
         columns = [batch.keys, *pair] if self._with_key else pair
         return self._calls.run(batch, lambda results: self._joined(batch, results), columns)
+
+    @property
+    def right_type(self) -> Any:
+        """The type of the table's values, as far as the joiner knows it."""
+        return None if self._expression is None else self._expression.right
+
+    def takes_columns(self, batch: Batch) -> bool:
+        """Whether the joiner can run on columns, and those of the batch are there."""
+        asked = self._expression
+        if asked is None or not batch.has_columns(asked.left_fields):
+            return False
+        return not isinstance(asked.expression, Making) or asked.expression.by_row_only is None
+
+    def on_columns(self, batch: Batch, rows: LookedUp, keys: Spans) -> Batch | None:
+        """The results as columns, with the table's row of each of the `keys`; no record where none has a row. None
+        where only rows give the exact answer.
+        """
+        asked = self._expression
+        assert asked is not None
+        codes, there = rows.find(keys)
+        if not self._node.left and not there.all():
+            batch, codes = batch.take(there), codes[there]
+        if not len(batch):
+            return batch
+        try:
+            columns = asked.columns(batch.column, lambda field: rows.column(field)[codes])
+            if isinstance(asked.expression, Making):
+                making = asked.expression
+                return batch.with_columns(making.evaluate_fields(columns, len(batch)), making.kind)
+            results = asked.expression.evaluate_columns(columns).to_list()
+        except NeedsRows:
+            return None
+        return batch.with_values(results, self._node.value_type)
 
     def _column(self, batch: Batch, rights: list[Any]) -> Column | None:
         """The results of an expression as a column, or None where only rows give the exact answer."""

@@ -8,14 +8,21 @@ key meets no row.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from streams.batch import Batch
 from streams.graph.nodes import TableJoinNode
 from streams.graph.versions import is_versioned
+from streams.kernels import compiled
 from streams.operators.base import Operator, TaskContext
+from streams.operators.drops import with_key, with_value
 from streams.operators.joins.joined_rows import JoinedRows
 from streams.serde import key_serde_for
+from streams.spans import Spans
+
+if TYPE_CHECKING:
+    from streams.operators.joins.looked_up import LookedUp
 
 
 class TableJoinOperator(Operator[TableJoinNode]):
@@ -39,6 +46,25 @@ class TableJoinOperator(Operator[TableJoinNode]):
 
     def process(self, batch: Batch) -> Batch | None:
         if not self.node.left:
-            batch = self._joined.present(batch, "null_key", batch.key_bytes or batch.keys)
-        batch = self._joined.present(batch, "null_value", batch.values)
+            batch = with_key(batch, self.node, self.context.failures)
+        batch = with_value(batch, self.node, self.context.failures)
+        spans = self._spans(batch)
+        if spans is not None:
+            joined = self._joined.on_columns(batch, self._rows, spans)
+            if joined is not None:
+                return joined if len(joined) else None
         return self._joined.run(batch, self._rights(batch))
+
+    def _spans(self, batch: Batch) -> Spans | None:
+        """The keys, where the joiner may run on columns, and each key is looked up once."""
+        keys = batch.key_spans
+        if keys is None or self._view is None or not compiled.ready() or not self._joined.takes_columns(batch):
+            return None
+        return keys if batch.has_keys_of(self._keys) and not keys.has_nulls() else None
+
+    @cached_property
+    def _rows(self) -> LookedUp:
+        from streams.operators.joins.looked_up import LookedUp
+
+        assert self._view is not None
+        return LookedUp(self._view, self._joined.right_type)
