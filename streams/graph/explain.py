@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from streams.expressions import Expression
+from streams.expressions import Expression, Making
 from streams.expressions.sides import SidedExpression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import (
@@ -112,6 +112,8 @@ def _by_expression(asked: UserFunction | Expression, value_type: Any) -> Said:
         return "rows", "a function takes one record at a time"
     if not getattr(value_type, "__struct_fields__", ()):
         return "rows", "the values have no declared fields: give the topic a value_type"
+    if isinstance(asked, Making) and asked.by_row_only is not None:
+        return "rows", asked.by_row_only
     return "columns", f"{asked!r} is an expression"
 
 

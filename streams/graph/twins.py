@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from streams.expressions.sides import SidedExpression
 from streams.graph.fields_read import reads_whole
-from streams.graph.nodes import AggregateNode, NamedAggregates, Node, SourceNode
+from streams.graph.nodes import (
+    AggregateNode,
+    NamedAggregates,
+    Node,
+    RepartitionNode,
+    SinkNode,
+    SourceNode,
+    TableJoinNode,
+)
 from streams.graph.plan import SubTopology
 from streams.models import timestamp_field
-from streams.serde.json_fields import why_not
+from streams.serde.json_fields import why_not, why_not_written
+from streams.serde.types import without_none
 
 
 def twin(sub: SubTopology, node: Node) -> str | None:
@@ -15,7 +27,16 @@ def twin(sub: SubTopology, node: Node) -> str | None:
         return _source(sub, node)
     if isinstance(node, AggregateNode) and isinstance(node.fold, NamedAggregates) and sub.row_reason is None:
         return "compiled: keys to groups, where they are as they were fetched"
+    if isinstance(node, TableJoinNode) and isinstance(node.joiner, SidedExpression) and sub.row_reason is None:
+        return "compiled: keys to rows, each looked up once, where they are as they were fetched"
+    if isinstance(node, SinkNode | RepartitionNode) and node.topic is not None and node.partitioner is None:
+        return _written(without_none(node.topic.value_type))
     return None
+
+
+def _written(record: Any) -> str | None:
+    reason = why_not_written(record)
+    return "compiled: columns to JSON, where no step has made rows" if reason is None else f"not compiled: {reason}"
 
 
 def _source(sub: SubTopology, node: SourceNode) -> str:

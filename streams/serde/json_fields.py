@@ -36,6 +36,20 @@ def why_not(record: Any, wanted: Collection[str]) -> str | None:
     return f"{record.__name__} has no field {gone[0]!r}" if gone else None
 
 
+def why_not_written(record: Any) -> str | None:
+    """Why values of a type are not written to JSON from columns; None if they are.
+
+    >>> why_not_written(int)
+    'the values have no declared fields: give the topic a Record as value_type'
+    """
+    if not isinstance(record, msgspec.StructMeta):
+        return "the values have no declared fields: give the topic a Record as value_type"
+    config = record.__struct_config__
+    if config.array_like or config.tag is not None or config.omit_defaults:
+        return f"{record.__name__} is array_like, tagged or omits defaults"
+    return None if record.__struct_fields__ else f"{record.__name__} has no fields"
+
+
 def scalar(kind: Any) -> type | None:
     """int, float, bool or str, of which (or None) a field is declared; None for any other."""
     if is_timestamp(kind):

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.columns import Column
+from streams.serde.json_fields import why_not_written
 from streams.spans import Spans
 from streams.text_column import TextColumn
 
@@ -41,10 +42,7 @@ class JsonWriter:
         >>> writer.write(columns, 2).cut()
         [b'{"carrier":"AA","delay":1.5}', b'{"carrier":"UA","delay":null}']
         """
-        if not isinstance(record, msgspec.StructMeta):
-            return None
-        config = record.__struct_config__
-        if config.array_like or config.omit_defaults or config.tag is not None or not record.__struct_fields__:
+        if why_not_written(record) is not None:
             return None
         names = [msgspec.json.encode(name) + b":" for name in record.__struct_encode_fields__]
         return cls([b"{" + names[0], *(b"," + name for name in names[1:]), b"}"])

@@ -15,6 +15,8 @@ from streams.columns import column_from_rows
 from streams.errors import NeedsRows, TopologyError
 from streams.expressions.making import Making, filled_in
 from streams.expressions.sides import with_sides
+from streams.graph.explain import explain
+from streams.graph.twins import twin
 
 
 class Sale(streams.Record):
@@ -164,3 +166,27 @@ def test_the_step_has_its_type_and_name() -> None:
     sales = app.topic("sales", key_type=str, value_type=Sale).stream()
     made = sales.map_values(streams.record(Bill, amount=AMOUNT))
     assert (made.value_type, made.node.name) == (Bill, "sales-map_values-Bill")
+
+
+def test_explain_says_how_records_are_made_and_written() -> None:
+    app = streams.App("shop")
+    sales = app.topic("sales", key_type=str, value_type=Sale).stream()
+    sales.map_values(streams.record(Bill, amount=AMOUNT)).to(app.topic("bills", value_type=Bill))
+    sales.map_values(streams.record(Doubling)).to("doubled")
+    sales.join(
+        app.topic("prices", key_type=str, value_type=Price).table(name="prices"),
+        streams.record(Bill, amount=Price.euros),
+        name="priced",
+    ).to(app.topic("untyped"))
+    (steps,) = explain(app.plan()).values()
+    said = {step.step: (step.form, step.why) for step in steps}
+    assert said["sales-map_values-Bill"][0] == "columns"
+    assert said["sales-map_values-Doubling"] == ("rows", "Doubling has a __post_init__ of its own")
+    assert said["priced"] == ("columns", "record(Bill, amount=Price.euros) is an expression")
+    sub = app.plan().subtopologies[0]
+    twins = {node.name: twin(sub, node) for node in sub.nodes}
+    assert [text for name, text in twins.items() if "bills" in name] == [
+        "compiled: columns to JSON, where no step has made rows"
+    ]
+    assert "each looked up once" in str(twins["priced"])
+    assert any(str(text).startswith("not compiled: the values have no declared") for text in twins.values())
