@@ -78,6 +78,8 @@ class HeldWindows:
         held = self._of_key.get(key)
         if not held or held[-1].time < low:
             return []
+        if held[0].time >= low and held[-1].time <= high:
+            return held[:]
         at = bisect_left(held, low, key=_time)
         return [one for one in held[at:] if one.time <= high]
 
@@ -85,7 +87,11 @@ class HeldWindows:
         """`closed`: it was so before it is added, later than those added as closed so far."""
         held.live = True
         self._size += 1
-        insort(self._of_key.setdefault(held.key, []), held, key=_time)
+        others = self._of_key.setdefault(held.key, [])
+        if not others or others[-1].time <= held.time:
+            others.append(held)
+        else:
+            insort(others, held, key=_time)
         if closed:
             self._closed.append(held)
         elif held.queued:
@@ -133,6 +139,10 @@ class HeldWindows:
 
     def _unlink(self, held: Held) -> None:
         of_key = self._of_key.get(held.key, [])
+        if of_key == [held]:
+            del self._of_key[held.key]
+            self._size -= 1
+            return
         for at in range(bisect_left(of_key, held.time, key=_time), len(of_key)):
             if of_key[at] is held:
                 del of_key[at]

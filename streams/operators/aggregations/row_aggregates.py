@@ -188,7 +188,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
             held.state, held.timestamp = state, timestamp
             self._dirty[held] = None
             if self._emit == "update":
-                self.results.add(Result(row, held, self._shown(state), old, timestamp))
+                self.results.add(Result(row, held, state, old, timestamp))
             elif self._emit == "commit":
                 self._mark(held)
         self._move_on()
@@ -243,11 +243,11 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         if not self._changed:
             return None
         for held in self._changed:
-            value = self._shown(self._state(held)) if held.live else None
-            if value is not None or held.shown is not None:
+            state = self._state(held) if held.live else None
+            if state is not None or held.shown is not None:
                 old = held.shown if held.shown is not UNLOADED else None
-                self.results.add(Result(-1, held, value, old, held.timestamp))
-            held.shown = None if value is None else value if self.node.sends_old else UNLOADED
+                self.results.add(Result(-1, held, state, old, held.timestamp))
+            held.shown = None if state is None else self._shown(state) if self.node.sends_old else UNLOADED
         self._changed.clear()
         return self._answer(None)
 
@@ -274,7 +274,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
     def _close(self, row: int) -> None:
         """The results of windows that have closed, in their order."""
         for held in self._windows.pop_closed(self._closed()):
-            self.results.add(Result(row, held, self._shown(self._state(held)), None, held.timestamp))
+            self.results.add(Result(row, held, self._state(held), None, held.timestamp))
 
     # -- commit
 
@@ -319,7 +319,7 @@ class RowAggregateOperator(Operator[KeyedAggregateNode]):
         changed.sort(key=lambda held: held.live)
         known = [held for held in changed if held.live or held.stored]
         keys = [self.store_key(held) for held in known]
-        values = [self._form.encode(held.state) if held.live else None for held in known]
+        values = self._form.encode_all([held.state if held.live else None for held in known])
         self.context.stores.put_many(self._store, keys, values, [held.timestamp for held in known])
         for held in known:
             held.stored = held.live

@@ -9,19 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from streams.batch import Batch
+from streams.faces import WindowedSpans
 from streams.graph.nodes import KeyedAggregateNode
 from streams.operators.aggregations.held_windows import Held
+from streams.operators.aggregations.state_form import form_of
 from streams.operators.base import PIECE_ROWS
 from streams.serde import key_serde_for
-from streams.windows import Windowed
+from streams.spans import CutSpans
 
 
 class Result(NamedTuple):
-    """A window's value, made by row `row` of the batch at hand (-1: by none); `old` is what it replaces."""
+    """A window's state (None: it went), made by row `row` of the batch at hand (-1: by none); `old` is the result that
+    it replaces.
+    """
 
     row: int
     held: Held
-    value: Any
+    state: Any
     old: Any
     timestamp: int
 
@@ -36,6 +40,7 @@ class RowResults:
         self._partition = partition
         self._with_headers = with_headers
         self._keys = key_serde_for(node.store.key_type)
+        self._form = form_of(node)
         self._collected: list[Result] = []
         self._left: Iterator[Result] = iter(())
         self._source: Batch | None = None
@@ -54,16 +59,25 @@ class RowResults:
 
     def _batch(self, results: list[Result]) -> Batch:
         source = self._source
-        keys = self._keys.decode_each([result.held.key for result in results])
+        windows = [result.held for result in results]
+        keys, windowed = CutSpans.of([held.key for held in windows]), None
         if self._node.window is not None:
-            windows = [result.held for result in results]
-            keys = [Windowed(key, held.start, held.end) for key, held in zip(keys, windows, strict=True)]
+            starts, ends = (
+                np.array(times, np.int64)
+                for times in ([held.start for held in windows], [held.end for held in windows])
+            )
+            windowed = WindowedSpans(keys, starts, ends)
         rows = np.array([result.row for result in results], np.intp)
+        states = [result.state for result in results]
+        columns = self._form.columns(states)
         made = Batch(
             offsets=np.full(len(rows), -1) if source is None else np.where(rows < 0, -1, source.offsets[rows]),
             timestamps=np.array([result.timestamp for result in results], np.int64),
-            keys=keys,
-            values=[result.value for result in results],
+            key_spans=keys if windowed is None else None,
+            windowed=windowed,
+            decode_keys=self._keys.decode_each,
+            values=self._form.results(states) if columns is None else None,
+            columns=columns,
             topic="" if source is None else source.topic,
             partition=self._partition,
             value_type=self._node.store.value_type,

@@ -23,7 +23,7 @@ from streams.operators.aggregations.held_windows import Held, by_end
 from streams.operators.aggregations.named_aggregates import input_column
 from streams.operators.aggregations.row_aggregates import Effect, Record, RowAggregateOperator, Side
 from streams.operators.aggregations.row_results import Result
-from streams.operators.aggregations.session_columns import Run, Times, cut, fold_runs
+from streams.operators.aggregations.session_columns import Cut, Times, cut, fold_runs
 from streams.operators.base import TaskContext
 from streams.windows import SessionWindow
 
@@ -50,14 +50,14 @@ class SessionAggregateOperator(RowAggregateOperator):
             return super().fold_batch(side, batch)
         when = self._times(side, taken.timestamps)
         keys = taken.encoded_keys(self._keys)
-        runs, odd_rows = cut(keys, taken.timestamps, when, self._gap, lambda key, end: self._met(key, end, TIME_MAX))
+        cuts = cut(keys, taken.timestamps, when, self._gap, lambda key, end: self._met(key, end, TIME_MAX))
         try:
-            states = fold_runs(self._form.parts, columns, runs, self._state) if runs else []
+            states = fold_runs(self._form.parts, columns, cuts, self._state) if cuts.runs else []
         except Exception:  # noqa: BLE001 - found again row by row, and told there
             return super().fold_batch(side, batch)
         self.context.failures.dropped(self.node, "no_window", len(batch) - len(taken))
-        marks = sorted(self._put(runs, states, taken.timestamps), key=itemgetter(0))
-        return self._go_on(side, taken, when, deque(marks), deque(odd_rows))
+        marks = sorted(self._put(cuts, states, taken.timestamps), key=itemgetter(0))
+        return self._go_on(side, taken, when, deque(marks), deque(cuts.odd_rows))
 
     def _times(self, side: Side, timestamps: Int64Array) -> Times:
         retention, stream_times = self.node.store.retention_ms, self.context.stream_times
@@ -70,16 +70,20 @@ class SessionAggregateOperator(RowAggregateOperator):
         gone[0] = self._gone_to
         return Times(observed, closed, put, gone)
 
-    def _put(self, runs: list[Run], states: list[Any], times: Int64Array) -> Iterator[tuple[int, Held]]:
+    def _put(self, cuts: Cut, states: list[Any], times: Int64Array) -> Iterator[tuple[int, Held]]:
         """Gives each session its state; what the commit is to emit, and by which row it was changed last."""
-        for (held, key, start, end, rows), state in zip(runs, states, strict=True):
+        marks = self._emit == "commit"
+        for (held, key, start, end, first, stop), state in zip(cuts.runs, states, strict=True):
             if held is not None and held.end != end:
                 self._settle_one(held, None)
-                yield int(rows[np.searchsorted(times[rows], held.end, side="right")]), held
+                if marks:
+                    rows = cuts.order[first:stop]
+                    yield int(rows[np.searchsorted(times[rows], held.end, side="right")]), held
                 held = None
             held = held or Held(key, start, end, end)
             self._settle_one(held, state)
-            yield int(rows[-1]), held
+            if marks:
+                yield int(cuts.order[stop - 1]), held
 
     def _settle_one(self, held: Held, state: Any) -> None:
         if state is None:
@@ -112,17 +116,15 @@ class SessionAggregateOperator(RowAggregateOperator):
 
     def _mark_before(self, marks: deque[tuple[int, Held]], row: int) -> None:
         while marks and marks[0][0] < row:
-            _, held = marks.popleft()
-            if self._emit == "commit":
-                self._mark(held)
+            self._mark(marks.popleft()[1])
 
     def _close_runs(self, side: Side, when: Times, row: int) -> None:
         """What has closed by that row, with the rows that closed it."""
         side.observed, side.closed_to = int(when.observed[row]), int(when.closed[row])
         if self._emit == "close":
-            for held in self._windows.pop_closed(self._closed()):
-                value = self._shown(self._state(held))
-                self.results.add(Result(when.closing_row(held.end), held, value, None, held.end))
+            closed = list(self._windows.pop_closed(self._closed()))
+            for held, by in zip(closed, when.closing_rows([held.end for held in closed]), strict=True):
+                self.results.add(Result(by, held, self._state(held), None, held.end))
 
     def effects(self, record: Record) -> list[Effect]:
         side, key_bytes, key, value, time = record

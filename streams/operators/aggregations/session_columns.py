@@ -7,7 +7,6 @@ latest of their key, which is open. The rows of other keys (`Cut.odd_rows`) go o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,23 +31,28 @@ class Times(NamedTuple):
     put: Int64Array
     gone: Int64Array
 
-    def closing_row(self, end: int) -> int:
-        """The record that closes a session with that end."""
-        return int(np.searchsorted(self.closed, end, side="right"))
+    def closing_rows(self, ends: Sequence[int]) -> list[int]:
+        """The records that close sessions with these ends."""
+        rows: list[int] = np.searchsorted(self.closed, np.array(ends, np.int64), side="right").tolist()
+        return rows
 
 
 class Run(NamedTuple):
-    """A session of this batch: what it goes on with, if anything, its first and last time, and its records' rows."""
+    """A session of this batch: what it goes on with, if anything, its first and last time, and its records: those from
+    `first` to before `stop` in `Cut.order`.
+    """
 
     held: Held | None
     key: bytes
     start: int
     end: int
-    rows: npt.NDArray[np.intp]
+    first: int
+    stop: int
 
 
 class Cut(NamedTuple):
     runs: list[Run]
+    order: npt.NDArray[np.intp]
     odd_rows: list[int]
 
 
@@ -56,25 +60,35 @@ def cut(
     keys: Sequence[bytes], times: Int64Array, when: Times, gap: int, met: Callable[[bytes, int], list[Held]]
 ) -> Cut:
     """The runs of a batch; `met` gives the sessions of a key that end at a time or later."""
-    code_of: dict[bytes, int] = {}
-    codes = np.fromiter((code_of.setdefault(key, len(code_of)) for key in keys), np.int64, len(keys))
+    first_row: dict[bytes, int] = {}
+    codes = np.fromiter(map(first_row.setdefault, keys, range(len(keys))), np.int64, len(keys))
     order, first, odd = cut_runs(codes, times, when.closed, when.gone, gap)
-    edges = [*first.tolist(), len(order)]
+    stops = np.append(first[1:], len(order))
+    begin_rows = order[first]
+    columns = (
+        begin_rows,
+        codes[begin_rows],
+        times[begin_rows],
+        times[order[stops - 1]],
+        first,
+        stops,
+        odd[codes[begin_rows]],
+    )
     runs: list[Run] = []
     last_code = -1
-    for begin, end in pairwise(edges):
-        row = int(order[begin])
-        code, time = int(codes[row]), int(times[row])
+    for row, code, time, end, begin, stop, is_odd in zip(*(column.tolist() for column in columns), strict=True):
+        if is_odd:
+            continue
         held = None
-        if code != last_code and not odd[code]:
+        if code != last_code:
             last_code = code
             found = met(keys[row], time - gap)
-            odd[code] = not all(_goes_on(one, time, when, row) for one in found) or len(found) > 1
-            held = found[0] if found else None
+            if found:
+                held = found[0]
+                odd[code] = len(found) > 1 or not _goes_on(held, time, when, row)
         if not odd[code]:
-            start = time if held is None else held.start
-            runs.append(Run(held, keys[row], start, int(times[order[end - 1]]), order[begin:end]))
-    return Cut(runs, np.flatnonzero(odd[codes]).tolist())
+            runs.append(Run(held, keys[row], time if held is None else held.start, end, begin, stop))
+    return Cut(runs, order, np.flatnonzero(odd[codes]).tolist())
 
 
 def _goes_on(held: Held, time: int, when: Times, row: int) -> bool:
@@ -82,11 +96,14 @@ def _goes_on(held: Held, time: int, when: Times, row: int) -> bool:
 
 
 def fold_runs(
-    parts: Sequence[Aggregate], inputs: Sequence[Column], runs: Sequence[Run], state_of: Callable[[Held], Any]
+    parts: Sequence[Aggregate], inputs: Sequence[Column], cut: Cut, state_of: Callable[[Held], Any]
 ) -> list[tuple[Any, ...]]:
     """The state of each run, as the row form has it. Raises what a fold raises."""
-    rows = np.concatenate([run.rows for run in runs])
-    slots = np.repeat(np.arange(len(runs)), [len(run.rows) for run in runs])
+    runs = cut.runs
+    first, stops = (np.array([run[at] for run in runs], np.intp) for at in (4, 5))
+    lengths = stops - first
+    slots = np.repeat(np.arange(len(runs)), lengths)
+    rows = cut.order[np.arange(len(slots)) + np.repeat(first - np.cumsum(lengths) + lengths, lengths)]
     folded = [SlotStates(part) for part in parts]
     for states in folded:
         states.resize(len(runs))
@@ -95,6 +112,6 @@ def fold_runs(
             for states, state in zip(folded, state_of(run.held), strict=True):
                 states.load(slot, state)
     for states, column in zip(folded, inputs, strict=True):
-        states.update(slots, column[rows])
+        states.update(slots, column, rows)
     every = np.arange(len(runs))
     return list(zip(*(states.states(every) for states in folded), strict=True))

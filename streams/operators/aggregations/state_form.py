@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from streams.aggregates import Aggregate
+from streams.columns import Column, column_from_values
 from streams.errors import DecodeError, EncodeError
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.serde import serde_for
@@ -42,8 +43,18 @@ class PlainForm:
             reason = error.reason if isinstance(error, EncodeError) else str(error)
             raise EncodeError(f"table {self._table!r} does not take what the function gave: {reason}") from None
 
+    def encode_all(self, states: list[Any]) -> list[bytes | None]:
+        encode = self.encode
+        return [None if state is None else encode(state) for state in states]
+
     def result(self, state: Any) -> Any:
         return state
+
+    def results(self, states: list[Any]) -> list[Any]:
+        return states
+
+    def columns(self, states: list[Any]) -> dict[str, Column] | None:
+        return None
 
 
 class GroupForm:
@@ -73,6 +84,25 @@ class GroupForm:
     def result(self, states: tuple[Any, ...]) -> Any:
         finals = [part.finalize(state) for part, state in zip(self.parts, states, strict=True)]
         return finals[0] if self._scalar else self._row(*finals)
+
+    def encode_all(self, states: list[tuple[Any, ...] | None]) -> list[bytes | None]:
+        """None for None."""
+        try:
+            return [None if state is None else _pack(state) for state in states]
+        except OverflowError:  # an integer of more than 64 bits among them
+            return [None if state is None else self.encode(state) for state in states]
+
+    def results(self, states: list[tuple[Any, ...] | None]) -> list[Any]:
+        """None for None."""
+        return [None if state is None else self.result(state) for state in states]
+
+    def columns(self, states: list[tuple[Any, ...] | None]) -> dict[str, Column] | None:
+        """The fields of `results`; None where there are none, or a state is None."""
+        if not self.fields or None in states or not states:
+            return None
+        inputs = zip(*states, strict=True)
+        finals = [list(map(part.finalize, column)) for part, column in zip(self.parts, inputs, strict=True)]
+        return {field: column_from_values(column) for field, column in zip(self.fields, finals, strict=True)}
 
     def rows(self, columns: list[list[Any]]) -> list[Any]:
         """Results of many groups, given a list for each aggregate."""
