@@ -76,20 +76,15 @@ class Calls:
 
     def _call_from(self, batch: Batch, columns: Columns, results: list[Any]) -> None:
         start = len(results)
-        call, append = self._function.call, results.append
+        call = self._function.call
         left = [column[start:] for column in columns] if start else columns
         if self._function.wants_ctx:
             for arguments, ctx in zip(zip(*left, strict=True), self._contexts(batch, start), strict=True):
-                append(call(*arguments, ctx=ctx))
-        elif len(left) == 1:
-            for value in left[0]:
-                append(call(value))
-        elif len(left) == 2:
-            for first, second in zip(*left, strict=True):
-                append(call(first, second))
-        else:
-            for arguments in zip(*left, strict=True):
-                append(call(*arguments))
+                results.append(call(*arguments, ctx=ctx))
+            return
+        results.extend(map(call, *left))  # keeps what it got when one of them raises
+        if len(results) < len(batch):
+            raise RuntimeError("the function raised StopIteration")
 
     def _contexts(self, batch: Batch, start: int) -> Iterator[RowContext]:
         return (RowContext(batch, index, self._context) for index in range(start, len(batch)))

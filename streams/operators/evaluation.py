@@ -25,7 +25,7 @@ class Evaluation:
         failures: FailedCalls | None = None,
     ) -> None:
         self._expression = asked if isinstance(asked, Expression) else None
-        by_row = UserFunction(asked.evaluate_row, step=node.kind, takes=1) if isinstance(asked, Expression) else asked
+        by_row = UserFunction(asked.row_function, step=node.kind, takes=1) if isinstance(asked, Expression) else asked
         self._calls = Calls(by_row, node, context, failures)
 
     def run(self, batch: Batch, finish: Finish) -> Batch | None:

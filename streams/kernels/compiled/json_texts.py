@@ -12,7 +12,10 @@ INT, FLOAT, BOOL, TEXT, JSON = 1, 2, 3, 4, 5
 
 _NUMBER_BYTES_MAX = 25
 _ESCAPED_BYTES = 6
-_ZERO, _TEN, _EXPONENT = np.uint64(0), np.uint64(10), np.uint64(0x7FF << 52)
+_ZERO, _TEN, _HUNDRED, _EXPONENT = np.uint64(0), np.uint64(10), np.uint64(100), np.uint64(0x7FF << 52)
+_E4, _E8 = np.uint64(10**4), np.uint64(10**8)
+_POWERS = np.array([10**power for power in range(20)], np.uint64)
+_PAIRS = np.frombuffer("".join(f"{pair:02}" for pair in range(100)).encode(), np.uint8)
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _ESCAPES = np.zeros(256, np.uint8)
 """The letter behind the backslash; `u` for those that are written as a number; 0 for what is written as it is."""
@@ -36,14 +39,19 @@ def _null(out, at):  # type: ignore[no-untyped-def]
 def _digits(out, at, number):  # type: ignore[no-untyped-def]
     """A number without sign."""
     size = 1
-    rest = number // _TEN
-    while rest != _ZERO:
-        rest //= _TEN
+    while size < 20 and number >= _POWERS[size]:
         size += 1
-    for place in range(at + size - 1, at - 1, -1):
-        rest = number // _TEN
-        out[place] = np.uint8(48) + np.uint8(number - rest * _TEN)
+    place = at + size
+    while number >= _HUNDRED:
+        rest = number // _HUNDRED
+        pair = np.int64(number - rest * _HUNDRED)
+        place -= 2
+        out[place], out[place + 1] = _PAIRS[2 * pair], _PAIRS[2 * pair + 1]
         number = rest
+    if number >= _TEN:
+        out[at], out[at + 1] = _PAIRS[2 * np.int64(number)], _PAIRS[2 * np.int64(number) + 1]
+    else:
+        out[at] = np.uint8(48) + np.uint8(number)
     return at + size
 
 
@@ -81,7 +89,17 @@ def _float(out, at, bits):  # type: ignore[no-untyped-def]
     if number == _ZERO:
         out[at], out[at + 1], out[at + 2] = 48, 46, 48
         return at + 3
-    while number - number // _TEN * _TEN == _ZERO:
+    # Divisors are written out: one that the compiler knows it turns into a multiplication.
+    while number - number // _E8 * _E8 == _ZERO:
+        number //= _E8
+        exponent += 8
+    if number - number // _E4 * _E4 == _ZERO:
+        number //= _E4
+        exponent += 4
+    if number - number // _HUNDRED * _HUNDRED == _ZERO:
+        number //= _HUNDRED
+        exponent += 2
+    if number - number // _TEN * _TEN == _ZERO:
         number //= _TEN
         exponent += 1
     end = _digits(out, at, number)
