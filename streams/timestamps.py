@@ -66,7 +66,7 @@ def declared_timestamps(namespace: dict[str, Any]) -> list[str]:
     names = {"Timestamp", *(name for name, value in vars(module or object).items() if value is Timestamp)}
     return [
         field
-        for field, kind in _annotations(namespace).items()
+        for field, kind in annotations_of(namespace).items()
         if (names & set(re.findall(r"\w+", kind)) if isinstance(kind, str) else is_timestamp(kind))
     ]
 
@@ -101,7 +101,8 @@ def has_own_post_init(record: Any) -> bool:
     return hook is not None
 
 
-def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:
+def annotations_of(namespace: dict[str, Any]) -> dict[str, Any]:
+    """The annotations in the body of a class that does not exist yet; postponed ones are text."""
     if sys.version_info >= (3, 14) and "__annotations__" not in namespace:
         import annotationlib
 

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 import pytest
 
+from streams import models
 from streams.errors import ConfigError
 from streams.expressions import Expression
 from streams.models import Record, Timestamp, col, column_kind, nested_record, timestamp_field
@@ -228,3 +229,32 @@ def test_col() -> None:
     for wrong in (1, None, "a b", "", lambda value: value):
         with pytest.raises(ConfigError, match="give a field of a Record"):
             col(wrong)
+
+
+def test_what_holds_only_scalars_is_not_for_the_garbage_collector() -> None:
+    class Plain(Record):
+        name: str
+        at: Timestamp
+        size: float | None = None
+
+    class Nested(Plain):
+        inner: Plain | None = None
+
+    class More(Nested):
+        n: int = 0
+
+    class Listing(Record):
+        names: list[str]
+
+    class Asked(Record, gc=True):
+        n: int
+
+    made = models.define_record("Made", {"n": int, "at": Timestamp | None})
+    assert [kind.__struct_config__.gc for kind in (Plain, Nested, More, Listing, Asked, made)] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
