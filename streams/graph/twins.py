@@ -26,7 +26,7 @@ def twin(sub: SubTopology, node: Node) -> str | None:
     if isinstance(node, SourceNode):
         return _source(sub, node)
     if isinstance(node, AggregateNode) and isinstance(node.fold, NamedAggregates) and sub.row_reason is None:
-        return "compiled: keys to groups, where they are as they were fetched"
+        return "compiled: keys to groups, folds, results and stored states, where inputs are columns"
     if isinstance(node, TableJoinNode) and isinstance(node.joiner, SidedExpression) and sub.row_reason is None:
         return "compiled: keys to rows, each looked up once, where they are as they were fetched"
     if isinstance(node, SinkNode | RepartitionNode) and node.topic is not None and node.partitioner is None:
@@ -35,7 +35,7 @@ def twin(sub: SubTopology, node: Node) -> str | None:
 
 
 def _written(record: Any) -> str | None:
-    reason = why_not_written(record)
+    reason = None if record is None else why_not_written(record)
     return "compiled: columns to JSON, where no step has made rows" if reason is None else f"not compiled: {reason}"
 
 

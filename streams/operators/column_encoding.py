@@ -16,11 +16,13 @@ from streams.windows import Windowed
 
 
 class ColumnEncoder:
-    """For topics of JSON records. The bytes are those of the topic's serdes."""
+    """For topics of JSON records: of one class, or of any where the topic does not say (`record` is None). The bytes
+    are those of the topic's serdes.
+    """
 
-    def __init__(self, record: Any, values: JsonWriter, keys: Serde[Any], key_type: Any) -> None:
+    def __init__(self, record: Any, keys: Serde[Any], key_type: Any) -> None:
         self._record = record
-        self._values = values
+        self._writers: dict[Any, JsonWriter | None] = {}
         self._keys = keys
         windowed = key_type is None or key_type is Windowed or _is_windowed_text(key_type)
         self._windows = JsonWriter([b"[", b",", b",", b"]"]) if windowed else None
@@ -28,21 +30,29 @@ class ColumnEncoder:
     @classmethod
     def for_topic(cls, topic: TopicDef) -> ColumnEncoder | None:
         """None if the values are of no class whose JSON is that of its fields."""
-        record = without_none(topic.value_type)
-        values = JsonWriter.for_record(record)
-        key_type = without_none(topic.key_type)
-        return None if values is None else cls(record, values, key_serde_for(key_type), key_type)
+        record, key_type = without_none(topic.value_type), without_none(topic.key_type)
+        if record is not None and JsonWriter.for_record(record) is None:
+            return None
+        return cls(record, key_serde_for(key_type), key_type)
 
     def spans(self, batch: Batch) -> tuple[Spans, Spans] | None:
         """Keys and values of a batch; None where it has rows already, or values or keys that only these can tell."""
-        if not batch.rowless or batch.headers is not None or batch.value_type is not self._record:
+        if not batch.rowless or batch.headers is not None or self._record not in (None, batch.value_type):
+            return None
+        writer = self._writer(batch.value_type)
+        if writer is None:
             return None
         try:
             keys = self._key_spans(batch)
-            columns = [batch.column(field) for field in self._record.__struct_fields__]
-            return None if keys is None else (keys, self._values.write(columns, len(batch), batch.present))
+            columns = [batch.column(field) for field in batch.value_type.__struct_fields__]
+            return None if keys is None else (keys, writer.write(columns, len(batch), batch.present))
         except Exception:  # noqa: BLE001 - found again record by record, and told there
             return None
+
+    def _writer(self, record: Any) -> JsonWriter | None:
+        if record not in self._writers:
+            self._writers[record] = JsonWriter.for_record(record)
+        return self._writers[record]
 
     def _key_spans(self, batch: Batch) -> Spans | None:
         if batch.windowed is not None:

@@ -138,8 +138,14 @@ def test_keys_of_any_form(twins: None, monkeypatch: Any, key_type: Any, keys: di
     assert (forms, found) == ([form], written(of_columns(**keys), topic)[1])
 
 
+def test_a_topic_without_a_class_takes_columns_of_any(twins: None, monkeypatch: Any) -> None:
+    topic = TopicDef(name="out", value_type=None)
+    forms, found = written(of_columns(), topic)
+    monkeypatch.setattr(encoding.compiled, "ready", lambda: False)
+    assert (forms, found) == (["spans"], written(of_columns(), topic)[1])
+
+
 def test_what_is_no_record_of_the_topics_class_goes_by_rows(twins: None) -> None:
-    assert written(of_columns(), TopicDef(name="out", value_type=None))[0] == ["rows"]
     batch = of_columns()
     assert batch.values == ROWS
     assert written(batch, TopicDef(name="out", value_type=Sale))[0] == ["rows"]
