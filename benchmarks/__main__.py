@@ -24,7 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments and arguments[0] in COMMANDS:
         command: Callable[[list[str]], int] = import_module(f"benchmarks.{arguments[0].replace('-', '_')}").main
         return command(arguments[1:])
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.dataset == "messy" and options.workload not in workload.MESSY:
+        parser.error(f"{options.workload} has no messy form")
     module = workload.load(options.workload)
     plan = Plan(
         workload=options.workload,

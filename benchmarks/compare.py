@@ -45,8 +45,7 @@ EMBEDDED = {
     "restore": (YARDSTICK,),
     "start": ("bare-python",),
 }
-MESSY = ("windowed", "windowed-short", "stateless", "agent", "join")
-PROFILED = ("windowed", "windowed-short", "stateless", "agent", "join", "keyed")
+MESSY = PROFILED = ("windowed", "windowed-short", "stateless", "agent", "join")
 WORKLOADS = (*dict.fromkeys((*EMBEDDED, *ON_KAFKA)), "scale")
 TRANSPORTS = ("embedded", "kafka")
 

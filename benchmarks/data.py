@@ -52,7 +52,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One named data set of `n` records; `keys-1000` is uniform over so many keys.
+    """One named data set of `n` records; `keys-1000` is uniform over so many keys, `messy-uniform` is `uniform` made so.
 
     >>> events = Dataset("events", 1000)
     >>> events.facts.ts[:2].tolist()
@@ -68,11 +68,11 @@ class Dataset:
     def facts(self) -> Facts:
         """The facts, drawn anew: cheap beside the rest."""
         name, _, keys = self.name.partition("-")
-        return _draw_uniform(self.n, int(keys)) if name == "keys" else _DRAW[name](self.n)
+        return _draw_uniform(self.n, int(keys)) if name == "keys" else _DRAW[self.name](self.n)
 
     @property
     def codec(self) -> str:
-        return "zstd" if self.name == "messy" else "none"
+        return "zstd" if self.name.startswith("messy") else "none"
 
     def key(self, user: int) -> bytes:
         """The key of a user, which is also the text of the field `user`."""
@@ -156,7 +156,7 @@ def _render(dataset: Dataset) -> Iterator[bytes]:
     facts = dataset.facts
     names = [dataset.key(user).decode() for user in range(int(facts.user.max()) + 1)]
     users = [names[user] for user in facts.user]
-    if dataset.name == "messy":
+    if dataset.name.startswith("messy"):
         return messy.values(users, facts.amount.tolist(), facts.ts.tolist(), facts.decodable.tolist())
     return map(_value, users, facts.amount.tolist(), facts.ts.tolist())
 
@@ -171,8 +171,8 @@ def _draw_events(n: int) -> Facts:
     return Facts(np.resize(users, n), np.resize(amounts, n), ts, np.ones(n, np.bool_))
 
 
-def _draw_messy(n: int) -> Facts:
-    facts = _draw_events(n)
+def _made_messy(facts: Facts) -> Facts:
+    n = len(facts)
     rng = np.random.default_rng([7, 1])
     lateness = np.where(rng.random(n) < messy.OUT_OF_ORDER, rng.integers(1, messy.LATENESS_MS, n), 0)
     amounts = np.where(rng.random(n) < messy.WITHOUT_AMOUNT, np.nan, facts.amount)
@@ -207,7 +207,9 @@ def _draw_users(n: int) -> Facts:
 _OF_USERS = ("events", "messy", "users")
 _DRAW: dict[str, Callable[[int], Facts]] = {
     "events": _draw_events,
-    "messy": _draw_messy,
+    "messy": lambda n: _made_messy(_draw_events(n)),
+    "messy-uniform": lambda n: _made_messy(_draw_uniform(n)),
+    "messy-updates": lambda n: _made_messy(_draw_updates(n)),
     "uniform": _draw_uniform,
     "updates": _draw_updates,
     "users": _draw_users,

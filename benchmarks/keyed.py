@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -35,7 +35,7 @@ def memory_bytes(n: int) -> int:
 
 
 def inputs(dataset: str, n: int) -> Inputs:
-    return {"events": Dataset("uniform", n)}
+    return {"events": Dataset("uniform" if dataset == "events" else f"{dataset}-uniform", n)}
 
 
 def app(data_dir: Path) -> App:
@@ -43,28 +43,34 @@ def app(data_dir: Path) -> App:
     from benchmarks.event import Event
     from streams import agg
 
-    app = streams.App("keyed", data_dir=str(data_dir))
+    app = streams.App("keyed", data_dir=str(data_dir), on_error="dead-letter")
     events = app.topic("events", key_type=str, value_type=Event)
     events.stream().group_by_key().aggregate(count=agg.count(), total=agg.sum(streams.col(Event.amount)), name="totals")
     return app
 
 
-def bound(inputs: Mapping[str, list[bytes]]) -> dict[str, list[float]]:
+def bound(inputs: Mapping[str, list[bytes]]) -> dict[str, list[Any]]:
     decode = msgspec.json.Decoder(PlainEvent).decode
-    totals: dict[str, list[float]] = {}
+    totals: dict[str, list[Any]] = {}
     find = totals.get
+    dead = []
     for value in inputs["events"]:
-        event = decode(value)
+        try:
+            event = decode(value)
+        except msgspec.DecodeError:
+            dead.append(value)
+            continue
         total = find(event.user)
         if total is None:
-            totals[event.user] = [1, event.amount or 0.0]
-        else:
-            total[0] += 1
-            total[1] += event.amount or 0.0
+            totals[event.user] = [1, event.amount]
+            continue
+        total[0] += 1
+        if event.amount is not None:
+            total[1] = event.amount if total[1] is None else total[1] + event.amount
     return totals
 
 
-def answer(done: dict[str, list[float]]) -> Answer:
+def answer(done: dict[str, list[Any]]) -> Answer:
     return {user: tuple(total) for user, total in done.items()}
 
 
@@ -76,8 +82,11 @@ def found(log: Log, inputs: Inputs) -> Answer:
 
 def expected(inputs: Inputs) -> Answer:
     data = inputs["events"]
-    users, rows = np.unique(data.facts.user, return_inverse=True)
+    user, amount = data.facts.user[data.facts.decodable], data.facts.amount[data.facts.decodable]
+    users, rows = np.unique(user, return_inverse=True)
     counts = np.bincount(rows).tolist()
-    sums = np.bincount(rows, weights=data.facts.amount).tolist()
+    sums = np.bincount(rows, weights=np.nan_to_num(amount)).tolist()
+    added = np.bincount(rows, weights=~np.isnan(amount)).tolist()
     names = (data.key(user).decode() for user in users.tolist())
-    return dict(zip(names, zip(counts, sums, strict=True), strict=True))
+    totals = zip(names, counts, sums, added, strict=True)
+    return {name: (count, total if some else None) for name, count, total, some in totals}

@@ -6,6 +6,7 @@ second. The peer is the loop of `windowed` over `events`, in events a second.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,14 @@ CLOCK = "restore"
 
 
 def inputs(dataset: str, n: int) -> Inputs:
-    return {"updates": Dataset("updates", n)}
+    return {"updates": Dataset("updates" if dataset == "events" else f"{dataset}-updates", n)}
 
 
 def app(data_dir: Path) -> App:
     import streams
     from benchmarks.event import Event
 
-    app = streams.App("restore", data_dir=str(data_dir))
+    app = streams.App("restore", data_dir=str(data_dir), on_error="dead-letter")
     app.topic("updates", key_type=str, value_type=Event).table(name="latest")
     return app
 
@@ -42,5 +43,6 @@ def found(log: Log, inputs: Inputs) -> Answer:
 def expected(inputs: Inputs) -> Answer:
     data = inputs["updates"]
     facts = data.facts
-    last = dict(zip(facts.user.tolist(), zip(facts.amount.tolist(), facts.ts.tolist(), strict=True), strict=True))
+    rows = zip(facts.user.tolist(), facts.amount.tolist(), facts.ts.tolist(), facts.decodable.tolist(), strict=True)
+    last = {user: (None if math.isnan(amount) else amount, ts) for user, amount, ts, whole in rows if whole}
     return {data.key(user).decode(): latest for user, latest in last.items()}

@@ -22,6 +22,8 @@ Answer = dict[Any, Any]
 Inputs = Mapping[str, Dataset]  # the data set in each topic; the first is the one whose records are counted
 
 NAMES = ("windowed", "windowed-short", "stateless", "agent", "join", "keyed", "restore", "start", "latency")
+MESSY = ("windowed", "windowed-short", "stateless", "agent", "join", "keyed", "restore")
+"""Those that do `messy` too; the other two take the time of single records."""
 GRACE = "5s"  # `messy` is late by less
 WINDOW_MS = 10_000
 

@@ -13,7 +13,7 @@ import pytest
 from benchmarks import data, messy, workload
 from benchmarks.data import FIRST_MS, Dataset
 
-WITH_BOUND = ("windowed", "windowed-short", "stateless", "agent", "join")
+WITH_BOUND = ("windowed", "windowed-short", "stateless", "agent", "join", "keyed")
 
 
 @pytest.fixture(autouse=True)

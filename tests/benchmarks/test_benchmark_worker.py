@@ -47,12 +47,13 @@ def test_the_answer_of_the_compiled_twins_is_right(tmp_path: Path, name: str, da
     assert worker.measure(loaded(tmp_path / "data", name, dataset))["commits"] >= 1
 
 
-def test_restore_reads_every_update_again(tmp_path: Path) -> None:
-    job = loaded(tmp_path / "data", "restore", "events")
+@pytest.mark.parametrize("dataset", ["events", pytest.param("messy", marks=pytest.mark.slow)])
+def test_restore_reads_every_update_again(tmp_path: Path, dataset: str) -> None:
+    job = loaded(tmp_path / "data", "restore", dataset)
     worker.measure(job)
     topics.delete_local_state(Path(job.data_dir))
     figures = worker.measure(job)
-    assert figures["n"] == N and figures["seconds"] > 0
+    assert figures["n"] == Dataset(dataset, N).facts.decodable.sum() and figures["seconds"] > 0
 
 
 @pytest.mark.slow
