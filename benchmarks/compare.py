@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,7 +45,10 @@ EMBEDDED = {
     "restore": (YARDSTICK,),
     "start": ("bare-python",),
 }
-MESSY = PROFILED = ("windowed", "windowed-short", "stateless", "agent", "join")
+PROFILED = ("windowed", "windowed-short", "stateless", "agent", "join")
+MESSY: Mapping[str, Sequence[str]] = {"embedded": PROFILED, "kafka": ("windowed", "stateless")}
+MESSY_PEERS = ("kafka-streams",)
+"""Peers whose programs go on behind values that do not decode."""
 WORKLOADS = (*dict.fromkeys((*EMBEDDED, *ON_KAFKA)), "scale")
 TRANSPORTS = ("embedded", "kafka")
 
@@ -87,7 +90,7 @@ def plans(choice: Choice, transport: str, kafka: Kafka | None) -> Iterator[Plan]
     cases = EMBEDDED if transport == "embedded" else ON_KAFKA
     for name in (name for name in choice.workloads if name in cases):
         for dataset in choice.data:
-            if dataset == "messy" and (transport == "kafka" or name not in MESSY):
+            if dataset == "messy" and name not in MESSY[transport]:
                 continue
             for rate in RATES if name == "latency" else RATES[:1]:
                 yield Plan(
@@ -95,7 +98,7 @@ def plans(choice: Choice, transport: str, kafka: Kafka | None) -> Iterator[Plan]
                     dataset=dataset,
                     n=choice.n or workload.load(name).N,
                     runs=choice.rounds,
-                    peers=_chosen(cases[name], choice.peers),
+                    peers=_chosen(cases[name], choice.peers if dataset == "events" else MESSY_PEERS),
                     ours=harness.ours_here(),
                     transport=transport,
                     rate=rate,

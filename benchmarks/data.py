@@ -52,7 +52,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One named data set of `n` records; `keys-1000` is uniform over so many keys, `messy-uniform` is `uniform` made so.
+    """One named data set of `n` records; `keys-1000` is uniform over so many, `messy-uniform` is `uniform` made messy.
 
     >>> events = Dataset("events", 1000)
     >>> events.facts.ts[:2].tolist()

@@ -90,6 +90,5 @@ def goal(workload: str, transport: str, dataset: str, system: str, peer: str, fi
     of = (workload, transport, system, peer, figure)
     for found in GOALS:
         if (found.workload, found.transport, found.system, found.peer, found.figure) == of:
-            factor = MESSY_FACTOR if dataset == "messy" else 1
-            return Goal(*of, found.ratio / factor if found.at_least else found.ratio * factor)
+            return Goal(*of, found.ratio / (MESSY_FACTOR if dataset == "messy" and found.at_least else 1))
     return None

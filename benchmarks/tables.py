@@ -53,7 +53,7 @@ def systems(found: Sequence[Case]) -> str:
         "workload",
         "system",
         "",
-        "its figure",
+        "figure",
         "CPU s a million",
         "memory MB",
         "`streams` to it",

@@ -43,6 +43,9 @@ def test_what_is_chosen_is_measured() -> None:
     assert plans(workloads=["stateless"], transports=["kafka"], peers=["quix"]) == [
         ("stateless", "events", 1_000, ("quix",))
     ]
+    assert plans(workloads=["stateless", "agent"], transports=["kafka"], data=["messy"]) == [
+        ("stateless", "messy", 1_000, ("kafka-streams",))
+    ]
     assert plans(workloads=["windowed", "restore"], transports=["embedded"], data=["messy"]) == [
         ("windowed", "messy", 1_000, harness.peers(compare.EMBEDDED["windowed"]))
     ]

@@ -44,7 +44,14 @@ final class Workloads {
 
     record Event(String user, double amount, boolean hasAmount, long ts) { }
 
-    record Totals(long count, double total) { }
+    /** The sum of amounts is NaN, and null in JSON, where no event had one. */
+    record Totals(long count, double total) {
+        Totals with(Event event) {
+            return new Totals(count + 1, !event.hasAmount ? total : Double.isNaN(total) ? event.amount : total + event.amount);
+        }
+    }
+
+    private static final Totals NOTHING = new Totals(0, Double.NaN);
 
     record Enriched(Event event, double limit) { }
 
@@ -67,7 +74,7 @@ final class Workloads {
                 () -> 0.0, (user, event, spent) -> event.hasAmount ? spent + event.amount : spent,
                 Materialized.<String, Double, KeyValueStore<Bytes, byte[]>>as("spent").withValueSerde(Serdes.Double()));
             case "keyed" -> events.groupByKey(Grouped.with(Serdes.String(), EVENT)).aggregate(
-                () -> new Totals(0, 0), (user, event, totals) -> new Totals(totals.count + 1, totals.total + event.amount),
+                () -> NOTHING, (user, event, totals) -> totals.with(event),
                 Materialized.<String, Totals, KeyValueStore<Bytes, byte[]>>as("totals").withValueSerde(TOTALS));
             case "start" -> events.groupByKey(Grouped.with(Serdes.String(), EVENT))
                 .count(Materialized.<String, Long, KeyValueStore<Bytes, byte[]>>as("seen"));
@@ -87,7 +94,7 @@ final class Workloads {
             .windowedBy(TimeWindows.ofSizeAndGrace(Duration.ofSeconds(10), Duration.ofSeconds(5)))
             .emitStrategy(EmitStrategy.onWindowClose())
             .aggregate(
-                () -> new Totals(0, 0), (user, event, totals) -> new Totals(totals.count + 1, totals.total + event.amount),
+                () -> NOTHING, (user, event, totals) -> totals.with(event),
                 store.withKeySerde(Serdes.String()).withValueSerde(TOTALS).withRetention(Duration.ofDays(1)))
             .toStream((window, totals) -> "[\"" + window.key() + "\"," + window.window().start() + "," + window.window().end() + "]")
             .to("totals", Produced.with(Serdes.String(), TOTALS));
@@ -214,7 +221,11 @@ final class Workloads {
 
     private static void writeTotals(JsonGenerator json, Totals totals) throws IOException {
         json.writeNumberField("count", totals.count);
-        json.writeNumberField("total", totals.total);
+        if (Double.isNaN(totals.total)) {
+            json.writeNullField("total");
+        } else {
+            json.writeNumberField("total", totals.total);
+        }
     }
 
     private static Totals readTotals(JsonParser json) throws IOException {
@@ -222,11 +233,11 @@ final class Workloads {
         double total = 0;
         while (json.nextToken() == JsonToken.FIELD_NAME) {
             String name = json.currentName();
-            json.nextToken();
+            JsonToken value = json.nextToken();
             if (name.equals("count")) {
                 count = json.getLongValue();
             } else {
-                total = json.getDoubleValue();
+                total = value == JsonToken.VALUE_NULL ? Double.NaN : json.getDoubleValue();
             }
         }
         return new Totals(count, total);
