@@ -40,7 +40,7 @@ def plans(**chosen: Any) -> list[tuple[str, str, int, tuple[str, ...]]]:
 
 
 def test_what_is_chosen_is_measured() -> None:
-    assert plans(workloads=["stateless"], transports=["kafka"], peers=["quix"]) == [
+    assert plans(workloads=["stateless"], transports=["kafka"], data=["events"], peers=["quix"]) == [
         ("stateless", "events", 1_000, ("quix",))
     ]
     assert plans(workloads=["stateless", "agent"], transports=["kafka"], data=["messy"]) == [
