@@ -36,6 +36,8 @@ ON_KAFKA = {
     "start": ("kafka-streams", "quix", "faust"),
     "latency": (KAFKA_STREAMS_SOON, "quix:exactly_once"),
 }
+KAFKA_N = {"windowed": 2_000_000, "stateless": 2_000_000}
+"""More records than embedded, so that what is paid once (a transaction's first round trips) is a small part."""
 EMBEDDED = {
     "windowed": ("bound-dict", "bound-kernel"),
     "windowed-short": ("bound-dict", "bound-kernel"),
@@ -96,7 +98,7 @@ def plans(choice: Choice, transport: str, kafka: Kafka | None) -> Iterator[Plan]
                 yield Plan(
                     workload=name,
                     dataset=dataset,
-                    n=choice.n or workload.load(name).N,
+                    n=choice.n or _records(name, transport),
                     runs=choice.rounds,
                     peers=_chosen(cases[name], choice.peers if dataset == "events" else MESSY_PEERS),
                     ours=harness.ours_here(),
@@ -105,6 +107,11 @@ def plans(choice: Choice, transport: str, kafka: Kafka | None) -> Iterator[Plan]
                     warm_up=choice.warm_up,
                     kafka=kafka,
                 )
+
+
+def _records(name: str, transport: str) -> int:
+    usual = workload.load(name).N
+    return KAFKA_N.get(name, usual) if transport == "kafka" else usual
 
 
 def _chosen(systems: Sequence[str], peers: Sequence[str]) -> tuple[str, ...]:

@@ -142,37 +142,35 @@ def growth(lines: Sequence[Line]) -> str:
     """How cost grows: the newest measurement of each axis."""
     rows = []
     for axis in scale.AXES:
-        of = [line for line in lines if line.get("axis") == axis]
-        newest = [line for line in of if line["comparison"] == max(line["comparison"] for line in of)]
-        summed = scale.summary(axis, newest)
+        of = newest(lines, axis)
+        summed = scale.summary(axis, of)
         for at, rate in summed["rate"].items():
-            first = next(line for line in newest if line["at"] == at)
-            cells = [f"{rate:.2f}", f"{summed['cpu'][at]:.2f}", number(summed["peak_rss_mb"][at])]
             cores = summed["broker_cores"].get(at)
-            groups = first.get("groups_per_event")
-            rows.append([axis, f"{at:,}", *cells, "" if cores is None else f"{cores:.2f}", f"{groups or ''}"])
-    header = [
-        "axis",
-        "at",
-        "rate, to the first",
-        "CPU an event",
-        "memory MB",
-        "broker's cores",
-        "groups an event",
-    ]
+            groups = next(line.get("groups_per_event", "") for line in of if line["at"] == at)
+            cells = [f"{rate:.2f}", f"{summed['cpu'][at]:.2f}", number(summed["peak_rss_mb"][at])]
+            rows.append([axis, f"{at:,}", *cells, "" if cores is None else f"{cores:.2f}", f"{groups}"])
+    header = ["axis", "at", "rate, to the first", "CPU an event", "memory MB", "broker's cores", "groups an event"]
     return markdown(header, rows)
 
 
+def newest(lines: Sequence[Line], axis: str) -> list[Line]:
+    """Of an axis of `scale`, its newest measurement."""
+    of = [line for line in lines if line.get("axis") == axis]
+    return [line for line in of if line["comparison"] == max(line["comparison"] for line in of)]
+
+
 def measured_with(lines: Sequence[Line]) -> str:
-    """Machine, versions, commits and rounds of figures."""
-    machines = dict.fromkeys(_machine(line) for line in lines)
+    """Days, machines, versions and commits of what is shown of these lines."""
+    shown = [line for case in cases(lines) for line in case.lines] + profiles(lines)
+    shown += [line for axis in scale.AXES for line in newest(lines, axis)]
     versions: dict[str, str] = {}
-    for line in lines:
+    for line in shown:
         versions |= line.get("versions", {})
-    commits = dict.fromkeys(line["commit"] for line in lines)
-    dates = [line["comparison"][:10] for line in lines]
+    days = sorted({line["comparison"][:10] for line in shown})
+    machines = dict.fromkeys(_machine(line) for line in shown)
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"{min(dates)} to {max(dates)}; {'; '.join(machines)}; {named}; commit {', '.join(commits)}."
+    commits = ", ".join(dict.fromkeys(line["commit"] for line in shown))
+    return f"{' to '.join(dict.fromkeys((days[0], days[-1])))}; {'; '.join(machines)}; {named}; commit {commits}."
 
 
 def _machine(line: Line) -> str:
