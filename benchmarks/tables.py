@@ -147,10 +147,16 @@ def growth(lines: Sequence[Line]) -> str:
         for at, rate in summed["rate"].items():
             cores = summed["broker_cores"].get(at)
             groups = next(line.get("groups_per_event", "") for line in of if line["at"] == at)
-            cells = [f"{rate:.2f}", f"{summed['cpu'][at]:.2f}", number(summed["peak_rss_mb"][at])]
+            cells = [*_against_goals(axis, rate, summed["cpu"][at]), number(summed["peak_rss_mb"][at])]
             rows.append([axis, f"{at:,}", *cells, "" if cores is None else f"{cores:.2f}", f"{groups}"])
     header = ["axis", "at", "rate, to the first", "CPU an event", "memory MB", "broker's cores", "groups an event"]
     return markdown(header, rows)
+
+
+def _against_goals(axis: str, rate: float, cpu: float) -> list[str]:
+    """Rate and processor time, the one that misses its goal bold."""
+    missed = (axis != "workers" and rate < scale.RATE_GOAL, axis == "workers" and cpu > scale.CPU_GOAL)
+    return [f"**{of:.2f}**" if bad else f"{of:.2f}" for of, bad in zip((rate, cpu), missed, strict=True)]
 
 
 def newest(lines: Sequence[Line], axis: str) -> list[Line]:
