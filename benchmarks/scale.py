@@ -45,8 +45,8 @@ WORKERS_N, KEYS_N = 4_000_000, 1_000_000
 ROUNDS_MAX = 2
 """In a comparison of everything: the largest history takes long."""
 CPU_GOAL, RATE_GOAL = 1.15, 0.8
-"""Processor time for a record with two workers, at most, as a share of that with one; the rate with more keys or history,
-at least, as a share of that with the fewest."""
+"""Processor time for a record with two workers is at most so much of that with one; the rate with more keys or history
+at least so much of that with the fewest."""
 BEGIN_SHARE = 0.1
 WORK_S, POLL_S = 600.0, 0.01
 
