@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
+
 from broker_embedded import records
 from streams.batch import Headers, Int64Array
 from streams.kernels import compiled
@@ -33,6 +35,9 @@ class _Listed(NamedTuple):
     def listed(self) -> _Listed:
         return self
 
+    def spanned(self) -> _Spanned:
+        return _Spanned(Spans.of(self.keys), Spans.of(self.values), np.array(self.timestamps, np.int64))
+
 
 class _Spanned(NamedTuple):
     """Records without headers as bytes in two buffers."""
@@ -47,6 +52,9 @@ class _Spanned(NamedTuple):
     def cut(self, start: int, stop: int) -> _Spanned:
         rows = slice(start, stop)
         return _Spanned(self.keys.rows(rows), self.values.rows(rows), self.timestamps[rows])
+
+    def spanned(self) -> _Spanned:
+        return self
 
     def listed(self) -> _Listed:
         return _Listed(self.keys.cut(), self.values.cut(), self.timestamps.tolist(), [])
@@ -137,9 +145,12 @@ def _encode(pieces: list[_Piece], codec: str) -> Iterator[tuple[bytearray, int]]
 
 
 def _batch(pieces: list[_Piece], codec: str) -> bytearray:
-    spanned = [piece for piece in pieces if isinstance(piece, _Spanned)]
-    if len(spanned) == len(pieces) and compiled.ready():
-        return _of_spans(spanned, codec)
+    many = sum(map(len, pieces)) >= compiled.MANY_ROWS * len(pieces)
+    if many and compiled.ready() and not any(isinstance(piece, _Listed) and piece.headers for piece in pieces):
+        try:
+            return _of_spans([piece.spanned() for piece in pieces], codec)
+        except TypeError:  # a key or value that is no bytes: told by the other way
+            pass
     listed = [piece.listed() for piece in pieces]
     keys, values, timestamps = (
         listed[0][part] if len(listed) == 1 else list(chain.from_iterable(piece[part] for piece in listed))

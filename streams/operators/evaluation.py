@@ -10,6 +10,7 @@ from streams.columns import Column
 from streams.expressions import Expression, Making, NeedsRows
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import Node
+from streams.kernels import compiled
 from streams.operators.base import TaskContext
 from streams.operators.calls import Calls, FailedCalls, Finish
 
@@ -51,7 +52,9 @@ class Evaluation:
         exact answer, or are there already: a function of them then costs less.
         """
         making = self._expression
-        if not isinstance(making, Making) or making.by_row_only or not batch.has_columns(making.fields):
+        if not isinstance(making, Making) or len(batch) < compiled.MANY_ROWS:
+            return None
+        if making.by_row_only or not batch.has_columns(making.fields):
             return None
         try:
             columns = {name: batch.column(name) for name in making.fields}

@@ -31,6 +31,9 @@ _NAMES = (
 MODULES = tuple(f"{__name__}.{name}" for name in _NAMES)
 """The modules that have twins of what a worker does."""
 
+MANY_ROWS = 50
+"""Measured: for fewer rows the calls of compiled functions cost more than they save."""
+
 _linked: set[str] = set()
 _off: list[bool] = []
 

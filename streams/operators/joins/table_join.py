@@ -58,7 +58,9 @@ class TableJoinOperator(Operator[TableJoinNode]):
     def _spans(self, batch: Batch) -> Spans | None:
         """The keys, where the joiner may run on columns, and each key is looked up once."""
         keys = batch.key_spans
-        if keys is None or self._view is None or not compiled.ready() or not self._joined.takes_columns(batch):
+        if keys is None or self._view is None or len(batch) < compiled.MANY_ROWS or not compiled.ready():
+            return None
+        if not self._joined.takes_columns(batch):
             return None
         return keys if batch.has_keys_of(self._keys) and not keys.has_nulls() else None
 
