@@ -29,8 +29,9 @@ Native.on_demand = staticmethod(load_compiled)
 
 
 @pytest.fixture
-def twins() -> Iterator[None]:
-    """Has the compiled twins run in a test."""
+def twins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Has the compiled twins run in a test, for few rows too."""
+    monkeypatch.setattr(compiled, "MANY_ROWS", 1)
     if not compiled.installed():
         pytest.skip("the extra `fast`: pip install streams-engine[fast]")
     if not compiled.loaded():

@@ -104,7 +104,12 @@ class SourceOperator(Operator[SourceNode]):
     def _typed(self, raw: Batch) -> list[Segment]:
         if not len(raw):
             return []
-        if self._parser is not None and compiled.ready() and self._has_ascii_keys(raw):
+        if (
+            self._parser is not None
+            and len(raw) >= compiled.MANY_ROWS
+            and compiled.ready()
+            and self._has_ascii_keys(raw)
+        ):
             return self._parsed(raw, self._parser)
         key_bytes = raw.key_bytes or []
         values, bad = self._values.decode_rows(raw.values, raw.headers)

@@ -35,7 +35,6 @@ def test_both_give_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(lane_module, "BATCH_RECORDS_MAX", limit)
     monkeypatch.setattr(lane_module, "BATCH_BYTES_MAX", 20_000)
-    monkeypatch.setattr(compiled, "MANY_ROWS", 1)
     spanned, listed = Lane(), Lane()
     for rows in drawn:
         keys, values, timestamps = map(list, zip(*rows, strict=True))

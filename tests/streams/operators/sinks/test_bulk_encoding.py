@@ -13,7 +13,6 @@ from streams.batch import Batch
 from streams.columns import Column, column_from_rows
 from streams.faces import WindowedSpans
 from streams.graph.definitions import TopicDef
-from streams.kernels import compiled
 from streams.operators import encoding
 from streams.operators.encoding import RecordEncoder
 from streams.operators.outputs import Outputs
@@ -64,11 +63,6 @@ def shop() -> Any:
     known = streams.record(Bill, amount=streams.coalesce(Product.price, Sale.pieces))
     stream.left_join(products, known, name="known").to(app.topic("known", value_type=Bill, partitions=1))
     return app
-
-
-@pytest.fixture(autouse=True)
-def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "MANY_ROWS", 1)
 
 
 def left_behind(topics: list[str]) -> dict[str, Any]:
