@@ -44,32 +44,6 @@ def _space(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _text_stop(buffer, at, stop, size):  # type: ignore[no-untyped-def]
-    """The first byte that is a quote, a backslash or a control character, and whether a byte before it is not ASCII.
-
-    `stop` or more if there is none. Bytes behind the row are looked at, none beyond `size`.
-    """
-    high = False
-    while at + WIDTH <= size:
-        ends = text_ends(buffer, at)
-        beyond = beyond_ascii(buffer, at)
-        if ends != 0:
-            high |= beyond & (ends ^ (ends - np.uint64(1))) != 0
-            return at + zeros(ends), high
-        high |= beyond != 0
-        at += WIDTH
-        if at >= stop:
-            return at, high
-    while at < stop:
-        byte = buffer[at]
-        if byte == 34 or byte == 92 or byte < 32:
-            break
-        high |= byte > 127
-        at += 1
-    return at, high
-
-
-@inner
 def _hex(buffer, at, stop):  # type: ignore[no-untyped-def]
     """What four hexadecimal digits say; -1 where there are none."""
     if at + 4 > stop:
@@ -107,27 +81,65 @@ def _escape_end(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 @inner
 def _text_end(buffer, at, stop, size):  # type: ignore[no-untyped-def]
-    """(the closing quote, whether there are escapes, whether there are letters beyond ASCII); -1 where text is bad."""
-    escaped = high = False
-    while True:
-        at, more = _text_stop(buffer, at, stop, size)
-        high |= more
-        if at >= stop:
-            return np.int64(-1), escaped, high
-        if buffer[at] == 34:
-            return at, escaped, high
-        if buffer[at] != 92:
-            return np.int64(-1), escaped, high
-        escaped = True
-        at = _escape_end(buffer, at, stop)
-        if at < 0:
-            return at, escaped, high
+    """The closing quote; -1 where text is bad, and -2 less the quote where there are escapes.
+
+    Short and plain text takes one look. Bytes behind the row are looked at, none beyond `size`.
+    """
+    if at + WIDTH <= size:
+        ends = text_ends(buffer, at)
+        if ends != 0:
+            at += zeros(ends)
+            if at < stop and buffer[at] == 34:
+                return at
+    return _long_text_end(buffer, at, stop, size)
 
 
 @inner
-def _is_utf8(buffer, at, stop):  # type: ignore[no-untyped-def]
+def _long_text_end(buffer, at, stop, size):  # type: ignore[no-untyped-def]
+    escaped = False
+    while True:
+        while at < stop:
+            if at + WIDTH <= size:
+                ends = text_ends(buffer, at)
+                if ends == 0:
+                    at += WIDTH
+                    continue
+                at += zeros(ends)
+                break
+            byte = buffer[at]
+            if byte == 34 or byte == 92 or byte < 32:
+                break
+            at += 1
+        if at >= stop:
+            return np.int64(-1)
+        if buffer[at] == 34:
+            return -2 - at if escaped else at
+        if buffer[at] != 92:
+            return np.int64(-1)
+        escaped = True
+        at = _escape_end(buffer, at, stop)
+        if at < 0:
+            return np.int64(-1)
+
+
+@inner
+def _after_text(buffer, at, stop, size):  # type: ignore[no-untyped-def]
+    """Behind text, whatever is in it; -1 where it is bad."""
+    end = _text_end(buffer, at, stop, size)
+    if end >= 0:
+        return end + 1
+    return end if end == -1 else -1 - end
+
+
+@inner
+def _is_utf8(buffer, at, stop, size):  # type: ignore[no-untyped-def]
     """Whether the bytes are UTF-8 as Python takes it: shortest forms, no surrogates, nothing beyond U+10FFFF."""
     while at < stop:
+        if at + WIDTH <= size:
+            beyond = beyond_ascii(buffer, at)
+            at += zeros(beyond) if beyond != 0 else WIDTH
+            if at >= stop:
+                return True
         first = np.int64(buffer[at])
         at += 1
         if first < 128:
@@ -263,10 +275,10 @@ def _key(buffer, at, stop, size):  # type: ignore[no-untyped-def]
     at = _space(buffer, at, stop)
     if at >= stop or buffer[at] != 34:
         return np.int64(-1)
-    at, _, _ = _text_end(buffer, at + 1, stop, size)
+    at = _after_text(buffer, at + 1, stop, size)
     if at < 0:
         return at
-    at = _space(buffer, at + 1, stop)
+    at = _space(buffer, at, stop)
     return at + 1 if at < stop and buffer[at] == 58 else np.int64(-1)
 
 
@@ -275,8 +287,7 @@ def _scalar_end(buffer, at, stop, size):  # type: ignore[no-untyped-def]
     """Where text, a number or a word ends; -1 for anything else."""
     byte = buffer[at]
     if byte == 34:
-        at, _, _ = _text_end(buffer, at + 1, stop, size)
-        return at + 1 if at >= 0 else at
+        return _after_text(buffer, at + 1, stop, size)
     if byte == 45 or (48 <= byte <= 57):
         return _number_end(buffer, at, stop)
     return _word(buffer, at, stop)
@@ -374,8 +385,11 @@ def _declared(buffer, at, stop, size, kind, nullable, wanted):  # type: ignore[n
         end = _word(buffer, at, stop)
         return (NULL if nullable and end >= 0 else MISSING), np.int64(0), 0.0, nothing, nothing, end
     if kind == TEXT and byte == 34:
-        end, escaped, high = _text_end(buffer, at + 1, stop, size)
-        good = end >= 0 and not (wanted and escaped) and (not high or _is_utf8(buffer, at + 1, end))
+        end = _text_end(buffer, at + 1, stop, size)
+        escaped = end < -1
+        if escaped:
+            end = -2 - end
+        good = end >= 0 and not (wanted and escaped) and _is_utf8(buffer, at + 1, end, size)
         return (PRESENT if good else MISSING), np.int64(0), 0.0, at + 1, end, end + 1
     if kind == BOOL and (byte == 116 or byte == 102):
         end = _word(buffer, at, stop)
@@ -420,8 +434,8 @@ def _row(  # type: ignore[no-untyped-def]
         at = _space(buffer, at, stop)
         if at >= stop or buffer[at] != 34:
             return False
-        name_stop, escaped, _ = _text_end(buffer, at + 1, stop, size)
-        if name_stop < 0 or escaped:
+        name_stop = _text_end(buffer, at + 1, stop, size)
+        if name_stop < 0:
             return False
         field = _field(buffer, at + 1, name_stop, size, names, name_stops, words, fields, guess)
         at = _space(buffer, name_stop + 1, stop)
