@@ -1,4 +1,4 @@
-"""The folder of a user's compiled twins: an object file for each module, named by all that its code depends on.
+"""The folder of a user's compiled twins: a file of machine code for each module, named by all that its code depends on.
 
 What is loaded from there is run, so it has to be the user's own (or root's), and nobody else's to write. A file ends
 with a hash of what is in front of it: what a power cut has left half-written counts as not there.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from streams.kernels import compiled
 
-_COMPILER = tuple(f"{compiled.__name__}.{name}" for name in ("native", "building", "vectors", "instructions"))
+_COMPILER = tuple(f"{compiled.__name__}.{name}" for name in ("native", "building", "images", "vectors", "instructions"))
 _IMPORT = re.compile(r"^from (streams\.kernels\.compiled\.\w+) import ", re.MULTILINE)
 _HASH_BYTES = hashlib.sha256().digest_size
 
@@ -40,17 +40,17 @@ def folder(named: str = "") -> Path:
 
 
 def path_of(module: str, where: Path) -> Path:
-    """The object file of a module: of its source, what it calls, the compiler, and the kind of machine."""
+    """Where the code of a module is: named by its source, what it calls, the compiler, and the kind of machine."""
     return where / f"{module.rpartition('.')[2]}-{_digest(module)}.o"
 
 
 def missing(where: Path, modules: Iterable[str] = compiled.MODULES) -> list[str]:
-    """Those of the modules whose object files are not in the folder. Raises NotOursError."""
+    """Those of the modules whose code is not in the folder. Raises NotOursError."""
     return [module for module in modules if read(module, where) is None]
 
 
 def read(module: str, where: Path) -> bytes | None:
-    """The object file of a module; None if it is not there, or not whole. Raises NotOursError."""
+    """The code of a module; None if it is not there, or not whole. Raises NotOursError."""
     try:
         with path_of(module, where).open("rb") as file:
             _check_owner(os.stat(where), where)
@@ -63,7 +63,7 @@ def read(module: str, where: Path) -> bytes | None:
 
 
 def write(module: str, where: Path, code: bytes) -> None:
-    """Puts an object file there, whole or not at all. Raises OSError."""
+    """Puts code there, whole or not at all. Raises OSError."""
     where.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = path_of(module, where)
     beside = path.with_suffix(f".{os.getpid()}")

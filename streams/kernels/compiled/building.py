@@ -1,8 +1,8 @@
 """Machine code of the twins, made by numba: the only place that imports it.
 
-What numba makes of a function is taken as LLVM's language, given an entry with C's calling convention, and compiled to
-an object file that needs nothing of numba nor of Python, and runs on any processor of its kind: so it can be made where
-a container's image is built, and a worker that loads it stays 90 MB smaller.
+What numba makes of a function is taken as LLVM's language, given an entry with C's calling convention, and compiled for
+any processor of its kind, so that it can be made where a container's image is built. It needs nothing of numba nor of
+Python.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numba
 from numba import types
 
 from streams.kernels.compiled import natives
+from streams.kernels.compiled.images import image
 from streams.kernels.compiled.instructions import INSTRUCTIONS
 from streams.kernels.compiled.native import NUMBERS, Native
 
@@ -30,6 +31,39 @@ _TYPES = {
     "count": types.int64,
     "number": types.float64,
 }
+_MEMORY = """
+    define ptr @memset(ptr %to, i32 %value, i64 %bytes) "no-builtins" {
+        %byte = trunc i32 %value to i8
+        %none = icmp eq i64 %bytes, 0
+        br i1 %none, label %end, label %more
+    more:
+        %at = phi i64 [0, %0], [%next, %more]
+        %place = getelementptr i8, ptr %to, i64 %at
+        store i8 %byte, ptr %place
+        %next = add i64 %at, 1
+        %done = icmp eq i64 %next, %bytes
+        br i1 %done, label %end, label %more
+    end:
+        ret ptr %to
+    }
+    define ptr @memcpy(ptr noalias %to, ptr noalias %from, i64 %bytes) "no-builtins" {
+        %none = icmp eq i64 %bytes, 0
+        br i1 %none, label %end, label %more
+    more:
+        %at = phi i64 [0, %0], [%next, %more]
+        %source = getelementptr i8, ptr %from, i64 %at
+        %place = getelementptr i8, ptr %to, i64 %at
+        %byte = load i8, ptr %source
+        store i8 %byte, ptr %place
+        %next = add i64 %at, 1
+        %done = icmp eq i64 %next, %bytes
+        br i1 %done, label %end, label %more
+    end:
+        ret ptr %to
+    }
+    @llvm.compiler.used = appending global [2 x ptr] [ptr @memset, ptr @memcpy]
+"""
+"""What LLVM calls where a loop only fills or copies."""
 _pointer: Any = types.CPointer
 _LLVM = {"count": "i64", "number": "double"}
 
@@ -42,7 +76,7 @@ def build(name: str, called: Iterable[str]) -> bytes:
     for module in (*called, name):
         _with_dispatchers(import_module(module))
     found = natives(name)
-    whole = llvm.parse_assembly("")
+    whole = llvm.parse_assembly(_MEMORY)
     for one in found:
         whole.link_in(_compiled(one))
     target = _target()
@@ -88,7 +122,7 @@ def _compiled(one: Native) -> Any:
 def _hide(code: Any, kept: set[str]) -> None:
     """Nothing but the entries is seen from outside, so that what they do not need can go."""
     for part in (*code.functions, *code.global_variables):
-        if part.name not in kept and not part.is_declaration:
+        if part.name not in kept and not part.is_declaration and not part.name.startswith("llvm."):
             part.linkage = "internal"
 
 
@@ -107,5 +141,4 @@ def _optimised(code: Any, target: Any, entries: set[str]) -> bytes:
         raise ValueError(
             f"{sorted(entries)} need {needed}, which nobody gives them: they may raise, or allocate memory"
         )
-    made: bytes = target.emit_object(code)
-    return made
+    return image(target.emit_object(code))
