@@ -174,6 +174,9 @@ class Backend(Protocol):
     def flush_steps(self) -> Iterator[None]:
         """Step by step, without holding up the caller: everything written before outlives the process afterwards."""
 
+    def keep(self, owner: object, size_bytes: int) -> bool:
+        """Whether someone may keep so much in memory of what is in the stores; if not, he is to let go of it."""
+
     def busy(self, store: str) -> bool:
         """Whether a large write to the store would now have to wait for the backend's own work."""
 

@@ -247,6 +247,10 @@ class TaskStores:
         )
         self._checkpoints.update(new)
 
+    def keep(self, owner: object, size_bytes: int) -> bool:
+        """Whether a step may keep so much at hand of what is in the stores; if not, it is to let go of it."""
+        return self.backend.keep(owner, size_bytes)
+
     def flush_steps(self) -> Iterator[None]:
         """Make all that was written to the backend outlive the process, a step at a time."""
         yield from self.backend.flush_steps()

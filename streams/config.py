@@ -161,7 +161,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["rocksdb", "memory"], _setting("Where tables live. Memory is filled from the changelog at start.")
     ] = "rocksdb"
     state_memory_bytes: Annotated[
-        int, _setting("Memory of all RocksDB stores of a process together: cache and write buffers.", ge=1 << 20)
+        int,
+        _setting(
+            "Memory of all RocksDB stores of a process together: cache, write buffers, groups at hand.", ge=1 << 20
+        ),
     ] = 256 << 20
     uncommitted_entries_max: Annotated[
         int, _setting("So many changed entries in a task's stores force a commit.", ge=1)

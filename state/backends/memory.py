@@ -67,6 +67,10 @@ class MemoryBackend:
         """Nothing to do: memory lasts as long as the process."""
         return iter(())
 
+    def keep(self, owner: object, size_bytes: int) -> bool:
+        """Always: what is kept is in memory anyway."""
+        return True
+
     def busy(self, store: str) -> bool:
         """Never: there is no work behind a write."""
         return False

@@ -145,6 +145,9 @@ class RocksBackend:
             yield
         self._flushed_writes = max(self._flushed_writes, writes)
 
+    def keep(self, owner: object, size_bytes: int) -> bool:
+        return self._memory.keep(owner, size_bytes)
+
     def busy(self, store: str) -> bool:
         """Whether most write buffers wait to be flushed: when all do, RocksDB stops the interpreter."""
         waiting: int = self._family(store).property_int_value(_UNFLUSHED)

@@ -27,8 +27,9 @@ from streams.spans import CutSpans, Spans
 
 Int64Array = npt.NDArray[np.int64]
 
-GROUPS_IN_MEMORY_MAX = 500_000
-"""Groups kept in memory by one operator; beyond it those that were written are put aside after a commit."""
+GROUPS_IN_MEMORY_MAX = 5_000_000
+"""Groups kept in memory by one operator, however much memory there is; beyond it, or where the stores' memory has
+no more room, those that were written are put aside after a commit."""
 
 ONE_WINDOW = 0
 """The window start under which groups without a window are kept."""
@@ -148,7 +149,8 @@ class KeptGroups:
         if self._windowed:
             self.groups.drop_starts(closed_to)
             self.partial = {start for start in self.partial if start > closed_to}
-        if len(self.groups) > GROUPS_IN_MEMORY_MAX or self.groups.keys_known > 2 * GROUPS_IN_MEMORY_MAX:
+        too_many = max(len(self.groups), self.groups.keys_known // 2) > GROUPS_IN_MEMORY_MAX
+        if too_many or not self._context.stores.keep(self, self.groups.size_bytes()):
             self.partial.update(self.groups.open_starts)
             self._begin()
 
