@@ -14,15 +14,15 @@ _shared: StateMemory | None = None
 
 
 class StateMemory:
-    """The memory all RocksDB backends of a process share: `total_bytes`, of which write buffers take at most a quarter,
-    and what steps keep at hand at most half.
+    """The memory all RocksDB backends of a process share: `total_bytes`, of which write buffers take at most three
+    eighths, and so does what steps keep at hand.
 
     Both are charged to the cache, so it shrinks as they grow and the sum stays within the budget. The bound on buffers
     is soft: reaching it starts a flush, and writers do not wait for it.
 
     >>> class Step: ...
     >>> memory, step, other = StateMemory(64 << 20), Step(), Step()
-    >>> memory.keep(step, 30 << 20), memory.keep(other, 10 << 20), memory.keep(step, 30 << 20)
+    >>> memory.keep(step, 20 << 20), memory.keep(other, 10 << 20), memory.keep(step, 20 << 20)
     (True, True, False)
     >>> memory.memory_bytes() >> 20
     10
@@ -33,7 +33,7 @@ class StateMemory:
         self.cache = Cache(total_bytes)
         # Not stalling writers: a stalled write would hold the interpreter lock, and with it everything else in the
         # process.
-        self.buffers = WriteBufferManager.new_write_buffer_manager_with_cache(total_bytes // 4, False, self.cache)
+        self.buffers = WriteBufferManager.new_write_buffer_manager_with_cache(total_bytes * 3 // 8, False, self.cache)
         self._kept: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
     @classmethod
@@ -48,14 +48,14 @@ class StateMemory:
         """Change the budget while it is in use; backends opened before keep the size of their write buffers."""
         self.total_bytes = total_bytes
         self.cache.set_capacity(total_bytes - self._kept_bytes())
-        self.buffers.set_buffer_size(total_bytes // 4)
+        self.buffers.set_buffer_size(total_bytes * 3 // 8)
 
     def keep(self, owner: object, size_bytes: int) -> bool:
         """Whether a step may keep so much at hand; if not, it is to let go of it. That is where all steps together have
-        more than half of the memory, and this one more than its share of that.
+        more than three eighths of the memory, and this one more than its share of that.
         """
         self._kept[owner] = size_bytes
-        most = self.total_bytes // 2
+        most = self.total_bytes * 3 // 8
         fits = self._kept_bytes() <= most or size_bytes * len(self._kept) <= most
         if not fits:
             self._kept[owner] = 0

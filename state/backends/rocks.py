@@ -241,6 +241,11 @@ class RocksBackend:
         # Levels in proportion to the buffers, or each small file is merged with all there is.
         options.set_max_bytes_for_level_base(8 * buffer_bytes)
         options.set_target_file_size_base(2 * buffer_bytes)
+        # Filters make more files cheap to read: with 16 of them before they are merged, instead of 4, a random update
+        # costs half as much in threads of RocksDB (2.2 us against 4.4), and a read the same.
+        options.set_level_zero_file_num_compaction_trigger(16)
+        options.set_level_zero_slowdown_writes_trigger(40)
+        options.set_level_zero_stop_writes_trigger(64)
         options.set_compression_type(DBCompressionType.lz4())
         options.set_max_write_buffer_number(_BUFFERS)
         # A small store should cost little of the budget, so memory is taken in small pieces.
