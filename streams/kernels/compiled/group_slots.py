@@ -34,19 +34,23 @@ def _look(code, start, places, mask):  # type: ignore[no-untyped-def]
 
 
 @native(
-    codes="int64s", rows="int64s", starts="int64s", pairs="count", places="int64s", mask="count",
-    slot_codes="int64s", slot_starts="int64s", free="int64s", free_slots="count", slots="int64s", fresh="int64s",
+    codes="int64s", rows="int64s", starts="int64s", first="count", pairs="count", places="int64s", mask="count",
+    slot_codes="int64s", slot_starts="int64s", free="int64s", counts="int64s", slots="int64s", fresh="int64s",
 )  # fmt: skip
-def locate(codes, rows, starts, pairs, places, mask, slot_codes, slot_starts, free, free_slots, slots, fresh):  # type: ignore[no-untyped-def]
-    """The slot of each (`codes[rows[i]]`, `starts[i]`) into `slots`, and those that were new into `fresh`; how many
-    those are. There are free slots and places for as many.
+def locate(codes, rows, starts, first, pairs, places, mask, slot_codes, slot_starts, free, counts, slots, fresh):  # type: ignore[no-untyped-def]
+    """The slot of each (`codes[rows[i]]`, `starts[i]`) from pair `first` on into `slots`, and those that were new into
+    `fresh`. The pair at which no slot is free, or `pairs`. `counts` has how many slots are free, and are new.
     """
-    new = 0
-    for pair in range(pairs):
+    free_slots, new = counts[0], counts[1]
+    done = pairs
+    for pair in range(first, pairs):
         code, start = codes[rows[pair]], starts[pair]
         at = _look(code, start, places, mask)
         slot = places[at]
         if slot == EMPTY:
+            if free_slots == 0:
+                done = pair
+                break
             free_slots -= 1
             slot = free[free_slots]
             places[at], places[at + 1], places[at + 2] = slot, code, start
@@ -55,7 +59,8 @@ def locate(codes, rows, starts, pairs, places, mask, slot_codes, slot_starts, fr
             fresh[new] = slot
             new += 1
         slots[pair] = slot
-    return new
+    counts[0], counts[1] = free_slots, new
+    return done
 
 
 @native(code="count", start="count", places="int64s", mask="count")

@@ -68,29 +68,27 @@ class GroupTable:
 
     def locate(self, keys: Spans | Sequence[bytes], rows: Slots, starts: Int64Array) -> tuple[Slots, Slots]:
         codes = self._encode(keys)
-        self._reserve(len(rows))
         slots, fresh = np.empty(len(rows), np.intp), np.empty(len(rows), np.intp)
-        new = group_slots.locate(
-            codes,
-            rows,
-            starts,
-            len(rows),
-            *self._table,
-            self.codes,
-            self.starts,
-            self._free,
-            self._free_slots,
-            slots,
-            fresh,
-        )
-        fresh = fresh[:new]
-        if new:
-            self._free_slots -= new
+        counts, done = np.array([self._free_slots, 0]), 0
+        while True:
+            table = *self._table, self.codes, self.starts, self._free
+            done = group_slots.locate(codes, rows, starts, done, len(rows), *table, counts, slots, fresh)
+            self._free_slots = int(counts[0])
+            if done == len(rows):
+                break
+            self._grow()
+            counts[0] = self._free_slots
+        fresh = fresh[: counts[1]]
+        if len(fresh):
             self.timestamps[fresh] = -1
             self.dirty[fresh] = False
-            opened = self.starts[fresh]
-            self._starts.update((int(opened[0]),) if (opened == opened[0]).all() else np.unique(opened).tolist())
+            self._opened(self.starts[fresh])
         return slots, fresh
+
+    def _opened(self, starts: Int64Array) -> None:
+        """There are groups of windows with these starts. Most follow one of the same."""
+        self._starts.update(starts[np.flatnonzero(np.diff(starts))].tolist())
+        self._starts.add(int(starts[-1]))
 
     def holds(self, start: int, key: bytes) -> bool:
         return self._find(start, [key])[0] != group_slots.EMPTY
@@ -150,20 +148,18 @@ class GroupTable:
         group_slots.sort(slots, len(slots), words[0], other, words[1], counts, *table)
         return slots
 
-    def _reserve(self, more: int) -> None:
-        """Free slots for so many."""
-        while self._free_slots < more:
-            capacity = self.capacity
-            self._free = np.concatenate([self._free, np.zeros(capacity, np.int64)])
-            self._free[self._free_slots : self._free_slots + capacity] = np.arange(2 * capacity - 1, capacity - 1, -1)
-            self._free_slots += capacity
-            self.codes = np.concatenate([self.codes, np.full(capacity, _NOBODY, np.int64)])
-            for name in ("starts", "timestamps", "dirty"):
-                old = getattr(self, name)
-                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
-            self._places = _places(self.capacity)
-            slots = self.slots()
-            group_slots.place_all(slots, len(slots), *self._table, self.codes, self.starts)
+    def _grow(self) -> None:
+        """Twice as many slots, where none is free."""
+        capacity = self.capacity
+        slots = self.slots()
+        self._free = np.concatenate([np.arange(2 * capacity - 1, capacity - 1, -1), np.empty(capacity, np.int64)])
+        self._free_slots = capacity
+        self.codes = np.concatenate([self.codes, np.full(capacity, _NOBODY, np.int64)])
+        for name in ("starts", "timestamps", "dirty"):
+            old = getattr(self, name)
+            setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        self._places = _places(self.capacity)
+        group_slots.place_all(slots, len(slots), *self._table, self.codes, self.starts)
 
     @property
     def _table(self) -> tuple[Int64Array, int]:
