@@ -7,7 +7,6 @@ the store.
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from streams.batch import Batch
 from streams.columns import Column
 from streams.graph.nodes import AggregateNode, NamedAggregates
-from streams.operators.aggregations.folding import IMMUTABLE, Folding
+from streams.operators.aggregations.folding import IMMUTABLE, Folding, own
 from streams.operators.aggregations.state_form import form_of
 from streams.operators.base import Blocked, TaskContext
 from streams.operators.calls import FAILED
@@ -96,7 +95,7 @@ class RowStates:
                     if wants_ctx:
                         self._ctx = RowContext(batch, row, self._context)
                     old = states[slot]
-                    state = step(keys[row], old if type(old) in IMMUTABLE else deepcopy(old), values[row])
+                    state = step(keys[row], old if type(old) in IMMUTABLE else own(old), values[row])
                     if type(state) not in storable:
                         check(state)
                     states[slot] = state

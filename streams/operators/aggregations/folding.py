@@ -6,9 +6,13 @@ States are values: what a function is given of an old one is a copy, if it could
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy, deepcopy
+from functools import cache
 from types import NoneType
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import Fold, NamedAggregates, ReduceFold
@@ -61,8 +65,26 @@ class Folding:
 
 
 def own(state: Any) -> Any:
-    """A state that a function may change."""
-    return state if type(state) in IMMUTABLE else deepcopy(state)
+    """A state that a function may change.
+
+    >>> own([1]), own(2.5)
+    ([1], 2.5)
+    """
+    kind: Any = type(state)
+    if kind in IMMUTABLE:
+        return state
+    # A record of plain values is copied in a tenth of the time that `deepcopy` takes, which goes the way of pickle.
+    if _copies_plainly(kind) and IMMUTABLE.issuperset(map(type, astuple(state))):
+        return copy(state)
+    return deepcopy(state)
+
+
+@cache
+def _copies_plainly(kind: Any) -> bool:
+    """Whether a type is a record that has nothing but its fields, and no way of its own to be copied."""
+    if not issubclass(kind, Struct) or kind.__struct_config__.dict or hasattr(kind, "__deepcopy__"):
+        return False
+    return all(getattr(kind, name) is getattr(Struct, name) for name in ("__copy__", "__reduce__", "__reduce_ex__"))
 
 
 def _keyed(function: UserFunction, ctx: Callable[[], Any]) -> Three:

@@ -111,6 +111,26 @@ def test_keys_of_merged_topics_of_different_types_are_one_by_value(bench: Callab
     assert [row[:2] for row in made.commit()] == [("a", 2), ("b", 1)]
 
 
+class Basket(streams.Record):
+    pieces: int = 0
+    names: list[str] | None = None
+
+
+@pytest.mark.parametrize("names", [None, ["x"]])
+def test_a_function_may_change_a_record_in_place(bench: Callable[..., Any], names: list[str] | None) -> None:
+    def put(basket: Basket, value: int) -> Basket:
+        basket.pieces += value
+        if basket.names is not None:
+            basket.names.append(str(value))
+        return basket
+
+    first = Basket(0, names)
+    made = bench(lambda s: s.group_by_key().aggregate(first, put, value_type=Basket, name="t").emit("update"))
+    rows = made.send(("a", 1), ("a", 2), ("b", 4))
+    assert [row.value.pieces for row in rows] == [1, 3, 4] and first == Basket(0, names)
+    assert [row.value.names for row in rows] == [names and [*names, *more] for more in (["1"], ["1", "2"], ["4"])]
+
+
 # -- results
 
 
