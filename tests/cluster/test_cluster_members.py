@@ -14,7 +14,7 @@ from tests.streams.transport.group.players import PARTITIONS, Player
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-TIMES = {"session_timeout_ms": 30_000, "heartbeat_interval_ms": 200}
+TIMES = {"session_timeout_ms": 60_000, "heartbeat_interval_ms": 200}
 
 
 @pytest.mark.parametrize("fault", [KafkaCluster.kill, KafkaCluster.freeze], ids=["dies", "freezes"])

@@ -18,7 +18,7 @@ from streams.testing.power_cut import Ledger, cut_log, cut_stores, durable
 
 PARTS = {"log": {"log"}, "stores": {"stores"}, "both": {"log", "stores"}}
 QUICKLY = ["both", *(pytest.param(part, marks=pytest.mark.slow) for part in ("log", "stores"))]
-SEEDS = int(os.environ.get("SEEDS", "4"))
+SEEDS = int(os.environ.get("SEEDS", "2"))
 CHANGING = re.compile("-changelog-|/__consumer_offsets-|/__transaction_state-|-position-|-repartition-")
 SYNCED = {"STREAMS_FLUSH_ON_COMMIT": "true"}
 

@@ -66,7 +66,18 @@ def _run(source: Path, broker: str, *options: str) -> dict[str, str]:
         "-p",
         "no:asyncio",
     ]
-    quiet = ["-q", "-o", "log_level=WARNING", "--timeout", "60", "--junitxml", str(report), *options]
+    quiet = [
+        "-q",
+        "-o",
+        f"cache_dir=.{broker}",
+        "-o",
+        "log_level=WARNING",
+        "--timeout",
+        "60",
+        "--junitxml",
+        str(report),
+        *options,
+    ]
     environment = {"BROKER": broker, "KAFKA_VERSION": VERSION, "KAFKA_ROOT": str(source), "PYTHONPATH": str(ROOT)}
     subprocess.run([*command, *quiet], cwd=source, env=os.environ | environment, timeout=600)
     return outcomes(report)

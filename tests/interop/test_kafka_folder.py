@@ -280,8 +280,7 @@ def play(tmp_path: Path) -> Iterator[Callable[..., None]]:
         broker.kill()
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
-@pytest.mark.parametrize("first", ["ours", "kafka"])
+@pytest.mark.parametrize(("first", "end"), [("ours", "kill"), ("kafka", "stop")])
 def test_there_and_back_twice(play: Callable[..., None], first: str, end: str) -> None:
     second = {"ours": "kafka", "kafka": "ours"}[first]
     play((first, end), (second, end), (first, end), (second, end), (first, "stop"))

@@ -196,6 +196,6 @@ async def test_at_random(folder: str, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 100 + int(os.environ.get("WORKER_SEEDS", "4"))))
+@pytest.mark.parametrize("seed", range(100, 100 + int(os.environ.get("WORKER_SEEDS", "2"))))
 async def test_at_random_for_longer(folder: str, seed: int) -> None:
     await run(folder, seed, 40)

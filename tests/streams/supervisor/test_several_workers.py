@@ -26,7 +26,7 @@ def shop(folder: str) -> Iterator[Shop]:
 
 
 @SLOW
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_the_answer_of_one_worker(shop: Shop, workers: int) -> None:
     found, said = shop.run("shop:app", "--workers", str(workers))
     assert found == SOLD
@@ -39,8 +39,7 @@ def test_the_answer_of_one_worker(shop: Shop, workers: int) -> None:
 def test_examples(shop: Shop, app: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMS_MAX_TASK_IDLE_MS", "5000")  # on a busy machine planes come late
     alone = shop.run(app, "--data-dir", "alone")[0]
-    for workers in ("2", "4"):
-        assert shop.run(app, "--data-dir", workers, "--workers", workers)[0] == alone
+    assert shop.run(app, "--data-dir", "several", "--workers", "3")[0] == alone
 
 
 @SLOW
@@ -59,7 +58,7 @@ def test_who_is_killed_is_started_again_and_nothing_counts_twice(shop: Shop, who
 
 @SLOW
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("KILL_SEEDS", "1"))))
 def test_kills_in_a_row(shop: Shop, seed: int) -> None:
     draw = Random(seed)
     process = shop.start("shop:app", "--workers", "3", "--until-end", "--json")
