@@ -101,10 +101,16 @@ class Aggregate:
         >>> sum("n").decode(sum("n").encode(2**70)) == 2**70, mean("n").decode([7, 2])
         (True, (7, 2))
         """
+        return self.decoder()(stored)
+
+    def decoder(self) -> Callable[[Any], Any]:
+        """`decode` for many states: their type is looked up once."""
         if isinstance(self.initial, tuple):
-            return tuple(map(_decode_int, stored))
-        state, kind = _decode_int(stored), without_none(self.result_type)
-        return state if kind is Any or kind in _PLAIN or state is None else convert(state, kind)
+            return lambda stored: tuple(map(_decode_int, stored))
+        kind = without_none(self.result_type)
+        if kind is Any or kind in _PLAIN:
+            return _decode_int
+        return lambda stored: None if (state := _decode_int(stored)) is None else convert(state, kind)
 
 
 def count(argument: Argument | None = None) -> Aggregate:

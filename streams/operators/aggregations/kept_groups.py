@@ -13,7 +13,6 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from state.keys import window_key
 from streams.batch import Batch
 from streams.graph.nodes import AggregateNode
 from streams.kernels import compiled
@@ -80,20 +79,16 @@ class KeptGroups:
             self.deleted.difference_update(fresh.tolist())
         if not self.partial:
             return
-        stored = [slot for slot in fresh.tolist() if int(self.groups.starts[slot]) in self.partial]
-        if stored:
-            found = self._context.stores.get_many(self._store, [self._store_key(slot) for slot in stored])
-            for slot, entry in zip(stored, found, strict=True):
+        stored = fresh[np.isin(self.groups.starts[fresh], list(self.partial))] if self._windowed else fresh
+        if len(stored):
+            keys: list[bytes] = self.groups.key_spans(stored, with_starts=self._windowed).cut()  # type: ignore[assignment]
+            for slot, entry in zip(stored.tolist(), self._context.stores.get_many(self._store, keys), strict=True):
                 if entry is not None:
                     self._load(slot, *entry)
 
     def _load(self, slot: int, payload: bytes, timestamp: int) -> None:
         read_state(self._node, lambda stored: self.states.load(slot, stored), payload)
         self.groups.timestamps[slot] = timestamp
-
-    def _store_key(self, slot: int) -> bytes:
-        key = self.groups.key(slot)
-        return window_key(int(self.groups.starts[slot]), key) if self._windowed else key
 
     # -- windows
 

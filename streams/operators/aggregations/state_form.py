@@ -67,6 +67,7 @@ class GroupForm:
 
     def __init__(self, fold: NamedAggregates, value_type: Any) -> None:
         self.parts: tuple[Aggregate, ...] = tuple(part for _, part in fold.parts)
+        self._decoders = [part.decoder() for part in self.parts]
         self._scalar = fold.scalar
         self._row = value_type
         self.fields: tuple[str, ...] = () if fold.scalar else value_type.__struct_fields__
@@ -79,7 +80,7 @@ class GroupForm:
 
     def decode(self, payload: bytes) -> tuple[Any, ...]:
         stored = _unpack(payload)
-        return tuple(part.decode(state) for part, state in zip(self.parts, stored, strict=True))
+        return tuple([decode(state) for decode, state in zip(self._decoders, stored, strict=True)])
 
     def result(self, states: tuple[Any, ...]) -> Any:
         finals = [part.finalize(state) for part, state in zip(self.parts, states, strict=True)]
