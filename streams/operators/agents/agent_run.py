@@ -62,6 +62,7 @@ class AgentRun:
         self._piece: Piece | None = None
         self._row = -1
         self._timestamps: list[int] = []
+        self._times_by_left: list[int] = []
         self._answering: Answering | None = None
         self._fronts = fronts_for(node.agent.tables, self, context) if node.concurrency == 1 else []
         for front in self._fronts:
@@ -247,13 +248,14 @@ class AgentRun:
             self._row = -1
         for front in self._fronts:
             if feed.cursor is None:
-                front.turn(self._timestamps, feed.last_row, repeat(None, 0))
+                front.turn(self._timestamps[feed.last_row :][:1], repeat(None, 0))
             else:
-                front.turn(self._timestamps, feed.rows_max, feed.cursor)
+                front.turn(self._times_by_left, feed.cursor)
 
     def _turn_to(self, piece: Piece) -> None:
         if self._piece is None or piece.batch is not self._piece.batch:
             self._timestamps = piece.batch.timestamps.tolist()
+            self._times_by_left = self._timestamps[::-1] if self._fronts else []
         self._piece = piece
         self.undo.clear()
 

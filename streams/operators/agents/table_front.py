@@ -41,7 +41,7 @@ class TableFront(AtHand):
     them that would be stored under other bytes.
     """
 
-    __slots__ = ("_kind", "_times", "_top", "_touched", "run", "table", "view")
+    __slots__ = ("_kind", "_times", "_touched", "run", "table", "view")
 
     def __init__(self, table: Table[Any, Any], view: TableView, run: Running) -> None:
         super().__init__(_Values(self))
@@ -50,7 +50,6 @@ class TableFront(AtHand):
         self.run = run
         self._kind: type | None = None
         self._times: list[int] = []
-        self._top = -1
         self._touched: dict[str, int] = {}
         """The timestamps of the keys that have changed and are not entered in the view."""
 
@@ -89,10 +88,10 @@ class TableFront(AtHand):
 
     # -- for the run
 
-    def turn(self, times: list[int], top: int, cursor: Iterator[Any]) -> None:
-        """The agent has other rows: `cursor` has `top` minus the current one left to go, and these are all times."""
+    def turn(self, times: list[int], cursor: Iterator[Any]) -> None:
+        """The agent has other rows; `times` has the timestamp of each, by how many `cursor` has left to go then."""
         self._fold()
-        self._times, self._top, self.cursor = times, top, cursor
+        self._times, self.cursor = times, cursor
         self._allow()
         if len(self.values) > HELD_MOST:
             self.forget()
@@ -140,9 +139,7 @@ class TableFront(AtHand):
         """What the log says is noted by key."""
         log = self.log
         if log:
-            times, top, touched = self._times, self._top, self._touched
-            for key, left in dict(zip(log[::3], log[2::3], strict=True)).items():
-                touched[key] = times[top - left]
+            self._touched.update(zip(log[::3], map(self._times.__getitem__, log[2::3]), strict=True))
             log.clear()
 
 

@@ -104,21 +104,20 @@ class SourceOperator(Operator[SourceNode]):
     def _typed(self, raw: Batch) -> list[Segment]:
         if not len(raw):
             return []
-        if (
-            self._parser is not None
-            and len(raw) >= compiled.MANY_ROWS
-            and compiled.ready()
-            and self._has_ascii_keys(raw)
-        ):
+        has_ascii_keys = len(raw) >= compiled.MANY_ROWS and compiled.ready() and self._has_ascii_keys(raw)
+        if self._parser is not None and has_ascii_keys:
             return self._parsed(raw, self._parser)
-        key_bytes = raw.key_bytes or []
+        key_bytes = None if has_ascii_keys else raw.key_bytes or []
         values, bad = self._values.decode_rows(raw.values, raw.headers)
-        keys, bad_keys = (None, []) if self._is_plain_text(key_bytes) else self._keys.decode_many(key_bytes)
+        keys, bad_keys = (
+            (None, []) if key_bytes is None or self._is_plain_text(key_bytes) else self._keys.decode_many(key_bytes)
+        )
         batch = Batch(
             offsets=raw.offsets,
             timestamps=raw.timestamps,
             keys=keys,
             key_bytes=key_bytes,
+            key_spans=raw.key_spans if key_bytes is None else None,
             decode_keys=self._keys.decode_each,
             values=values,
             headers=raw.headers,
