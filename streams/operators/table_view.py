@@ -263,8 +263,10 @@ class TableView:
         except KeyError:
             self._load_many({entry for entry in entries if entry is not None and entry not in cache})
             found = [GONE if entry is None else cache[entry] for entry in entries]
-        shared = self._shared
-        return [shared(value) if type(value) is _Packed or value is GONE else value for value in found]
+        kinds = set(map(type, found))
+        if _Packed in kinds:
+            found = self._shared(found)
+        return [None if value is GONE else value for value in found] if type(GONE) in kinds else found
 
     def stamped(self, keys: Sequence[Any]) -> list[Found]:
         """Value and timestamp of each key, None where there is none; keys of a windowed table are `Windowed`. Values
@@ -314,12 +316,12 @@ class TableView:
         for entry, found in zip(wanted, self._stores.get_many(self._name, wanted), strict=True):
             self._cache[entry] = GONE if found is None else self._unpack(found[0])
 
-    def _shared(self, value: Any) -> Any:
-        if value is GONE:
-            return None
-        if value.shared is _UNKNOWN:
-            value.shared = self._decoded(value.data)
-        return value.shared
+    def _shared(self, found: list[Any]) -> list[Any]:
+        """Values for readers who leave them as they are: each decoded once."""
+        for value in [value for value in found if type(value) is _Packed and value.shared is _UNKNOWN]:
+            if value.shared is _UNKNOWN:  # one that is there twice is decoded once
+                value.shared = self._decoded(value.data)
+        return [value.shared if type(value) is _Packed else value for value in found]
 
     # -- in order
 
