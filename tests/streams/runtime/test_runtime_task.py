@@ -179,7 +179,7 @@ async def test_turns_grow_where_records_are_cheap(
 
 async def test_what_does_not_decode_goes_to_the_policy_in_its_place(task_bench: Callable[..., Any]) -> None:
     seen: list[Any] = []
-    made = task_bench(merged(seen, TOPICS[:1]), "first", policy=streams.skip())
+    made = task_bench(merged(seen, TOPICS[:1]), "first", policy=streams.skip(), rows_max=1)
     made.logs["first"].append([(b"k", b"1", 0), (b"k", b"x", 1), (b"k", b"3", 2)])
     made.open()
     made.fetch()
