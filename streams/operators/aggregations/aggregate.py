@@ -23,7 +23,7 @@ from streams.operators.aggregations.changed_slots import ChangedSlots
 from streams.operators.aggregations.fold_states import FoldStates, RowStates
 from streams.operators.aggregations.groups import Slots
 from streams.operators.aggregations.kept_groups import ONE_WINDOW, KeptGroups, in_pieces
-from streams.operators.aggregations.open_windows import assign, closed_starts
+from streams.operators.aggregations.open_windows import assign, closing_rows
 from streams.operators.base import NO_TIME, Found, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
 from streams.operators.drops import with_key_and_value
@@ -90,7 +90,7 @@ class AggregateOperator(Operator[AggregateNode]):
         drop(self.node, "no_window", found.without)
         drop(self.node, "late", found.late)
         if self._emit == "close" and found.closed_to > self._closed_to:
-            self._closing = Closing(batch, lambda: closed_starts(window, times, self.context, before))
+            self._closing = Closing(batch, lambda starts: closing_rows(window, times, self.context, before, starts))
         return found.rows, found.starts
 
     def _fold(self, batch: Batch, rows: Slots, slots: Slots) -> Batch | None:
@@ -204,8 +204,7 @@ class AggregateOperator(Operator[AggregateNode]):
         before, self._closed_to = self._closed_to, closed_to
         if self._emit != "close":
             return None
-        starts = self._kept.windows(before, closed_to)
-        self._leaving = in_pieces(map(self._kept.whole_window, starts))
+        self._leaving = in_pieces(self._kept.windows(before, closed_to))
         return self.more()
 
     # -- commit

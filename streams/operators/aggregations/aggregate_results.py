@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,17 @@ Int64Array = npt.NDArray[np.int64]
 
 
 class Closing:
-    """The records that close windows: `closed` gives the latest start that is closed at each."""
+    """The records that close windows: `rows_of` gives the one for each of some starts."""
 
-    def __init__(self, batch: Batch, closed: Callable[[], Int64Array]) -> None:
+    def __init__(self, batch: Batch, rows_of: Callable[[Int64Array], Slots]) -> None:
         self.batch = batch
-        self._closed = closed
+        self._rows_of = rows_of
 
     def rows(self, starts: Int64Array) -> Slots:
-        """The record that closes each window."""
-        return np.searchsorted(self._closed(), starts)
+        """The record that closes each window; those of one window stand together."""
+        edges = [0, *(np.flatnonzero(starts[1:] != starts[:-1]) + 1).tolist(), len(starts)]
+        lengths = [stop - first for first, stop in pairwise(edges)]
+        return np.repeat(self._rows_of(starts[edges[:-1]]), lengths)
 
 
 class AggregateResults:

@@ -92,11 +92,12 @@ class KeptGroups:
 
     # -- windows
 
-    def windows(self, after: int, upto: int) -> list[int]:
-        """The starts of windows with after < start <= upto, ascending."""
-        return sorted(start for start in {*self.groups.open_starts, *self.partial} if after < start <= upto)
+    def windows(self, after: int, upto: int) -> Iterator[Slots]:
+        """The slots of the windows with after < start <= upto, earliest window first, by key within it."""
+        starts = [start for start in {*self.groups.open_starts, *self.partial} if after < start <= upto]
+        return map(self._whole_window, sorted(starts))
 
-    def whole_window(self, start: int) -> Slots:
+    def _whole_window(self, start: int) -> Slots:
         """The slots of a window in key order, with the groups that only the store has."""
         groups = self.groups
         if start in self.partial:

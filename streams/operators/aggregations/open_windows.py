@@ -52,6 +52,16 @@ def closed_starts(window: AlignedWindow, timestamps: Int64Array, context: TaskCo
     return window.closed_start(context.stream_times(times))
 
 
+def closing_rows(
+    window: AlignedWindow, timestamps: Int64Array, context: TaskContext, observed: int, starts: Int64Array
+) -> Slots:
+    """The records that close windows, each of which one of them does."""
+    if not isinstance(window, HoppingWindow) or context.idle_time != NO_TIME or context.time_bound < timestamps.max():
+        return np.searchsorted(closed_starts(window, timestamps, context, observed), starts)
+    closing_times = (starts + window.size_ms + window.grace_ms).tolist()
+    return np.array([0 if time <= observed else np.argmax(timestamps >= time) for time in closing_times], np.intp)
+
+
 def _compiled(
     window: HoppingWindow, timestamps: Int64Array, context: TaskContext, observed: int, closed_to: int
 ) -> Assigned:
