@@ -9,7 +9,7 @@ rules about dtypes and missing values.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from streams.columns import Column, column_from_values
 from streams.errors import NeedsRows
+from streams.kernels import compiled
 
 Operand = Column | Any
 Array = npt.NDArray[Any]
@@ -65,6 +66,9 @@ def binary(symbol: str, left: Operand, right: Operand) -> Operand:
         return None if left is None or right is None else _in_python(function, left, right)
     if left is None or right is None:
         return _all_null(len(left if isinstance(left, Column) else right))
+    compared = _compared(symbol, left, right)
+    if compared is not None:
+        return compared
     kinds = _kind(left) + _kind(right)
     if "O" in kinds:
         return _objects(symbol, function, left, right)
@@ -131,12 +135,46 @@ def apply(name: str, operand: Operand, argument: Any = None) -> Operand:
         return _is_null(operand)
     if name == "~":
         return _invert(operand)
+    if name in ("startswith", "isin"):
+        found = _of_texts(operand, argument if name == "isin" else [argument], prefix=name == "startswith")
+        if found is not None:
+            return found
     function = _FUNCTIONS[name](argument)
     if not isinstance(operand, Column):
         return None if operand is None else _in_python(function, operand)
     if name in ("-", "abs") and operand.values.dtype != object:
         return Column(_sign_step(name, _numbers(operand)), operand.valid)
     return _map_objects(name, function, operand)
+
+
+def _compared(symbol: str, left: Operand, right: Operand) -> Column | None:
+    """A column of text with a constant, where its bytes can tell."""
+    if symbol not in ("==", "!="):
+        return None
+    column, constant = (left, right) if isinstance(left, Column) else (right, left)
+    found = _of_texts(column, [constant], prefix=False)
+    return found if found is None or symbol == "==" else Column(~found.values, found.valid)
+
+
+def _of_texts(column: Operand, texts: Sequence[Any], *, prefix: bool) -> Column | None:
+    """Which rows are one of the texts, or begin with one, by their bytes in UTF-8. None where they have no bytes, as no
+    compiled twin has found them (`streams.text_column`), or something else is asked for.
+    """
+    spans = getattr(column, "spans", None)
+    if spans is None or not compiled.ready() or not all(type(text) is str for text in texts):
+        return None
+    from streams.kernels.compiled.texts import is_text
+
+    assert isinstance(column, Column)
+    try:
+        data = [text.encode() for text in texts]
+    except UnicodeEncodeError:  # what has no UTF-8 equals no text that has
+        return None
+    buffer, starts, stops = np.frombuffer(spans.buffer, np.uint8), *map(np.ascontiguousarray, spans[1:])
+    found = np.zeros(len(starts), np.bool_)
+    for text in data:
+        is_text(buffer, starts, stops, len(starts), np.frombuffer(text, np.uint8), len(text), int(prefix), found)
+    return Column(found, column.valid)
 
 
 def _is_null(operand: Operand) -> Operand:

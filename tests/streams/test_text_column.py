@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 
 import streams
 from streams.batch import Batch
 from streams.columns import column_from_values
 from streams.expressions import col
+from streams.expressions.tree import lift
 from streams.spans import Spans
 from streams.text_column import TextColumn
 
@@ -51,3 +55,21 @@ def test_a_batch_made_of_it_has_rows_with_strings() -> None:
 
     batch = Batch.of([(n, None) for n in range(5)]).with_columns({"carrier": text_column(TEXTS)}, Flight)
     assert batch[1:].values == [Flight(text) for text in TEXTS[1:]]
+
+
+@pytest.mark.parametrize("constant", ["AA", "", "Zürich ✈", "Zü", "AAA", "\ud800", 1, None])
+def test_texts_are_compared_by_their_bytes(twins: None, constant: Any) -> None:
+    column = text_column([*TEXTS, "AAA"])
+    carrier: Any = col("carrier")
+    asked = [carrier.isin(["UA", "AA"]), carrier.isin(["AA", 1]), carrier.isin([])]
+    if constant is not None:
+        asked += [carrier == constant, carrier != constant, lift(constant) == carrier, carrier.isin([constant, "UA"])]
+    if isinstance(constant, str):
+        asked.append(carrier.startswith(constant))
+    for expression in asked:
+        expected = [expression.evaluate_row({"carrier": text}) for text in [*TEXTS, "AAA"]]
+        assert expression.evaluate_columns({"carrier": column}).to_list() == expected
+    utf8 = constant != "\ud800" and isinstance(constant, str)
+    fresh = text_column(TEXTS)
+    (carrier == constant if constant is not None else carrier.is_null()).evaluate_columns({"carrier": fresh})
+    assert (fresh._objects is None) is (utf8 or constant is None)

@@ -13,3 +13,22 @@ def is_ascii(buffer, starts, stops, rows):  # type: ignore[no-untyped-def]
         for at in range(starts[row], stops[row]):
             seen |= buffer[at]
     return 1 if seen < 128 else 0
+
+
+@native(
+    buffer="bytes", starts="int64s", stops="int64s", rows="count",
+    text="bytes", size="count", prefix="count", out="bytes",
+)  # fmt: skip
+def is_text(buffer, starts, stops, rows, text, size, prefix, out):  # type: ignore[no-untyped-def]
+    """Sets `out` to 1 in rows that are `text`, of `size` bytes, or with `prefix` begin so; it leaves the others."""
+    for row in range(rows):
+        start = starts[row]
+        length = stops[row] - start
+        if length < size or (length != size and prefix == 0):
+            continue
+        at = 0
+        while at < size and buffer[start + at] == text[at]:
+            at += 1
+        if at == size:
+            out[row] = 1
+    return rows
