@@ -109,10 +109,18 @@ class HeldWindows:
         if self._dead > max(_DEAD_MIN, len(self._open) // 2):
             self._sweep()
 
+    def grow(self, held: Held, time: int) -> None:
+        """The latest window of a key, which is open, goes by a later time from now on."""
+        held.time = time
+
     def pop_closed(self, before: int) -> Iterator[Held]:
         """The windows with a value whose time is before that, in their order; each comes once."""
         while self._open and self._open[0][0][0] < before:
-            held = heappop(self._open)[2]
+            order, _, held = heappop(self._open)
+            if held.live and held.time != order[0]:  # it has grown
+                self._count += 1
+                heappush(self._open, (self._order_of(held), self._count, held))
+                continue
             held.queued = False
             if held.live:
                 self._closed.append(held)

@@ -74,7 +74,10 @@ class SessionAggregateOperator(RowAggregateOperator):
         """Gives each session its state; what the commit is to emit, and by which row it was changed last."""
         marks = self._emit == "commit"
         for (held, key, start, end, first, stop), state in zip(cuts.runs, states, strict=True):
-            if held is not None and held.end != end:
+            if held is not None and held.end != end and not held.stored and held.shown is None:
+                held.end = end  # nobody knows yet that it was shorter
+                self._windows.grow(held, end)
+            elif held is not None and held.end != end:
                 self._settle_one(held, None)
                 if marks:
                     rows = cuts.order[first:stop]
