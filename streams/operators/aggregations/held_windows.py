@@ -78,8 +78,8 @@ class HeldWindows:
         held = self._of_key.get(key)
         if not held or held[-1].time < low:
             return []
-        if held[0].time >= low and held[-1].time <= high:
-            return held[:]
+        if len(held) == 1 or held[-2].time < low:  # mostly the latest is met, or none
+            return held[-1:] if held[-1].time <= high else []
         at = bisect_left(held, low, key=_time)
         return [one for one in held[at:] if one.time <= high]
 
