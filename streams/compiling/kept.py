@@ -98,14 +98,24 @@ def _digest(module: str) -> str:
 
 @cache
 def _source(module: str) -> str:
-    spec = find_spec(module)
+    package, _, name = module.partition(".")  # to ask for a module of a package imports the package
+    spec = find_spec(package)
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).read_text(encoding="utf-8")
+    path = Path(spec.origin)
+    return (path.parent.joinpath(*name.split(".")).with_suffix(".py") if name else path).read_text(encoding="utf-8")
 
 
 def _versions() -> str:
-    from importlib.metadata import version
+    """Of all that makes code. They are read where packages write them down: `importlib.metadata` takes 13 ms more."""
+    packages = map(_version, ("numba._version", "llvmlite._version", "numpy.version"))
+    return " ".join([*packages, platform.python_version(), sys.platform, platform.machine()])
 
-    versions = [version(name) for name in ("numba", "llvmlite", "numpy")]
-    return " ".join([*versions, platform.python_version(), sys.platform, platform.machine()])
+
+def _version(module: str) -> str:
+    try:
+        return _source(module)
+    except FileNotFoundError:
+        from importlib.metadata import version
+
+        return version(module.partition(".")[0])

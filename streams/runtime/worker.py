@@ -127,13 +127,13 @@ class Worker:
         self.assembly = await assemble(self.app, self._transport, conditions)
         self.observer.started(self._info(self.assembly))
         await self.assembly.begin(self.observer.restoring)
+        assert self.assembly.membership is not None
+        self._member = await self.assembly.membership.join()
+        await self.assembly.sharing.gather()
         if self.app.settings.compiled == "auto":
             from streams.compiling.readiness import get_ready
 
             self._compiling = asyncio.create_task(get_ready(self.app.settings.compiled_dir))
-        assert self.assembly.membership is not None
-        self._member = await self.assembly.membership.join()
-        await self.assembly.sharing.gather()
 
     async def _work(self) -> Reason:
         background = Background(self.app, self._now_ms)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.columns import Column, column_from_rows
-from streams.serde.json_fields import KINDS, scalar, why_not
+from streams.serde.json_fields import kind_of, scalar, why_not
 from streams.spans import Spans
 from streams.text_column import TextColumn
 from streams.timestamps import arms
@@ -50,7 +50,7 @@ class JsonColumns:
             np.frombuffer(b"".join(names), np.uint8),
             np.cumsum([len(name) for name in names], dtype=np.int64),
             np.array([int.from_bytes(name, "little") if len(name) <= 8 else 0 for name in names], np.uint64),
-            np.array([KINDS[scalar(field.type)] for field in fields], np.uint8),
+            np.array([kind_of(field.type) for field in fields], np.uint8),
             np.array([NoneType in arms(field.type) for field in fields], np.uint8),
             np.array([not field.required for field in fields], np.uint8),
             np.array([columns.get(place, -1) for place in range(len(fields))], np.int64),

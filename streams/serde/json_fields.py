@@ -10,8 +10,8 @@ import msgspec
 
 from streams.timestamps import arms, has_own_post_init, is_timestamp
 
-KINDS: dict[Any, int] = {int: 1, float: 2, bool: 3, str: 4}
-"""The types of fields, with the parser's numbers for them (`streams.kernels.compiled.json_values`)."""
+_KINDS: dict[Any, int] = {int: 1, float: 2, bool: 3, str: 4}
+_TIMESTAMP = 5
 
 
 def why_not(record: Any, wanted: Collection[str]) -> str | None:
@@ -50,9 +50,16 @@ def why_not_written(record: Any) -> str | None:
     return None if record.__struct_fields__ else f"{record.__name__} has no fields"
 
 
+def kind_of(declared: Any) -> int:
+    """The parser's number for the type of a field (`streams.kernels.compiled.json_values`)."""
+    found = scalar(declared)
+    assert found is not None
+    return _TIMESTAMP if is_timestamp(declared) else _KINDS[found]
+
+
 def scalar(kind: Any) -> type | None:
     """int, float, bool or str, of which (or None) a field is declared; None for any other."""
     if is_timestamp(kind):
         return int
     declared = [arm for arm in arms(kind) if arm is not NoneType]
-    return declared[0] if len(declared) == 1 and declared[0] in KINDS else None
+    return declared[0] if len(declared) == 1 and declared[0] in _KINDS else None

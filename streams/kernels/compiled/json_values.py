@@ -18,8 +18,8 @@ import numpy as np
 from streams.kernels.compiled.native import inner, native
 from streams.kernels.compiled.vectors import WIDTH, beyond_ascii, eight, text_ends, zeros
 
-INT, FLOAT, BOOL, TEXT = 1, 2, 3, 4
-"""What a field is declared as; numbers come first."""
+INT, FLOAT, BOOL, TEXT, TIMESTAMP = 1, 2, 3, 4, 5
+"""What a field is declared as; a timestamp is milliseconds since 1970, or ISO-8601 text that says them."""
 MISSING, PRESENT, NULL = 0, 1, 2
 """What a record has of a field."""
 DONE, LEFT = 0, 1
@@ -377,6 +377,70 @@ def _field(buffer, start, stop, size, names, name_stops, words, fields, guess): 
 
 
 @inner
+def _two(buffer, at, largest):  # type: ignore[no-untyped-def]
+    """What two digits say; -1 where they are none, or say more than `largest`."""
+    tens, ones = np.int64(buffer[at]) - 48, np.int64(buffer[at + 1]) - 48
+    number = 10 * tens + ones
+    return number if 0 <= tens <= 9 and 0 <= ones <= 9 and number <= largest else np.int64(-1)
+
+
+@inner
+def _days(year, month, day):  # type: ignore[no-untyped-def]
+    """From 1970-01-01 to a day that is there (Hinnant, "chrono-Compatible Low-Level Date Algorithms": days_from_civil);
+    -1 for one before.
+    """
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    longest = 31 - (month - 1) % 7 % 2 if month != 2 else 28 + leap
+    if month < 1 or day < 1 or day > longest or year < 1970:
+        return np.int64(-1)
+    if month <= 2:
+        year -= 1
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * (month + (9 if month <= 2 else -3)) + 2) // 5 + day - 1
+    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+
+
+@inner
+def _iso_ms(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Milliseconds since 1970 of `2013-01-01T05:15:00` with three or six more digits, and with `Z` or `+01:00`, or not;
+    -1 for any other text, which may still be ISO-8601, and for times before 1970.
+    """
+    none = np.int64(-1)
+    if stop - at < 19 or buffer[at + 4] != 45 or buffer[at + 7] != 45 or buffer[at + 13] != 58 or buffer[at + 16] != 58:
+        return none
+    if buffer[at + 10] != 84 and buffer[at + 10] != 32:
+        return none
+    century, year = _two(buffer, at, 99), _two(buffer, at + 2, 99)
+    month, day = _two(buffer, at + 5, 12), _two(buffer, at + 8, 31)
+    hour, minute, second = _two(buffer, at + 11, 23), _two(buffer, at + 14, 59), _two(buffer, at + 17, 59)
+    if min(century, year, month, day) < 0 or min(hour, minute, second) < 0:
+        return none
+    days = _days(100 * century + year, month, day)
+    if days < 0:
+        return none
+    found = ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000
+    at += 19
+    if at < stop and buffer[at] == 46:
+        end = _digits_end(buffer, at + 1, stop)
+        if end - at != 4 and end - at != 7:
+            return none
+        found += 100 * (np.int64(buffer[at + 1]) - 48) + _two(buffer, at + 2, 99)
+        at = end
+    if at == stop:
+        return found
+    if buffer[at] == 90 and at + 1 == stop:
+        return found
+    if at + 6 != stop or buffer[at + 3] != 58 or (buffer[at] != 43 and buffer[at] != 45):
+        return none
+    hour, minute = _two(buffer, at + 1, 23), _two(buffer, at + 4, 59)
+    if hour < 0 or minute < 0:
+        return none
+    away = (hour * 60 + minute) * 60_000
+    return max(found - away if buffer[at] == 43 else found + away, none)
+
+
+@inner
 def _declared(buffer, at, stop, size, kind, nullable, wanted):  # type: ignore[no-untyped-def]
     """A value of a declared field: (state, integer, float, where text begins, where it ends, end of the value)."""
     nothing = np.int64(-1)
@@ -391,12 +455,16 @@ def _declared(buffer, at, stop, size, kind, nullable, wanted):  # type: ignore[n
             end = -2 - end
         good = end >= 0 and not (wanted and escaped) and _is_utf8(buffer, at + 1, end, size)
         return (PRESENT if good else MISSING), np.int64(0), 0.0, at + 1, end, end + 1
+    if kind == TIMESTAMP and byte == 34:
+        end = _text_end(buffer, at + 1, stop, size)
+        found = _iso_ms(buffer, at + 1, end) if end >= 0 else nothing
+        return (PRESENT if found >= 0 else MISSING), found, 0.0, nothing, nothing, end + 1
     if kind == BOOL and (byte == 116 or byte == 102):
         end = _word(buffer, at, stop)
         return (PRESENT if end >= 0 else MISSING), np.int64(byte == 116), 0.0, nothing, nothing, end
-    if kind <= FLOAT and (byte == 45 or (48 <= byte <= 57)):
+    if (kind <= FLOAT or kind == TIMESTAMP) and (byte == 45 or (48 <= byte <= 57)):
         found, integer, decimal, end = _number(buffer, at, stop)
-        good = found == _INTEGER if kind == INT else found != _NO_NUMBER and decimal == decimal
+        good = found == _INTEGER if kind != FLOAT else found != _NO_NUMBER and decimal == decimal
         return (PRESENT if good else MISSING), integer, decimal, nothing, nothing, end
     return MISSING, np.int64(0), 0.0, nothing, nothing, nothing
 

@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import tarfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,33 @@ def test_other_values(other: str, field: str) -> None:
 )  # fmt: skip
 def test_whole_values(value: bytes | None) -> None:
     same([value])
+
+
+TIMES = (
+    "2013-01-01T05:15:00Z", "2013-01-01 05:15:00", "2013-01-01T05:15:00.123Z", "2013-01-01T05:15:00.123999+05:30",
+    "2013-01-01T05:15:00.999999-11:59", "1969-12-31T23:59:59Z", "1969-12-31T23:59:59.500-01:00", "1970-01-01T00:00:00",
+    "1970-01-01T00:00:00+00:01", "2000-02-29T00:00:00", "1900-02-29T00:00:00", "2100-02-29T00:00:00Z",
+    "2024-02-30T00:00:00",
+    "2024-04-31T00:00:00", "2024-13-01T00:00:00", "2024-00-10T00:00:00", "2024-01-00T00:00:00", "2024-01-01T24:00:00",
+    "2024-01-01T23:60:00", "2024-01-01T23:59:60", "2024-01-01", "20240101T101010", "2024-01-01T10:10", "2024-W01-1",
+    "2024-01-01T10:10:10.1", "2024-01-01T10:10:10.12", "2024-01-01T10:10:10.1234567", "2024-01-01T10:10:10.", "x",
+    "2024-01-01T10:10:10z", "2024-01-01T10:10:10+0100", "2024-01-01T10:10:10+24:00", "2024-01-01T10:10:10+01:60",
+    "2024-01-01T10:10:10+01:00:30", "2024-01-01t10:10:10", "2024-01-01T10:10:10Zx", "2024-01-0\u0661T10:10:10", "",
+    "9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00", "2024-01-01T10:10:10 ", "2024/01/01T10:10:10",
+    "-024-01-01T00:00:00",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_times(time: str) -> None:
+    same([text(at=f'"{time}"'), text(at=f'"{time}"', user='"a"', extra=f'"{time}"')])
+
+
+@given(
+    st.datetimes(), st.sampled_from(["", "Z", "+01:00", "-23:59"]), st.sampled_from(["seconds", "milliseconds", "auto"])
+)
+def test_any_time(moment: datetime, zone: str, digits: str) -> None:
+    same([text(at=f'"{moment.isoformat(timespec=digits)}{zone}"')])
 
 
 UTF8 = (
