@@ -9,6 +9,7 @@ to round. Every run goes to `benchmarks/results/<date>.jsonl`; a run that fails 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -66,6 +67,7 @@ class Choice:
     rounds: int = 3
     n: int | None = None
     warm_up: int | None = None
+    minutes: float = math.inf  # no case begins after so many
 
 
 @dataclass
@@ -75,6 +77,11 @@ class Measured:
     results: Results
     lines: list[Line] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def minutes(self) -> float:
+        return (time.monotonic() - self.began_s) / 60
 
     def add(self, line: Line) -> None:
         self.lines.append(self.results.add(line))
@@ -165,8 +172,9 @@ def measure(choice: Choice, measured: Measured) -> None:
         try:
             with broker(transport) as kafka:
                 for plan in plans(choice, transport, kafka):
-                    run(plan, measured)
-                if "scale" in choice.workloads and transport == "kafka":
+                    if measured.minutes < choice.minutes:
+                        run(plan, measured)
+                if "scale" in choice.workloads and transport == "kafka" and measured.minutes < choice.minutes:
                     for line in scale.lines(kafka, choice.n, min(choice.rounds, scale.ROUNDS_MAX)):
                         measured.add(line)
         except (Missing, FailedRunError, workload.WrongAnswerError) as error:
@@ -176,13 +184,11 @@ def measure(choice: Choice, measured: Measured) -> None:
 def main(arguments: list[str]) -> int:
     """Measures, prints, and gives the exit code: 1 when a run failed or answered wrongly."""
     options = _parser().parse_args(arguments)
-    choice = Choice(
-        options.workloads, options.transports, options.data, options.peers, options.rounds, options.n, options.warm_up
-    )
-    measured, began_s = Measured(Results(options.results or results.today())), time.monotonic()
+    choice = Choice(**{name: getattr(options, name) for name in Choice.__dataclass_fields__})
+    measured = Measured(Results(options.results or results.today()))
     measure(choice, measured)
     print(tables.report(measured.lines))
-    print(f"\n{(time.monotonic() - began_s) / 60:.0f} minutes; {measured.results.path}")
+    print(f"\n{measured.minutes:.0f} minutes; {measured.results.path}")
     return int(bool(measured.failures))
 
 
@@ -223,4 +229,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, help="records for ours and Kafka Streams (default: what the workload says)")
     parser.add_argument("--results", type=Path, help="the file that runs are appended to (default: of this day)")
     parser.add_argument("--warm-up", type=int, metavar="N", help="records that do not count (Kafka Streams: 2,000,000)")
+    parser.add_argument("--minutes", type=float, default=usual.minutes, help="begin nothing more after so long")
     return parser

@@ -83,6 +83,12 @@ def test_a_system_that_fails_leaves_the_others_their_rounds(
     assert {"commit", "at", "load", "machine", "comparison"} <= set(written[0])
 
 
+def test_nothing_begins_when_the_time_is_over(tmp_path: Path) -> None:
+    measured = Measured(Results(tmp_path / "day.jsonl"))
+    compare.measure(Choice(transports=["embedded"], minutes=0), measured)
+    assert measured.lines == measured.failures == []
+
+
 def test_a_peer_that_cannot_be_set_up_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def prepare() -> None:
         raise PeerMissingError("quix: no such package")
