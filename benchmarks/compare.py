@@ -169,12 +169,15 @@ def broker(transport: str) -> Iterator[Kafka | None]:
 def measure(choice: Choice, measured: Measured) -> None:
     """All that is chosen, one after the other."""
     for transport in choice.transports:
+        grows = "scale" in choice.workloads and transport == "kafka"
+        if not grows and not any(plans(choice, transport, None)):
+            continue
         try:
             with broker(transport) as kafka:
                 for plan in plans(choice, transport, kafka):
                     if measured.minutes < choice.minutes:
                         run(plan, measured)
-                if "scale" in choice.workloads and transport == "kafka" and measured.minutes < choice.minutes:
+                if grows and measured.minutes < choice.minutes:
                     for line in scale.lines(kafka, choice.n, min(choice.rounds, scale.ROUNDS_MAX)):
                         measured.add(line)
         except (Missing, FailedRunError, workload.WrongAnswerError) as error:
