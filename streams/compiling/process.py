@@ -21,13 +21,13 @@ _NICE = 10
 
 
 def main(where: Path, modules: list[str]) -> None:
-    """Compiles what is missing."""
-    from streams.kernels.compiled.building import build
-
+    """Compiles what is missing, once nobody else is at it."""
     where.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (where / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for module in kept.missing(where, modules):
+            from streams.kernels.compiled.building import build  # with numba: 60 MB that who only waits does not need
+
             start = time.monotonic()
             kept.write(module, where, build(module, kept.called_by(module)))
             print(module, f"{time.monotonic() - start:.1f}", flush=True)  # noqa: T201 - read by who started it

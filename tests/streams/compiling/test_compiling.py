@@ -128,6 +128,13 @@ def test_compiled_in_a_child_kept_and_loaded(tmp_path: Path, tiny: str) -> None:
 
 @needs_numba
 @pytest.mark.slow
+async def test_of_two_that_want_the_same_one_compiles(tmp_path: Path, tiny: str) -> None:
+    done = await asyncio.gather(*(compile_missing(tmp_path / "kept", [tiny]) for _ in range(2)))
+    assert sorted(len(one.seconds) for one in done) == [0, 1]
+
+
+@needs_numba
+@pytest.mark.slow
 def test_a_child_that_fails_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: str, caplog: pytest.LogCaptureFixture, nothing_loaded: None
 ) -> None:
