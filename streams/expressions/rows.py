@@ -13,7 +13,7 @@ which is about as fast as the lambda a user would write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ from streams.expressions.making import Making
 from streams.expressions.tree import Apply, Binary, Expression, Field, Literal, When
 
 _Row: TypeAlias = Callable[[Any], Any]
+_Pair: TypeAlias = Callable[[Any, Any], Any]
 
 _FUNCTIONS = {
     "-": "-{0}",
@@ -46,8 +47,8 @@ def compile_row(expression: Expression) -> _Row:
     return _compile(expression, owners.pop(), untyped) if len(owners) == 1 and None not in owners else untyped
 
 
-def compile_sides(expression: Expression, left: Any, right: Any) -> Callable[[Any, Any], Any]:
-    """An expression of fields `left.x` and `right.x` as a function of two records, of which one may be None.
+def compile_sides(expression: Expression, left: Any, right: Any, optional: Collection[str] = ()) -> _Pair:
+    """An expression of fields `left.x` and `right.x` as a function of two records; one that may be None is `optional`.
 
     >>> from streams.expressions import col
     >>> from streams.models import Record
@@ -57,15 +58,18 @@ def compile_sides(expression: Expression, left: Any, right: Any) -> Callable[[An
     3
     """
     untyped = compile_row(expression)
-    code = _Code(typed=True, sides=True)
+    code = _Code(typed=True, sides=True, optional=optional)
     result = code.emit(expression)
-    unlike = " or ".join(f"({side} is not None and type({side}) is not {side}_type)" for side in ("left", "right"))
+    unlike = " or ".join(
+        f"({f'{side} is not None and ' if side in optional else ''}type({side}) is not {side}_type)"
+        for side in ("left", "right")
+    )
     dispatch = f"    if {unlike}: return untyped({{'left': left, 'right': right}})"
     source = "\n".join(["def row(left, right):", dispatch, *code.lines, f"    return {result}"])
     names = code.constants | {"read": _read, "condition": _condition, "left_type": left, "right_type": right}
     names["untyped"] = untyped
     exec(compile(source, f"<expression {expression!r}>", "exec"), names)
-    row: Callable[[Any, Any], Any] = names["row"]
+    row: _Pair = names["row"]
     return row
 
 
@@ -90,11 +94,12 @@ def _owners(expression: Expression) -> set[type | None]:
 class _Code:
     """Statements written so far, and the constants they name."""
 
-    def __init__(self, typed: bool, sides: bool = False) -> None:
+    def __init__(self, typed: bool, sides: bool = False, optional: Collection[str] = ()) -> None:
         self.lines: list[str] = []
         self.constants: dict[str, Any] = {}
         self._typed = typed
         self._sides = sides
+        self._optional = optional
         self._indent = "    "
         self._count = 0
 
@@ -122,7 +127,7 @@ class _Code:
         first, *nested = field.path.split(".")
         if self._sides:
             side, (first, *nested) = first, nested
-            at = self._assign(f"{side}.{first}", side)
+            at = self._assign(f"{side}.{first}", *([side] if side in self._optional else []))
         else:
             at = self._assign(f"value.{first}" if self._typed else f"read(value, {first!r})")
         for name in nested:

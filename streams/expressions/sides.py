@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ class SidedExpression:
     left: Any
     right: Any
     expression: Expression
+    optional: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return repr(self.asked)
@@ -40,7 +41,7 @@ class SidedExpression:
         from streams.expressions.rows import compile_row, compile_sides
 
         if all(hasattr(side, "__struct_fields__") for side in (self.left, self.right)):
-            return compile_sides(self.expression, self.left, self.right)
+            return compile_sides(self.expression, self.left, self.right, self.optional)
         row = compile_row(self.expression)
         return lambda left, right: row({"left": left, "right": right})
 
@@ -59,9 +60,10 @@ class SidedExpression:
         return columns
 
 
-def with_sides(asked: Expression, left: Any, right: Any, what: str, optional: Collection[Any] = ()) -> SidedExpression:
+def with_sides(asked: Expression, left: Any, right: Any, what: str, optional: tuple[str, ...] = ()) -> SidedExpression:
     """The expression with each field on the side whose type it is a field of. `what` begins the message of the
-    TopologyError for a field that is of neither or could be of both. `optional`: the sides that may be None.
+    TopologyError for a field that is of neither or could be of both. `optional` are the sides that may be None: "left",
+    "right".
 
     >>> from streams.models import Record
     >>> class Order(Record):
@@ -73,8 +75,9 @@ def with_sides(asked: Expression, left: Any, right: Any, what: str, optional: Co
     (15, None)
     """
     if isinstance(asked, Making):
-        asked = filled_in(asked, what, left, right, optional=optional)
-    return SidedExpression(asked, left, right, _sided(asked, left, right, what))
+        kinds = [kind for side, kind in (("left", left), ("right", right)) if side in optional]
+        asked = filled_in(asked, what, left, right, optional=kinds)
+    return SidedExpression(asked, left, right, _sided(asked, left, right, what), optional)
 
 
 def _sided(part: Expression, left: Any, right: Any, what: str) -> Expression:

@@ -257,16 +257,12 @@ class TableView:
         self._settle()
         self.trim()
         entries = self._keys.encode_many(keys or ()) if key_bytes is None else key_bytes
-        cache = self._cache
-        try:
-            found = [cache[entry] for entry in entries]  # type: ignore[index]
-        except KeyError:
-            self._load_many({entry for entry in entries if entry is not None and entry not in cache})
-            found = [GONE if entry is None else cache[entry] for entry in entries]
-        kinds = set(map(type, found))
-        if _Packed in kinds:
-            found = self._shared(found)
-        return [None if value is GONE else value for value in found] if type(GONE) in kinds else found
+        cache, asked = self._cache, set(entries)
+        missing = {entry for entry in asked if entry is not None and entry not in cache}
+        if missing:
+            self._load_many(missing)
+        found = {entry: None if entry is None else self._shared(cache[entry]) for entry in asked}
+        return list(map(found.__getitem__, entries))
 
     def stamped(self, keys: Sequence[Any]) -> list[Found]:
         """Value and timestamp of each key, None where there is none; keys of a windowed table are `Windowed`. Values
@@ -316,12 +312,13 @@ class TableView:
         for entry, found in zip(wanted, self._stores.get_many(self._name, wanted), strict=True):
             self._cache[entry] = GONE if found is None else self._unpack(found[0])
 
-    def _shared(self, found: list[Any]) -> list[Any]:
-        """Values for readers who leave them as they are: each decoded once."""
-        for value in [value for value in found if type(value) is _Packed and value.shared is _UNKNOWN]:
-            if value.shared is _UNKNOWN:  # one that is there twice is decoded once
-                value.shared = self._decoded(value.data)
-        return [value.shared if type(value) is _Packed else value for value in found]
+    def _shared(self, value: Any) -> Any:
+        """A value for readers who leave it as it is: decoded once."""
+        if type(value) is not _Packed:
+            return None if value is GONE else value
+        if value.shared is _UNKNOWN:
+            value.shared = self._decoded(value.data)
+        return value.shared
 
     # -- in order
 

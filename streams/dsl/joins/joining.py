@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 Step = Literal["join", "left_join", "outer_join"]
 
 
+_OPTIONAL: dict[Step, tuple[str, ...]] = {"join": (), "left_join": ("right",), "outer_join": ("left", "right")}
+"""The sides that may be None."""
+
+
 @dataclass(frozen=True, slots=True)
 class Joining:
     """The method that was called, and what every one of them takes."""
@@ -47,8 +51,7 @@ class Joining:
         """The joiner of records of two types: a function, or an expression over the fields of both."""
         if isinstance(self.joiner, Expression):
             sides = without_none(left), without_none(right)
-            optional = {"join": (), "left_join": sides[1:], "outer_join": sides}[self.step]
-            return with_sides(self.joiner, *sides, f"{self.step} at {caller()}", optional)
+            return with_sides(self.joiner, *sides, f"{self.step} at {caller()}", _OPTIONAL[self.step])
         return self.function()
 
     def made(self, asked: UserFunction | SidedExpression) -> Any:
