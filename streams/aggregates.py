@@ -103,6 +103,15 @@ class Aggregate:
         """
         return self.decoder()(stored)
 
+    @property
+    def stored_plainly(self) -> bool:
+        """Whether states that are stored as numbers are those numbers.
+
+        >>> count().stored_plainly
+        True
+        """
+        return isinstance(self.initial, tuple) or self.decoder() is _decode_int
+
     def decoder(self) -> Callable[[Any], Any]:
         """`decode` for many states: their type is looked up once."""
         if isinstance(self.initial, tuple):

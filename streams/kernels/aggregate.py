@@ -6,7 +6,7 @@ exactly raises `NeedsRows` before anything is changed; the caller goes on with P
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,6 +213,28 @@ def _check_kind(array: Array, state: Any) -> None:
     fits = type(state) is float if array.dtype == np.float64 else type(state) is int and abs(state) < 2**63
     if not fits:
         raise NeedsRows(f"a state of type {type(state).__name__} in a column of {array.dtype}")
+
+
+def put_states(arrays: Arrays, slots: Slots, states: Sequence[Any]) -> bool:
+    """Gives states, numbers or lists of them, to slots that are in their initial state; None leaves a slot as it is.
+    False if they are of other types than the arrays.
+    """
+    there = [(slot, state) for slot, state in zip(slots.tolist(), states, strict=True) if state is not None]
+    if not there:
+        return True
+    given = np.array([slot for slot, _ in there], np.intp)
+    if arrays[-1].dtype == np.bool_ or len(arrays) == 1:
+        parts: list[tuple[Any, ...]] = [tuple(state for _, state in there)]
+    else:
+        parts = list(zip(*(state for _, state in there), strict=True))
+    for array, part in zip(arrays, parts, strict=False):
+        if set(map(type, part)) != {float if array.dtype == np.float64 else int}:
+            return False
+    for array, part in zip(arrays, parts, strict=False):
+        array[given] = part
+    if arrays[-1].dtype == np.bool_:
+        arrays[-1][given] = True
+    return True
 
 
 _SEEN = (np.bool_, False)

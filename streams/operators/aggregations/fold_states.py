@@ -39,6 +39,9 @@ class FoldStates(Protocol):
     def load(self, slot: int, payload: bytes) -> None:
         """This slot begins with a stored state."""
 
+    def load_all(self, slots: Slots, payloads: list[bytes]) -> bool:
+        """`load` of many slots; False if each is to be loaded by itself, whatever was done."""
+
     def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
         """Fold row `rows[i]` of the batch into `slots[i]`, in order, then answer `finish(results)`.
 
@@ -81,6 +84,9 @@ class RowStates:
 
     def load(self, slot: int, payload: bytes) -> None:
         self._states[slot] = self._form.decode(payload)
+
+    def load_all(self, slots: Slots, payloads: list[bytes]) -> bool:
+        return False
 
     def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
         return self._continue(batch, list(zip(rows.tolist(), slots.tolist(), strict=True)), finish, [])

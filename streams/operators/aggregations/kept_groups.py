@@ -8,11 +8,13 @@ groups may be in the store only: those found there at start, and those put aside
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
+from state.api import Stamped
 from streams.batch import Batch
 from streams.graph.nodes import AggregateNode
 from streams.kernels import compiled
@@ -82,13 +84,19 @@ class KeptGroups:
         stored = fresh[np.isin(self.groups.starts[fresh], list(self.partial))] if self._windowed else fresh
         if len(stored):
             keys: list[bytes] = self.groups.key_spans(stored, with_starts=self._windowed).cut()  # type: ignore[assignment]
-            for slot, entry in zip(stored.tolist(), self._context.stores.get_many(self._store, keys), strict=True):
-                if entry is not None:
-                    self._load(slot, *entry)
+            found = self._context.stores.get_many(self._store, keys)
+            there = [(slot, entry) for slot, entry in zip(stored.tolist(), found, strict=True) if entry is not None]
+            self._load([slot for slot, _ in there], [entry for _, entry in there])
 
-    def _load(self, slot: int, payload: bytes, timestamp: int) -> None:
-        read_state(self._node, lambda stored: self.states.load(slot, stored), payload)
-        self.groups.timestamps[slot] = timestamp
+    def _load(self, slots: list[int], entries: list[Stamped]) -> None:
+        """These slots, just started, begin with what is stored."""
+        if not slots:
+            return
+        at, payloads = np.array(slots, np.intp), [payload for payload, _ in entries]
+        if not self.states.load_all(at, payloads):
+            for slot, payload in zip(slots, payloads, strict=True):
+                read_state(self._node, partial(self.states.load, slot), payload)
+        self.groups.timestamps[at] = [timestamp for _, timestamp in entries]
 
     # -- windows
 
@@ -108,8 +116,7 @@ class KeptGroups:
                 slots, fresh = groups.locate(missing, np.arange(len(missing)), np.full(len(missing), start, np.int64))
                 self.states.resize(groups.capacity)
                 self.states.start(fresh)
-                for key, slot in zip(missing, slots.tolist(), strict=True):
-                    self._load(slot, *stored[key])
+                self._load(slots.tolist(), [stored[key] for key in missing])
         found = groups.of_start(start)
         # A group without a timestamp had no record but such as failed.
         found = found[groups.timestamps[found] >= 0]

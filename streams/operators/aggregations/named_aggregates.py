@@ -30,6 +30,7 @@ from streams.spans import Spans
 Slots = npt.NDArray[np.intp]
 
 _pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 class NamedStates:
@@ -39,6 +40,7 @@ class NamedStates:
         assert isinstance(node.fold, NamedAggregates)
         self._form = GroupForm(node.fold, node.store.value_type)
         self._states = [SlotStates(part) for part in self._form.parts]
+        self._plain = all(part.stored_plainly for part in self._form.parts)
         self._node = node
         self._context = context
 
@@ -53,6 +55,14 @@ class NamedStates:
     def load(self, slot: int, payload: bytes) -> None:
         for states, state in zip(self._states, self._form.decode(payload), strict=True):
             states.load(slot, state)
+
+    def load_all(self, slots: Slots, payloads: list[bytes]) -> bool:
+        try:
+            columns = list(zip(*map(_unpack, payloads), strict=True))
+            pairs = zip(self._states, columns, strict=True)
+            return self._plain and all(states.load_all(slots, column) for states, column in pairs)
+        except Exception:  # noqa: BLE001 - found again one by one, and told there
+            return False
 
     def update(self, batch: Batch, rows: Slots, slots: Slots, finish: Finish) -> Batch | None:
         """Gives no results: the row form folds where every change is to leave."""

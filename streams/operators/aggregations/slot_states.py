@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any
 
@@ -13,7 +13,7 @@ from streams.aggregates import Aggregate
 from streams.columns import Column, column_from_values
 from streams.errors import NeedsRows
 from streams.kernels import compiled
-from streams.kernels.aggregate import KERNELS, Arrays, Kernel
+from streams.kernels.aggregate import KERNELS, Arrays, Kernel, put_states
 from streams.kernels.msgpack import Layout
 from streams.text_column import TextColumn
 
@@ -70,6 +70,18 @@ class SlotStates:
                 self._as_objects()
         if self._objects is not None:
             self._objects[slot] = state
+
+    def load_all(self, slots: Slots, stored: Sequence[Any]) -> bool:
+        """`load` of many states, as MessagePack has them; False if each is to be loaded by itself."""
+        some = next((state for state in stored if state is not None), None)
+        if self._objects is None and self._kernel is None:
+            self._choose(_KINDS.get(type(some[0] if isinstance(some, list) else some)))
+        if self._objects is not None:
+            return False
+        try:
+            return self._kernel is None or put_states(self._arrays, slots, stored)
+        except OverflowError:  # an integer of more than 64 bits
+            return False
 
     def update(self, slots: Slots, inputs: Column, rows: Slots | None = None) -> None:
         """Fold row `rows[i]` of `inputs` (row i, if `rows` is None) into `slots[i]`, in order; None is left out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import IntEnum
 from itertools import pairwise
 from typing import Any
 
@@ -138,6 +139,30 @@ def test_states_that_were_stored_go_on_as_if_they_had_not_been(
     assert set(found) == {
         key for (key, _), offset in zip(rows, range(len(rows)), strict=True) if offset >= at and key in expected
     }
+
+
+class Size(IntEnum):
+    SMALL = 1
+    LARGE = 2
+
+
+class Parcel(streams.Record):
+    size: Size
+    pieces: int
+
+
+def test_states_of_a_declared_type_are_read_back_as_that(bench: Callable[..., Any]) -> None:
+    build = lambda s: s.group_by_key().aggregate(last=agg.last(Parcel.size), n=agg.sum(Parcel.pieces), name="t")  # noqa: E731
+    made = bench(build, value_type=Parcel)
+    made.send(("a", Parcel(Size.LARGE, 1)), ("b", Parcel(Size.SMALL, 2**62)))
+    made.commit()
+    made.restart()
+    made.send(("b", Parcel(Size.LARGE, 2**62)), ("a", Parcel(Size.SMALL, 3)))
+    assert [repr(row.value.last) for row in made.flush()] == ["<Size.LARGE: 2>", "<Size.SMALL: 1>"]
+    made.commit()
+    made.restart()
+    made.send(("b", Parcel(Size.SMALL, 1)))
+    assert [row.value.n for row in made.flush()] == [2**63 + 1]
 
 
 @pytest.mark.parametrize("emit", ["update", "commit", "close"])
