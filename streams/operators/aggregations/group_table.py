@@ -68,6 +68,7 @@ class GroupTable:
 
     def locate(self, keys: Spans | Sequence[bytes], rows: Slots, starts: Int64Array) -> tuple[Slots, Slots]:
         codes = self._encode(keys)
+        rows, starts = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(starts, np.int64)
         slots, fresh = np.empty(len(rows), np.intp), np.empty(len(rows), np.intp)
         counts, done = np.array([self._free_slots, 0]), 0
         while True:
