@@ -16,7 +16,10 @@ instead.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct, pack
+from operator import add
+from struct import Struct
+
+import numpy as np
 
 from state.api import Stamped
 
@@ -95,10 +98,13 @@ def unstamp(stored: bytes) -> Stamped:
 
 
 def stamp_many(payloads: Sequence[bytes | None], timestamps: Sequence[int]) -> list[bytes | None]:
-    """The stored values of many payloads; None stays None."""
-    # One pack for all timestamps costs a third of a pack per entry.
-    stamps = pack(f">{len(timestamps)}q", *timestamps)
-    return [
-        None if payload is None else stamps[at : at + 8] + payload
-        for at, payload in zip(range(0, len(stamps), 8), payloads, strict=True)
-    ]
+    """The stored values of many payloads; None stays None.
+
+    >>> stamp_many([b"v", None], [7, 8]) == [stamp(b"v", 7), None]
+    True
+    """
+    # One array for all timestamps costs a third of a pack per entry.
+    stamps = np.array(timestamps, ">i8").view("V8").tolist()
+    if None not in payloads:
+        return list(map(add, stamps, payloads))
+    return [None if payload is None else at + payload for at, payload in zip(stamps, payloads, strict=True)]

@@ -235,9 +235,6 @@ class RocksBackend:
         options.set_write_buffer_manager(self._memory.buffers)
         buffer_bytes = max(1 << 20, min(16 << 20, self._memory.total_bytes // 16))
         options.set_write_buffer_size(buffer_bytes)
-        # A key that is not in memory, as most that are asked for, need not be looked for there.
-        options.set_memtable_whole_key_filtering(True)
-        options.set_memtable_prefix_bloom_ratio(0.1)
         # Levels in proportion to the buffers, or each small file is merged with all there is.
         options.set_max_bytes_for_level_base(8 * buffer_bytes)
         options.set_target_file_size_base(2 * buffer_bytes)
