@@ -6,7 +6,7 @@ rows that the parser leaves are decoded so.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from types import NoneType
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.columns import Column, column_from_rows
-from streams.serde.json_fields import kind_of, scalar, why_not
+from streams.serde.json_fields import OTHER, kind_of, scalar, why_not
 from streams.spans import Spans
 from streams.text_column import TextColumn
 from streams.timestamps import arms
@@ -34,7 +34,8 @@ class Parsed(NamedTuple):
 class JsonColumns:
     """Parses values of a Record class into the columns of some of its fields: bool, int, float or text.
 
-    Made by `for_record`.
+    Fields that are declared as something else (records, lists, dates) are not wanted, but have to be what they are
+    declared as: msgspec looks at each alone. Made by `for_record`.
     """
 
     def __init__(self, record: type, fields: list[msgspec.structs.FieldInfo], wanted: list[str]) -> None:
@@ -45,7 +46,9 @@ class JsonColumns:
         self._places = [[field.name for field in fields].index(name) for name in wanted]
         self._dtypes = [np.dtype(scalar(fields[place].type)) for place in self._places]
         names = [field.encode_name.encode() for field in fields]
-        columns = {place: number for number, place in enumerate(self._places)}
+        others = [place for place, field in enumerate(fields) if kind_of(field.type) == OTHER]
+        self._others = [(place, msgspec.json.Decoder(fields[place].type).decode) for place in others]
+        columns = {place: number for number, place in enumerate([*self._places, *others])}
         self._layout = (
             np.frombuffer(b"".join(names), np.uint8),
             np.cumsum([len(name) for name in names], dtype=np.int64),
@@ -68,7 +71,7 @@ class JsonColumns:
         """The columns of values; null ones have None in all."""
         from streams.kernels.compiled.json_values import parse
 
-        rows, columns = len(values.starts), len(self._wanted)
+        rows, columns = len(values.starts), len(self._wanted) + len(self._others)
         states = np.zeros((self._layout[-1], rows), np.uint8)
         integers, floats = np.empty((columns, rows), np.int64), np.empty((columns, rows))
         texts = np.empty((2, columns, rows), np.int64)
@@ -84,6 +87,12 @@ class JsonColumns:
             else:
                 numbers = integers[at] if dtype.kind in "ib" else floats[at]
                 found[name] = self._column(name, states[place], numbers, dtype, starts)
+        for at, (place, decode) in enumerate(self._others, start=len(self._wanted)):
+            there = np.flatnonzero((states[place] == _PRESENT) & (left == 0))
+            others = Spans(values.buffer, texts[0, at, there], texts[1, at, there])
+            wrong = [row for row, data in zip(there.tolist(), others.cut(), strict=True) if not _decodes(decode, data)]
+            left[wrong] = 1
+            count += len(wrong)
         return Parsed(found, []) if not count else self._with_left(found, np.flatnonzero(left), values)
 
     def _text(self, name: str, states: _Array, texts: Spans, rows: _Array) -> TextColumn:
@@ -118,6 +127,15 @@ class JsonColumns:
         for name, column in columns.items():
             columns[name] = _with_rows(column, rows, column_from_rows(decoded, name, self._record))
         return Parsed(columns, bad)
+
+
+def _decodes(decode: Callable[[Any], object], data: bytes | None) -> bool:
+    """Whether a field is what it is declared as; what is wrong is said of the whole record, when that is decoded."""
+    try:
+        decode(data)
+    except Exception:  # noqa: BLE001 - as above
+        return False
+    return True
 
 
 def _with_rows(column: Column, rows: list[int], other: Column) -> Column:

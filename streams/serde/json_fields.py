@@ -11,7 +11,8 @@ import msgspec
 from streams.timestamps import arms, has_own_post_init, is_timestamp
 
 _KINDS: dict[Any, int] = {int: 1, float: 2, bool: 3, str: 4}
-_TIMESTAMP = 5
+_TIMESTAMP, OTHER = 5, 6
+_EMPTY = (list, dict, set, frozenset, bytearray)
 
 
 def why_not(record: Any, wanted: Collection[str]) -> str | None:
@@ -28,9 +29,10 @@ def why_not(record: Any, wanted: Collection[str]) -> str | None:
     if has_own_post_init(record):
         return f"{record.__name__}.__post_init__ may do anything"
     for field in msgspec.structs.fields(record):  # type: ignore[arg-type]  # its stub knows type[Struct] only
-        if scalar(field.type) is None:
+        if field.name in wanted and scalar(field.type) is None:
             return f"{record.__name__}.{field.name} is no number, bool, text or timestamp"
-        if field.default_factory is not msgspec.NODEFAULT:
+        made = field.default_factory
+        if made is not msgspec.NODEFAULT and (field.name in wanted or made not in _EMPTY):
             return f"the default of {record.__name__}.{field.name} is made by a function"
     gone = sorted(set(wanted).difference(record.__struct_fields__))
     return f"{record.__name__} has no field {gone[0]!r}" if gone else None
@@ -53,7 +55,8 @@ def why_not_written(record: Any) -> str | None:
 def kind_of(declared: Any) -> int:
     """The parser's number for the type of a field (`streams.kernels.compiled.json_values`)."""
     found = scalar(declared)
-    assert found is not None
+    if found is None:
+        return OTHER
     return _TIMESTAMP if is_timestamp(declared) else _KINDS[found]
 
 

@@ -18,8 +18,10 @@ import numpy as np
 from streams.kernels.compiled.native import inner, native
 from streams.kernels.compiled.vectors import WIDTH, beyond_ascii, eight, text_ends, zeros
 
-INT, FLOAT, BOOL, TEXT, TIMESTAMP = 1, 2, 3, 4, 5
-"""What a field is declared as; a timestamp is milliseconds since 1970, or ISO-8601 text that says them."""
+INT, FLOAT, BOOL, TEXT, TIMESTAMP, OTHER = 1, 2, 3, 4, 5, 6
+"""What a field is declared as; a timestamp is milliseconds since 1970, or ISO-8601 text that says them. Of others it is
+found where they stand.
+"""
 MISSING, PRESENT, NULL = 0, 1, 2
 """What a record has of a field."""
 DONE, LEFT = 0, 1
@@ -445,6 +447,9 @@ def _declared(buffer, at, stop, size, kind, nullable, wanted):  # type: ignore[n
     """A value of a declared field: (state, integer, float, where text begins, where it ends, end of the value)."""
     nothing = np.int64(-1)
     byte = buffer[at]
+    if kind == OTHER:
+        end = _value_end(buffer, at, stop, size)
+        return (PRESENT if end >= 0 else MISSING), np.int64(0), 0.0, at, end, end
     if byte == 110:
         end = _word(buffer, at, stop)
         return (NULL if nullable and end >= 0 else MISSING), np.int64(0), 0.0, nothing, nothing, end
@@ -521,8 +526,8 @@ def _row(  # type: ignore[no-untyped-def]
             state, integer, decimal, first, last, at = _declared(
                 buffer, at, stop, size, kinds[field], nullable[field], columns[field] >= 0
             )
-            if state == MISSING:
-                return False
+            if state == MISSING or (kinds[field] == OTHER and states[field * rows + row] != MISSING):
+                return False  # of others only the last would be looked at
             states[field * rows + row] = state
             if columns[field] >= 0:
                 place = columns[field] * rows + row

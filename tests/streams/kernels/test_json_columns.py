@@ -7,9 +7,10 @@ import random
 import shutil
 import subprocess
 import tarfile
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -38,29 +39,51 @@ class Value(Record):
     where: str | None = None
 
 
-def parsed(values: list[bytes | None]) -> tuple[list[list[Any]], list[int]]:
-    parser = JsonColumns.for_record(Value, WANTED)
+class Inner(Record):
+    city: str
+    at: Timestamp | None = None
+
+
+class Whole(Record):
+    """Has fields that are no columns."""
+
+    user: str
+    number: float
+    inner: Inner | None
+    tags: list[int] = msgspec.field(default_factory=list)
+    anything: Any = None
+    level: Annotated[int, msgspec.Meta(ge=0)] = 0
+    day: date | None = None
+    more: dict[str, list[Inner]] = msgspec.field(default_factory=dict)
+
+
+def parsed(
+    values: list[bytes | None], record: Any = Value, wanted: Sequence[str] = WANTED
+) -> tuple[list[list[Any]], list[int]]:
+    parser = JsonColumns.for_record(record, wanted)
     assert parser is not None
     stored = records.decode(records.encode([None] * len(values), values, [0] * len(values)))
     found = parser.parse(Spans(stored.buffer, stored.value_start, stored.value_stop))
-    return [found.columns[name].to_list() for name in WANTED], [row for row, _ in found.bad]
+    return [found.columns[name].to_list() for name in wanted], [row for row, _ in found.bad]
 
 
-def decoded(values: list[bytes | None]) -> tuple[list[list[Any]], list[int]]:
+def decoded(
+    values: list[bytes | None], record: Any = Value, wanted: Sequence[str] = WANTED
+) -> tuple[list[list[Any]], list[int]]:
     rows: list[Any] = []
     bad: list[int] = []
     for row, value in enumerate(values):
         try:
-            rows.append(None if value is None else msgspec.json.decode(value, type=Value))
+            rows.append(None if value is None else msgspec.json.decode(value, type=record))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             rows.append(None)
             bad.append(row)
-    return [column_from_rows(rows, name, Value).to_list() for name in WANTED], bad
+    return [column_from_rows(rows, name, record).to_list() for name in wanted], bad
 
 
-def same(values: list[bytes | None]) -> None:
-    columns, bad = parsed(values)
-    expected, expected_bad = decoded(values)
+def same(values: list[bytes | None], record: Any = Value, wanted: Sequence[str] = WANTED) -> None:
+    columns, bad = parsed(values, record, wanted)
+    expected, expected_bad = decoded(values, record, wanted)
     assert bad == expected_bad
     for mine, theirs in zip(columns, expected, strict=True):
         pairs = [(a, b) for row, (a, b) in enumerate(zip(mine, theirs, strict=True)) if row not in bad]
@@ -126,6 +149,32 @@ def test_other_values(other: str, field: str) -> None:
 )  # fmt: skip
 def test_whole_values(value: bytes | None) -> None:
     same([value])
+
+
+OTHER_FIELDS = (
+    '"inner": {"city": "a"}', '"inner": {"city": 1}', '"inner": {}', '"inner": null', '"tags": [""]',
+    '"inner": {"city": "a", "x": [1]}',
+    '"inner": {"city": "a", "at": "x"}', '"inner": {"city": "a", "at": "2013-01-01"}', '"inner": {"city": "\\ud800"}',
+    '"inner": {"city": 1}, "inner": {"city": "a"}', '"inner": null, "inner": {"city": 1}', '"inner": [1]', '"inner": ',
+    '"inner": null, "tags": [1, 2]', '"inner": null, "tags": [1, "2"]', '"inner": null, "tags": null', '"tags": []',
+    '"inner": null, "anything": null', '"inner": null, "anything": {"a": [1e400]}', '"inner": null, "anything": "x"',
+    '"inner": null, "level": 3', '"inner": null, "level": -3', '"inner": null, "level": 3.0', '"level": 1',
+    '"inner": null, "level": null',
+    '"inner": null, "day": "2013-01-01"', '"inner": null, "day": "2013-01-32"', '"inner": null, "day": null',
+    '"inner": null, "more": {"a": [{"city": "b"}], "c": []}', '"inner": null, "more": {"a": [{"city": 2}]}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", OTHER_FIELDS)
+def test_fields_that_are_no_columns_are_looked_at(fields: str) -> None:
+    values = [f'{{"user": "a", "number": 1, {fields}}}', f'{{{fields} , "number": 2.5, "user": "é"}}']
+    same([value.encode() for value in (values[0], *values)], Whole, ("user", "number"))
+
+
+@given(st.lists(st.sampled_from(OTHER_FIELDS), max_size=3), st.integers(0, 120), st.binary(max_size=3))
+def test_fields_that_are_no_columns_with_bytes_changed(fields: list[str], at: int, put: bytes) -> None:
+    whole = ("{" + ", ".join(['"user": "a", "number": 1', *fields]) + "}").encode()
+    same([whole, whole[:at] + put + whole[at:], whole[:at] + put + whole[at + len(put) :]], Whole, ("number", "user"))
 
 
 TIMES = (
@@ -291,12 +340,15 @@ def test_classes_that_are_not_for_the_parser() -> None:
     class Tagged(Record, tag=True):
         number: int
 
-    assert JsonColumns.for_record(Nested, []) is None
+    assert JsonColumns.for_record(Nested, []) is not None
+    assert JsonColumns.for_record(Nested, ["inner"]) is None
     assert JsonColumns.for_record(Tagged, ["number"]) is None
 
     class Made(Record):
         number: int = msgspec.field(default_factory=int)
+        tags: list[int] = msgspec.field(default_factory=list)
 
     assert JsonColumns.for_record(Made, ["number"]) is None
+    assert JsonColumns.for_record(Made, []) is None
     assert JsonColumns.for_record(Value, ["usr"]) is None
     assert JsonColumns.for_record(int, []) is None
