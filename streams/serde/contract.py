@@ -130,6 +130,8 @@ class FunctionSerde(Serde[T]):
         self._encode = encode
         self._decode = decode
         self._exact = {int, float} if kind is float else {kind}
+        self.decode_lines: Callable[[Any], list[T]] | None = None
+        """Decodes many at once that are one behind the other (`streams.serde.json_lines`)."""
 
     def __repr__(self) -> str:
         return f"<serde {self.name}{f' of {self.kind.__name__}' if self.kind else ''}>"

@@ -23,4 +23,6 @@ def json_serde(kind: Any = Any, *, order: Literal["deterministic"] | None = None
     [(1, ValidationError('Expected `int`, got `str` - at `$[0]`'))]
     """
     decoder = msgspec.json.Decoder(checked_type(kind, "JSON"))
-    return FunctionSerde("json", checked_class(kind), msgspec.json.Encoder(order=order).encode, decoder.decode)
+    made = FunctionSerde("json", checked_class(kind), msgspec.json.Encoder(order=order).encode, decoder.decode)
+    made.decode_lines = decoder.decode_lines
+    return made

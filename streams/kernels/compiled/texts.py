@@ -32,3 +32,21 @@ def is_text(buffer, starts, stops, rows, text, size, prefix, out):  # type: igno
         if at == size:
             out[row] = 1
     return rows
+
+
+@native(buffer="bytes", starts="int64s", stops="int64s", rows="count", out="bytes")
+def braced_lines(buffer, starts, stops, rows, out):  # type: ignore[no-untyped-def]
+    """Copies `buffer[starts[row]:stops[row]]` of each row to `out`, a line feed behind each, and gives how many bytes
+    that are; -1 if a row is null or does not begin with `{` and end with `}`.
+    """
+    at = 0
+    for row in range(rows):
+        start, stop = starts[row], stops[row]
+        if stop - start < 2 or buffer[start] != 123 or buffer[stop - 1] != 125:
+            return -1
+        for place in range(start, stop):
+            out[at + place - start] = buffer[place]
+        at += stop - start
+        out[at] = 10
+        at += 1
+    return at

@@ -23,7 +23,7 @@ from streams.operators.base import Operator, TaskContext
 from streams.operators.keyless import is_data, untagged
 from streams.operators.sources.extraction import Extraction
 from streams.origin import Origin
-from streams.serde import RAW, TEXT, key_serde_for, serde_for
+from streams.serde import RAW, TEXT, json_lines, key_serde_for, serde_for
 from streams.serde.json_columns import JsonColumns
 from streams.spans import Spans
 
@@ -108,7 +108,10 @@ class SourceOperator(Operator[SourceNode]):
         if self._parser is not None and has_ascii_keys:
             return self._parsed(raw, self._parser)
         key_bytes = None if has_ascii_keys else raw.key_bytes or []
-        values, bad = self._values.decode_rows(raw.values, raw.headers)
+        together = (
+            json_lines.decode_spans(self._values, raw.value_spans) if has_ascii_keys and raw.value_spans else None
+        )
+        values, bad = together or self._values.decode_rows(raw.values, raw.headers)
         keys, bad_keys = (
             (None, []) if key_bytes is None or self._is_plain_text(key_bytes) else self._keys.decode_many(key_bytes)
         )
