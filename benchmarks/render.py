@@ -67,7 +67,7 @@ def _rate(case: Case, system: str, colour: int) -> Bar:
 def embedded(lines: Sequence[Line]) -> str:
     """Shares of the plain loop."""
     groups: dict[str, list[Bar]] = {}
-    for case in _of("embedded", lines):
+    for case in (case for case in _of("embedded", lines) if case.key.dataset == "events"):
         shares = [(name, case.ratio(name, yardstick(case.key.workload), "events_per_s")) for name in OURS]
         if found := [Bar(name, of.median, tables.number(of.median), n) for n, (name, of) in enumerate(shares) if of]:
             groups[case.key.title] = found

@@ -12,10 +12,10 @@ COLOURS = (
     *("#3b78e7", "#8ab4f8", "#e8710a", "#9aa0a6", "#12a4af", "#c58af9", "#e52592", "#5bb974", "#fcad70", "#a142f4"),
     "#80868b",
 )
+# One grey for all text: an image does not know which of its themes a page has.
 STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#202124}.t{font-size:15px;font-weight:600}.g{font-weight:600}"
-    ".q{fill:#5f6368}.l{stroke:#9aa0a6;stroke-dasharray:3 3}"
-    "@media (prefers-color-scheme:dark){text{fill:#e8eaed}.q{fill:#9aa0a6}}"
+    "text{font:12px system-ui,sans-serif;fill:#6e7781}.t{font-size:15px;font-weight:600}.g{font-weight:600}"
+    ".l{stroke:#6e7781;stroke-dasharray:3 3}"
 )
 
 
@@ -35,7 +35,7 @@ def bars(title: str, note: str, groups: Mapping[str, Sequence[Bar]], line_at: fl
     >>> bars("Rates", "events/s", {"windowed": [Bar("streams", 2.0, "2 M", 0)]}).count("<rect")
     1
     """
-    parts, y = [_text(0, 18, title, "t"), _text(0, 36, note, "q")], HEAD
+    parts, y = [_text(0, 18, title, "t"), _text(0, 36, note)], HEAD
     room = WIDTH - LEFT - RIGHT
     longest = max((bar.value for of in groups.values() for bar in of), default=1.0)
     for group, of in groups.items():
@@ -62,7 +62,7 @@ def stacks(title: str, note: str, rows: Mapping[str, Mapping[str, float]], names
     >>> stacks("Layers", "us", {"windowed": {"parse": 1.0}}, ["parse"]).count("<rect")
     2
     """
-    parts, x = [_text(0, 18, title, "t"), _text(0, 36, note, "q")], 0.0
+    parts, x = [_text(0, 18, title, "t"), _text(0, 36, note)], 0.0
     y = HEAD + 8
     for number, name in enumerate(names):
         if x + 20 + 7 * len(name) > WIDTH:
