@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.columns import Column
+from streams.kernels import compiled
 from streams.spans import Spans
 
 
@@ -60,8 +61,17 @@ class TextColumn(Column):
         ['AA', 'B6']
         """
         data = [None if text is None else text.encode() for text in texts]
-        starts, stops = self.spans.starts.copy(), self.spans.stops.copy()
-        ends = len(self.spans.buffer) + np.cumsum([len(one or b"") for one in data], dtype=np.int64)
+        spans = self._own_spans()
+        starts, stops = spans.starts.copy(), spans.stops.copy()
+        ends = len(spans.buffer) + np.cumsum([len(one or b"") for one in data], dtype=np.int64)
         starts[rows] = [-1 if one is None else end - len(one) for one, end in zip(data, ends.tolist(), strict=True)]
         stops[rows] = np.where(starts[rows] < 0, -1, ends)
-        return TextColumn(Spans(self.spans.buffer + b"".join(one or b"" for one in data), starts, stops))
+        return TextColumn(Spans(spans.buffer + b"".join(one or b"" for one in data), starts, stops))
+
+    def _own_spans(self) -> Spans:
+        """In a buffer of this column's where that can be made, as all of what was fetched takes longer to copy."""
+        if not compiled.ready():
+            return self.spans
+        from streams.kernels.compiled.texts import compact
+
+        return compact(self.spans)

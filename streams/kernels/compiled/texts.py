@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from streams.kernels.compiled.native import native
+from streams.spans import Spans
 
 
 @native(buffer="bytes", starts="int64s", stops="int64s", rows="count")
@@ -50,3 +53,34 @@ def braced_lines(buffer, starts, stops, rows, out):  # type: ignore[no-untyped-d
         out[at] = 10
         at += 1
     return at
+
+
+@native(
+    buffer="bytes", starts="int64s", stops="int64s", rows="count", out="bytes", out_starts="int64s", out_stops="int64s",
+)  # fmt: skip
+def _copy(buffer, starts, stops, rows, out, out_starts, out_stops):  # type: ignore[no-untyped-def]
+    end = 0
+    for row in range(rows):
+        start, stop = starts[row], stops[row]
+        if start < 0:
+            out_starts[row] = out_stops[row] = -1
+            continue
+        out_starts[row] = end
+        for at in range(start, stop):
+            out[end] = buffer[at]
+            end += 1
+        out_stops[row] = end
+    return end
+
+
+def compact(spans: Spans) -> Spans:
+    """The same bytes one behind the other, in a buffer of their own.
+
+    >>> compact(Spans(b"-AA--UA", np.array([5, -1, 1]), np.array([7, -1, 3]))).buffer
+    b'UAAA'
+    """
+    starts, stops = np.ascontiguousarray(spans.starts), np.ascontiguousarray(spans.stops)
+    out = np.empty(int((stops - starts).sum()), np.uint8)
+    bounds = np.empty((2, len(starts)), np.int64)
+    _copy(np.frombuffer(spans.buffer, np.uint8), starts, stops, len(starts), out, *bounds)
+    return Spans(out.tobytes(), *bounds)

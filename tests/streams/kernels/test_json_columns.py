@@ -285,6 +285,13 @@ def test_records_that_decode(values: list[dict[str, Any]]) -> None:
     same([json.dumps(value).encode() for value in values])
 
 
+@pytest.mark.usefixtures("twins")
+def test_text_that_is_left_among_other_text() -> None:
+    """Where the twins run, the texts of a column get a buffer of their own."""
+    values = [text(user=f'"user {number}"', where=["null", '"x"', ""][number % 3]) for number in range(9)]
+    same([*values, None, text(user=r'"\u00e9\n"', where=r'"\t"'), b"{", text(user='"é"', note=r'"\""'), *values])
+
+
 @given(st.lists(st.binary(max_size=40), max_size=5), st.integers(0, 80), st.binary(max_size=4))
 def test_any_bytes(values: list[bytes], at: int, put: bytes) -> None:
     same([*values, text()[:at] + put + text()[at:]])
