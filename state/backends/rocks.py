@@ -9,7 +9,7 @@ write together when buffers fill up.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,7 +40,8 @@ _BACKGROUND_ERRORS = "rocksdb.background-errors"
 
 
 class RocksBackend:
-    """The stores of a task in the folder `path`; `memory` is the budget, by default that of the process.
+    """The stores of a task in the folder `path`; `memory` is the budget, by default that of the process. Those of
+    `stores` that are not there are made as it opens, which takes less than one at a time: each is a file to be synced.
 
     Raises StoreLockedError when another process, or a backend of this one that was not closed, has the folder.
 
@@ -54,7 +55,7 @@ class RocksBackend:
     >>> backend.close()
     """
 
-    def __init__(self, path: Path | str, memory: StateMemory | None = None) -> None:
+    def __init__(self, path: Path | str, memory: StateMemory | None = None, stores: Iterable[str] = ()) -> None:
         self.path = Path(path)
         self._memory = StateMemory.shared() if memory is None else memory
         self._scans: set[Generator[tuple[bytes, bytes], None, None]] = set()
@@ -65,7 +66,7 @@ class RocksBackend:
         self._families: dict[str, Any] = {}
         self._handles: dict[str, Any] = {}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._open()
+        self._open(stores)
 
     def stores(self) -> list[str]:
         return sorted(name for name in self._families if name != META)
@@ -182,9 +183,10 @@ class RocksBackend:
                 return
             yield entry
 
-    def _open(self) -> None:
+    def _open(self, stores: Iterable[str]) -> None:
         try:
             names = Rdict.list_cf(str(self.path)) if (self.path / "CURRENT").exists() else [_DEFAULT]
+            names += [_PREFIX + store for store in stores if _PREFIX + store not in names]
             options = {name: self._options() for name in names if name != _DEFAULT}
             self._db: Any = Rdict(str(self.path), self._options(), column_families=options)
         except Exception as error:  # noqa: BLE001
@@ -230,6 +232,7 @@ class RocksBackend:
         table.set_pin_top_level_index_and_filter(True)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
+        options.create_missing_column_families(True)
         options.set_atomic_flush(True)
         options.set_block_based_table_factory(table)
         options.set_write_buffer_manager(self._memory.buffers)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,9 +76,9 @@ class Folders:
             if waiting:
                 await asyncio.sleep(_LOOK_S)
 
-    def backend(self, task: str, *, needed: bool = True) -> Backend:
+    def backend(self, task: str, stores: Sequence[str] = (), *, needed: bool = True) -> Backend:
         """The stores of a task, or of the global tables; opened, unless they are open. In memory with `store="memory"`,
-        and where there are none (`needed` is false).
+        and where there are none (`needed` is false). Those named are made if they are not there.
 
         A folder that was not taken before is taken without waiting.
         """
@@ -87,7 +87,7 @@ class Folders:
                 self._open[task] = MemoryBackend()
             else:
                 self._take(task, patient=False)
-                self._open[task] = self._rocks(task)
+                self._open[task] = self._rocks(task, stores)
                 self._note(task)
         return self._open[task]
 
@@ -154,13 +154,13 @@ class Folders:
         self._noted_s[task] = time.monotonic()
         write_offsets(self._held[task].path, checkpoints(self._open[task]))
 
-    def _rocks(self, task: str) -> Backend:
+    def _rocks(self, task: str, stores: Sequence[str]) -> Backend:
         from state.backends.rocks import RocksBackend
         from state.budget import StateMemory
 
         StateMemory.shared().resize(self._settings.state_memory_bytes)
         try:
-            return RocksBackend(self._held[task].path)
+            return RocksBackend(self._held[task].path, stores=stores)
         except BaseException:
             self._held.pop(task).lock.release()
             raise

@@ -109,7 +109,7 @@ class Parts:
         clock, defs = clock_store(sub, self._app.id), self.stores(name)
         changelogs = {store.name: store.changelog for store in defs}
         stores = TaskStores(
-            self._folders.backend(name, needed=bool(defs)),
+            self._folders.backend(name, [store.name for store in defs], needed=bool(defs)),
             [store_spec(store) for store in defs],
             changelog_writer(outputs, changelogs, partition),
             max_pending_entries=self._settings.uncommitted_entries_max,

@@ -198,3 +198,12 @@ def test_power_cut(
 
 def _wal(folder: Path) -> Path:
     return max(folder.glob("*.log"), key=lambda path: path.stat().st_size)
+
+
+def test_stores_may_be_made_as_the_folder_opens(tmp_path: Path) -> None:
+    backend = RocksBackend(tmp_path / "0_0", MEMORY, ["a", "b"])
+    backend.write([Changes("a", [b"k"], [b"1"])])
+    backend.close()
+    backend = RocksBackend(tmp_path / "0_0", MEMORY, ["b", "c"])
+    assert (backend.stores(), backend.get("a", b"k")) == (["a", "b", "c"], b"1")
+    backend.close()
