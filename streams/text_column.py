@@ -72,6 +72,9 @@ class TextColumn(Column):
         """In a buffer of this column's where that can be made, as all of what was fetched takes longer to copy."""
         if not compiled.ready():
             return self.spans
-        from streams.kernels.compiled.texts import compact
+        from streams.kernels.compiled.texts import gather
 
-        return compact(self.spans)
+        starts, stops = map(np.ascontiguousarray, self.spans[1:])
+        out, bounds = np.empty(int((stops - starts).sum()), np.uint8), np.empty((2, len(starts)), np.int64)
+        gather(np.frombuffer(self.spans.buffer, np.uint8), starts, stops, len(starts), out, *bounds)
+        return Spans(out.tobytes(), *bounds)

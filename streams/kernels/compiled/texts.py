@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from streams.kernels.compiled.native import native
-from streams.spans import Spans
 
 
 @native(buffer="bytes", starts="int64s", stops="int64s", rows="count")
@@ -58,7 +55,8 @@ def braced_lines(buffer, starts, stops, rows, out):  # type: ignore[no-untyped-d
 @native(
     buffer="bytes", starts="int64s", stops="int64s", rows="count", out="bytes", out_starts="int64s", out_stops="int64s",
 )  # fmt: skip
-def _copy(buffer, starts, stops, rows, out, out_starts, out_stops):  # type: ignore[no-untyped-def]
+def gather(buffer, starts, stops, rows, out, out_starts, out_stops):  # type: ignore[no-untyped-def]
+    """Copies the rows to `out`, one behind the other, and says where they are there; null ones stay so."""
     end = 0
     for row in range(rows):
         start, stop = starts[row], stops[row]
@@ -71,16 +69,3 @@ def _copy(buffer, starts, stops, rows, out, out_starts, out_stops):  # type: ign
             end += 1
         out_stops[row] = end
     return end
-
-
-def compact(spans: Spans) -> Spans:
-    """The same bytes one behind the other, in a buffer of their own.
-
-    >>> compact(Spans(b"-AA--UA", np.array([5, -1, 1]), np.array([7, -1, 3]))).buffer
-    b'UAAA'
-    """
-    starts, stops = np.ascontiguousarray(spans.starts), np.ascontiguousarray(spans.stops)
-    out = np.empty(int((stops - starts).sum()), np.uint8)
-    bounds = np.empty((2, len(starts)), np.int64)
-    _copy(np.frombuffer(spans.buffer, np.uint8), starts, stops, len(starts), out, *bounds)
-    return Spans(out.tobytes(), *bounds)
