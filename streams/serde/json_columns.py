@@ -109,8 +109,8 @@ class JsonColumns:
         values, default = values.astype(dtype, copy=False), self._defaults[name]
         missing = (states == _MISSING) & (starts >= 0)
         if default is not None and default is not msgspec.NODEFAULT and missing.any():
-            values, states = values.copy(), states.copy()
-            values[missing], states[missing] = default, 1
+            values, states = values.astype(dtype if _fits(default, dtype) else object), states.copy()
+            values[missing], states[missing] = default, _PRESENT
         valid = (states != _MISSING) & (states != _NULL)
         return Column(values, None if valid.all() else valid)
 
@@ -136,6 +136,11 @@ def _decodes(decode: Callable[[Any], object], data: bytes | None) -> bool:
     except Exception:  # noqa: BLE001 - as above
         return False
     return True
+
+
+def _fits(default: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether an array holds a default exactly. It is not converted: the 0 of `fee: float = 0` stays an int."""
+    return type(default) is type(dtype.type().item()) and (dtype.kind != "i" or -(2**63) <= default < 2**63)
 
 
 def _with_rows(column: Column, rows: list[int], other: Column) -> Column:

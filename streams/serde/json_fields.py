@@ -34,8 +34,19 @@ def why_not(record: Any, wanted: Collection[str]) -> str | None:
         made = field.default_factory
         if made is not msgspec.NODEFAULT and (field.name in wanted or made not in _EMPTY):
             return f"the default of {record.__name__}.{field.name} is made by a function"
+        if field.name in wanted and not _is_plain(field.default, scalar(field.type)):
+            return f"the default of {record.__name__}.{field.name} has no place in a column"
     gone = sorted(set(wanted).difference(record.__struct_fields__))
     return f"{record.__name__} has no field {gone[0]!r}" if gone else None
+
+
+def _is_plain(default: Any, kind: type | None) -> bool:
+    """Whether a column of a kind has a place for a default."""
+    if default is None or default is msgspec.NODEFAULT:
+        return True
+    if kind is not str:
+        return isinstance(default, int | float)
+    return isinstance(default, str) and not any("\ud800" <= letter <= "\udfff" for letter in default)
 
 
 def why_not_written(record: Any) -> str | None:

@@ -12,6 +12,7 @@ import msgspec
 import streams
 import streams.testing
 from streams.graph.nodes import ForeignKeyJoinNode, SourceNode
+from streams.kernels import compiled
 from streams.windows import Windowed
 from tests.interop.kafka_streams.functions import Row
 from tests.interop.kafka_streams.topologies import build
@@ -25,9 +26,12 @@ PARTITIONS = 4
 
 @dataclass(frozen=True)
 class Way:
-    """One way to run a case. `cut_by` seeds where the input is cut into batches; None gives it record by record."""
+    """One way to run a case. `cut_by` seeds where the input is cut into batches; None gives it record by record.
+    `twins` has the compiled ones run, which have to be loaded.
+    """
 
     columns: bool = False
+    twins: bool = False
     cut_by: int | None = None
     partitions: int = 1
 
@@ -35,7 +39,8 @@ class Way:
     def kind(self) -> str:
         cut = "record by record" if self.cut_by is None else "cut at random"
         over = "" if self.partitions == 1 else f" over {self.partitions} partitions"
-        return f"{'columns' if self.columns else 'rows'} {cut}{over}"
+        compiled = "compiled " if self.twins else ""
+        return f"{compiled}{'columns' if self.columns else 'rows'} {cut}{over}"
 
     def __str__(self) -> str:
         return self.kind if self.cut_by is None else f"{self.kind} (by {self.cut_by})"
@@ -53,6 +58,7 @@ def kafka_outputs(answer: dict[str, Any]) -> Outputs:
 def our_outputs(case: Case, way: Way) -> Outputs:
     """Raises NotThere, and whatever our side raises."""
     app = build(case, columns=way.columns)
+    compiled.switch(on=way.twins)
     with streams.testing.Driver(app, partitions=way.partitions) as driver:
         for group in cut(case["input"], way.cut_by):
             if "advance_ms" in group[0]:

@@ -14,6 +14,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from streams.compiling.readiness import load_now
+from streams.kernels import compiled
 from tests.interop.kafka_streams.comparison import Comparison, Disagreement
 from tests.interop.kafka_streams.kafka import KafkaStreams
 from tests.interop.kafka_streams.minimal import minimal
@@ -65,11 +67,14 @@ def drawn(count: int, number: int, **which: Any) -> list[Case]:
 
 
 def ways(number: int, *, timeless: bool) -> list[Way]:
-    """As rows and as columns, record by record and cut at random; a timeless case over four partitions."""
+    """As rows and as columns, record by record and cut at random; a timeless case over four partitions. As columns by
+    the compiled twins as well, where they are loaded.
+    """
+    twins = [False, True] if compiled.loaded() else [False]
     if timeless:
-        return [Way(partitions=4), Way(columns=True, partitions=4)]
+        return [Way(partitions=4), *(Way(columns=True, twins=on, partitions=4) for on in twins)]
     cuts = random.Random(number)
-    batches = [Way(cut_by=cuts.randrange(1000)), Way(columns=True, cut_by=cuts.randrange(1000))]
+    batches = [Way(cut_by=cuts.randrange(1000)), *(Way(True, on, cuts.randrange(1000)) for on in twins)]
     return [Way(), Way(columns=True), *batches]
 
 
@@ -100,6 +105,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", type=lambda text: tuple(text.split(",")), help=f"of {', '.join(OPERATIONS)}")
     asked = parser.parse_args(arguments)
     print(f"seed {asked.seed}", flush=True)
+    if compiled.installed():
+        load_now()
+        compiled.MANY_ROWS = 1  # cases are short
     with KafkaStreams() as kafka:
         found = search(
             kafka,

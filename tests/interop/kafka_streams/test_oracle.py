@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from streams.kernels import compiled
 from tests.interop.kafka_streams.kafka import KafkaStreams
 from tests.interop.kafka_streams.search import drawn, search
 
@@ -26,7 +27,11 @@ def kafka(java: None) -> Iterator[KafkaStreams]:
 
 
 @pytest.mark.parametrize("timeless", [False, True], ids=["any", "over several partitions"])
-def test_random_cases(kafka: KafkaStreams, capsys: pytest.CaptureFixture[str], timeless: bool) -> None:
+def test_random_cases(
+    request: pytest.FixtureRequest, kafka: KafkaStreams, capsys: pytest.CaptureFixture[str], timeless: bool
+) -> None:
+    if compiled.installed():
+        request.getfixturevalue("twins")
     count = CASES // 4 if timeless else CASES
     found = search(kafka, drawn(count, SEED, timeless=timeless), timeless=timeless)
     with capsys.disabled():

@@ -25,7 +25,7 @@ from streams.models import Record, Timestamp
 from streams.serde.json_columns import JsonColumns
 from streams.spans import Spans
 
-WANTED = ("user", "number", "whole", "flag", "amount", "at", "note", "where")
+WANTED = ("user", "number", "whole", "flag", "amount", "at", "note", "where", "fee", "most")
 
 
 class Value(Record):
@@ -37,6 +37,8 @@ class Value(Record):
     at: Timestamp = 0
     note: str = "né"
     where: str | None = None
+    fee: float = 0
+    most: int = 2**70
 
 
 class Inner(Record):
@@ -357,5 +359,13 @@ def test_classes_that_are_not_for_the_parser() -> None:
 
     assert JsonColumns.for_record(Made, ["number"]) is None
     assert JsonColumns.for_record(Made, []) is None
+
+    class Odd(Record):
+        text: str = "\ud800"
+
+    class Numbered(Record):
+        text: str = 5  # type: ignore[assignment]  # defaults are not checked
+
+    assert JsonColumns.for_record(Odd, ["text"]) is JsonColumns.for_record(Numbered, ["text"]) is None
     assert JsonColumns.for_record(Value, ["usr"]) is None
     assert JsonColumns.for_record(int, []) is None
