@@ -6,7 +6,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 
@@ -47,13 +48,13 @@ def is_timestamp(kind: Any) -> bool:
 def arms(kind: Any) -> Iterator[Any]:
     """The alternatives of a union, or the one type itself; what is Annotated stays so.
 
-    >>> list(arms(int | None))
-    [<class 'int'>, <class 'NoneType'>]
+    >>> list(arms(int | None)), list(arms(list[int]))
+    ([<class 'int'>, <class 'NoneType'>], [list[int]])
     """
-    if hasattr(kind, "__metadata__") or isinstance(kind, type) or not get_args(kind):
-        yield kind
-    else:
+    if get_origin(kind) in (Union, UnionType):
         yield from get_args(kind)
+    else:
+        yield kind
 
 
 def declared_timestamps(namespace: dict[str, Any]) -> list[str]:
