@@ -57,7 +57,7 @@ class Results:
 
     def add(self, line: Mapping[str, Any]) -> dict[str, Any]:
         """The line as it is in the file."""
-        stamped = {**line, **self._stamp, "at": now(), "load": load()}
+        stamped = {**line, **self._stamp, "measured_at": now(), "load": load()}
         self.path.parent.mkdir(exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(stamped) + "\n")

@@ -80,7 +80,11 @@ def test_a_system_that_fails_leaves_the_others_their_rounds(
     written = [json.loads(text) for text in path.read_text().splitlines()]
     systems = [of["system"] for of in written]
     assert "bound-dict" not in systems and systems.count("streams-numpy") == 2
-    assert {"commit", "at", "load", "machine", "comparison"} <= set(written[0])
+    assert {"commit", "measured_at", "load", "machine", "comparison"} <= set(written[0])
+
+
+def test_a_line_of_scale_keeps_its_place(tmp_path: Path) -> None:
+    assert Results(tmp_path / "day.jsonl").add({"workload": "scale", "axis": "workers", "at": 2})["at"] == 2
 
 
 def test_nothing_begins_when_the_time_is_over(tmp_path: Path) -> None:
