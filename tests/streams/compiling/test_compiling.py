@@ -110,8 +110,10 @@ def test_the_name_of_a_file_says_what_it_was_made_of(tmp_path: Path, monkeypatch
         monkeypatch.syspath_prepend(str(tmp_path))
         names[expression] = kept.path_of(name, tmp_path).name.partition("-")[2]
     assert len(set(names.values())) == 2
-    called = {f"{compiled.__name__}.{name}" for name in ("json_values", "key_table")}
-    assert kept.called_by("benchmarks.bound_kernel") == called
+    called = kept.called_by("benchmarks.bound_kernel")
+    assert {name.rpartition(".")[2] for name in called} == {
+        "iso_times", "json_numbers", "json_scan", "json_values", "key_table",
+    }  # fmt: skip
 
 
 @needs_numba
