@@ -57,7 +57,7 @@ LAYERS = {
     "streams/kernels/compiled/json_values": "parse",
     "streams/kernels/compiled/json_texts": "encode",
     "streams/kernels/compiled/decimals": "encode",
-    "streams/kernels/compiled/keys": "encode",
+    "streams/kernels/compiled/partitioner": "encode",
     "streams/kernels/compiled/record_batches": "encode",
     "streams/kernels/compiled/native": "",
     "streams/kernels": "kernel",

@@ -108,7 +108,7 @@ class Outputs:
     def _chosen_of(self, keys: Spans, count: int) -> npt.NDArray[np.int64]:
         if not compiled.ready():
             return self._chosen(keys.cut(), count)
-        from streams.kernels.compiled.keys import partitions_of
+        from streams.kernels.compiled.partitioner import partitions_of
 
         chosen = partitions_of(keys, count)
         keyless = chosen < 0

@@ -1,4 +1,4 @@
-"""Keys as spans: their partitions, and the keys under which stores keep them in windows."""
+"""The partitions of keys that are spans."""
 
 from __future__ import annotations
 
@@ -44,21 +44,6 @@ def _choose(buffer, starts, stops, rows, partitions, chosen):  # type: ignore[no
     return 0
 
 
-@native(buffer="bytes", starts="int64s", stops="int64s", windows="int64s", rows="count", out="bytes", ends="int64s")
-def _prefix(buffer, starts, stops, windows, rows, out, ends):  # type: ignore[no-untyped-def]
-    at = 0
-    for row in range(rows):
-        time = np.uint64(windows[row]) ^ np.uint64(1 << 63)
-        for place in range(8):
-            out[at + place] = np.uint8((time >> np.uint64(56 - 8 * place)) & np.uint64(255))
-        at += 8
-        for place in range(starts[row], stops[row]):
-            out[at] = buffer[place]
-            at += 1
-        ends[row] = at
-    return at
-
-
 def partitions_of(keys: Spans, partitions: int) -> Int64Array:
     """`streams.partitioner.partition_for` of each key, -1 for null.
 
@@ -70,17 +55,3 @@ def partitions_of(keys: Spans, partitions: int) -> Int64Array:
     starts, stops = np.ascontiguousarray(keys.starts), np.ascontiguousarray(keys.stops)
     _choose(buffer, starts, stops, len(chosen), partitions, chosen)
     return chosen
-
-
-def window_keys(keys: Spans, windows: Int64Array) -> Spans:
-    """`state.keys.window_key` of each key, of which none is null, in the window that starts there (ms).
-
-    >>> window_keys(Spans(b"AAUA", np.array([0, 2]), np.array([2, 4])), np.array([0, 1])).cut()
-    [b'\\x80\\x00\\x00\\x00\\x00\\x00\\x00\\x00AA', b'\\x80\\x00\\x00\\x00\\x00\\x00\\x00\\x01UA']
-    """
-    rows = len(windows)
-    out, ends = np.empty(8 * rows + keys.size_bytes(), np.uint8), np.empty(rows, np.int64)
-    buffer = np.frombuffer(keys.buffer, np.uint8)
-    starts, stops = np.ascontiguousarray(keys.starts), np.ascontiguousarray(keys.stops)
-    _prefix(buffer, starts, stops, np.ascontiguousarray(windows), rows, out, ends)
-    return Spans(out.tobytes(), np.concatenate([np.zeros(1, np.int64), ends[:-1]]), ends)
