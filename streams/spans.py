@@ -70,6 +70,11 @@ class Spans(NamedTuple):
         """The bytes of each row."""
         return cut(self.buffer, self.starts, self.stops)
 
+    def arrays(self) -> tuple[npt.NDArray[np.uint8], Int64Array, Int64Array]:
+        """Buffer, starts and stops as compiled functions take them: contiguous."""
+        buffer = np.frombuffer(self.buffer, np.uint8)
+        return buffer, np.ascontiguousarray(self.starts), np.ascontiguousarray(self.stops)
+
     def size_bytes(self) -> int:
         """Bytes of all rows together."""
         return int((self.stops - self.starts).sum())

@@ -170,10 +170,10 @@ def _of_texts(column: Operand, texts: Sequence[Any], *, prefix: bool) -> Column 
         data = [text.encode() for text in texts]
     except UnicodeEncodeError:  # what has no UTF-8 equals no text that has
         return None
-    buffer, starts, stops = np.frombuffer(spans.buffer, np.uint8), *map(np.ascontiguousarray, spans[1:])
-    found = np.zeros(len(starts), np.bool_)
+    found = np.zeros(len(spans.starts), np.bool_)
+    arrays = spans.arrays()
     for text in data:
-        is_text(buffer, starts, stops, len(starts), np.frombuffer(text, np.uint8), len(text), int(prefix), found)
+        is_text(*arrays, len(found), np.frombuffer(text, np.uint8), len(text), int(prefix), found)
     return Column(found, column.valid)
 
 

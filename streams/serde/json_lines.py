@@ -25,10 +25,10 @@ def decode_spans(serde: Serde[Any], values: Spans) -> tuple[list[Any], list[tupl
 
     if not isinstance(serde, FunctionSerde) or serde.decode_lines is None:
         return None
-    starts, stops = np.ascontiguousarray(values.starts), np.ascontiguousarray(values.stops)
+    buffer, starts, stops = values.arrays()
     ends = np.cumsum(stops - starts + 1)
     out = np.empty(int(ends[-1]), np.uint8)
-    if braced_lines(np.frombuffer(values.buffer, np.uint8), starts, stops, len(starts), out) < 0:
+    if braced_lines(buffer, starts, stops, len(starts), out) < 0:
         return None
     lines, bounds = out.data, [0, *ends[_TOGETHER - 1 :: _TOGETHER].tolist(), int(ends[-1])]
     decoded: list[Any] = []

@@ -128,8 +128,7 @@ class KeyTable:
     def encode(self, keys: Spans) -> Int64Array:
         """The code of each key; one that was not there gets the next. None of them is null."""
         codes = np.empty(len(keys.starts), np.int64)
-        buffer = np.frombuffer(keys.buffer, np.uint8)
-        starts, stops = np.ascontiguousarray(keys.starts), np.ascontiguousarray(keys.stops)
+        buffer, starts, stops = keys.arrays()
         done = 0
         while True:
             places, mask, arena, bounds = self._table

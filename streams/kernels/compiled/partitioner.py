@@ -51,7 +51,5 @@ def partitions_of(keys: Spans, partitions: int) -> Int64Array:
     [1, -1, 2]
     """
     chosen = np.empty(len(keys.starts), np.int64)
-    buffer = np.frombuffer(keys.buffer, np.uint8)
-    starts, stops = np.ascontiguousarray(keys.starts), np.ascontiguousarray(keys.stops)
-    _choose(buffer, starts, stops, len(chosen), partitions, chosen)
+    _choose(*keys.arrays(), len(chosen), partitions, chosen)
     return chosen

@@ -115,11 +115,8 @@ def encode_records(pieces: Sequence[tuple[Spans, Spans, npt.NDArray[np.int64]]],
     out[:BATCH_OVERHEAD_BYTES] = 0
     at, delta = BATCH_OVERHEAD_BYTES, 0
     for keys, values, times in pieces:
-        columns = (
-            column
-            for spans in (keys, values)
-            for column in (np.frombuffer(spans.buffer, np.uint8), *map(np.ascontiguousarray, spans[1:]))
+        at = _encode(
+            *keys.arrays(), *values.arrays(), np.ascontiguousarray(times), len(times), base_timestamp, delta, out, at
         )
-        at = _encode(*columns, np.ascontiguousarray(times), len(times), base_timestamp, delta, out, at)
         delta += len(times)
     return bytearray(out[:at].data)

@@ -158,8 +158,7 @@ class SourceOperator(Operator[SourceNode]):
         spans = raw.key_spans
         if self._keys is not TEXT or spans is None:
             return self._keys is RAW
-        buffer = np.frombuffer(spans.buffer, np.uint8)
-        return is_ascii(buffer, *map(np.ascontiguousarray, (spans.starts, spans.stops)), len(raw)) == 1
+        return is_ascii(*spans.arrays(), len(raw)) == 1
 
     def _is_plain_text(self, keys: list[bytes | None]) -> bool:
         """Whether all keys surely decode, so that they need not be decoded before somebody asks for them."""
