@@ -145,8 +145,8 @@ def _encode(pieces: list[_Piece], codec: str) -> Iterator[tuple[bytearray, int]]
 
 
 def _batch(pieces: list[_Piece], codec: str) -> bytearray:
-    many = sum(map(len, pieces)) >= compiled.MANY_ROWS * len(pieces)
-    if many and compiled.ready() and not any(isinstance(piece, _Listed) and piece.headers for piece in pieces):
+    has_headers = any(isinstance(piece, _Listed) and piece.headers for piece in pieces)
+    if not has_headers and compiled.ready(sum(map(len, pieces)) // len(pieces)):
         try:
             return _of_spans([piece.spanned() for piece in pieces], codec)
         except TypeError:  # a key or value that is no bytes: told by the other way

@@ -31,7 +31,7 @@ class RecordEncoder:
 
     def write(self, batch: Batch, partition: int | None = None) -> None:
         """Adds the records to the outputs, for a partition or for those of their keys."""
-        if len(batch) >= compiled.MANY_ROWS and compiled.ready() and self._columns is not None:
+        if self._columns is not None and compiled.ready(len(batch)):
             spans = self._columns.spans(batch)
             if spans is not None:
                 self._outputs.add_spans(self._topic.name, *spans, batch.timestamps, partition=partition)

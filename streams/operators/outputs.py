@@ -95,7 +95,7 @@ class Outputs:
 
     def _chosen(self, keys: Sequence[bytes | None], count: int) -> npt.NDArray[np.int64]:
         """The partition of each key; records without a key stay together, one partition a call in turn."""
-        if len(keys) >= compiled.MANY_ROWS and compiled.ready():
+        if compiled.ready(len(keys)):
             return self._chosen_of(Spans.of(keys), count)
         if None not in keys:
             return partitions_for(keys, count)  # type: ignore[arg-type]  # none of them is None

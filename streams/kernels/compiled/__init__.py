@@ -48,9 +48,9 @@ def loaded() -> bool:
     return _linked.issuperset(MODULES)
 
 
-def ready() -> bool:
-    """Whether the twins are loaded, and not switched off."""
-    return loaded() and not _off
+def ready(rows: int | None = None) -> bool:
+    """Whether the twins are loaded, and not switched off; with `rows`, also whether so many are worth a call."""
+    return loaded() and not _off and (rows is None or rows >= MANY_ROWS)
 
 
 def switch(*, on: bool) -> None:

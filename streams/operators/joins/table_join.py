@@ -58,7 +58,7 @@ class TableJoinOperator(Operator[TableJoinNode]):
     def _spans(self, batch: Batch) -> Spans | None:
         """The keys, where the joiner may run on columns, and each key is looked up once."""
         keys = batch.key_spans
-        if keys is None or self._view is None or len(batch) < compiled.MANY_ROWS or not compiled.ready():
+        if keys is None or self._view is None or not compiled.ready(len(batch)):
             return None
         if not self._joined.takes_columns(batch):
             return None

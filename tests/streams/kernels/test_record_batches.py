@@ -43,5 +43,5 @@ def test_both_give_the_same_bytes(
     found = list(spanned.batches(codec))
     assert found == list(listed.batches(codec))
     with monkeypatch.context() as patch:
-        patch.setattr(compiled, "ready", lambda: False)
+        patch.setattr(compiled, "ready", lambda _rows=None: False)
         assert found == list(spanned.batches(codec))

@@ -134,14 +134,14 @@ def of_columns(**keys: Any) -> Batch:
 def test_keys_of_any_form(twins: None, monkeypatch: Any, key_type: Any, keys: dict[str, Any], form: str) -> None:
     topic = TopicDef(name="out", key_type=key_type, value_type=Sale)
     forms, found = written(of_columns(**keys), topic)
-    monkeypatch.setattr(encoding.compiled, "ready", lambda: False)
+    monkeypatch.setattr(encoding.compiled, "ready", lambda _rows=None: False)
     assert (forms, found) == ([form], written(of_columns(**keys), topic)[1])
 
 
 def test_a_topic_without_a_class_takes_columns_of_any(twins: None, monkeypatch: Any) -> None:
     topic = TopicDef(name="out", value_type=None)
     forms, found = written(of_columns(), topic)
-    monkeypatch.setattr(encoding.compiled, "ready", lambda: False)
+    monkeypatch.setattr(encoding.compiled, "ready", lambda _rows=None: False)
     assert (forms, found) == (["spans"], written(of_columns(), topic)[1])
 
 
