@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from streams.batch import Batch
 from streams.graph.nodes import AggregateNode, NamedAggregates
-from streams.kernels import compiled
 from streams.operators.aggregations.aggregate_results import AggregateResults, Closing
 from streams.operators.aggregations.changed_slots import ChangedSlots
 from streams.operators.aggregations.fold_states import FoldStates, RowStates
@@ -132,13 +131,7 @@ class AggregateOperator(Operator[AggregateNode]):
         """
         groups, deleted = self._kept.groups, self._kept.deleted
         if results is None or not (self._emit == "update" or deleted or holds(results, NoneType)):
-            if compiled.ready():
-                from streams.kernels.compiled.window_pairs import touch
-
-                touch(slots, rows, len(rows), np.ascontiguousarray(times), groups.timestamps, groups.dirty)
-            else:
-                groups.dirty[slots] = True
-                np.maximum.at(groups.timestamps, slots, times[rows])
+            groups.touch(slots, rows, times)
             return None
         groups.dirty[slots] = True
         found: list[int] = []

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streams.kernels.compiled import group_slots
+from streams.kernels.compiled import group_slots, window_pairs
 from streams.kernels.compiled.key_table import KeyTable
 from streams.operators.aggregations.groups import Groups
 from streams.spans import Spans
@@ -90,6 +90,9 @@ class GroupTable:
         """There are groups of windows with these starts. Most follow one of the same."""
         self._starts.update(starts[np.flatnonzero(np.diff(starts))].tolist())
         self._starts.add(int(starts[-1]))
+
+    def touch(self, slots: Slots, rows: Slots, times: Int64Array) -> None:
+        window_pairs.touch(slots, rows, len(rows), np.ascontiguousarray(times), self.timestamps, self.dirty)
 
     def holds(self, start: int, key: bytes) -> bool:
         return self._find(start, [key])[0] != group_slots.EMPTY

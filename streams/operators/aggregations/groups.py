@@ -132,6 +132,11 @@ class Groups:
         self._used += more
         return given
 
+    def touch(self, slots: Slots, rows: Slots, times: Int64Array) -> None:
+        """Records `rows[i]` were folded into `slots[i]`: they are changed, and get the largest of their times."""
+        self.dirty[slots] = True
+        np.maximum.at(self.timestamps, slots, times[rows])
+
     def holds(self, start: int, key: bytes) -> bool:
         """Whether the group has a slot."""
         return key in self._windows.get(start, ())

@@ -104,7 +104,7 @@ class SourceOperator(Operator[SourceNode]):
     def _typed(self, raw: Batch) -> list[Segment]:
         if not len(raw):
             return []
-        has_ascii_keys = len(raw) >= compiled.MANY_ROWS and compiled.ready() and self._has_ascii_keys(raw)
+        has_ascii_keys = compiled.ready(len(raw)) and self._has_ascii_keys(raw)
         if self._parser is not None and has_ascii_keys:
             return self._parsed(raw, self._parser)
         key_bytes = None if has_ascii_keys else raw.key_bytes or []
