@@ -104,6 +104,8 @@ async def _watch(transport: Transport, kafka: Kafka, supervisor: int) -> dict[st
         committed = await transport.committed("windowed", ends)
         done = sum(at.offset for at in committed.values() if at is not None)
         now, pids = time.monotonic(), processes(supervisor)
+        if began is None and done >= total:
+            raise FailedRunError("the workers were done at the first look: give them more records (--n)")
         if began is None and done >= BEGIN_SHARE * total:
             kafka.begin()
             began = now, sum(map(cpu_s, pids)), done
