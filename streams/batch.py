@@ -239,7 +239,7 @@ class Batch:
 
     def with_own_headers(self) -> Batch:
         """The same records in a batch whose headers may be set: `set_headers`."""
-        made = self._with(self._keys, self._values)
+        made = self.with_faces(self._keys, self._values)
         made.olds, made._headers_before, made._owns_headers = self.olds, self.headers, True
         made.headers = None if self.headers is None else list(self.headers)
         return made
@@ -298,22 +298,22 @@ class Batch:
 
     def with_values(self, values: list[Any], value_type: Any = None) -> Batch:
         """The same records with other values, one for each."""
-        return self._with(self._keys, Values(len(self), values, value_type))
+        return self.with_faces(self._keys, Values(len(self), values, value_type))
 
     def with_columns(self, columns: dict[str, Column], value_type: Any, present: BoolArray | None = None) -> Batch:
         """The same records with other values: columns of all fields of `value_type`, and which records have a value
         (None: all). Rows are made of them when somebody asks, as the class would be called: what its `__post_init__`
         does is done to them already, or nothing.
         """
-        return self._with(self._keys, Values(len(self), None, value_type, columns=columns, present=present))
+        return self.with_faces(self._keys, Values(len(self), None, value_type, columns=columns, present=present))
 
     def with_keys(self, keys: list[Any], key_bytes: list[bytes | None] | None = None) -> Batch:
         """The same records with other keys, one for each; values are kept."""
-        return self._with(Keys(len(self), keys, key_bytes, self._keys.decode), self._values)
+        return self.with_faces(Keys(len(self), keys, key_bytes, self._keys.decode), self._values)
 
     def with_olds(self, olds: list[Any] | None) -> Batch:
         """The same changes of a table with what each replaces."""
-        made = self._with(self._keys, self._values)
+        made = self.with_faces(self._keys, self._values)
         made.olds = olds
         return made
 
@@ -329,8 +329,8 @@ class Batch:
         made.no_ops = no_ops if no_ops is not None and no_ops.any() else None
         return made
 
-    def _with(self, keys: Keys, values: Values) -> Batch:
-        """The same records with these; what each replaces (`olds`) is not kept."""
+    def with_faces(self, keys: Keys, values: Values) -> Batch:
+        """The same records with these keys and values; what each replaces (`olds`) is not kept."""
         return Batch(
             offsets=self.offsets,
             timestamps=self.timestamps,

@@ -15,6 +15,7 @@ import numpy as np
 from broker_embedded import records
 from streams.batch import Batch
 from streams.errors import DecodeError, user_line
+from streams.faces import Keys, Values
 from streams.graph.nodes import SourceNode
 from streams.kernels import compiled
 from streams.kernels.compiled import record_columns
@@ -115,19 +116,9 @@ class SourceOperator(Operator[SourceNode]):
         keys, bad_keys = (
             (None, []) if key_bytes is None or self._is_plain_text(key_bytes) else self._keys.decode_many(key_bytes)
         )
-        batch = Batch(
-            offsets=raw.offsets,
-            timestamps=raw.timestamps,
-            keys=keys,
-            key_bytes=key_bytes,
-            key_spans=raw.key_spans if key_bytes is None else None,
-            decode_keys=self._keys.decode_each,
-            values=values,
-            headers=raw.headers,
-            topic=raw.topic,
-            partition=raw.partition,
-            value_type=raw.value_type,
-            origin=raw.origin,
+        spans = raw.key_spans if key_bytes is None else None
+        batch = raw.with_faces(
+            Keys(len(raw), keys, key_bytes, self._keys.decode_each, spans), Values(len(raw), values, raw.value_type)
         )
         return self._around(batch, _decode_errors("value", bad) | _decode_errors("key", bad_keys))
 
@@ -135,20 +126,9 @@ class SourceOperator(Operator[SourceNode]):
         """With the columns that are asked for; keys and values are decoded when somebody wants them."""
         assert raw.value_spans is not None
         columns, bad = parser.parse(raw.value_spans)
-        batch = Batch(
-            offsets=raw.offsets,
-            timestamps=raw.timestamps,
-            key_spans=raw.key_spans,
-            decode_keys=self._keys.decode_each,
-            value_spans=raw.value_spans,
-            decode_values=self._values.decode_each,
-            columns=columns,
-            headers=raw.headers,
-            topic=raw.topic,
-            partition=raw.partition,
-            value_type=raw.value_type,
-            origin=raw.origin,
-        )
+        keys = Keys(len(raw), decode=self._keys.decode_each, spans=raw.key_spans)
+        values = Values(len(raw), None, raw.value_type, self._values.decode_each, raw.value_spans, columns)
+        batch = raw.with_faces(keys, values)
         return self._around(batch, _decode_errors("value", bad))
 
     def _has_ascii_keys(self, raw: Batch) -> bool:
