@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.columns import Column, column_from_rows
-from streams.serde.json_fields import OTHER, kind_of, scalar, why_not
+from streams.kernels.compiled.json_kinds import DONE, LEFT, MISSING, NULL, OTHER, PRESENT
+from streams.serde.json_fields import kind_of, scalar, why_not
 from streams.spans import Spans
 from streams.text_column import TextColumn
 from streams.timestamps import arms
 
-_MISSING, _PRESENT, _NULL = 0, 1, 2
 _Array = npt.NDArray[Any]
 
 
@@ -76,8 +76,7 @@ class JsonColumns:
         integers, floats = np.empty((columns, rows), np.int64), np.empty((columns, rows))
         texts = np.empty((2, columns, rows), np.int64)
         left = np.empty(rows, np.uint8)
-        buffer = np.frombuffer(values.buffer, np.uint8)
-        starts, stops = np.ascontiguousarray(values.starts), np.ascontiguousarray(values.stops)
+        buffer, starts, stops = values.arrays()
         count = parse(buffer, len(buffer), starts, stops, rows, *self._layout, states, integers, floats, *texts, left)
         found: dict[str, Column] = {}
         for at, (name, place, dtype) in enumerate(zip(self._wanted, self._places, self._dtypes, strict=True)):
@@ -88,30 +87,30 @@ class JsonColumns:
                 numbers = integers[at] if dtype.kind in "ib" else floats[at]
                 found[name] = self._column(name, states[place], numbers, dtype, starts)
         for at, (place, decode) in enumerate(self._others, start=len(self._wanted)):
-            there = np.flatnonzero((states[place] == _PRESENT) & (left == 0))
+            there = np.flatnonzero((states[place] == PRESENT) & (left == DONE))
             others = Spans(values.buffer, texts[0, at, there], texts[1, at, there])
             wrong = [row for row, data in zip(there.tolist(), others.cut(), strict=True) if not _decodes(decode, data)]
-            left[wrong] = 1
+            left[wrong] = LEFT
             count += len(wrong)
         return Parsed(found, []) if not count else self._with_left(found, np.flatnonzero(left), values)
 
     def _text(self, name: str, states: _Array, texts: Spans, rows: _Array) -> TextColumn:
-        absent = states != _PRESENT
+        absent = states != PRESENT
         if absent.any():
             texts = Spans(texts.buffer, np.where(absent, -1, texts.starts), np.where(absent, -1, texts.stops))
         default, column = self._defaults[name], TextColumn(texts)
-        missing = np.flatnonzero((states == _MISSING) & rows)
+        missing = np.flatnonzero((states == MISSING) & rows)
         if isinstance(default, str) and len(missing):
             return column.with_texts(missing, [default] * len(missing))
         return column
 
     def _column(self, name: str, states: _Array, values: _Array, dtype: np.dtype[Any], starts: _Array) -> Column:
         values, default = values.astype(dtype, copy=False), self._defaults[name]
-        missing = (states == _MISSING) & (starts >= 0)
+        missing = (states == MISSING) & (starts >= 0)
         if default is not None and default is not msgspec.NODEFAULT and missing.any():
             values, states = values.astype(dtype if _fits(default, dtype) else object), states.copy()
-            values[missing], states[missing] = default, _PRESENT
-        valid = (states != _MISSING) & (states != _NULL)
+            values[missing], states[missing] = default, PRESENT
+        valid = (states != MISSING) & (states != NULL)
         return Column(values, None if valid.all() else valid)
 
     def _with_left(self, columns: dict[str, Column], left: _Array, values: Spans) -> Parsed:

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
+from streams.kernels.compiled.json_kinds import BOOL, FLOAT, INT, OTHER, TEXT, TIMESTAMP
 from streams.timestamps import arms, has_own_post_init, is_timestamp
 
-_KINDS: dict[Any, int] = {int: 1, float: 2, bool: 3, str: 4}
-_TIMESTAMP, OTHER = 5, 6
+_KINDS: dict[Any, int] = {int: INT, float: FLOAT, bool: BOOL, str: TEXT}
 _EMPTY = (list, dict, set, frozenset, bytearray)
 
 
@@ -64,11 +64,11 @@ def why_not_written(record: Any) -> str | None:
 
 
 def kind_of(declared: Any) -> int:
-    """The parser's number for the type of a field (`streams.kernels.compiled.json_values`)."""
+    """The parser's number for the type of a field (`streams.kernels.compiled.json_kinds`)."""
     found = scalar(declared)
     if found is None:
         return OTHER
-    return _TIMESTAMP if is_timestamp(declared) else _KINDS[found]
+    return TIMESTAMP if is_timestamp(declared) else _KINDS[found]
 
 
 def scalar(kind: Any) -> type | None:

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.columns import Column
+from streams.kernels.compiled.json_kinds import BOOL, FLOAT, INT, JSON, TEXT
 from streams.serde.json_fields import why_not_written
 from streams.spans import Spans
 from streams.text_column import TextColumn
 
 _Array = npt.NDArray[Any]
-_INT, _FLOAT, _BOOL, _TEXT, _JSON = 1, 2, 3, 4, 5  # as in `kernels.compiled.json_texts`
-_KINDS = {np.dtype(np.int64): _INT, np.dtype(np.float64): _FLOAT, np.dtype(np.bool_): _BOOL}
+_KINDS = {np.dtype(np.int64): INT, np.dtype(np.float64): FLOAT, np.dtype(np.bool_): BOOL}
 _NUMBER_BYTES = 12
 """What a number may take; where it takes more the writer asks for more room."""
 
@@ -79,7 +79,7 @@ class _Parts:
         valid: list[_Array] = []
         for column in columns:
             kind, values = _form(column)
-            own: list[Any] = {_INT: integers, _BOOL: integers, _FLOAT: floats}.get(kind, texts)
+            own: list[Any] = {INT: integers, BOOL: integers, FLOAT: floats}.get(kind, texts)
             kinds.append(kind)
             places.append(len(own))
             own.append(values)
@@ -121,11 +121,11 @@ def _stacked(columns: list[_Array], rows: int, dtype: Any = np.int64) -> _Array:
 def _form(column: Column) -> tuple[int, Any]:
     """What a column is written as: its kind, and an array or spans."""
     if isinstance(column, TextColumn):
-        return _TEXT, column.spans
+        return TEXT, column.spans
     kind = _KINDS.get(column.values.dtype)
     if kind is not None:
         return kind, column.values
     values = column.to_list()
     if {*map(type, values)} <= {str, NoneType}:
-        return _TEXT, Spans.of([(value or "").encode() for value in values])
-    return _JSON, Spans.of(list(map(msgspec.json.encode, values)))
+        return TEXT, Spans.of([(value or "").encode() for value in values])
+    return JSON, Spans.of(list(map(msgspec.json.encode, values)))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from streams.kernels.compiled.decimals import shortest
+from streams.kernels.compiled.json_kinds import FLOAT, INT, JSON, TEXT
 from streams.kernels.compiled.native import inner, native
-
-INT, FLOAT, BOOL, TEXT, JSON = 1, 2, 3, 4, 5
-"""What a column holds: `TEXT` is written with quotes and escapes, `JSON` as it is."""
 
 _NUMBER_BYTES_MAX = 25
 _ESCAPED_BYTES = 6

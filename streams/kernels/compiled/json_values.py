@@ -12,19 +12,22 @@ from __future__ import annotations
 import numpy as np
 
 from streams.kernels.compiled.iso_times import iso_ms
+from streams.kernels.compiled.json_kinds import (
+    BOOL,
+    DONE,
+    FLOAT,
+    LEFT,
+    MISSING,
+    NULL,
+    OTHER,
+    PRESENT,
+    TEXT,
+    TIMESTAMP,
+)
 from streams.kernels.compiled.json_numbers import INTEGER, NO_NUMBER, number_at
 from streams.kernels.compiled.json_scan import is_utf8, space, text_end, value_end, word_end
 from streams.kernels.compiled.native import inner, native
 from streams.kernels.compiled.vectors import eight
-
-INT, FLOAT, BOOL, TEXT, TIMESTAMP, OTHER = 1, 2, 3, 4, 5, 6
-"""What a field is declared as; a timestamp is milliseconds since 1970, or ISO-8601 text that says them. Of others it is
-found where they stand.
-"""
-MISSING, PRESENT, NULL = 0, 1, 2
-"""What a record has of a field."""
-DONE, LEFT = 0, 1
-"""Whether a row was parsed here."""
 
 _FEW = 8
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -220,7 +223,7 @@ def parse(  # type: ignore[no-untyped-def]
     """Parses `buffer[starts[row]:stops[row]]` of each row, a buffer of `size` bytes; the number of rows that were left.
 
     The declared fields: `names` one behind the other, each up to its `name_stops`, as `words` (those of up to
-    eight bytes as a number, the first byte lowest; 0 for longer ones), of `kinds` (`INT`, ...), those that
+    eight bytes as a number, the first byte lowest; 0 for longer ones), of `kinds` (`json_kinds`), those that
     may be null (`nullable`) or missing (`optional`), each with the number of its column, -1 for none. Filled in are
     `states` [fields, rows], zero before, then `integers`, `floats`, `text_starts` and `text_stops` [columns, rows], and
     `left` [rows]. A row that starts at -1 is null: it is done, and has no field.
