@@ -1,10 +1,12 @@
 """Keys by their bytes: a hash table with open addressing, whose keys stand one behind the other in an arena.
 
-Hashes only say where to look; keys are compared byte for byte.
+Hashes only say where to look; keys are compared byte for byte. Each table has secrets of its own, so that nobody can
+send keys that all go to one place.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -30,20 +32,26 @@ def _word(buffer, at):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _place(buffer, start, stop, mask):  # type: ignore[no-untyped-def]
-    """Eight bytes at a time, as FNV-1a does one, with the high bits folded in: they never come to the low ones."""
-    found = np.uint64(14695981039346656037)
+def _mixed(found, secret):  # type: ignore[no-untyped-def]
+    """Of a product alone the highest bit would be known: it changes with the highest bit of what is multiplied."""
+    turned = (found << np.uint64(32)) | (found >> np.uint64(32))
+    mixed = (found * np.uint64(0x9E3779B97F4A7C15)) ^ (turned * np.uint64(secret))
+    return mixed ^ (mixed >> np.uint64(32))
+
+
+@inner
+def _place(buffer, start, stop, mask, secrets):  # type: ignore[no-untyped-def]
+    """Eight bytes at a time, as FNV-1a does one."""
+    found, secret = np.uint64(secrets[0]), secrets[1]
     at = start
     while at + 8 <= stop:
-        found = (found ^ _word(buffer, at)) * np.uint64(0x9E3779B97F4A7C15)
-        found ^= found >> np.uint64(32)
+        found = _mixed(found ^ _word(buffer, at), secret)
         at += 8
     rest = np.uint64(stop - start)
     while at < stop:
         rest = (rest << np.uint64(8)) | np.uint64(buffer[at])
         at += 1
-    found = (found ^ rest) * np.uint64(0x9E3779B97F4A7C15)
-    return np.int64((found ^ (found >> np.uint64(32))) & np.uint64(mask))
+    return np.int64(_mixed(found ^ rest, secret) & np.uint64(mask))
 
 
 @inner
@@ -65,15 +73,16 @@ def _is_key(buffer, start, stop, arena, arena_start, arena_stop):  # type: ignor
 
 @native(
     buffer="bytes", starts="int64s", stops="int64s", first="count", rows="count",
-    places="int64s", mask="count", arena="bytes", room="count", bounds="int64s", known="int64s", codes="int64s",
+    places="int64s", mask="count", arena="bytes", room="count", bounds="int64s", secrets="uint64s",
+    known="int64s", codes="int64s",
 )  # fmt: skip
-def _encode(buffer, starts, stops, first, rows, places, mask, arena, room, bounds, known, codes):  # type: ignore[no-untyped-def]
+def _encode(buffer, starts, stops, first, rows, places, mask, arena, room, bounds, secrets, known, codes):  # type: ignore[no-untyped-def]
     """The code of each key from row `first` on into `codes`; those that are not there get the next codes. The row at
     which the table is too full to go on, or `rows`. `known` has the number of keys, `room` is that of the arena.
     """
     for row in range(first, rows):
         start, stop = starts[row], stops[row]
-        place = _place(buffer, start, stop, mask)
+        place = _place(buffer, start, stop, mask, secrets)
         code = places[place]
         while code != EMPTY and not _is_key(buffer, start, stop, arena, bounds[code], bounds[code + 1]):
             place = (place + 1) & mask
@@ -93,11 +102,11 @@ def _encode(buffer, starts, stops, first, rows, places, mask, arena, room, bound
     return rows
 
 
-@native(places="int64s", mask="count", arena="bytes", bounds="int64s", keys="count")
-def _place_all(places, mask, arena, bounds, keys):  # type: ignore[no-untyped-def]
+@native(places="int64s", mask="count", arena="bytes", room="count", bounds="int64s", secrets="uint64s", keys="count")
+def _place_all(places, mask, arena, room, bounds, secrets, keys):  # type: ignore[no-untyped-def]
     """Puts all keys into a table that is empty."""
     for code in range(keys):
-        place = _place(arena, bounds[code], bounds[code + 1], mask)
+        place = _place(arena, bounds[code], bounds[code + 1], mask, secrets)
         while places[place] != EMPTY:
             place = (place + 1) & mask
         places[place] = code
@@ -118,6 +127,7 @@ class KeyTable:
 
     def __init__(self) -> None:
         self._places = np.full(_FIRST_PLACES, EMPTY, np.int64)
+        self._secrets = np.frombuffer(os.urandom(16), np.uint64) | np.uint64(1)
         self._known = np.zeros(1, np.int64)
         self.arena = np.empty(_FIRST_BYTES, np.uint8)
         self.bounds = np.zeros(_FIRST_PLACES, np.int64)
@@ -131,10 +141,7 @@ class KeyTable:
         buffer, starts, stops = keys.arrays()
         done = 0
         while True:
-            places, mask, arena, bounds = self._table
-            done = _encode(
-                buffer, starts, stops, done, len(codes), places, mask, arena, len(arena), bounds, self._known, codes
-            )
+            done = _encode(buffer, starts, stops, done, len(codes), *self._table, self._known, codes)
             if done == len(codes):
                 return codes
             self._grow(int(stops[done] - starts[done]))
@@ -157,4 +164,4 @@ class KeyTable:
 
     @property
     def _table(self) -> tuple[Any, ...]:
-        return self._places, len(self._places) - 1, self.arena, self.bounds
+        return self._places, len(self._places) - 1, self.arena, len(self.arena), self.bounds, self._secrets

@@ -28,3 +28,12 @@ def test_a_table_grows() -> None:
         table.encode(Spans.of(different[at : at + 700]))
     assert [different[code] for code in table.encode(Spans.of(keys[::-1])).tolist()] == keys[::-1]
     assert len(table) == len(different) and table.key(17) == different[17]
+
+
+def test_where_keys_go_is_known_to_nobody(twins: None) -> None:
+    """Keys that all went to one place of one table would make each look for one as slow as a list's."""
+    keys = [b"%08d" % number for number in range(50)]
+    tables = [KeyTable(), KeyTable()]
+    codes = [table.encode(Spans.of(keys)).tolist() for table in tables]
+    assert codes[0] == codes[1] == list(range(50))
+    assert tables[0]._places.tolist() != tables[1]._places.tolist()
