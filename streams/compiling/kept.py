@@ -18,7 +18,10 @@ from pathlib import Path
 
 from streams.kernels import compiled
 
-_COMPILER = tuple(f"{compiled.__name__}.{name}" for name in ("native", "building", "images", "vectors", "instructions"))
+_COMPILER = (
+    *(f"{compiled.__name__}.{name}" for name in ("native", "vectors")),
+    *(f"{__package__}.{name}" for name in ("building", "images", "instructions")),
+)
 _IMPORT = re.compile(r"^from (streams\.kernels\.compiled\.\w+) import ", re.MULTILINE)
 _HASH_BYTES = hashlib.sha256().digest_size
 

@@ -26,7 +26,7 @@ def main(where: Path, modules: list[str]) -> None:
     with (where / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for module in kept.missing(where, modules):
-            from streams.kernels.compiled.building import build  # with numba: 60 MB that who only waits does not need
+            from streams.compiling.building import build  # with numba: 60 MB that who only waits does not need
 
             start = time.monotonic()
             kept.write(module, where, build(module, kept.called_by(module)))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streams.compiling import kept
+from streams.compiling.linking import link
 from streams.errors import StreamsError
 from streams.kernels import compiled
 
@@ -86,7 +87,7 @@ def _load(where: Path, modules: Iterable[str] = compiled.MODULES) -> None:
         if code is None:
             raise CompilingError(f"{kept.path_of(module, where)} is gone: `streams compile` makes it")
         objects[module] = code
-    compiled.link(objects)
+    link(objects)
 
 
 async def compile_missing(where: Path, modules: Iterable[str] = compiled.MODULES) -> Compiled:

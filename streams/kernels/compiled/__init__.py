@@ -1,13 +1,13 @@
 """Twins of hot loops, compiled by numba (extra `fast`): the same answers from bytes, without a Python object a record.
 
-A module here has functions that `native` is told of; its machine code is made by `building` in a process of its own,
-and kept on disk (`streams.compiling`). Whoever has a twin asks `ready` each time, and goes its other way until the code
-is loaded.
+A module here has functions that `native` is told of; their machine code is made in a process of its own, kept on disk,
+and loaded from there (`streams.compiling`). Whoever has a twin asks `ready` each time, and goes its other way until the
+code is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -65,11 +65,6 @@ def natives(module: str) -> list[Native]:
     return [one for one in vars(import_module(module)).values() if isinstance(one, Native) and one.__module__ == module]
 
 
-def link(objects: Mapping[str, bytes]) -> None:
-    """Loads the machine code of modules, by name."""
-    from streams.kernels.compiled.linking import addresses
-
-    found = [one for module in objects for one in natives(module)]
-    for one, address in zip(found, addresses(objects.values(), [one.symbol for one in found]), strict=True):
-        one.link(address)
-    _linked.update(objects)
+def linked(modules: Iterable[str]) -> None:
+    """The functions of these modules have their code (`streams.compiling.linking`)."""
+    _linked.update(modules)

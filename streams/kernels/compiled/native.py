@@ -4,8 +4,8 @@ numba checks an index of an array for being negative, and hands an array to a fu
 parser of `json_values` runs four times as fast. What is called here is trusted to stay within its arrays: there are no
 bounds.
 
-The functions are written down here and compiled elsewhere (`building`, in a process of its own): whoever only calls
-them does not import numba.
+The functions are written down here and compiled elsewhere (`streams.compiling`, in a process of its own): whoever only
+calls them does not import numba.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Many bytes at once, for compiled functions: what is said here in Python is a few instructions there (`instructions`).
+"""Many bytes at once, for compiled functions: what is said here in Python is a few instructions there
+(`streams.compiling.instructions`).
 
 Who calls them sees to it that `WIDTH` bytes from `at` on can be read.
 """
@@ -11,7 +12,7 @@ WIDTH = 32
 
 
 def instruction(function: Any) -> Any:
-    """For functions that `instructions` has for compiled code."""
+    """For functions that `streams.compiling.instructions` has for compiled code."""
     function.is_instruction = True
     return function
 

@@ -12,8 +12,8 @@ pytest.importorskip("llvmlite", reason="the extra `fast`: pip install streams-en
 
 import llvmlite.binding as llvm
 
-from streams.kernels.compiled.images import image, is_image
-from streams.kernels.compiled.linking import addresses
+from streams.compiling.images import image, is_image
+from streams.compiling.linking import addresses
 
 PLAIN = """
     @table = internal constant [4 x i64] [i64 10, i64 20, i64 30, i64 40]

@@ -16,9 +16,9 @@ import llvmlite.binding as llvm
 import numba
 from numba import types
 
+from streams.compiling.images import image
+from streams.compiling.instructions import INSTRUCTIONS
 from streams.kernels.compiled import natives
-from streams.kernels.compiled.images import image
-from streams.kernels.compiled.instructions import INSTRUCTIONS
 from streams.kernels.compiled.native import NUMBERS, Native
 
 _TYPES = {

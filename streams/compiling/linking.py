@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from streams.kernels.compiled.images import is_image, placed
+from streams.compiling.images import is_image, placed
+from streams.kernels import compiled
 
 _kept: list[Any] = []
 """The code is there as long as its engine is."""
+
+
+def link(objects: Mapping[str, bytes]) -> None:
+    """Gives the functions of modules, by name, their machine code."""
+    found = [one for module in objects for one in compiled.natives(module)]
+    for one, address in zip(found, addresses(objects.values(), [one.symbol for one in found]), strict=True):
+        one.link(address)
+    compiled.linked(objects)
 
 
 def addresses(codes: Iterable[bytes], symbols: list[str]) -> list[int]:
