@@ -15,7 +15,7 @@ import numpy.typing as npt
 from benchmarks.plain import PlainEvent
 from benchmarks.workload import WINDOW_MS, Answer
 from streams.kernels.compiled.json_kinds import FLOAT, INT, PRESENT, TEXT
-from streams.kernels.compiled.json_values import parse
+from streams.kernels.compiled.json_parser import parse
 from streams.kernels.compiled.key_table import KeyTable
 from streams.kernels.compiled.native import inner, native
 from streams.spans import Spans

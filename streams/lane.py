@@ -163,7 +163,7 @@ def _batch(pieces: list[_Piece], codec: str) -> bytearray:
 
 
 def _of_spans(pieces: list[_Spanned], codec: str) -> bytearray:
-    from streams.kernels.compiled.record_batches import encode_records
+    from streams.kernels.compiled.record_writer import encode_records
 
     base = int(pieces[0].timestamps[0])
     last = max(int(piece.timestamps.max()) for piece in pieces)

@@ -17,7 +17,7 @@ from broker_embedded import records
 from streams.batch import Batch
 from streams.graph.nodes import SourceNode
 from streams.kernels import compiled
-from streams.kernels.compiled import record_columns
+from streams.kernels.compiled import record_reader
 from streams.models import timestamp_field
 from streams.operators.failures import Failures
 from streams.operators.sources.source import SourceOperator
@@ -58,7 +58,7 @@ def rereading(task: Task, topic: str) -> Rereading | None:
 
 def as_stored(data: Sequence[memoryview]) -> Rows:
     """The records of some batches as they stand."""
-    part = records.decode_many(data, record_columns.read if compiled.ready() else records.read_records)
+    part = records.decode_many(data, record_reader.read if compiled.ready() else records.read_records)
     return keyed((part.offsets, part.keys(), part.values(), part.timestamps.tolist()))
 
 

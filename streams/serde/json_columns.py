@@ -69,7 +69,7 @@ class JsonColumns:
 
     def parse(self, values: Spans) -> Parsed:
         """The columns of values; null ones have None in all."""
-        from streams.kernels.compiled.json_values import parse
+        from streams.kernels.compiled.json_parser import parse
 
         rows, columns = len(values.starts), len(self._wanted) + len(self._others)
         states = np.zeros((self._layout[-1], rows), np.uint8)

@@ -49,7 +49,7 @@ class JsonWriter:
 
     def write(self, columns: Sequence[Column], rows: int, present: npt.NDArray[np.bool_] | None = None) -> Spans:
         """The JSON of each row, null where it is not `present`. Raises as msgspec for what has no JSON."""
-        from streams.kernels.compiled.json_texts import write
+        from streams.kernels.compiled.json_writer import write
 
         parts = _Parts(columns, rows)
         starts, stops = np.zeros(rows, np.int64), np.empty(rows, np.int64)

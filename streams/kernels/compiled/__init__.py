@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _NAMES = (
     "folds",
     "group_slots",
-    "json_texts",
-    "json_values",
+    "json_parser",
+    "json_writer",
     "key_table",
     "msgpack",
     "partitioner",
-    "record_batches",
-    "record_columns",
+    "record_reader",
+    "record_writer",
     "texts",
     "window_pairs",
 )

@@ -1,7 +1,7 @@
 """Compiled functions over pointers, called with arrays.
 
 numba checks an index of an array for being negative, and hands an array to a function as seven words; over pointers the
-parser of `json_values` runs four times as fast. What is called here is trusted to stay within its arrays: there are no
+`json_parser` runs four times as fast. What is called here is trusted to stay within its arrays: there are no
 bounds.
 
 The functions are written down here and compiled elsewhere (`streams.compiling`, in a process of its own): whoever only

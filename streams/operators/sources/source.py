@@ -18,7 +18,7 @@ from streams.errors import DecodeError, user_line
 from streams.faces import Keys, Values
 from streams.graph.nodes import SourceNode
 from streams.kernels import compiled
-from streams.kernels.compiled import record_columns
+from streams.kernels.compiled import record_reader
 from streams.models import timestamp_field
 from streams.operators.base import Operator, TaskContext
 from streams.operators.keyless import is_data, untagged
@@ -71,7 +71,7 @@ class SourceOperator(Operator[SourceNode]):
 
     def decode(self, raw: Sequence[memoryview], partition: int, from_offset: int) -> list[Segment]:
         """The records of whole raw batches from `from_offset` on (a fetch may begin in the middle of a batch)."""
-        found = records.decode_many(raw, record_columns.read if compiled.ready() else records.read_records)
+        found = records.decode_many(raw, record_reader.read if compiled.ready() else records.read_records)
         headers = found.headers() if found.has_headers else None
         whole = Batch(
             offsets=found.offsets,

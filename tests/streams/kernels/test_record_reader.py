@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 pytest.importorskip("numba", reason="the extra `fast`: pip install streams-engine[fast]")
 
 from broker_embedded import records
-from streams.kernels.compiled import record_columns
+from streams.kernels.compiled import record_reader
 
 fields = st.none() | st.binary(max_size=3) | st.integers(60, 300).map(lambda size: b"x" * size)
 headers = st.lists(st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=3)), max_size=2)
@@ -46,7 +46,7 @@ def told(raw: list[bytearray], reader: records.Reader) -> object:
 @given(st.lists(batches(), min_size=1, max_size=3))
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_find_the_same(twins: None, raw: list[bytearray]) -> None:
-    assert told(raw, record_columns.read) == told(raw, records.read_records)
+    assert told(raw, record_reader.read) == told(raw, records.read_records)
 
 
 @given(batches(), st.data())
@@ -54,4 +54,4 @@ def test_both_find_the_same(twins: None, raw: list[bytearray]) -> None:
 def test_both_say_the_same_of_broken_ones(twins: None, raw: bytearray, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         raw[data.draw(st.integers(57, len(raw) - 1))] = data.draw(st.sampled_from([0, 1, 2, 127, 128, 255]))
-    assert told([raw], record_columns.read) == told([raw], records.read_records)
+    assert told([raw], record_reader.read) == told([raw], records.read_records)
