@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from streams.faces import BoolArray, Choice, ColumnArrays, DecodeEach, Keys, Values, WindowedSpans
+from streams.faces import BoolArray, Choice, ColumnArrays, Keys, Values, WindowedSpans
 
 if TYPE_CHECKING:
     from streams.columns import Column
@@ -81,14 +81,6 @@ class Batch:
         timestamps: Int64Array,
         keys: list[Any] | Keys | None = None,
         values: list[Any] | Values | None = None,
-        key_bytes: list[bytes | None] | None = None,
-        decode_keys: DecodeEach | None = None,
-        key_spans: Spans | None = None,
-        windowed: WindowedSpans | None = None,
-        value_spans: Spans | None = None,
-        decode_values: DecodeEach | None = None,
-        columns: dict[str, Column] | None = None,
-        present: BoolArray | None = None,
         headers: list[Headers] | None = None,
         olds: list[Any] | None = None,
         latest: BoolArray | None = None,
@@ -108,12 +100,8 @@ class Batch:
         self.latest = latest
         self.no_ops = no_ops
         self.origin = origin
-        self._keys = keys if isinstance(keys, Keys) else Keys(count, keys, key_bytes, decode_keys, key_spans, windowed)
-        self._values = (
-            values
-            if isinstance(values, Values)
-            else Values(count, values, value_type, decode_values, value_spans, columns, present)
-        )
+        self._keys = keys if isinstance(keys, Keys) else Keys(count, keys)
+        self._values = values if isinstance(values, Values) else Values(count, values, value_type)
         self._headers_before: list[Headers] | None = None
         self._owns_headers = False
 

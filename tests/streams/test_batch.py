@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import streams
 from streams.batch import Batch
 from streams.columns import Column
-from streams.faces import WindowedSpans
+from streams.faces import Keys, Values, WindowedSpans
 from streams.models import Record
 from streams.serde import JAVA_INT64, TEXT, key_serde_for
 from streams.spans import Spans
@@ -35,9 +35,7 @@ def made(rows: list[tuple[Any, Any, int]] = ROWS, *, lazy: bool = False, headers
     return Batch(
         offsets=np.arange(100, 100 + len(rows)),
         timestamps=np.array(times, np.int64),
-        keys=None if lazy else keys,
-        key_bytes=TEXT.encode_many(keys) if lazy else None,
-        decode_keys=TEXT.decode_each if lazy else None,
+        keys=Keys(len(rows), None, TEXT.encode_many(keys), TEXT.decode_each) if lazy else keys,
         values=values,
         headers=[[("n", b"%d" % n)] for n in range(len(rows))] if headers else None,
         topic="flights",
@@ -296,7 +294,8 @@ def test_where_there_is_no_value_the_row_is_none() -> None:
 
 def test_a_batch_of_some_columns_is_not_rowless() -> None:
     columns = {"total": Column(np.array([1.5]))}
-    batch = Batch(offsets=np.arange(1), timestamps=np.zeros(1, np.int64), columns=columns, value_type=Sum)
+    values = Values(1, kind=Sum, columns=columns)
+    batch = Batch(offsets=np.arange(1), timestamps=np.zeros(1, np.int64), values=values)
     assert not batch.rowless
     assert batch.values == [None]
 
@@ -306,8 +305,7 @@ def test_windowed_keys_are_made_when_somebody_asks() -> None:
     batch = Batch(
         offsets=np.arange(3),
         timestamps=np.zeros(3, np.int64),
-        windowed=keys,
-        decode_keys=key_serde_for(str).decode_each,
+        keys=Keys(3, decode=key_serde_for(str).decode_each, windowed=keys),
         values=[1, 2, 3],
     )
     made = [Windowed("aa", 0, 10), Windowed("b", 1, 11), Windowed("c", 2, 12)]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.batch import Batch, no_offsets
-from streams.faces import WindowedSpans
+from streams.faces import Keys, Values, WindowedSpans
 from streams.graph.nodes import AggregateNode
 from streams.operators.aggregations.groups import Slots
 from streams.operators.aggregations.kept_groups import KeptGroups
@@ -73,23 +73,20 @@ class AggregateResults:
         source: Batch | None,
     ) -> Batch:
         """Keys are in windows if there are any."""
-        window, keys = self._node.window, self._kept.groups.key_spans(slots)
-        windowed = None if window is None else self._windowed(slots)
+        spans, windowed = self._kept.groups.key_spans(slots), None
+        if self._node.window is not None:
+            windowed = WindowedSpans(spans, *self._bounds(slots))
         return Batch(
             offsets=offsets,
             timestamps=timestamps,
-            key_spans=keys if windowed is None else None,
-            windowed=None if windowed is None else WindowedSpans(keys, *windowed),
-            decode_keys=self._decode_keys,
-            values=values,
-            columns=columns,
+            keys=Keys(len(slots), None, None, self._decode_keys, spans if windowed is None else None, windowed),
+            values=Values(len(slots), values, self._node.store.value_type, columns=columns),
             topic="" if source is None else source.topic,
             partition=self._partition,
-            value_type=self._node.store.value_type,
             origin=None if source is None else source.origin,
         )
 
-    def _windowed(self, slots: Slots) -> tuple[Int64Array, Int64Array]:
+    def _bounds(self, slots: Slots) -> tuple[Int64Array, Int64Array]:
         """Start and end of each slot's window."""
         window, starts = self._node.window, self._kept.groups.starts[slots]
         if isinstance(window, HoppingWindow):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from streams.batch import Batch
-from streams.faces import WindowedSpans
+from streams.faces import Keys, Values, WindowedSpans
 from streams.graph.nodes import KeyedAggregateNode
 from streams.operators.aggregations.held_windows import Held
 from streams.operators.aggregations.state_form import form_of
@@ -70,17 +70,14 @@ class RowResults:
         rows = np.array([result.row for result in results], np.intp)
         states = [result.state for result in results]
         columns = self._form.columns(states)
+        values = self._form.results(states) if columns is None else None
         made = Batch(
             offsets=np.full(len(rows), -1) if source is None else np.where(rows < 0, -1, source.offsets[rows]),
             timestamps=np.array([result.timestamp for result in results], np.int64),
-            key_spans=keys if windowed is None else None,
-            windowed=windowed,
-            decode_keys=self._keys.decode_each,
-            values=self._form.results(states) if columns is None else None,
-            columns=columns,
+            keys=Keys(len(rows), None, None, self._keys.decode_each, keys if windowed is None else None, windowed),
+            values=Values(len(rows), values, self._node.store.value_type, columns=columns),
             topic="" if source is None else source.topic,
             partition=self._partition,
-            value_type=self._node.store.value_type,
             origin=None if source is None else source.origin,
         )
         if source is not None and source.headers is not None and self._with_headers:

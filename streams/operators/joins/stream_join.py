@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from streams.batch import Batch, no_offsets
+from streams.faces import Keys
 from streams.graph.nodes import StreamJoinNode
 from streams.operators.base import NO_TIME, PIECE_ROWS, Operator, TaskContext
 from streams.operators.calls import Calls, left_over
@@ -230,8 +231,7 @@ class _Results:
         return Batch(
             offsets=no_offsets(len(rows)) if cause is None else cause.offsets[rows],
             timestamps=np.array(self.times, np.int64),
-            key_bytes=self.keys,
-            decode_keys=decode_keys,
+            keys=Keys(len(rows), None, self.keys, decode_keys),
             headers=None if headers is None else [headers[row] for row in self.rows],
             topic="" if cause is None else cause.topic,
             partition=partition,

@@ -73,16 +73,15 @@ class SourceOperator(Operator[SourceNode]):
         """The records of whole raw batches from `from_offset` on (a fetch may begin in the middle of a batch)."""
         found = records.decode_many(raw, record_reader.read if compiled.ready() else records.read_records)
         headers = found.headers() if found.has_headers else None
+        count, values = len(found.offsets), Spans(found.buffer, found.value_start, found.value_stop)
         whole = Batch(
             offsets=found.offsets,
             timestamps=found.timestamps,
-            key_spans=Spans(found.buffer, found.key_start, found.key_stop),
-            value_spans=Spans(found.buffer, found.value_start, found.value_stop),
-            decode_values=_undecoded,
+            keys=Keys(count, spans=Spans(found.buffer, found.key_start, found.key_stop)),
+            values=Values(count, None, self.node.topic.value_type, _undecoded, values),
             headers=headers,  # type: ignore[arg-type]  # lists are invariant
             topic=self.node.topic.name,
             partition=partition,
-            value_type=self.node.topic.value_type,
             origin=Origin(self.node.topic.name, partition, [found]),
         )
         raw_records = whole[int(np.searchsorted(whole.offsets, from_offset)) :]

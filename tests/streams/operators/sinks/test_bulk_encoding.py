@@ -11,7 +11,7 @@ import streams
 from broker_embedded import records
 from streams.batch import Batch
 from streams.columns import Column, column_from_rows
-from streams.faces import WindowedSpans
+from streams.faces import Keys, Values, WindowedSpans
 from streams.graph.definitions import TopicDef
 from streams.operators import encoding
 from streams.operators.encoding import RecordEncoder
@@ -114,28 +114,29 @@ ROWS = [Sale("a", 1.5), Sale("b", None), Sale("c", 1e300)]
 WINDOWS = WindowedSpans(Spans.of([b"a", b'"', b"\xc3\xa9"]), np.array([0, 10, -5]), np.array([10, 20, 5]))
 
 
-def of_columns(**keys: Any) -> Batch:
+def of_columns(keys: Any = None) -> Batch:
     columns = {name: column_from_rows(ROWS, name, Sale) for name in Sale.__struct_fields__}
-    return Batch(offsets=np.arange(3), timestamps=np.arange(3), columns=columns, value_type=Sale, **keys)
+    values = Values(3, kind=Sale, columns=columns)
+    return Batch(offsets=np.arange(3), timestamps=np.arange(3), keys=keys, values=values)
 
 
 @pytest.mark.parametrize(
     ("key_type", "keys", "form"),
     [
-        (str, {"keys": ["x", None, "y"]}, "spans"),
-        (str, {"key_spans": WINDOWS.keys, "decode_keys": TEXT.decode_each}, "spans"),
-        (Windowed, {"windowed": WINDOWS, "decode_keys": TEXT.decode_each}, "spans"),
-        (Windowed[str], {"windowed": WINDOWS, "decode_keys": TEXT.decode_each}, "spans"),
-        (None, {"windowed": WINDOWS, "decode_keys": TEXT.decode_each}, "spans"),
-        (Windowed[int], {"windowed": WINDOWS, "decode_keys": TEXT.decode_each}, "rows"),
-        (tuple[str, int], {"keys": [("x", 1), ("y", 2), ("z", 3)]}, "spans"),
+        (str, ["x", None, "y"], "spans"),
+        (str, Keys(3, decode=TEXT.decode_each, spans=WINDOWS.keys), "spans"),
+        (Windowed, Keys(3, decode=TEXT.decode_each, windowed=WINDOWS), "spans"),
+        (Windowed[str], Keys(3, decode=TEXT.decode_each, windowed=WINDOWS), "spans"),
+        (None, Keys(3, decode=TEXT.decode_each, windowed=WINDOWS), "spans"),
+        (Windowed[int], Keys(3, decode=TEXT.decode_each, windowed=WINDOWS), "rows"),
+        (tuple[str, int], [("x", 1), ("y", 2), ("z", 3)], "spans"),
     ],
 )
-def test_keys_of_any_form(twins: None, monkeypatch: Any, key_type: Any, keys: dict[str, Any], form: str) -> None:
+def test_keys_of_any_form(twins: None, monkeypatch: Any, key_type: Any, keys: Any, form: str) -> None:
     topic = TopicDef(name="out", key_type=key_type, value_type=Sale)
-    forms, found = written(of_columns(**keys), topic)
+    forms, found = written(of_columns(keys), topic)
     monkeypatch.setattr(encoding.compiled, "ready", lambda _rows=None: False)
-    assert (forms, found) == ([form], written(of_columns(**keys), topic)[1])
+    assert (forms, found) == ([form], written(of_columns(keys), topic)[1])
 
 
 def test_a_topic_without_a_class_takes_columns_of_any(twins: None, monkeypatch: Any) -> None:
@@ -157,7 +158,7 @@ def test_text_without_utf8_is_told_by_rows(twins: None) -> None:
         "amount": Column(np.ones(1)),
         "pieces": Column(np.ones(1)),
     }
-    batch = Batch(offsets=np.arange(1), timestamps=np.arange(1), columns=columns, value_type=Sale)
+    batch = Batch(offsets=np.arange(1), timestamps=np.arange(1), values=Values(1, kind=Sale, columns=columns))
     from streams.operators.column_encoding import ColumnEncoder
 
     encoder = ColumnEncoder.for_topic(TopicDef(name="out", value_type=Sale))
