@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from streams.faces import BoolArray, Choice, ColumnArrays, Keys, Values, WindowedSpans
+from streams.arrays import BoolArray, Int64Array
+from streams.faces import Choice, ColumnArrays, Keys, Values, WindowedSpans
 
 if TYPE_CHECKING:
     from streams.columns import Column
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from streams.serde import Serde
     from streams.spans import Spans
 
-Int64Array = npt.NDArray[np.int64]
 Headers = Sequence[tuple[str, bytes | None]]
 
 

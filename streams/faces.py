@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from streams.arrays import BoolArray, Int64Array
 from streams.columns import Column, column_from_rows
 
 if TYPE_CHECKING:
     from streams.spans import Spans
 
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 DecodeEach = Callable[[list[bytes | None]], list[Any]]
 
 

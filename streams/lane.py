@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from broker_embedded import records
-from streams.batch import Headers, Int64Array
+from streams.arrays import Int64Array
+from streams.batch import Headers
 from streams.kernels import compiled
 from streams.spans import Spans
 

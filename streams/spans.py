@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker_embedded.records.fields import cut
-
-Int64Array = npt.NDArray[np.int64]
+from streams.arrays import Int64Array
 
 
 class Spans(NamedTuple):

@@ -74,7 +74,7 @@ class TextColumn(Column):
             return self.spans
         from streams.kernels.compiled.texts import gather
 
-        starts, stops = map(np.ascontiguousarray, self.spans[1:])
+        buffer, starts, stops = self.spans.arrays()
         out, bounds = np.empty(int((stops - starts).sum()), np.uint8), np.empty((2, len(starts)), np.int64)
-        gather(np.frombuffer(self.spans.buffer, np.uint8), starts, stops, len(starts), out, *bounds)
+        gather(buffer, starts, stops, len(starts), out, *bounds)
         return Spans(out.tobytes(), *bounds)

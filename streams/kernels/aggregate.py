@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams.arrays import Slots
 from streams.columns import Column
 from streams.errors import NeedsRows
 from streams.kernels.msgpack import ZERO, Item, Layout, array_of
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
-Slots = npt.NDArray[np.intp]
 
 _EXACT = 2**53
 """Ints up to this are floats as well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Int64Array = npt.NDArray[np.int64]
+from streams.arrays import Int64Array
 
 _DENSE_FACTOR = 8
 """Up to this many possible ids for each row a table of all ids is cheaper than sorting: 5 ns against 60 to 100 ns a

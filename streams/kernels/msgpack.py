@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from streams.arrays import Int64Array
 from streams.kernels import compiled
 from streams.spans import Spans
 
-Int64Array = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 NIL = 0xC0

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Int64Array = npt.NDArray[np.int64]
+from streams.arrays import Int64Array
+
 Bools = npt.NDArray[np.bool_]
 
 

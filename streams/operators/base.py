@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from streams.batch import Batch, Int64Array
+from streams.arrays import Int64Array
+from streams.batch import Batch
 from streams.graph.nodes import Emit, Node
 
 if TYPE_CHECKING:

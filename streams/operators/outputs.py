@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streams.batch import Headers, Int64Array
+from streams.arrays import Int64Array
+from streams.batch import Headers
 from streams.kernels import compiled
 from streams.lane import Lane
 from streams.partitioner import partitions_for

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
 
-from streams.batch import Int64Array
+from streams.arrays import Int64Array
 from streams.durations import format_ms
 from streams.errors import ConfigError
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import cast
 
 from state.api import Changelog, Column, Times
+from streams.arrays import Int64Array
 from streams.operators.outputs import Outputs
-from streams.spans import Int64Array, Spans
+from streams.spans import Spans
 
 
 def changelog_writer(outputs: Outputs, topics: Mapping[str, str], partition: int) -> Changelog:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import deque
 from itertools import count as counted
 
-from streams.batch import Batch, Int64Array
+from streams.arrays import Int64Array
+from streams.batch import Batch
 from streams.operators.base import NO_TIME
 from streams.operators.sources.source import Marker, Segment, SourceOperator, Undecodable
 from streams.transport.committed import read_committed

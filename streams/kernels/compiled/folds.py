@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from streams.arrays import Slots
 from streams.columns import Column
-from streams.kernels.aggregate import Arrays, Kernel, Slots
+from streams.kernels.aggregate import Arrays, Kernel
 from streams.kernels.compiled.native import inner, native
 
 _PAIRS = {"slots": "int64s", "rows": "int64s", "pairs": "count", "valid": "bytes", "nulls": "count"}

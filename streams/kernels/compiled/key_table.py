@@ -10,12 +10,10 @@ import os
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from streams.arrays import Int64Array
 from streams.kernels.compiled.native import inner, native
 from streams.spans import Spans
-
-Int64Array = npt.NDArray[np.int64]
 
 _FIRST_PLACES = 1 << 12
 _FIRST_BYTES = 1 << 16

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from streams.arrays import Int64Array
 from streams.kernels.compiled.native import inner, native
 from streams.spans import Spans
-
-Int64Array = npt.NDArray[np.int64]
 
 _M, _SEED, _POSITIVE = np.uint32(0x5BD1E995), np.uint32(0x9747B28C), np.uint32(0x7FFFFFFF)
 

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.agent_feed import Piece
-from streams.batch import Batch, Int64Array
+from streams.arrays import Int64Array
+from streams.batch import Batch
 from streams.errors import RecordError, StreamsError, UserCodeError
 from streams.graph.nodes import AgentNode
 from streams.operators.agents.agent_run import AgentRun, Yielded

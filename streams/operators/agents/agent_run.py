@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from streams.agent_feed import Feed, Piece
 from streams.agent_stream import Stream
-from streams.batch import Batch, Int64Array
+from streams.arrays import Int64Array
+from streams.batch import Batch
 from streams.errors import RecordError, StreamsError
 from streams.graph.nodes import AgentNode
 from streams.operators.agents.table_front import fronts_for

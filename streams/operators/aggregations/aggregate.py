@@ -13,22 +13,19 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from streams.arrays import Int64Array, Slots
 from streams.batch import Batch
 from streams.graph.nodes import AggregateNode, NamedAggregates
 from streams.operators.aggregations.aggregate_results import AggregateResults, Closing
 from streams.operators.aggregations.changed_slots import ChangedSlots
 from streams.operators.aggregations.fold_states import FoldStates, RowStates
-from streams.operators.aggregations.groups import Slots
 from streams.operators.aggregations.kept_groups import ONE_WINDOW, KeptGroups, in_pieces
 from streams.operators.aggregations.open_windows import assign, closing_rows
 from streams.operators.base import NO_TIME, Found, Operator, TaskContext
 from streams.operators.calls import FAILED, Failed, holds
 from streams.operators.drops import with_key_and_value
 from streams.windows import SessionWindow, SlidingWindow
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class AggregateOperator(Operator[AggregateNode]):

@@ -7,17 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from streams.arrays import Int64Array, Slots
 from streams.batch import Batch, no_offsets
 from streams.faces import Keys, Values, WindowedSpans
 from streams.graph.nodes import AggregateNode
-from streams.operators.aggregations.groups import Slots
 from streams.operators.aggregations.kept_groups import KeptGroups
 from streams.serde import key_serde_for
 from streams.windows import HoppingWindow
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class Closing:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from streams.arrays import Slots
 from streams.kernels import compiled
-from streams.operators.aggregations.groups import Slots
 
 
 class ChangedSlots:

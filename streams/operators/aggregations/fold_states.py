@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from streams.arrays import Slots
 from streams.batch import Batch
 from streams.columns import Column
 from streams.graph.nodes import AggregateNode, NamedAggregates
@@ -23,7 +21,6 @@ from streams.operators.failures import TryAgain
 from streams.operators.row_context import RowContext
 from streams.spans import Spans
 
-Slots = npt.NDArray[np.intp]
 Finish = Callable[[list[Any] | None], Batch | None]
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from streams.arrays import Int64Array, Slots
 from streams.kernels.compiled import group_slots, window_pairs
 from streams.kernels.compiled.key_table import KeyTable
 from streams.operators.aggregations.groups import Groups
 from streams.spans import Spans
-
-Int64Array = npt.NDArray[np.int64]
-Slots = npt.NDArray[np.intp]
 
 _FIRST_CAPACITY = 1024
 _NOBODY = -1

@@ -10,14 +10,11 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
 from state.keys import time_prefix
+from streams.arrays import Int64Array, Slots
 from streams.kernels.grouping import group_rows
 from streams.spans import CutSpans, Spans
-
-Int64Array = npt.NDArray[np.int64]
-Slots = npt.NDArray[np.intp]
 
 _FIRST_CAPACITY = 1024
 _UNKNOWN = 1 << 40

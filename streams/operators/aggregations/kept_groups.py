@@ -12,21 +12,19 @@ from functools import partial
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
 from state.api import Stamped
+from streams.arrays import Int64Array, Slots
 from streams.batch import Batch
 from streams.graph.nodes import AggregateNode
 from streams.kernels import compiled
 from streams.operators.aggregations.fold_states import FoldStates
 from streams.operators.aggregations.group_table import GroupTable
-from streams.operators.aggregations.groups import Groups, Slots
+from streams.operators.aggregations.groups import Groups
 from streams.operators.aggregations.state_form import read_state
 from streams.operators.base import PIECE_ROWS, TaskContext
 from streams.serde import key_serde_for
 from streams.spans import CutSpans, Spans
-
-Int64Array = npt.NDArray[np.int64]
 
 GROUPS_IN_MEMORY_MAX = 5_000_000
 """Groups kept in memory by one operator, however much memory there is; beyond it, or where the stores' memory has

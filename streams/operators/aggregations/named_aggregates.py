@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from streams.aggregates import Aggregate
+from streams.arrays import Slots
 from streams.batch import Batch
 from streams.columns import Column, column_from_values
 from streams.errors import NeedsRows
@@ -26,8 +26,6 @@ from streams.operators.aggregations.state_form import GroupForm
 from streams.operators.base import TaskContext
 from streams.operators.calls import FAILED, Calls
 from streams.spans import Spans
-
-Slots = npt.NDArray[np.intp]
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[Any]).decode

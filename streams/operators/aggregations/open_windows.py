@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from streams.arrays import Int64Array, Slots
 from streams.kernels import compiled
-from streams.operators.aggregations.groups import Slots
 from streams.operators.base import NO_TIME, TaskContext
 from streams.windows import AlignedWindow, HoppingWindow
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class Assigned(NamedTuple):

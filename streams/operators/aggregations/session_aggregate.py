@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from state.keys import TIME_MAX, session_key
-from streams.batch import Batch, Int64Array
+from streams.arrays import Int64Array
+from streams.batch import Batch
 from streams.graph.nodes import KeyedAggregateNode, NamedAggregates
 from streams.operators.aggregations.folding import own
 from streams.operators.aggregations.held_windows import Held, by_end

@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.aggregates import Aggregate
+from streams.arrays import Int64Array
 from streams.columns import Column
 from streams.kernels.sessions import cut_runs
 from streams.operators.aggregations.held_windows import Held
 from streams.operators.aggregations.slot_states import SlotStates
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class Times(NamedTuple):

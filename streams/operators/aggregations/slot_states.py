@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.aggregates import Aggregate
+from streams.arrays import Slots
 from streams.columns import Column, column_from_values
 from streams.errors import NeedsRows
 from streams.kernels import compiled
@@ -18,8 +19,6 @@ from streams.kernels.msgpack import Layout
 from streams.text_column import TextColumn
 
 _KINDS: dict[type, str] = {int: "i", float: "f", NoneType: ""}
-
-Slots = npt.NDArray[np.intp]
 
 
 class SlotStates:

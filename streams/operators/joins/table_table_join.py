@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from streams.batch import Batch, Int64Array
+from streams.arrays import Int64Array
+from streams.batch import Batch
 from streams.graph.nodes import TableTableJoinNode
 from streams.operators.base import UNKNOWN_TIME, Operator, TaskContext
 from streams.operators.calls import FAILED, LeftOutBefore

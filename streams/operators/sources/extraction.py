@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from streams.batch import Batch, Int64Array
+from streams.arrays import Int64Array
+from streams.batch import Batch
 from streams.errors import DecodeError
 from streams.graph.nodes import SourceNode
 from streams.operators.base import NO_TIME, TaskContext
