@@ -90,7 +90,7 @@ class PartitionQueue:
             return None
         if isinstance(segment, Marker | Undecodable):
             self._decoded.popleft()
-            self.consumed = segment.offset + 1
+            self._consume(segment.offset + 1)
             self._settle()
             return segment
         stop = min(self._at + count, len(segment))
@@ -102,15 +102,19 @@ class PartitionQueue:
         run = segment[self._at : stop]
         self.turn = next(_TURNS)
         self.stream_time = max(self.stream_time, int(run.timestamps.max()))
-        self.consumed = int(run.offsets[-1]) + 1
         self._at = stop
-        while self._beside and self._beside[0].offset < self.consumed:
-            self.source.reject(self._beside.popleft())
+        self._consume(int(run.offsets[-1]) + 1)
         if stop == len(segment):
             self._decoded.popleft()
             self._at = 0
             self._settle()
         return run
+
+    def _consume(self, upto: int) -> None:
+        """The next is from that offset on: what stood beside the records before it has had its turn."""
+        self.consumed = upto
+        while self._beside and self._beside[0].offset < upto:
+            self.source.reject(self._beside.popleft())
 
     def _settle(self) -> None:
         """When nothing is left, everything fetched was processed: control batches and aborted records at the end

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 import streams
+from broker_embedded import records
 from streams.errors import DecodeError, TopologyError, UserCodeError
 from streams.processing import SourceRecord
 from streams.testing.driver import Driver
+from streams.transport.contract import TopicPartition
 
 ROWS = [("a", 1, -1), ("a", 2, 50), ("a", 3, -1), ("a", 4, 20), ("a", 5, -7)]
 
@@ -39,6 +41,18 @@ def test_a_time_before_1970_goes_to_the_error_policy(rule: Any) -> None:
         run(rule)
     assert "test_extraction.py" in str(told.value)
     assert run(rule, on_error=streams.skip()) == ([(2, 50), (4, 20)], {("in-source", "skip"): 3})
+
+
+@pytest.mark.parametrize("values", [b"?15", b"?1?5", b"1?5?", b"??55", b"1?5?5?1"])
+def test_what_does_not_decode_has_its_turn_before_a_wrong_time_behind_it(values: bytes) -> None:
+    """`?` is no number, and 5 stands for a time before 1970."""
+    rows = [bytes([value]) for value in values]
+    with Driver(app_of("fail", on_error="dead-letter")) as driver:
+        times = [-1 if row == b"5" else 0 for row in rows]
+        driver.log.append(TopicPartition("in", 0), records.encode([b"a"] * len(rows), rows, times))
+        driver.pipe_many("in")
+        offsets = [int(dict(letter.headers)["error.offset"] or b"") for letter in driver.read("shop-dead-letter")]
+    assert offsets == [at for at, row in enumerate(rows) if row != b"1"]
 
 
 def test_left_out_and_counted() -> None:
