@@ -94,15 +94,12 @@ class SlotStates:
         """
         if compiled.ready() and self._objects is None and _has_some(inputs, rows) and self._fits(_kind(inputs)):
             return lambda: self._fold_compiled(slots, inputs, rows)
-        if rows is not None:
-            inputs = inputs[rows]
-        if inputs.valid is not None:
-            slots, inputs = slots[inputs.valid], Column(inputs.values[inputs.valid])
-        if not len(slots):
+        there, values = _present(slots, inputs, rows)
+        if not len(there):
             return lambda: None
-        if self._objects is None and self._fits(inputs.values.dtype.kind):
-            return lambda: self._fold_arrays(slots, inputs.values)
-        changed = self._folded_objects(slots, inputs.values)
+        if self._objects is None and self._fits(values.dtype.kind):
+            return lambda: self._fold_arrays(there, values)
+        changed = self._folded_objects(there, values)
         return lambda: self._put_objects(changed)
 
     def states(self, slots: Slots) -> list[Any]:
@@ -157,10 +154,7 @@ class SlotStates:
 
         assert self._kernel is not None
         if not fold(self._kernel, self._arrays, slots, rows, inputs):
-            present = inputs if rows is None else inputs[rows]
-            if present.valid is not None:
-                slots, present = slots[present.valid], Column(present.values[present.valid])
-            self._put_objects(self._folded_objects(slots, present.values))
+            self._put_objects(self._folded_objects(*_present(slots, inputs, rows)))
 
     def _folded_objects(self, slots: Slots, values: npt.NDArray[Any]) -> dict[int, Any]:
         states, fold = self._as_objects(), self._aggregate.fold
@@ -184,6 +178,15 @@ class SlotStates:
 def _kind(inputs: Column) -> str:
     """That of the column's dtype; no text is made for it."""
     return "O" if isinstance(inputs, TextColumn) else inputs.values.dtype.kind
+
+
+def _present(slots: Slots, inputs: Column, rows: Slots | None) -> tuple[Slots, npt.NDArray[Any]]:
+    """Slots and values of the pairs that have a value."""
+    if rows is not None:
+        inputs = inputs[rows]
+    if inputs.valid is None:
+        return slots, inputs.values
+    return slots[inputs.valid], inputs.values[inputs.valid]
 
 
 def _has_some(inputs: Column, rows: Slots | None) -> bool:
