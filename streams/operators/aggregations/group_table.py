@@ -13,7 +13,6 @@ from streams.operators.aggregations.groups import Groups
 from streams.spans import Spans
 
 _FIRST_CAPACITY = 1024
-_NOBODY = -1
 
 
 class GroupTable:
@@ -25,7 +24,7 @@ class GroupTable:
         self._free = np.arange(capacity, dtype=np.int64)[::-1].copy()
         self._free_slots = capacity
         self._starts: set[int] = set()
-        self.codes = np.full(capacity, _NOBODY, np.int64)
+        self.codes = np.full(capacity, group_slots.EMPTY, np.int64)
         self.starts = np.zeros(capacity, np.int64)
         self.timestamps = np.zeros(capacity, np.int64)
         self.dirty = np.zeros(capacity, np.bool_)
@@ -38,7 +37,7 @@ class GroupTable:
         made.codes[slots] = made._encode(groups.keys(slots))
         made.starts, made.timestamps, made.dirty = groups.starts, groups.timestamps, groups.dirty
         made._starts = set(groups.open_starts)
-        free = np.flatnonzero(made.codes == _NOBODY)[::-1]
+        free = np.flatnonzero(made.codes == group_slots.EMPTY)[::-1]
         made._free[: len(free)] = free
         made._free_slots = len(free)
         group_slots.place_all(slots, len(slots), *made._table, made.codes, made.starts)
@@ -111,10 +110,10 @@ class GroupTable:
         return Spans.between(keys.tobytes(), stops)
 
     def of_start(self, start: int) -> Slots:
-        return self._sorted(np.flatnonzero((self.starts == start) & (self.codes != _NOBODY)))
+        return self._sorted(np.flatnonzero((self.starts == start) & (self.codes != group_slots.EMPTY)))
 
     def slots(self) -> Slots:
-        return np.flatnonzero(self.codes != _NOBODY)
+        return np.flatnonzero(self.codes != group_slots.EMPTY)
 
     def dirty_slots(self) -> Slots:
         return self._sorted(np.flatnonzero(self.dirty))
@@ -126,7 +125,7 @@ class GroupTable:
 
     def drop_starts(self, upto: int) -> None:
         if any(start <= upto for start in self._starts):
-            self._drop(np.flatnonzero((self.starts <= upto) & (self.codes != _NOBODY)))
+            self._drop(np.flatnonzero((self.starts <= upto) & (self.codes != group_slots.EMPTY)))
             self._starts = {start for start in self._starts if start > upto}
 
     def _encode(self, keys: Spans | Sequence[bytes]) -> Int64Array:
@@ -155,7 +154,7 @@ class GroupTable:
         slots = self.slots()
         self._free = np.concatenate([np.arange(2 * capacity - 1, capacity - 1, -1), np.empty(capacity, np.int64)])
         self._free_slots = capacity
-        self.codes = np.concatenate([self.codes, np.full(capacity, _NOBODY, np.int64)])
+        self.codes = np.concatenate([self.codes, np.full(capacity, group_slots.EMPTY, np.int64)])
         for name in ("starts", "timestamps", "dirty"):
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.zeros_like(old)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pkgutil
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -99,6 +100,12 @@ def test_what_others_could_have_written_is_not_run(
     asyncio.run(get_ready(str(where)))
     assert "not used" in caplog.text and not compiled.ready()
     assert "others may have written" in status(load_settings("app", {"compiled_dir": str(where)}, environment={}))
+
+
+def test_a_worker_loads_every_module_that_has_compiled_functions() -> None:
+    """Other tests load what is called."""
+    names = {f"{compiled.__name__}.{found.name}" for found in pkgutil.iter_modules(compiled.__path__)}
+    assert {name for name in names if compiled.natives(name)} == set(compiled.MODULES)
 
 
 @needs_numba
