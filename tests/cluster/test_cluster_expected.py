@@ -14,6 +14,8 @@ from tests.cluster.chaos_app import PARTITIONS, app
 from tests.cluster.chaos_expected import OUTPUTS, Comparable, Row, differences, expected, found, is_through
 from tests.cluster.chaos_input import Record, closing, records
 
+pytestmark = pytest.mark.slow
+
 PARTS = 2
 SENT: list[Record] = [record for part in range(PARTS) for record in islice(records(1, part), 700)]
 LAST = [record for round in range(3) for record in closing(PARTS, round)]

@@ -48,6 +48,7 @@ def kill(kills: int, seed: int, new_life: NewLife, undisturbed: Undisturbed) -> 
         assert_nothing_wiped(life.runs)
 
 
+@pytest.mark.slow
 def test_kills(new_life: NewLife, undisturbed: Undisturbed) -> None:
     kill(2, 1, new_life, undisturbed)
 

@@ -27,7 +27,7 @@ def test_an_undisturbed_run_gives_what_plain_python_gives(undisturbed: Undisturb
     assert_equal(results(undisturbed.contents), recomputed(undisturbed.contents.topics), "the run", "plain Python")
 
 
-AT_ONCE = ("commit: end transaction", "commit: write a slice", "restore: write store")
+AT_ONCE = ("commit: end transaction", "commit: write a slice")
 """Those that the quick suite tries."""
 
 

@@ -36,6 +36,7 @@ def work(folder: Path, app: str, *options: str, **variables: str) -> list[dict[s
     return [json.loads(line) for line in call(folder, *command, **variables).splitlines()]
 
 
+@pytest.mark.slow  # and in CI by the command of the README
 def test_flights_are_all_counted_and_only_once(tmp_path: Path) -> None:
     first = work(tmp_path, "examples.flights:app")
     assert check_flights.differences(first) == []

@@ -54,15 +54,8 @@ def wait_for(audit: subprocess.Popen[str], emails: dict[str, int]) -> None:
     raise AssertionError("the auditor has ended")
 
 
-ORDERS = [
-    pytest.param(
-        order, id=" ".join(order), marks=pytest.mark.slow if order[2] != "users" or order[0] == "audit" else ()
-    )
-    for order in permutations(["users", "promotion", "audit"])
-]
-
-
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.slow
+@pytest.mark.parametrize("order", permutations(["users", "promotion", "audit"]), ids=" ".join)
 def test_any_order(order: tuple[str, ...], start: Start) -> None:
     running = {}
     for service in order:
