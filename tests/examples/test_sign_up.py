@@ -55,7 +55,7 @@ def wait_for(audit: subprocess.Popen[str], emails: dict[str, int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", permutations(["users", "promotion", "audit"]), ids=" ".join)
+@pytest.mark.parametrize("order", list(permutations(["users", "promotion", "audit"])), ids=" ".join)
 def test_any_order(order: tuple[str, ...], start: Start) -> None:
     running = {}
     for service in order:
