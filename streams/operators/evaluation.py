@@ -36,16 +36,7 @@ class Evaluation:
 
     def column(self, batch: Batch) -> Column | None:
         """The results as a column, or None when only rows give the exact answer."""
-        if (
-            self._expression is None
-            or isinstance(self._expression, Making)
-            or not hasattr(batch.value_type, "__struct_fields__")
-        ):
-            return None
-        try:
-            return self._expression.evaluate_columns({name: batch.column(name) for name in self._expression.fields})
-        except NeedsRows:
-            return None
+        return None if self._expression is None else column_of(self._expression, batch)
 
     def fields(self, batch: Batch) -> tuple[dict[str, Column], type] | None:
         """Of an expression that makes records, columns of their fields and their class; None when only rows give the
@@ -65,3 +56,13 @@ class Evaluation:
     def rows(self, batch: Batch, finish: Finish) -> Batch | None:
         """`finish(results)`, asked row by row."""
         return self._calls.run(batch, finish)
+
+
+def column_of(asked: Expression, batch: Batch) -> Column | None:
+    """An expression on the columns of a batch, or None when only rows give the exact answer."""
+    if isinstance(asked, Making) or not hasattr(batch.value_type, "__struct_fields__"):
+        return None
+    try:
+        return asked.evaluate_columns({name: batch.column(name) for name in asked.fields})
+    except NeedsRows:
+        return None

@@ -15,7 +15,6 @@ from streams.aggregates import Aggregate
 from streams.arrays import Slots
 from streams.batch import Batch
 from streams.columns import Column, column_from_values
-from streams.errors import NeedsRows
 from streams.expressions import Expression
 from streams.graph.functions import UserFunction
 from streams.graph.nodes import AggregateNode, NamedAggregates
@@ -25,6 +24,7 @@ from streams.operators.aggregations.slot_states import SlotStates
 from streams.operators.aggregations.state_form import GroupForm
 from streams.operators.base import TaskContext
 from streams.operators.calls import FAILED, Calls
+from streams.operators.evaluation import column_of
 from streams.spans import Spans
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -161,9 +161,4 @@ def input_column(part: Aggregate, batch: Batch) -> Column | None:
     """An aggregate's input as a column; None when it has to be read row by row."""
     if part.argument is None:
         return Column(np.ones(len(batch), np.bool_))
-    if not isinstance(part.argument, Expression) or not hasattr(batch.value_type, "__struct_fields__"):
-        return None
-    try:
-        return part.argument.evaluate_columns({name: batch.column(name) for name in part.argument.fields})
-    except NeedsRows:
-        return None
+    return column_of(part.argument, batch) if isinstance(part.argument, Expression) else None
