@@ -99,6 +99,25 @@ def _divided(app: Any, stream: Any) -> None:
     stream.map_values(bill).to(app.topic("out", key_type=str, value_type=Bill))
 
 
+def _called(app: Any, stream: Any) -> None:
+    def bill(sale: Sale) -> Bill:
+        return Bill(sale.product, sale.amount, 7 // sale.pieces, sale.note, sale.fee)
+
+    stream.map_values(bill).to(app.topic("out", key_type=str, value_type=Bill))
+
+
+def _asked(app: Any, stream: Any) -> None:
+    """By an agent, batch by batch, with a table."""
+    sums = app.Table("sums", key_type=str, value_type=float, default=float)
+
+    @app.agent(app.topics["sales"], tables=[sums], sink=[app.topic("out", key_type=str, value_type=float)])
+    async def add(events: Any) -> Any:
+        async for event in events.events():
+            if event.key is not None and event.value is not None:
+                sums[event.key] += event.value.fee + event.value.pieces
+                yield sums[event.key]
+
+
 def _joined(how: str) -> Callable[[Any, Any], None]:
     def build(app: Any, stream: Any) -> None:
         products = app.topic("products", key_type=str, value_type=Product).table(name="products")
@@ -125,6 +144,8 @@ PIPELINES: dict[str, Callable[[Any, Any], None]] = {
     "filtered": _filtered,
     "mapped": _mapped,
     "divided": _divided,
+    "called": _called,
+    "asked": _asked,
     "joined": _joined("join"),
     "left joined": _joined("left_join"),
     **{
