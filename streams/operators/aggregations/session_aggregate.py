@@ -25,7 +25,7 @@ from streams.operators.aggregations.named_aggregates import input_column
 from streams.operators.aggregations.row_aggregates import Effect, Record, RowAggregateOperator, Side
 from streams.operators.aggregations.row_results import Result
 from streams.operators.aggregations.session_columns import Cut, Times, cut, fold_runs
-from streams.operators.base import TaskContext
+from streams.operators.base import NO_TIME, TaskContext
 from streams.windows import SessionWindow
 
 
@@ -65,9 +65,10 @@ class SessionAggregateOperator(RowAggregateOperator):
         assert retention is not None
         observed = np.maximum(np.maximum.accumulate(timestamps), side.observed)
         closed = np.maximum(stream_times(observed) - self.grace_ms, side.closed_to)
-        # The record that is the latest so far is never late: its session ends with it.
-        put = np.maximum(np.concatenate([[self._put_time], observed[:-1]]), self._put_time)
-        gone = np.maximum(stream_times(put) - retention, self._gone_to)
+        # What comes behind what is closed is late, or goes into a session that ends later and was put before.
+        put = np.where(timestamps >= closed, timestamps, NO_TIME)
+        put = np.maximum.accumulate(np.concatenate([[self._put_time], put]))
+        gone = np.maximum(stream_times(put[:-1]) - retention, self._gone_to)
         gone[0] = self._gone_to
         return Times(observed, closed, put, gone)
 
@@ -113,7 +114,7 @@ class SessionAggregateOperator(RowAggregateOperator):
             self._fold_row(batch, row, record, lambda: self._go_on(side, batch, when, marks, odd_rows))
             odd_rows.popleft()
         self._mark_before(marks, len(batch))
-        self._put_time = int(max(when.put[-1], when.observed[-1]))
+        self._put_time = int(when.put[-1])
         self._close_runs(side, when, len(batch) - 1)
         self._move_on()
         return self._answer(batch)

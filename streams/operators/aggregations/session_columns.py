@@ -22,7 +22,7 @@ from streams.operators.aggregations.slot_states import SlotStates
 
 class Times(NamedTuple):
     """Of each record, when it comes: the largest timestamp so far; the time before which sessions are closed; the
-    latest end in the store before it; and the time up to which sessions are gone.
+    latest end in the store before it, and after the last; and the time up to which sessions are gone.
     """
 
     observed: Int64Array

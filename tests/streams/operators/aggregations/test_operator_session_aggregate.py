@@ -365,3 +365,16 @@ def test_a_session_of_one_moment_says_what_it_replaces(emit: Any) -> None:
         driver.pipe("in", [("a", 1, 5_000)])
         driver.pipe("in", [("a", 1, 5_001)])
         assert {key: n for key, n in driver.table("by-count").items() if n} == {"3": 1}
+
+
+class Ratio(streams.Record):
+    n: int
+
+
+@pytest.mark.parametrize("by", [1 / Ratio.n, lambda ratio: 1 / ratio.n], ids=["columns", "rows"])
+def test_what_was_left_out_does_not_move_the_time_of_the_store(bench: Callable[..., Any], by: Any) -> None:
+    build = lambda s: sessions(4, 10)(s).aggregate(total=agg.sum(by), name="t").emit("close")  # noqa: E731
+    made = bench(build, value_type=Ratio, policy=streams.skip())
+    made.send(("b", Ratio(1), 12_000), ("a", Ratio(0), 29_000))
+    made.send(("a", Ratio(1), 27_000))
+    assert (made.operator._put_time, made.operator._sides[0].observed) == (27_000, 29_000)
