@@ -55,7 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"Commands with options of their own, in place of a workload: {', '.join(COMMANDS)}; COMMAND --help.",
+    )
     parser.add_argument("workload", choices=workload.NAMES)
     parser.add_argument("--n", type=int, help="records (default: what the workload says)")
     parser.add_argument("--runs", type=int, default=3, help="rounds; each runs every system once (default: 3)")

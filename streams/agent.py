@@ -209,10 +209,12 @@ class Agent(Calls[V, R], Generic[V, R]):
         """The fields of its records, if the function takes whole batches and nothing else. A function that asks them
         for rows nevertheless gets them: only decoded later.
         """
-        from streams.discovery import names_used
+        from streams.discovery import asked_of_parameters, names_used
 
-        names, types = names_used(self.function), {topic.definition.value_type for topic in self.topics}
-        if "batches" not in names or not names.isdisjoint(_ROW_VIEWS) or len(types) > 1:
+        types = {topic.definition.value_type for topic in self.topics}
+        if "batches" not in names_used(self.function) or len(types) > 1:
+            return None
+        if not asked_of_parameters(self.function).isdisjoint(_ROW_VIEWS):
             return None
         return frozenset(getattr(types.pop(), "__struct_fields__", ())) or None
 

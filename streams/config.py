@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -446,7 +446,9 @@ def _value(info: SettingInfo, given: str, value: Any, origin: Origin) -> Any:
             rules_from_text(made)
         return made
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}={value!r}: {error}. {info.description}") from None
+        kind = get_args(info.type)[0] if get_origin(info.type) is Annotated else info.type
+        takes = f" It takes {', '.join(get_args(kind))}." if get_origin(kind) is Literal else ""
+        raise ConfigError(f"{source}={value!r}: {error}.{takes} {info.description}") from None
 
 
 def _topic_configs(value: Any, source: str) -> Any:

@@ -7,9 +7,11 @@ object holds, and the same of functions that it calls in the user's own module, 
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from streams.agent import Agent
 
 _YIELDING = (AsyncIterator, AsyncGenerator, AsyncIterable)
+_LOADING = ("LOAD_FAST", "LOAD_DEREF")
+_ASKING = ("LOAD_ATTR", "LOAD_METHOD")
 
 
 def find_tables(function: Callable[..., Any]) -> list[Table[Any, Any]]:
@@ -44,6 +48,28 @@ def names_used(function: Callable[..., Any]) -> set[str]:
     """Every global and attribute that a function's code names, with those of functions within it."""
     plain = plain_function(function)
     return set() if plain is None else {name for code in _codes(plain.__code__) for name in code.co_names}
+
+
+def asked_of_parameters(function: Callable[..., Any]) -> set[str]:
+    """The attributes that a function's code takes of its parameters themselves, with those of functions within it.
+
+    >>> sorted(asked_of_parameters(lambda stream, other: (stream.batches(), other.columns.items())))
+    ['batches', 'columns']
+    """
+    plain = plain_function(function)
+    if plain is None:
+        return set()
+    outer = plain.__code__
+    parameters = set(outer.co_varnames[: outer.co_argcount + outer.co_kwonlyargcount])
+    found: set[str] = set()
+    for code in _codes(outer):
+        instructions = [one for one in dis.get_instructions(code) if one.opname != "EXTENDED_ARG"]
+        for loaded, asked in pairwise(instructions):
+            # From Python 3.13 on one instruction may load two, of which the last is asked.
+            name = loaded.argval[-1] if isinstance(loaded.argval, tuple) else loaded.argval
+            if asked.opname in _ASKING and loaded.opname.startswith(_LOADING) and name in parameters:
+                found.add(asked.argval)
+    return found
 
 
 def yielded_type(function: Callable[..., Any]) -> Any:

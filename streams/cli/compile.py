@@ -25,7 +25,7 @@ def command(compiled_dir: str | None) -> int:
     from streams.kernels import compiled
 
     if not compiled.installed():
-        raise click.ClickException("numba is not installed: pip install streams-engine[fast]")
+        raise click.ClickException("numba is not installed: pip install 'streams-engine[fast]'")
     given = {} if compiled_dir is None else {"compiled_dir": compiled_dir}
     where = kept.folder(load_settings("compile").with_values(given, "flag").compiled_dir)
     try:

@@ -12,6 +12,7 @@ import platform
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,8 @@ _COMPILER = (
     *(f"{__package__}.{name}" for name in ("building", "images", "instructions")),
 )
 _IMPORT = re.compile(r"^from (streams\.kernels\.compiled\.\w+) import ", re.MULTILINE)
+MODE = 0o755
+"""Of the folder: an image's is made by root, and read by whoever its workers run as."""
 _HASH_BYTES = hashlib.sha256().digest_size
 
 
@@ -40,6 +43,12 @@ def folder(named: str = "") -> Path:
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "streams-engine" / "compiled"
+
+
+def check(where: Path) -> None:
+    """Raises NotOursError for a folder, if there is one, of which nothing would be run."""
+    with suppress(FileNotFoundError):
+        _check_owner(os.stat(where), where)
 
 
 def path_of(module: str, where: Path) -> Path:
@@ -67,7 +76,7 @@ def read(module: str, where: Path) -> bytes | None:
 
 def write(module: str, where: Path, code: bytes) -> None:
     """Puts code there, whole or not at all. Raises OSError."""
-    where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    where.mkdir(mode=MODE, parents=True, exist_ok=True)
     path = path_of(module, where)
     beside = path.with_suffix(f".{os.getpid()}")
     beside.write_bytes(code + hashlib.sha256(code).digest())
@@ -77,7 +86,10 @@ def write(module: str, where: Path, code: bytes) -> None:
 
 def _check_owner(found: os.stat_result, where: Path) -> None:
     if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
-        raise NotOursError(f"{where}: others may have written it, and what is in it would be run")
+        raise NotOursError(
+            f"{where}: others may have written it, and what is in it would be run. Give it to root or to who runs the "
+            "worker (chown -R), and to nobody else to write (chmod -R go-w)"
+        )
 
 
 def called_by(module: str) -> set[str]:

@@ -22,7 +22,7 @@ _NICE = 10
 
 def main(where: Path, modules: list[str]) -> None:
     """Compiles what is missing, once nobody else is at it."""
-    where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    where.mkdir(mode=kept.MODE, parents=True, exist_ok=True)
     with (where / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for module in kept.missing(where, modules):

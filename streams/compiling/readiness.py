@@ -41,13 +41,16 @@ async def get_ready(named: str = "") -> None:
     try:
         where = kept.folder(named)
         if await asyncio.to_thread(kept.missing, where):
-            log.info("compiling into %s, at idle priority; until then everything runs without", where)
+            log.info("compiling into %s, beside the work, for some 15 s; until then everything runs without", where)
             try:
                 await compile_missing(where)
             except PermissionError as error:
                 await _once(error)
                 return
         await asyncio.to_thread(_load, where)
+    except asyncio.CancelledError:
+        log.info("the worker stops before all is compiled; `streams compile` does it ahead")
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it is, all runs without them
         log.warning("compiled twins are not used: %s", error)
     else:
@@ -98,7 +101,8 @@ async def compile_missing(where: Path, modules: Iterable[str] = compiled.MODULES
     modules = tuple(modules)
     if not await asyncio.to_thread(kept.missing, where, modules):
         return Compiled(where, {})
-    where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    where.mkdir(mode=kept.MODE, parents=True, exist_ok=True)
+    kept.check(where)
     if not os.access(where, os.W_OK):
         raise PermissionError(f"{where} cannot be written")
     child = await asyncio.create_subprocess_exec(

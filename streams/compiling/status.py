@@ -17,7 +17,7 @@ def status(settings: Settings) -> str:
     if settings.compiled == "off":
         return "off, by the setting compiled"
     if not compiled.installed():
-        return "none, as numba is not installed: pip install streams-engine[fast]"
+        return "none, as numba is not installed: pip install 'streams-engine[fast]'"
     where = kept.folder(settings.compiled_dir)
     try:
         missing = kept.missing(where)

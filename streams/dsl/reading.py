@@ -32,7 +32,7 @@ def read_function(asked: Function, step: str, value_type: Any) -> UserFunction |
 def _filled_in(asked: Making, step: str, value_type: Any) -> Making:
     if step != "map_values":
         raise TopologyError(f"{step} at {caller()}: {asked!r} makes a record, which map_values and joins take")
-    return filled_in(asked, step, without_none(value_type))
+    return filled_in(asked, f"{step} at {caller()}", without_none(value_type))
 
 
 def check_fields(asked: object, step: str, value_type: Any) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from streams.errors import TopologyError, did_you_mean
 from streams.expressions.kinds import Kinds, declared_kinds, kinds_of
-from streams.expressions.tree import Expression, Field, When, lift
+from streams.expressions.tree import Expression, Field, Literal, When, lift
 from streams.graph.functions import caller
 from streams.timestamps import has_own_post_init
 
@@ -145,7 +145,7 @@ def filled_in(
             _check(asked, one, given, step, optional)
         elif one.required:
             raise TopologyError(
-                f"{step} at {caller()}: {asked!r} has no value for {one.name!r}: {_nobody(kinds)}. "
+                f"{step}: {asked!r} has no value for {one.name!r}: {_nobody(kinds)}. "
                 f"Name it: record({asked.kind.__name__}, {one.name}=...), or give it a default"
             )
     return replace(asked, given=made)
@@ -164,11 +164,16 @@ def _nobody(kinds: tuple[Any, ...]) -> str:
 
 def _check(asked: Making, one: msgspec.structs.FieldInfo, given: Expression, step: str, optional: Any) -> None:
     if isinstance(given, Making):
-        raise TopologyError(f"{step} at {caller()}: {asked!r} has a record in a record; use a function for that")
+        raise TopologyError(f"{step}: {asked!r} has a record in a record; use a function for that")
     fits, found = declared_kinds(one.type), kinds_of(given, optional)
     if fits is None or found is None or found <= fits:
         return
-    text = f"{step} at {caller()}: {asked.kind.__name__}.{one.name} is {_said(declared_kinds(one.type))}, and {given!r}"
+    if isinstance(given, Literal) and callable(given.value):
+        raise TopologyError(
+            f"{step}: {asked.kind.__name__}.{one.name} takes an expression or a value, not a function; "
+            f"map_values and joins take a function that makes all of the {asked.kind.__name__}"
+        )
+    text = f"{step}: {asked.kind.__name__}.{one.name} is {_said(declared_kinds(one.type))}, and {given!r}"
     if found - fits == {NoneType}:
         raise TopologyError(
             f"{text} may be None. Say what it is then, streams.coalesce({given!r}, ...), or declare the field "

@@ -104,6 +104,7 @@ def _arguments(fold: NamedAggregates) -> list[Any]:
 
 
 Said = tuple[Form, str]
+_UNDECLARED = "the values have no declared fields: give the topic, or the step in front, a Record as value_type"
 _ROWS: Said = ("rows", "a function takes one record at a time")
 
 
@@ -111,7 +112,7 @@ def _by_expression(asked: UserFunction | Expression, value_type: Any) -> Said:
     if not isinstance(asked, Expression):
         return "rows", "a function takes one record at a time"
     if not getattr(value_type, "__struct_fields__", ()):
-        return "rows", "the values have no declared fields: give the topic a value_type"
+        return "rows", _UNDECLARED
     if isinstance(asked, Making) and asked.by_row_only is not None:
         return "rows", asked.by_row_only
     return "columns", f"{asked!r} is an expression"
@@ -120,7 +121,7 @@ def _by_expression(asked: UserFunction | Expression, value_type: Any) -> Said:
 def _by_joiner(asked: UserFunction | SidedExpression, value_type: Any) -> Said:
     if isinstance(asked, SidedExpression):
         return _by_expression(asked.asked, value_type)
-    return "rows", "a batch is looked up at once; its joiner takes one pair at a time"
+    return "rows", "a batch is looked up at once; a function takes one pair at a time, streams.record(...) columns"
 
 
 def _aggregate(node: AggregateNode, value_type: Any) -> Said:
@@ -132,7 +133,7 @@ def _aggregate(node: AggregateNode, value_type: Any) -> Said:
     if any(not isinstance(argument, Expression) for argument in arguments):
         return "rows", "an aggregate is given a function, which takes one record at a time"
     if arguments and not getattr(value_type, "__struct_fields__", ()):
-        return "rows", "the values have no declared fields: give the topic a value_type"
+        return "rows", _UNDECLARED
     if isinstance(node, SessionAggregateNode):
         return "columns", "named aggregates of expressions are folded session by session; records out of order on rows"
     return "columns", "named aggregates of expressions are folded group by group"
@@ -147,7 +148,7 @@ def _session(node: SessionAggregateNode, value_type: Any) -> Said:
 def _agent(node: AgentNode, value_type: Any) -> Said:
     if node.columns is not None:
         return "columns", "an agent that takes whole batches; rows are made where it asks for them"
-    return "rows", "an agent iterates over records; `async for batch in stream.batches()` gives it columns"
+    return "rows", "an agent iterates over records; one that takes nothing but `stream.batches()` is given columns"
 
 
 _HANDED_ON: Said = ("columns", "batches are handed on as they are")

@@ -144,10 +144,14 @@ def test_what_only_rows_can() -> None:
         (lambda s: s.map_values(lambda v: v).map_values(streams.record(Odd)), r"that come have no declared fields"),
         (lambda s: s.filter(streams.record(Sale)), r"filter at .*record\(Sale\) makes a record, which map_values and"),
         (lambda s: s.map_values(streams.record(Odd, names=streams.record(Sale))), r"a record in a record"),
+        (
+            lambda s: s.map_values(streams.record(Bill, amount=lambda sale: 1.0)),
+            r"map_values at .*: Bill.amount takes an expression or a value, not a function",
+        ),
         (lambda s: s.map_values(streams.record(Bill, amount=Price.euros)), r"Price.euros is of values with a field"),
         (
             lambda s: s.left_join(prices(s), streams.record(Bill, amount=Price.euros)),
-            r"left_join at .*: Bill.amount is float, and Price.euros may be None",
+            r"left_join at [^ ]*: Bill.amount is float, and Price.euros may be None",
         ),
     ],
 )

@@ -382,3 +382,47 @@ async def test_send_and_cast_go_through_the_app(monkeypatch: pytest.MonkeyPatch)
     await watch.cast(2, key="b")
     assert sent == [("flights", {"key": "a", "value": 1, "timestamp": 5}), ("flights", {"key": "b", "value": 2})]
     assert await watch(None) == "called"
+
+
+class Delay(Record):
+    delay: int
+
+
+async def _batches(stream: Any) -> None:
+    async for batch in stream.batches():
+        print({name: column.sum() for name, column in batch.columns.items()})
+
+
+async def _batches_of_an_argument(stream: Any, *, items: dict[str, int] = {}) -> None:  # noqa: B006
+    async for batch in stream.batches():
+        print(items.values(), len(batch))
+
+
+async def _batches_and_rows(stream: Any) -> None:
+    async for _ in stream.batches():
+        break
+    async for _ in stream.items():
+        pass
+
+
+async def _batches_and_rows_within(stream: Any) -> None:
+    async def rest() -> list[Any]:
+        return [row async for row in stream.take(3)]
+
+    async for _ in stream.batches():
+        await rest()
+
+
+@pytest.mark.parametrize(
+    ("function", "columns"),
+    [
+        (_batches, {"delay"}),
+        (_batches_of_an_argument, {"delay"}),
+        (_batches_and_rows, None),
+        (_batches_and_rows_within, None),
+    ],
+)
+def test_columns_are_for_who_asks_the_stream_itself_for_nothing_else(function: Any, columns: Any) -> None:
+    app = App("flights")
+    app.agent(app.topic("flights", value_type=Delay))(function)
+    assert agent_node(app).columns == columns

@@ -222,3 +222,42 @@ async def test_a_worker_goes_on_while_its_twins_are_compiled(
         found = [value async for _, value in client.table("sums").items()]
     assert sum(one.count for one in found) == 100 * len(ready)
     assert sum(one.total for one in found) == len(ready) * sum(number / 4 for number in range(100))
+
+
+@needs_numba
+def test_a_folder_made_for_others_to_read(tmp_path: Path, tiny: str) -> None:
+    mask = os.umask(0o002)
+    try:
+        asyncio.run(compile_missing(tmp_path / "kept", [tiny]))
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o755
+
+
+@needs_numba
+def test_nothing_is_compiled_into_a_folder_from_which_nothing_is_run(tmp_path: Path, tiny: str) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    with pytest.raises(kept.NotOursError, match="go-w"):
+        asyncio.run(compile_missing(tmp_path / "shared", [tiny]))
+    assert not list((tmp_path / "shared").iterdir())
+
+
+@needs_numba
+async def test_a_worker_that_stops_before_all_is_compiled_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, nothing_loaded: None
+) -> None:
+    begun = asyncio.Event()
+
+    async def compiles(where: Path) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(readiness, "compile_missing", compiles)
+    with caplog.at_level("INFO", logger="streams.compiled"):
+        waiting = asyncio.create_task(get_ready(str(tmp_path)))
+        await begun.wait()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    assert waiting.cancelled()
+    assert "stops before all is compiled" in caplog.text

@@ -58,4 +58,4 @@ def test_form_and_reason(build: Callable[[Any], Any], form: str, why: str) -> No
 
 def test_values_without_declared_fields_have_no_columns() -> None:
     found = said(lambda s: s.filter(col("delay") > 15), value_type=None)
-    assert (found.form, found.why) == ("rows", "the values have no declared fields: give the topic a value_type")
+    assert found.form == "rows" and found.why.startswith("the values have no declared fields")
