@@ -52,7 +52,8 @@ class Facts:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One named data set of `n` records; `keys-1000` is uniform over so many, `messy-uniform` is `uniform` made messy.
+    """One named data set of `n` records; `keys-1000` is uniform over so many, `turns-1000` has each of so many keys in
+    turn, `messy-uniform` is `uniform` made messy.
 
     >>> events = Dataset("events", 1000)
     >>> events.facts.ts[:2].tolist()
@@ -68,7 +69,9 @@ class Dataset:
     def facts(self) -> Facts:
         """The facts, drawn anew: cheap beside the rest."""
         name, _, keys = self.name.partition("-")
-        return _draw_uniform(self.n, int(keys)) if name == "keys" else _DRAW[self.name](self.n)
+        if name in _OF_SO_MANY:
+            return _OF_SO_MANY[name](self.n, int(keys))
+        return _DRAW[self.name](self.n)
 
     @property
     def codec(self) -> str:
@@ -198,6 +201,14 @@ def _draw_uniform(n: int, keys: int | None = None) -> Facts:
     )
 
 
+def _draw_turns(n: int, keys: int) -> Facts:
+    """Each of the keys once, and again in the same order."""
+    rng = np.random.default_rng([7, 4])
+    order, amounts = rng.permutation(keys), np.round(rng.uniform(0, 500, n), 2)
+    rows = np.arange(n, dtype=np.int64)
+    return Facts(order[rows % keys], amounts, FIRST_MS + rows, np.ones(n, np.bool_))
+
+
 def _draw_users(n: int) -> Facts:
     ts = np.full(n, FIRST_MS - 1, np.int64)  # older than every event, so that a join finds every user
     amounts = np.round(np.random.default_rng([7, 2]).uniform(0, 500, n), 2)
@@ -205,6 +216,7 @@ def _draw_users(n: int) -> Facts:
 
 
 _OF_USERS = ("events", "messy", "users")
+_OF_SO_MANY: dict[str, Callable[[int, int], Facts]] = {"keys": _draw_uniform, "turns": _draw_turns}
 _DRAW: dict[str, Callable[[int], Facts]] = {
     "events": _draw_events,
     "messy": lambda n: _made_messy(_draw_events(n)),

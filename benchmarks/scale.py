@@ -1,12 +1,13 @@
 """How cost grows: `windowed` with more workers, more distinct keys, more history.
 
-`python -m benchmarks scale`, or `scale keys history`. Each figure is a share of the first of its axis: a rate that is
+`python -m benchmarks scale`, or `scale keys turns history`. Each figure is a share of the first of its axis: a rate that is
 flat stays at 1. Workers are processes under their supervisor, on a Kafka; their rate is that of the last nine tenths of
 the input, as who starts when does not count. The gain of more workers ends where the processors of the machine do, so
 the processors that the broker kept busy meanwhile stand beside it.
 
 With more keys there are more groups of key and window in as many events (`groups_per_event`): with 1,000 keys a group
-has ten events, with a million each event is a group of its own, and a result.
+has ten events, with a million each event is a group of its own, and a result. So `turns` has keys that come in turn,
+ten thousand of them in a window however many there are in all: as much work for each event, and only the keys grow.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from streams.transport.contract import Transport
 AXES: dict[str, tuple[int, ...]] = {
     "workers": (1, 2),
     "keys": (1_000, 100_000, 1_000_000),
+    "turns": (10_000, 100_000, 1_000_000),
     "history": (1, 10, 100),
 }
 HISTORY_N = 100_000
@@ -68,7 +70,7 @@ def _place(axis: str, at: int, n: int | None, rounds: int, kafka: Kafka | None) 
         for run in range(rounds):
             yield {**with_workers(kafka, n or WORKERS_N, at), "run": run}
         return
-    dataset, records = (f"keys-{at}", n or KEYS_N) if axis == "keys" else ("events", (n or HISTORY_N) * at)
+    dataset, records = ("events", (n or HISTORY_N) * at) if axis == "history" else (f"{axis}-{at}", n or KEYS_N)
     groups = len(windowed.expected(windowed.inputs(dataset, records)))
     for line in Plan("windowed", dataset, records, rounds, (), ours=ours_here()[:1]).lines():
         yield {**line, "groups_per_event": round(groups / records, 3)}

@@ -47,3 +47,8 @@ def test_the_app_is_that_of_windowed(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks.scale_app import app
 
     assert app.id == windowed.app(Path("x")).id
+
+
+def test_keys_in_turn() -> None:
+    users = Dataset("turns-10", 25).facts.user.tolist()
+    assert sorted(users[:10]) == list(range(10)) and users[:10] == users[10:20] and users[20:] == users[:5]
