@@ -8,8 +8,20 @@ from typing import Any
 from streams.compiling.images import is_image, placed
 from streams.kernels import compiled
 
+_OBJECTS = (b"\x7fELF", b"\xcf\xfa\xed\xfe")
+"""What files of ELF and of Mach-O begin with."""
+
 _kept: list[Any] = []
 """The code is there as long as its engine is."""
+
+
+def is_code(code: bytes) -> bool:
+    """Whether this looks like what can be loaded: LLVM ends the process over anything else.
+
+    >>> is_code(b"something else")
+    False
+    """
+    return is_image(code) or code.startswith(_OBJECTS)
 
 
 def link(objects: Mapping[str, bytes]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streams.compiling import kept
-from streams.compiling.linking import link
+from streams.compiling.linking import is_code, link
 from streams.errors import StreamsError
 from streams.kernels import compiled
 
@@ -89,6 +89,8 @@ def _load(where: Path, modules: Iterable[str] = compiled.MODULES) -> None:
         code = kept.read(module, where)
         if code is None:
             raise CompilingError(f"{kept.path_of(module, where)} is gone: `streams compile` makes it")
+        if not is_code(code):
+            raise CompilingError(f"{kept.path_of(module, where)} holds no machine code: remove it")
         objects[module] = code
     link(objects)
 

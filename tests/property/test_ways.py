@@ -283,7 +283,8 @@ def _read(left: Left) -> dict[str, Any]:
         if topic.startswith(("out", "ways-dead-letter")):
             parts = map(records.decode, batches)
             rows = (zip(one.keys(), one.values(), one.timestamps.tolist(), one.headers(), strict=True) for one in parts)
-            found[topic] = list(chain.from_iterable(rows))
+            # Of several steps the first tells first what it does not take of a batch: letters go by step.
+            found[topic] = sorted(chain.from_iterable(rows), key=lambda row: dict(row[3]).get("error.step") or b"")
     return found
 
 

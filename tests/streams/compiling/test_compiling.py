@@ -109,6 +109,17 @@ def test_a_worker_loads_every_module_that_has_compiled_functions() -> None:
 
 
 @needs_numba
+def test_what_is_no_machine_code_is_not_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, all_kept: Path, nothing_loaded: None
+) -> None:
+    where = tmp_path / "kept"
+    shutil.copytree(all_kept, where)
+    kept.write(compiled.MODULES[0], where, b"garbage")
+    asyncio.run(get_ready(str(where)))
+    assert "holds no machine code" in caplog.text and not compiled.ready()
+
+
+@needs_numba
 def test_the_name_of_a_file_says_what_it_was_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {}
     for expression in ("2 * number", "number + number"):
