@@ -1,9 +1,9 @@
 """How cost grows: `windowed` with more workers, more distinct keys, more history.
 
-`python -m benchmarks scale`, or `scale keys turns history`. Each figure is a share of the first of its axis: a rate that is
-flat stays at 1. Workers are processes under their supervisor, on a Kafka; their rate is that of the last nine tenths of
-the input, as who starts when does not count. The gain of more workers ends where the processors of the machine do, so
-the processors that the broker kept busy meanwhile stand beside it.
+`python -m benchmarks scale`, or `scale keys turns history`. Each figure is a share of the first of its axis: a rate
+that is flat stays at 1. Workers are processes under their supervisor, on a Kafka; their rate is that of the last nine
+tenths of the input, as who starts when does not count. The gain of more workers ends where the processors of the
+machine do, so the processors that the broker kept busy meanwhile stand beside it.
 
 With more keys there are more groups of key and window in as many events (`groups_per_event`): with 1,000 keys a group
 has ten events, with a million each event is a group of its own, and a result. So `turns` has keys that come in turn,
