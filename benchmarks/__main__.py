@@ -10,7 +10,17 @@ from importlib import import_module
 from typing import Any
 
 from benchmarks import workload
-from benchmarks.harness import OURS, FailedRunError, Plan, ours_here, peers, summary
+from benchmarks.harness import (
+    OURS,
+    FailedRunError,
+    Plan,
+    one_of_ours,
+    ours_here,
+    peer,
+    peers,
+    say_what_is_left_out,
+    summary,
+)
 from benchmarks.history import HISTORY, record
 from benchmarks.peers import NAMES, PeerMissingError
 
@@ -28,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.dataset == "messy" and options.workload not in workload.MESSY:
         parser.error(f"{options.workload} has no messy form")
+    say_what_is_left_out()
     module = workload.load(options.workload)
     plan = Plan(
         workload=options.workload,
@@ -68,12 +79,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peer",
         action="append",
+        type=peer,
         metavar="NAME",
         help="bound-dict (this workload's loop), bound-dict:LOOP (another's), bound-kernel (of windowed), bare-python; "
         f"on Kafka {', '.join(NAMES)}, each with :THREADS, :exactly_once, :at_least_once, :commit=MS; may be repeated",
     )
     parser.add_argument(
-        "--ours", action="append", choices=OURS, help="ours with compiled twins, or without (default: both)"
+        "--ours",
+        action="append",
+        type=one_of_ours,
+        choices=OURS,
+        help="ours with compiled twins, or without (default: both)",
     )
     parser.add_argument("--rate", type=int, default=1_000, help="records a second, for latency (default: 1,000)")
     parser.add_argument("--only-peers", action="store_true", help="leave our worker out")

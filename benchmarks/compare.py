@@ -188,6 +188,7 @@ def main(arguments: list[str]) -> int:
     """Measures, prints, and gives the exit code: 1 when a run failed or answered wrongly."""
     options = _parser().parse_args(arguments)
     choice = Choice(**{name: getattr(options, name) for name in Choice.__dataclass_fields__})
+    harness.say_what_is_left_out()
     measured = Measured(Results(options.results or results.today()))
     measure(choice, measured)
     print(tables.report(measured.lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -44,6 +45,9 @@ OURS: Mapping[str, Mapping[str, str]] = {"streams": {}, "streams-numpy": {"STREA
 """Our worker with the extra `fast`, whose compiled twins are loaded before the clock starts, and without: settings."""
 
 
+_NEEDS_FAST = "needs the extra `fast`: pip install -e '.[fast]'"
+
+
 def ours_here() -> tuple[str, ...]:
     """What of ours this machine can run."""
     return tuple(OURS) if compiled.installed() else ("streams-numpy",)
@@ -52,6 +56,34 @@ def ours_here() -> tuple[str, ...]:
 def peers(wanted: Sequence[str]) -> tuple[str, ...]:
     """Those of them that need nothing which is not installed."""
     return tuple(name for name in wanted if name != "bound-kernel" or compiled.installed())
+
+
+def one_of_ours(text: str) -> str:
+    """The type of the option `--ours`: what this machine can run."""
+    if text in OURS and text not in ours_here():
+        raise argparse.ArgumentTypeError(f"{text} {_NEEDS_FAST}")
+    return text
+
+
+def peer(text: str) -> str:
+    """The type of the option `--peer`: a name, with what follows a colon.
+
+    >>> peer("kafka-streams:1:commit=10")
+    'kafka-streams:1:commit=10'
+    """
+    name = text.partition(":")[0]
+    if name in OURS or name not in _RUN:
+        names = ", ".join(one for one in _RUN if one not in OURS)
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {names}")
+    if not peers([name]):
+        raise argparse.ArgumentTypeError(f"{name} {_NEEDS_FAST}")
+    return text
+
+
+def say_what_is_left_out() -> None:
+    """What would be measured if the extra `fast` were installed."""
+    if not compiled.installed():
+        print(f"left out: streams and bound-kernel, each {_NEEDS_FAST}", file=sys.stderr, flush=True)
 
 
 class FailedRunError(Exception):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import workload
-from benchmarks.harness import OURS, FailedRunError, Plan, ours_here
+from benchmarks.harness import OURS, FailedRunError, Plan, one_of_ours, ours_here
 
 NAMES = ("windowed", "windowed-short", "stateless", "agent", "join", "keyed", "restore")
 """Workloads that run in the process that is looked at."""
@@ -45,5 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, help="records (default: what the workload says)")
     parser.add_argument("--data", choices=("events", "messy"), default="events")
     parser.add_argument("--transport", choices=("embedded", "kafka"), default="embedded")
-    parser.add_argument("--ours", choices=OURS, default=ours_here()[0], help="with compiled twins, or without")
+    parser.add_argument(
+        "--ours", type=one_of_ours, choices=OURS, default=ours_here()[0], help="with compiled twins, or without"
+    )
     return parser

@@ -23,16 +23,20 @@ def command(app: str) -> None:
     from streams.cli.loading import load, planned
     from streams.compiling.status import status
     from streams.graph.explain import explain
+    from streams.kernels import compiled
 
     plan = planned(app)
-    click.echo(f"compiled twins: {status(load(app).settings)}")
+    settings = load(app).settings
+    runs = settings.compiled != "off" and compiled.installed()
+    click.echo(f"compiled twins: {status(settings)}")
     for sub in plan.subtopologies:
         reason = f"one record at a time: {sub.row_reason}" if sub.row_reason else "a batch at a time"
         click.echo(f"{sub.id}: {reason}")
         for said in explain(plan)[sub.id]:
             click.echo(f"  {said.form:<7}  {said.kind} {said.step}: {said.why}")
             if said.twin is not None:
-                click.echo(f"           {said.twin}")
+                can = said.twin.startswith("compiled: ") and not runs
+                click.echo(f"           {'could be ' if can else ''}{said.twin}")
             for text in _hints(said):
                 click.echo(f"           {text}")
 

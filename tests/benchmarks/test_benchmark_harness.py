@@ -176,3 +176,20 @@ def test_the_sampler_sees_compiled_functions() -> None:
     finally:
         looker.stop()
     assert looker.layers()["kernel"] > 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--peer", "ksql"], "'ksql' is none of bound-dict, bound-kernel"),
+        (["--peer", "bound-kernel"], r"bound-kernel needs the extra `fast`"),
+        (["--ours", "streams"], r"streams needs the extra `fast`"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_at_once(
+    asked: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(harness.compiled, "installed", lambda: False)
+    with pytest.raises(SystemExit):
+        command.main(["windowed", *asked])
+    assert said in capsys.readouterr().err

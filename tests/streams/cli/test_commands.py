@@ -184,6 +184,7 @@ def test_a_program_is_its_own_command_line(shop: Path) -> None:
 
 
 def test_explain_says_which_form_runs_and_why(shop: Path) -> None:
-    done = call(shop, "explain", "shop:app")
+    done = call(shop, "explain", "shop:app", STREAMS_COMPILED="off")
     assert done.returncode == 0, done.stderr
     assert "a batch at a time" in done.stdout and "rows" in done.stdout
+    assert "could be compiled: " in done.stdout and "  compiled: " not in done.stdout
