@@ -179,6 +179,8 @@ def _check(asked: Making, one: msgspec.structs.FieldInfo, given: Expression, ste
             f"{text} may be None. Say what it is then, streams.coalesce({given!r}, ...), or declare the field "
             f"`{_said(fits)} | None`"
         )
+    if found - fits == {float}:
+        raise TopologyError(f"{text} is float. Declare the field `float`, or use a function that rounds as you want it")
     raise TopologyError(f"{text} is {_said(found)}")
 
 

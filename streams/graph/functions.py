@@ -17,6 +17,14 @@ from typing import Any, get_type_hints
 from streams.errors import TopologyError
 
 
+def _not_a_function(given: object) -> str:
+    from streams.expressions import Expression
+
+    if isinstance(given, Expression):
+        return f"give a function; this step takes no expression, as {given!r}"
+    return f"give a function or an expression, not {given!r}"
+
+
 class UserFunction:
     """A function of the user's: the callable, its number of data arguments, and its place.
 
@@ -31,7 +39,7 @@ class UserFunction:
 
     def __init__(self, function: Callable[..., Any], *, step: str, takes: int) -> None:
         if not callable(function):
-            raise TopologyError(f"{step} at {caller()}: give a function or an expression, not {function!r}")
+            raise TopologyError(f"{step} at {caller()}: {_not_a_function(function)}")
         self.call = function
         self.where = where(function)
         self.name = name_of(function)

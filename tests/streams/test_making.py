@@ -134,7 +134,15 @@ def test_what_only_rows_can() -> None:
         (lambda s: s.map_values(streams.record(Bill, amount="1")), r"Bill.amount is float, and '1' is str$"),
         (
             lambda s: s.map_values(streams.record(Bill, amount=1.0, pieces=Sale.amount)),
-            r"pieces is int, and Sale.amount",
+            r"pieces is int, and Sale.amount is .*",
+        ),
+        (
+            lambda s: s.map_values(streams.record(Bill, amount=1.0, pieces=streams.coalesce(Sale.amount, 0.0) // 1)),
+            r"pieces is int, and .* is float\. Declare the field `float`",
+        ),
+        (
+            lambda s: s.flat_map_values(streams.record(Sale)),
+            r"flat_map_values at .*: give a function; this step takes no expression, as record\(Sale\)",
         ),
         (lambda s: s.map_values(streams.record(Bill, amount=Sale.paid)), r"is float, and Sale.paid is bool$"),
         (
