@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -28,6 +28,14 @@ class StepAt(NamedTuple):
 
     step: str
     occurrence: int = 1
+
+
+class Kill(NamedTuple):
+    """Who is killed when the process has begun so many commits, and so many seconds later: it, or another one by id."""
+
+    commits: int
+    after_s: float = 0.0
+    pid: int | None = None
 
 
 class Run(NamedTuple):
@@ -96,15 +104,14 @@ class Crashes:
         *,
         die_at: StepAt | None = None,
         kill_after_s: float | None = None,
-        kill_others_after_s: Mapping[int, float] | None = None,
-        at_work: bool = False,
+        kills: Sequence[Kill] = (),
         ledger: Path | str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Run:
         """One process over `data_dir`, until it ends by itself or as told; None for both lets it run to the end.
 
-        Seconds count from its start, or with `at_work` from its first commit, so that a busy machine kills nobody who
-        has not begun. `kill_others_after_s` has other processes, by id, that are killed as well, if it lives so long.
+        `kills` go by how far it is, and not by the clock, so that a busy machine kills nobody who has not begun; they
+        are in the order of their commits.
         `environment` is added to its own: settings as STREAMS_<NAME>. `ledger` is a file outside of `data_dir` to which
         the process adds what the log has synced (`streams.testing.power_cut`).
         """
@@ -118,8 +125,7 @@ class Crashes:
             "events": str(events),
             "die_at": die_at,
             "kill_after_s": kill_after_s,
-            "kill_others_after_s": list((kill_others_after_s or {}).items()),
-            "at_work": at_work,
+            "kills": kills,
             "ledger": None if ledger is None else str(ledger),
         }
         code = self._ask(order)

@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import sys
-import time
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -37,7 +36,7 @@ IMPORTED_ONCE = (
 """What a worker imports when it comes to it."""
 
 LOOK_MS = 5
-"""How often to look whether a worker has begun."""
+"""How often to look how far a worker is."""
 
 
 class Story(Silent):
@@ -75,33 +74,24 @@ def serve() -> None:
 
 
 def wait(pid: int, order: dict[str, Any]) -> int:
-    """The exit code of a child, killed if it takes longer than it may."""
-    kills = [(after_s, other) for other, after_s in order["kill_others_after_s"]]
-    if order["kill_after_s"] is not None:
-        kills.append((order["kill_after_s"], pid))
-    if kills:
-        watched = os.pidfd_open(pid)
-        poll = select.poll()
-        poll.register(watched, select.POLLIN)
-        while order["at_work"] and not has_committed(order["events"]) and not poll.poll(LOOK_MS):
+    """The exit code of a child, killed if it takes longer than it may, or comes as far as it may."""
+    watched = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(watched, select.POLLIN)
+    if order["kill_after_s"] is not None and not poll.poll(order["kill_after_s"] * 1000):
+        os.kill(pid, signal.SIGKILL)
+    for commits, after_s, other in order["kills"]:
+        while commits_begun(order["events"]) < commits and not poll.poll(LOOK_MS):
             pass
-        kill_in_time(poll, sorted(kills))
-        os.close(watched)
+        if not poll.poll(after_s * 1000):
+            os.kill(pid if other is None else other, signal.SIGKILL)
+    os.close(watched)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def has_committed(events: str) -> bool:
-    """Whether a worker has told of its first commit."""
-    return b'"checkpoints"' in Path(events).read_bytes()
-
-
-def kill_in_time(poll: select.poll, kills: list[tuple[float, int]]) -> None:
-    """Kills processes after so many seconds from now, as long as the watched one lives."""
-    began_s = time.monotonic()
-    for after_s, pid in kills:
-        if poll.poll(max(0.0, began_s + after_s - time.monotonic()) * 1000):
-            return
-        os.kill(pid, signal.SIGKILL)
+def commits_begun(events: str) -> int:
+    """How many a worker has told of."""
+    return Path(events).read_bytes().count(b'"commit: emit and save"')
 
 
 def work(order: dict[str, Any]) -> NoReturn:

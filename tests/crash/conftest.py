@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
 
 from streams.app import App
 from streams.testing.contents import Contents, read_contents
-from streams.testing.crash import DIED, Crashes, Run, StepAt
+from streams.testing.crash import DIED, Crashes, Kill, Run, StepAt
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -30,6 +31,7 @@ class Undisturbed(NamedTuple):
     contents: Contents
     seconds: float
     """How long the run took, about."""
+    commits: int
 
 
 class Life:
@@ -86,9 +88,14 @@ def lives(app: App, crashes: Crashes, template: Path) -> Iterator[NewLife]:
 
 def without_disturbance(life: Life) -> Undisturbed:
     began_s = time.monotonic()
-    life.run()
+    run = life.run()
     seconds = time.monotonic() - began_s
-    return Undisturbed(life.finish(), seconds)
+    return Undisturbed(life.finish(), seconds, run.steps["commit: emit and save"])
+
+
+def moment(draw: Random, commits: int) -> Kill:
+    """Somewhere in the first two thirds of so many commits, within one or between two."""
+    return Kill(draw.randint(1, max(1, commits * 2 // 3)), draw.uniform(0, 0.02))
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from conftest import Life, NewLife, Undisturbed
+from conftest import Life, NewLife, Undisturbed, moment
 from crash_compare import assert_nothing_wiped, assert_same
 
 from broker_embedded.lock import held_by
 from streams.runtime.steps import COMMIT_STEPS
-from streams.testing.crash import KILLED
+from streams.testing.crash import KILLED, Kill
 
 CLIENT = Path(__file__).parents[1] / "streams" / "transport" / "joined_process.py"
 
@@ -61,7 +61,7 @@ def kill_in_turns(rounds: int, seed: int, new_life: NewLife, new_client: NewClie
         life = new_life()
         clients = {client.pid: client for client in (new_client(life.folder) for _ in range(2))}
         for turn in islice(turns, 4):
-            hits[turn] += killed(life, turn, clients[held_by(life.folder / "log") or 0], draw, undisturbed.seconds)
+            hits[turn] += killed(life, turn, clients[held_by(life.folder / "log") or 0], draw, undisturbed.commits)
             if life.runs[-1].code == 0:
                 break
             new = new_client(life.folder)  # one of us holds the folder when it is here
@@ -70,16 +70,14 @@ def kill_in_turns(rounds: int, seed: int, new_life: NewLife, new_client: NewClie
         assert_nothing_wiped(life.runs)
 
 
-def killed(life: Life, turn: str, holder: subprocess.Popen[bytes], draw: Random, seconds: float) -> bool:
+def killed(life: Life, turn: str, holder: subprocess.Popen[bytes], draw: Random, commits: int) -> bool:
     """A run in which one of them is killed at work, or both: whether the worker was, before it came to its end. It is
     killed later than the holder if it is to go on without that one.
     """
-    at_s = draw.uniform(0.0, 0.7) * seconds
-    run = life.run(
-        at_work=True,
-        kill_after_s=at_s + (draw.uniform(0.5, 1.0) * seconds if turn == "holder" else 0),
-        kill_others_after_s={} if turn == "worker" else {holder.pid: at_s},
-    )
+    at = moment(draw, commits)
+    kills = [] if turn == "worker" else [at._replace(pid=holder.pid)]
+    kills.append(Kill(at.commits + draw.randint(1, 3)) if turn == "holder" else at._replace(after_s=0))
+    run = life.run(kills=kills)
     return run.code == KILLED
 
 
@@ -97,7 +95,7 @@ def test_worker_and_holder_are_killed_in_turns(
 def test_many_are_killed_in_turns(
     seed: int, new_life: NewLife, new_client: NewClient, undisturbed: Undisturbed
 ) -> None:
-    kill_in_turns(3, seed, new_life, new_client, undisturbed)
+    kill_in_turns(2, seed, new_life, new_client, undisturbed)
 
 
 @pytest.mark.slow

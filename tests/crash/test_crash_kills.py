@@ -8,10 +8,10 @@ import shutil
 from random import Random
 
 import pytest
-from conftest import Life, NewLife, Undisturbed
+from conftest import Life, NewLife, Undisturbed, moment
 from crash_compare import assert_nothing_wiped, assert_same
 
-from streams.testing.crash import KILLED
+from streams.testing.crash import KILLED, Kill
 
 KILLS_A_LIFE = 4
 """After so many a life is let come to its end."""
@@ -28,9 +28,9 @@ def had_work_left(life: Life) -> bool:
     return left > 0
 
 
-def killed(life: Life, seconds: float) -> int:
-    """A run of at most so long after its first commit: 1 if it was killed before the end of its work, otherwise 0."""
-    run = life.run(at_work=True, kill_after_s=seconds)
+def killed(life: Life, at: Kill) -> int:
+    """A run: 1 if it was killed before the end of its work, otherwise 0."""
+    run = life.run(kills=[at])
     return int(run.code == KILLED and had_work_left(life))
 
 
@@ -41,7 +41,7 @@ def kill(kills: int, seed: int, new_life: NewLife, undisturbed: Undisturbed) -> 
     while hits < kills:
         life = new_life()
         for _ in range(min(KILLS_A_LIFE, kills - hits)):
-            hits += killed(life, draw.uniform(0.0, 0.7) * undisturbed.seconds)
+            hits += killed(life, moment(draw, undisturbed.commits))
             if life.runs[-1].code == 0:
                 break
         assert_same(life.finish(), undisturbed.contents)

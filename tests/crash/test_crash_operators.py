@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import HERE, Life, NewLife, Undisturbed, filled, lives, without_disturbance
+from conftest import HERE, Life, NewLife, Undisturbed, filled, lives, moment, without_disturbance
 from crash_compare import assert_equal, assert_nothing_wiped, assert_sound, in_order
 from crash_operators_app import app, fill
 from test_crash_power_cut import PARTS, PowerCuts, cut_at_moments, cut_at_steps
@@ -94,7 +94,7 @@ def kill(kills: int, seed: int, new_life: NewLife, undisturbed: Undisturbed) -> 
     while hits < kills:
         life = new_life()
         while hits < kills:
-            run = life.run(at_work=True, kill_after_s=draw.uniform(0.0, 0.8) * undisturbed.seconds)
+            run = life.run(kills=[moment(draw, undisturbed.commits)])
             if run.code != KILLED:
                 break
             hits += 1
