@@ -74,6 +74,8 @@ def _run(source: Path, broker: str, *options: str) -> dict[str, str]:
         "log_level=WARNING",
         "--timeout",
         "60",
+        "--timeout-method",
+        "signal",
         "--junitxml",
         str(report),
         *options,
