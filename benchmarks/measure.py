@@ -10,7 +10,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,16 +74,21 @@ class Job:
         return [sys.executable, "-m", "benchmarks.measure", json.dumps(asdict(self))]
 
 
+def _timed(loop: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
+    """What a loop gives, and what it took."""
+    watch = Stopwatch()
+    watch.start()
+    done = loop()
+    watch.stop()
+    return done, {"seconds": watch.seconds, "cpu_s": watch.cpu_s, "peak_rss_mb": peak_rss_mb()}
+
+
 def measure_bound(job: Job) -> dict[str, Any]:
     """Runs the loop of `bound-dict` over values in memory, and checks its answer."""
     module = workload.load(job.workload)
     inputs = module.inputs(job.dataset, job.n)
     values = {topic: data.values() for topic, data in inputs.items()}
-    watch = Stopwatch()
-    watch.start()
-    done = module.bound(values)
-    watch.stop()
-    figures = {"seconds": watch.seconds, "cpu_s": watch.cpu_s, "peak_rss_mb": peak_rss_mb()}
+    done, figures = _timed(lambda: module.bound(values))
     workload.check(module.answer(done), module.expected(inputs))
     return figures
 
@@ -101,11 +106,7 @@ def measure_kernel(job: Job) -> dict[str, Any]:
     blob, stops = data.packed_values()
     values = Spans(blob, np.concatenate([np.zeros(1, np.int64), stops[:-1]]), stops)
     load_now(modules=[*compiled.MODULES, bound_kernel.__name__])
-    watch = Stopwatch()
-    watch.start()
-    done = bound_kernel.windowed(values)
-    watch.stop()
-    figures = {"seconds": watch.seconds, "cpu_s": watch.cpu_s, "peak_rss_mb": peak_rss_mb()}
+    done, figures = _timed(lambda: bound_kernel.windowed(values))
     workload.check(bound_kernel.answer(done), module.expected(inputs))
     return figures
 

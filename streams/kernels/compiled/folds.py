@@ -28,8 +28,8 @@ def count(slots, rows, pairs, valid, nulls, counts):  # type: ignore[no-untyped-
     return 0
 
 
-@native(**_FLOATS, sums="float64s", seen="bytes")
-def sum_floats(slots, rows, pairs, valid, nulls, values, sums, seen):  # type: ignore[no-untyped-def]
+@inner
+def _add_seen(slots, rows, pairs, valid, nulls, values, sums, seen):  # type: ignore[no-untyped-def]
     for pair in range(pairs):
         row = rows[pair]
         if nulls == 0 or valid[row]:
@@ -38,14 +38,24 @@ def sum_floats(slots, rows, pairs, valid, nulls, values, sums, seen):  # type: i
     return 0
 
 
-@native(**_FLOATS, sums="float64s", counts="int64s")
-def mean_floats(slots, rows, pairs, valid, nulls, values, sums, counts):  # type: ignore[no-untyped-def]
+@inner
+def _add_counted(slots, rows, pairs, valid, nulls, values, sums, counts):  # type: ignore[no-untyped-def]
     for pair in range(pairs):
         row = rows[pair]
         if nulls == 0 or valid[row]:
             sums[slots[pair]] += values[row]
             counts[slots[pair]] += 1
     return 0
+
+
+@native(**_FLOATS, sums="float64s", seen="bytes")
+def sum_floats(slots, rows, pairs, valid, nulls, values, sums, seen):  # type: ignore[no-untyped-def]
+    return _add_seen(slots, rows, pairs, valid, nulls, values, sums, seen)
+
+
+@native(**_FLOATS, sums="float64s", counts="int64s")
+def mean_floats(slots, rows, pairs, valid, nulls, values, sums, counts):  # type: ignore[no-untyped-def]
+    return _add_counted(slots, rows, pairs, valid, nulls, values, sums, counts)
 
 
 @inner
@@ -64,12 +74,7 @@ def sum_ints(slots, rows, pairs, valid, nulls, values, sums, seen):  # type: ign
     """1, with nothing changed, if a sum may leave 64 bits."""
     if _may_overflow(slots, rows, pairs, valid, nulls, values, sums):
         return 1
-    for pair in range(pairs):
-        row = rows[pair]
-        if nulls == 0 or valid[row]:
-            sums[slots[pair]] += values[row]
-            seen[slots[pair]] = 1
-    return 0
+    return _add_seen(slots, rows, pairs, valid, nulls, values, sums, seen)
 
 
 @native(**_INTS, sums="int64s", counts="int64s")
@@ -77,12 +82,7 @@ def mean_ints(slots, rows, pairs, valid, nulls, values, sums, counts):  # type: 
     """1, with nothing changed, if a sum may leave 64 bits."""
     if _may_overflow(slots, rows, pairs, valid, nulls, values, sums):
         return 1
-    for pair in range(pairs):
-        row = rows[pair]
-        if nulls == 0 or valid[row]:
-            sums[slots[pair]] += values[row]
-            counts[slots[pair]] += 1
-    return 0
+    return _add_counted(slots, rows, pairs, valid, nulls, values, sums, counts)
 
 
 @native(**_FLOATS, least="float64s", seen="bytes")

@@ -32,6 +32,20 @@ def _varint(buffer, at, stop):  # type: ignore[no-untyped-def]
     return np.int64(0), stop + 1
 
 
+@inner
+def _field(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Where a key or a value starts and stops, -1 both if it is null, and the place behind it; `stop + 1` where it does
+    not end before `stop`.
+    """
+    null = np.int64(-1)
+    size, at = _varint(buffer, at, stop)
+    if at > stop or size >= stop - at:
+        return null, null, stop + 1
+    if size < 0:
+        return null, null, at
+    return at, at + size, at + size
+
+
 @native(
     buffer="bytes",
     starts="int64s",
@@ -88,21 +102,10 @@ def _read(  # type: ignore[no-untyped-def]
             lowest = delta + 1
             offsets[row] = base_offsets[area] + delta
             times[row] = base_times[area] + time if append_times[area] == _NO_TIME else append_times[area]
-            key_starts[row] = key_stops[row] = value_starts[row] = value_stops[row] = -1
-            size, at = _varint(buffer, at, stop)
-            if at > stop or size >= stop - at:
+            key_starts[row], key_stops[row], at = _field(buffer, at, stop)
+            value_starts[row], value_stops[row], at = _field(buffer, at, stop)
+            if at > stop:
                 return -1
-            if size >= 0:
-                key_starts[row] = at
-                at += size
-                key_stops[row] = at
-            size, at = _varint(buffer, at, stop)
-            if at > stop or size >= stop - at:
-                return -1
-            if size >= 0:
-                value_starts[row] = at
-                at += size
-                value_stops[row] = at
             header_starts[row] = at
             header_stops[row] = stop
             size, at = _varint(buffer, at, stop)
